@@ -1,0 +1,82 @@
+-- Push. NOTIFY is a hint and nothing but latency: readers go by the horizon, and all works with notifications lost,
+-- forged or switched off.
+
+-- Channel of a category, or (null) of the whole store. A name over PostgreSQL's 63 bytes gives way to its hash.
+create function channel(_category text default null) returns text
+language plpgsql stable
+set search_path from current
+as $$
+begin
+  return case
+    when _category is null then current_schema()
+    when octet_length(current_schema() || '.' || _category) <= 63 then current_schema() || '.' || _category
+    when octet_length(current_schema()) <= 29 then current_schema() || '.#' || md5(_category)
+    else '#' || md5(current_schema() || '.' || _category)
+  end;
+end
+$$;
+
+-- After each statement that inserts: check that it kept the promises which the horizon is built on, then notify each
+-- of its categories, and the store, with the highest position.
+create function appended() returns trigger
+language plpgsql
+set search_path from current
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+  _mark     constant jsonb := announced();
+  _head     bigint;
+  _highest  bigint;
+  _category record;
+  _bound    bigint;
+  _row      record;
+begin
+  if current_setting('meowmx.maintenance', true) = 'on' then
+    return null;
+  end if;
+  select last_value into strict _head from events_position_seq;
+
+  for _category in select category as name, min(position) as low, max(position) as high from inserted group by category loop
+    _bound := coalesce(_mark ->> category_key(_category.name)::text, _mark ->> '-1');
+    if _bound is null then
+      raise exception 'category "%" was not announced by this transaction', _category.name
+        using errcode = 'MW002', hint = 'Append by one statement at a time, without inserting into events inside it.';
+    end if;
+    -- Positions that the sequence did not just hand out: OVERRIDING SYSTEM VALUE, COPY with positions, CACHE > 1.
+    if _category.low <= _bound or _category.high > _head or _category.high - _bound >= 4294967296 then
+      raise exception 'positions % to % of category "%" are not above % and at most %',
+        _category.low, _category.high, _category.name, _bound, _head
+        using errcode = 'MW002', hint = 'Let the sequence number the events; a restore sets meowmx.maintenance = ''on''.';
+    end if;
+    _highest := greatest(_highest, _category.high);
+    perform pg_notify(channel(_category.name), _category.high::text);
+  end loop;
+
+  -- The append function numbers versions itself. Where every category was announced a raw INSERT may have been at
+  -- work: each version must follow the one before it, at a higher position.
+  if _mark ? '-1' then
+    select category, stream_id, version into _row from inserted i
+    where version > 0 and not exists (
+      select from events e
+      where e.category = i.category and e.stream_id = i.stream_id
+        and e.version = i.version - 1 and e.position < i.position
+    ) limit 1;
+    if found then
+      raise exception 'version % of stream "%" of category "%" does not follow version % at a lower position',
+        _row.version, _row.stream_id, _row.category, _row.version - 1 using errcode = 'MW003';
+    end if;
+  end if;
+
+  if _highest is not null then
+    perform pg_notify(channel(), _highest::text);
+  end if;
+  return null;
+end
+$$;
+
+create trigger appended
+  after insert on events
+  referencing new table as inserted
+  for each statement execute function appended();
+
+alter table events enable always trigger appended;

@@ -1,0 +1,190 @@
+-- Append a batch of requests, each with its own outcome.
+--
+--   _category, _stream_id  the distinct streams of the batch
+--   _stream                of each request, in order: the number of its stream in these, from 1
+--   _size                  of each request: how many events
+--   _expected              of each request: the version that its stream's last event must have; -1 no stream,
+--                          -2 any, -3 the stream exists
+--   _atomic                true: all requests or none
+--   _lookup                true: ids may be known already, from an earlier try or an earlier caller
+--   _events                [{"r": request, "n": 0, 1, 2 … in the request, "i": id, "t": type, "d": data, "m": metadata}, …]
+--
+-- Of each request comes back its outcome:
+--   appended      version = the first event's
+--   conflict      version = what the stream's last event has; -1 no stream
+--   deduplicated  all ids are known, with the same stream, type and data
+--   duplicate     duplicate = an id that is known otherwise
+--   aborted       good by itself, but _atomic and another was not
+-- and of the batch: the positions of all appended events in order, and their time in milliseconds since 1970.
+--
+-- Requests for one stream are applied one after the other. A race lost to another transaction after something was
+-- written raises unique_violation: run the batch again, what it lost to is visible then.
+create function append_batch(
+  _category text[], _stream_id text[], _stream int[], _size int[], _expected int[], _atomic boolean, _lookup boolean, _events json,
+  out outcome text[], out version int[], out duplicate uuid[], out positions bigint[], out recorded_at bigint
+)
+language plpgsql
+set search_path from current
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+  _now     constant timestamptz := clock_timestamp();
+  _last    int[];      -- of each stream: the version of its last event, so far
+  _count   int;        -- of the events to insert
+  _refused boolean;
+  _s       int;
+  _known   record;
+begin
+  recorded_at := round(extract(epoch from _now) * 1000);
+  loop
+    _count := 0;
+    _refused := false;
+    outcome := array_fill(null::text, array[cardinality(_stream)]);
+    version := array_fill(null::int, array[cardinality(_stream)]);
+    duplicate := array_fill(null::uuid, array[cardinality(_stream)]);
+
+    if _lookup then
+      for _known in
+        select e.r,
+               bool_and(coalesce(was.same, false)) as same,
+               (array_agg(e.i) filter (where was.same is not null))[1] as id,
+               (array_agg(e.i) filter (where not was.same))[1] as other
+        from json_to_recordset(_events) as e (r int, i uuid, t text, d json)
+        left join lateral (
+          select (x.category, x.stream_id, x.type) = (_category[_stream[e.r]], _stream_id[_stream[e.r]], e.t)
+                 and x.data::jsonb = coalesce(e.d, 'null')::jsonb as same
+          from events x where x.id = e.i
+        ) as was on true
+        group by e.r having count(was.same) > 0
+      loop
+        outcome[_known.r] := case when _known.same then 'deduplicated' else 'duplicate' end;
+        duplicate[_known.r] := coalesce(_known.other, _known.id);
+      end loop;
+    end if;
+
+    select array_agg(coalesce((
+      select e.version from events e
+      where e.category = s.category and e.stream_id = s.stream_id order by e.version desc limit 1
+    ), -1) order by s.n) into _last
+    from unnest(_category, _stream_id) with ordinality as s (category, stream_id, n);
+
+    for _r in 1 .. cardinality(_stream) loop
+      _s := _stream[_r];
+      if outcome[_r] is not null then
+        _refused := _refused or outcome[_r] = 'duplicate';
+      elsif _expected[_r] in (-2, _last[_s]) or _expected[_r] = -3 and _last[_s] >= 0 then
+        outcome[_r] := 'appended';
+        version[_r] := _last[_s] + 1;
+        _last[_s] := _last[_s] + _size[_r];
+        _count := _count + _size[_r];
+      else
+        outcome[_r] := 'conflict';
+        version[_r] := _last[_s];
+        _refused := true;
+      end if;
+    end loop;
+
+    if _atomic and _refused then
+      outcome := array_replace(outcome, 'appended', 'aborted');
+      return;
+    end if;
+    if _count = 0 then
+      return;
+    end if;
+
+    perform announce(name) from (
+      select distinct _category[_stream[r]] as name from generate_subscripts(outcome, 1) as r where outcome[r] = 'appended'
+    ) as appending;
+    perform set_config('meowmx.appending', 'events'::regclass::oid::text, true);
+    -- One scan of one function: rows take their positions in the order of _events.
+    with appended as (
+      insert into events (recorded_at, id, version, category, stream_id, type, data, metadata)
+      select _now, e.i, append_batch.version[e.r] + e.n, _category[_stream[e.r]], _stream_id[_stream[e.r]],
+             e.t, coalesce(e.d, 'null'), coalesce(e.m, '{}')
+      from json_to_recordset(_events) as e (r int, n int, i uuid, t text, d json, m json)
+      where outcome[e.r] = 'appended'
+      on conflict do nothing
+      returning position
+    )
+    select array_agg(position) into positions from appended;
+
+    exit when cardinality(positions) = _count;
+    if positions is not null then
+      raise exception 'another transaction appended to a stream of this batch, or used one of its ids, at the same time'
+        using errcode = 'unique_violation';
+    end if;
+    -- Lost the race before anything was written: what it was lost to can be seen now.
+    _lookup := true;
+  end loop;
+end
+$$;
+
+-- append_batch for a caller's own transaction: a race that is lost after something was written undoes just this call,
+-- and is run again, so that the caller hears of a conflict in a transaction that is still usable.
+create function append_guarded(
+  _category text[], _stream_id text[], _stream int[], _size int[], _expected int[], _atomic boolean, _lookup boolean,
+  _events json,
+  out outcome text[], out version int[], out duplicate uuid[], out positions bigint[], out recorded_at bigint
+)
+language plpgsql
+set search_path from current
+as $$
+begin
+  for _try in 1 .. 10 loop
+    begin
+      select * into strict outcome, version, duplicate, positions, recorded_at
+      from append_batch(_category, _stream_id, _stream, _size, _expected, _atomic, _lookup, _events);
+      return;
+    exception when unique_violation then
+      if _try = 10 then
+        raise;
+      end if;
+      _lookup := true;
+    end;
+  end loop;
+end
+$$;
+
+-- Append to one stream, in plain SQL, for every other language:
+--   select * from meowmx.append('order', '42', '[{"type": "OrderPlaced", "data": {"price": 9}}]', 'no-stream')
+-- _events    one object or an array of {"type", "data", "metadata", "id"}; metadata and id may be left out
+-- _expected  'any', 'no-stream', 'stream-exists', or the version that the stream's last event must have
+-- Returns the events as recorded. Raises MW006 for a version conflict, MW007 for an id that is known otherwise.
+create function append(_category text, _stream_id text, _events json, _expected text default 'any')
+returns setof events
+language plpgsql
+set search_path from current
+as $$
+declare
+  _list   constant json := case json_typeof(_events) when 'array' then _events else json_build_array(_events) end;
+  _ready  json;
+  _ids    uuid[];
+  _result record;
+begin
+  if json_array_length(_list) = 0 then
+    return;
+  end if;
+  select json_agg(json_build_object('r', 1, 'n', n - 1, 'i', id, 't', e ->> 'type', 'd', e -> 'data', 'm', e -> 'metadata') order by n),
+         array_agg(id order by n)
+  into _ready, _ids
+  from (
+    select e, n, coalesce((e ->> 'id')::uuid, gen_random_uuid()) as id from json_array_elements(_list) with ordinality as l (e, n)
+  ) as given;
+
+  select * into strict _result from append_guarded(
+    array[_category], array[_stream_id], array[1], array[json_array_length(_list)],
+    array[case _expected when 'any' then -2 when 'stream-exists' then -3 when 'no-stream' then -1 else _expected::int end],
+    true, true, _ready
+  );
+  case _result.outcome[1]
+    when 'conflict' then
+      raise exception 'stream "%/%" is at version %, expected %', _category, _stream_id, _result.version[1], _expected
+        using errcode = 'MW006';
+    when 'duplicate' then
+      raise exception 'event id % is already recorded with another stream, type, data or company', _result.duplicate[1]
+        using errcode = 'MW007';
+    else
+      return query select e.* from events e where e.id = any (_ids) order by e.version;
+  end case;
+end
+$$;

@@ -1,0 +1,1 @@
+select meowmx.advance($1, 0, $2, $3, $4)

@@ -1,0 +1,1 @@
+select meowmx.bell($1)

@@ -1,0 +1,6 @@
+-- A range of one stream: versions $3 to below $4, at most $5.
+select {{event}}
+from meowmx.events
+where category = $1 and stream_id = $2 and version >= $3 and version < $4
+order by version
+limit $5

@@ -1,0 +1,1 @@
+select meowmx.release($1, 0, $2, $3)

@@ -1,0 +1,93 @@
+import type pg from 'pg'
+import { z } from 'zod'
+import { ValidationError } from '../errors.ts'
+import type { NewEvent, StreamRef } from '../event.ts'
+import { client, parse } from '../options.ts'
+import type { Batch, Outcome } from './batch.ts'
+import { Aborted } from './batch.ts'
+import type { Batcher } from './batcher.ts'
+import type { AppendResult, ExpectedVersion, Request } from './request.ts'
+import { encodeRequest } from './request.ts'
+
+export interface AppendOptions {
+  /** Default `'any'`. */
+  expectedVersion?: ExpectedVersion
+  /** Append inside this client's open transaction: the caller commits. A conflict leaves the transaction usable. */
+  client?: pg.ClientBase
+}
+
+/** One stream's part of an `appendAll`. */
+export interface StreamWrite {
+  stream: StreamRef
+  events: NewEvent | readonly NewEvent[]
+  /** Default `'any'`. */
+  expectedVersion?: ExpectedVersion
+}
+
+const appendOptions = z.strictObject({ expectedVersion: z.unknown(), client: client.optional() }).partial()
+const appendAllOptions = z.strictObject({ client: client.optional() })
+
+/** The public face of appending: checks at the edge, then the batcher, or the caller's own transaction. */
+export class Appender {
+  readonly #batch: Batch
+  readonly #batcher: Batcher
+
+  constructor(batch: Batch, batcher: Batcher) {
+    this.#batch = batch
+    this.#batcher = batcher
+  }
+
+  async append(
+    stream: StreamRef,
+    events: NewEvent | readonly NewEvent[],
+    options: AppendOptions = {},
+  ): Promise<AppendResult> {
+    const { expectedVersion, client } = parse(appendOptions, options, 'options')
+    const request = encodeRequest(stream, events, expectedVersion as ExpectedVersion)
+    if (request.events.length === 0) return nothing()
+    return only(await this.#run([request], false, client))
+  }
+
+  async appendAll(
+    writes: readonly StreamWrite[],
+    options: { client?: pg.ClientBase } = {},
+  ): Promise<AppendResult[]> {
+    const { client } = parse(appendAllOptions, options, 'options')
+    if (!Array.isArray(writes))
+      throw new ValidationError('writes', 'must be an array of { stream, events }', writes)
+    const requests = writes.map((write: StreamWrite, i) => {
+      if (typeof write !== 'object' || write === null)
+        throw new ValidationError(`writes[${i}]`, 'must be { stream, events }', write)
+      return encodeRequest(write.stream, write.events, write.expectedVersion, `writes[${i}].`)
+    })
+    checkIds(requests)
+    const full = requests.filter(({ events }) => events.length > 0)
+    const outcomes = full.length > 0 ? await this.#run(full, true, client) : []
+    const refused = outcomes.find((outcome) => outcome instanceof Error && !(outcome instanceof Aborted))
+    if (refused) throw refused
+    const of = new Map(full.map((request, i) => [request, outcomes[i] as AppendResult]))
+    return requests.map((request) => of.get(request) ?? nothing())
+  }
+
+  #run(requests: readonly Request[], atomic: boolean, client?: pg.ClientBase): Promise<Outcome[]> {
+    return client ? this.#batch.run(requests, { atomic, client }) : this.#batcher.append(requests, atomic)
+  }
+}
+
+function checkIds(requests: readonly Request[]): void {
+  const seen = new Set<string>()
+  requests.forEach(({ events }, i) => {
+    events.forEach(({ id }, n) => {
+      if (seen.has(id))
+        throw new ValidationError(`writes[${i}].events[${n}].id`, 'must not occur twice in one call', id)
+      seen.add(id)
+    })
+  })
+}
+
+function only([outcome]: Outcome[]): AppendResult {
+  if (outcome instanceof Error) throw outcome
+  return outcome!
+}
+
+const nothing = (): AppendResult => ({ events: [], version: -1, position: 0, deduplicated: false })

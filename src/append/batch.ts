@@ -1,0 +1,155 @@
+import type pg from 'pg'
+import type { Database, Statement } from '../database.ts'
+import { DuplicateEventError, VersionConflictError } from '../errors.ts'
+import type { RecordedEvent } from '../event.ts'
+import { toEvent } from '../event.ts'
+import type { AppendResult, ExpectedVersion, Request } from './request.ts'
+
+/** What came of one request of a batch. */
+export type Outcome = AppendResult | Error
+
+export interface BatchOptions {
+  /** All requests or none. */
+  atomic?: boolean
+  /** Look the ids up even if they are our own: an earlier try may have written them. */
+  lookup?: boolean
+  /** The caller's transaction, which has to survive a race that is lost. */
+  client?: pg.ClientBase
+  /** Told once the batch is on its way, after which a lost connection leaves its outcome open. */
+  trip?: { sent: boolean }
+}
+
+/** One call of meowmx.append_batch: sql/005_append.sql says what goes in and comes out. */
+export class Batch {
+  readonly #db: Database
+  readonly #append: Statement
+  readonly #appendGuarded: Statement
+  readonly #byId: Statement
+
+  constructor(db: Database) {
+    this.#db = db
+    this.#append = db.file('append')
+    this.#appendGuarded = db.file('append_guarded')
+    this.#byId = db.file('events_by_id')
+  }
+
+  /** The outcome of each request, in order. Rejects where the batch failed as a whole; nothing is written then. */
+  async run(
+    requests: readonly Request[],
+    { atomic = false, lookup = false, client, trip }: BatchOptions = {},
+  ): Promise<Outcome[]> {
+    const streams = new Map<string, number>()
+    for (const { key } of requests) if (!streams.has(key)) streams.set(key, streams.size + 1)
+    const keys = [...streams.keys()].map((key) => key.split('\u0000'))
+    // A single event is written by one row or not at all: nothing to undo, so it needs no subtransaction.
+    const single = requests.length === 1 && requests[0]!.events.length === 1
+    const [row] = await this.#db.query(
+      client && !single ? this.#appendGuarded : this.#append,
+      [
+        keys.map((key) => key[0]),
+        keys.map((key) => key[1]),
+        requests.map(({ key }) => streams.get(key)),
+        requests.map(({ events }) => events.length),
+        requests.map(({ expected }) => expectedNumber(expected)),
+        atomic,
+        lookup || requests.some((request) => request.lookup),
+        encodeEvents(requests),
+      ],
+      client,
+      trip,
+    )
+    return this.#outcomes(requests, row!, client)
+  }
+
+  async #outcomes(
+    requests: readonly Request[],
+    row: readonly string[],
+    client?: pg.ClientBase,
+  ): Promise<Outcome[]> {
+    const [outcomes, versions, duplicates, positions] = row.slice(0, 4).map(parseArray)
+    const recordedAt = Number(row[4])
+    let next = 0
+    return Promise.all(
+      requests.map((request, i) => {
+        const { stream, expected, events } = request
+        switch (outcomes![i]) {
+          case 'appended': {
+            const from = next
+            next += events.length
+            return appended(request, Number(versions![i]), positions!.slice(from, next), recordedAt)
+          }
+          case 'deduplicated':
+            return this.#recorded(request, client)
+          case 'duplicate':
+            return new DuplicateEventError(duplicates![i]!, stream)
+          case 'conflict':
+            return new VersionConflictError(stream, expected, Number(versions![i]))
+          default:
+            return new Aborted()
+        }
+      }),
+    )
+  }
+
+  async #recorded({ events }: Request, client?: pg.ClientBase): Promise<AppendResult> {
+    const rows = await this.#db.query(this.#byId, [events.map(({ id }) => id)], client)
+    const byId = new Map(rows.map((row) => [row[2], toEvent(row)]))
+    return result(
+      events.map(({ id }) => byId.get(id)!),
+      true,
+    )
+  }
+}
+
+/** The outcome of a request that was good by itself, in an atomic batch where another was not. */
+export class Aborted extends Error {}
+
+function appended(
+  { stream, events }: Request,
+  version: number,
+  positions: string[],
+  recordedAt: number,
+): AppendResult {
+  return result(
+    events.map(({ id, type, data, metadata }, i) => ({
+      id,
+      category: stream.category,
+      streamId: stream.streamId,
+      version: version + i,
+      position: Number(positions[i]),
+      type,
+      data: JSON.parse(data),
+      metadata: JSON.parse(metadata),
+      recordedAt: new Date(recordedAt),
+    })),
+    false,
+  )
+}
+
+function result(events: RecordedEvent[], deduplicated: boolean): AppendResult {
+  const last = events.reduce((a, b) => (b.version > a.version ? b : a))
+  return { events, version: last.version, position: last.position, deduplicated }
+}
+
+/** Written by hand: data and metadata are JSON already, and one string is cheaper to send than five arrays. */
+function encodeEvents(requests: readonly Request[]): string {
+  const parts: string[] = []
+  requests.forEach(({ events }, r) => {
+    events.forEach(({ id, type, data, metadata }, n) => {
+      const more = metadata === '{}' ? '' : `,"m":${metadata}`
+      parts.push(`{"r":${r + 1},"n":${n},"i":"${id}","t":${JSON.stringify(type)},"d":${data}${more}}`)
+    })
+  })
+  return `[${parts.join(',')}]`
+}
+
+function expectedNumber(expected: ExpectedVersion): number {
+  if (expected === 'any') return -2
+  if (expected === 'stream-exists') return -3
+  return expected === 'no-stream' ? -1 : expected
+}
+
+/** An array of PostgreSQL's whose items need no quotes: numbers, UUIDs, our own words. */
+function parseArray(text: string | null): string[] {
+  return text === null || text === '{}' ? [] : text.slice(1, -1).split(',')
+}

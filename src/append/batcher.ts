@@ -1,0 +1,200 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Database } from '../database.ts'
+import { isLost } from '../database.ts'
+import { ClosedError, OutcomeUnknownError } from '../errors.ts'
+import type { Batch, Outcome } from './batch.ts'
+import type { Request } from './request.ts'
+
+/** What travels together or not at all: one append, or the group of an appendAll. */
+interface Item {
+  requests: readonly Request[]
+  atomic: boolean
+  size: number
+  resolve(outcomes: Outcome[]): void
+  reject(error: unknown): void
+}
+
+/** Batches under way at once, each on a connection of its own. At most LANES - 1 of them are large. */
+const LANES = 2
+const LARGE = 256 * 1024
+const MAX_ITEMS = 1_000
+const MAX_RACES = 10
+
+/**
+ * Appends that run concurrently travel together, because NOTIFY serializes commits: one transaction for many is what
+ * makes push affordable. No timer: while one batch is under way the next one fills.
+ *
+ * Requests for one stream keep their order: they are never in two batches at once.
+ */
+export class Batcher {
+  readonly #db: Database
+  readonly #batch: Batch
+  #queue: Item[] = []
+  readonly #busy = new Set<string>() // streams, and ids of callers, of the batches under way
+  #lanes = 0
+  #largeLanes = 0
+  #scheduled = false
+  #closed = false
+  #drained?: () => void
+
+  constructor(db: Database, batch: Batch) {
+    this.#db = db
+    this.#batch = batch
+  }
+
+  /** The outcome of each request. Rejects where none of them has one. */
+  append(requests: readonly Request[], atomic: boolean): Promise<Outcome[]> {
+    if (this.#closed) return Promise.reject(new ClosedError())
+    return new Promise((resolve, reject) => {
+      const size = requests.reduce((sum, request) => sum + request.size, 0)
+      this.#queue.push({ requests, atomic, size, resolve, reject })
+      this.#schedule()
+    })
+  }
+
+  /** Refuse new appends, and wait for those under way. */
+  async close(): Promise<void> {
+    this.#closed = true
+    if (this.#queue.length === 0 && this.#lanes === 0) return
+    await new Promise<void>((resolve) => {
+      this.#drained = resolve
+    })
+  }
+
+  // A tick later, after the promises that settle now: whoever they wake appends into the same batch.
+  #schedule(): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    process.nextTick(() => {
+      this.#scheduled = false
+      while (this.#lanes < LANES) {
+        const items = this.#take()
+        if (items.length === 0) break
+        this.#travel(items)
+      }
+      if (this.#lanes === 0 && this.#queue.length === 0) this.#drained?.()
+    })
+  }
+
+  /** The next batch: in order of arrival, without what has to wait for a batch under way. A group travels alone. */
+  #take(): Item[] {
+    const items: Item[] = []
+    const rest: Item[] = []
+    const blocked = new Set<string>()
+    let size = 0
+    for (const item of this.#queue) {
+      const keys = claims(item)
+      const fits =
+        items.length === 0
+          ? item.size < LARGE || this.#largeLanes < LANES - 1
+          : !item.atomic && !items[0]!.atomic && items.length < MAX_ITEMS && size + item.size < LARGE
+      if (fits && !keys.some((key) => this.#busy.has(key) || blocked.has(key))) {
+        items.push(item)
+        size += item.size
+        for (const { events, lookup } of item.requests)
+          if (lookup) for (const { id } of events) blocked.add(id)
+      } else {
+        for (const key of keys) blocked.add(key)
+        rest.push(item)
+      }
+    }
+    this.#queue = rest
+    return items
+  }
+
+  async #travel(items: Item[]): Promise<void> {
+    const keys = items.flatMap(claims)
+    const large = items.some(({ size }) => size >= LARGE)
+    this.#lanes++
+    if (large) this.#largeLanes++
+    for (const key of keys) this.#busy.add(key)
+    await this.#settle(items)
+    for (const key of keys) this.#busy.delete(key)
+    if (large) this.#largeLanes--
+    this.#lanes--
+    this.#schedule()
+  }
+
+  /** Run a batch and answer everyone in it; never rejects. */
+  async #settle(items: Item[]): Promise<void> {
+    const { atomic } = items[0]!
+    const requests = items.flatMap((item) => item.requests)
+    // One order of streams for all processes, so that no two batches wait for each other. Within a stream the sort is
+    // stable; a group keeps its order, and runs again where it meets a deadlock.
+    const sent = atomic ? requests : requests.toSorted((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
+    try {
+      const outcomes = await this.#run(sent, atomic)
+      const of = new Map(sent.map((request, i) => [request, outcomes[i]!]))
+      for (const item of items) item.resolve(item.requests.map((request) => of.get(request)!))
+    } catch (error) {
+      if (items.length === 1 || isLost(error) || error instanceof Unknown) {
+        for (const item of items) item.reject(error instanceof Unknown ? unknown(item, error.cause) : error)
+      } else {
+        // Something the server refuses in one of them must not fail the others.
+        for (const item of items) await this.#settle([item])
+      }
+    }
+  }
+
+  async #run(requests: readonly Request[], atomic: boolean): Promise<Outcome[]> {
+    const deadline = Date.now() + this.#db.settings.queryTimeoutMs
+    let lookup = false
+    for (let attempt = 1; ; attempt++) {
+      const trip = { sent: false }
+      try {
+        const outcomes = await this.#batch.run(requests, { atomic, lookup, trip })
+        return outcomes.map((outcome, i) => (lookup ? ours(outcome, requests[i]!) : outcome))
+      } catch (error) {
+        if (isRace(error) && attempt < MAX_RACES) {
+          lookup = true
+        } else if (!isLost(error)) {
+          throw error
+        } else {
+          // Sent, and the answer lost: the same ids again are the way to look, for they are written once.
+          if (!trip.sent && !lookup) throw error
+          if (Date.now() >= deadline) throw new Unknown(error)
+          lookup = true
+          await delay(Math.min(50 * attempt, 500))
+        }
+      }
+    }
+  }
+}
+
+/** Sent, and no answer to be had. */
+class Unknown {
+  readonly cause: unknown
+
+  constructor(cause: unknown) {
+    this.cause = cause
+  }
+}
+
+/** What no other batch may carry meanwhile. */
+function claims({ requests }: Item): string[] {
+  return requests.flatMap(({ key, lookup, events }) =>
+    lookup ? [key, ...events.map(({ id }) => id)] : [key],
+  )
+}
+
+/** A unique violation by a race, a serialization failure, a deadlock: run again, and the winner is visible. */
+function isRace(error: unknown): boolean {
+  return ['23505', '40001', '40P01'].includes((error as { code?: string }).code ?? '')
+}
+
+/** Ids that we made were new to the caller: where an earlier try has written them, it was this call that did. */
+function ours(outcome: Outcome, { lookup }: Request): Outcome {
+  return outcome instanceof Error || lookup ? outcome : { ...outcome, deduplicated: false }
+}
+
+function unknown({ requests }: Item, cause: unknown): OutcomeUnknownError {
+  const events = requests.flatMap((request) =>
+    request.events.map(({ id, type, data, metadata }) => ({
+      id,
+      type,
+      data: JSON.parse(data),
+      metadata: JSON.parse(metadata),
+    })),
+  )
+  return new OutcomeUnknownError(requests[0]!.stream, events, cause)
+}

@@ -1,0 +1,122 @@
+import { ValidationError } from '../errors.ts'
+import type { NewEvent, RecordedEvent, StreamRef } from '../event.ts'
+import { checkText, encodeJson } from '../json.ts'
+import { name, parse, version } from '../options.ts'
+import { uuidv7 } from './uuid.ts'
+
+/**
+ * What the stream must be like for an append to be done: the version of its last event (-1: there is no such stream),
+ * or `'no-stream'`, `'stream-exists'`, or `'any'`.
+ */
+export type ExpectedVersion = 'any' | 'no-stream' | 'stream-exists' | number
+
+export interface AppendResult {
+  events: RecordedEvent[]
+  /** Of the last event. */
+  version: number
+  /** Of the last event. */
+  position: number
+  /** True: these ids were recorded before, and this is what was recorded then. */
+  deduplicated: boolean
+}
+
+export interface EncodedEvent {
+  id: string
+  type: string
+  data: string
+  metadata: string
+}
+
+/** One append, checked and encoded. */
+export interface Request {
+  stream: StreamRef
+  /** The stream as a key of a Map. */
+  key: string
+  expected: ExpectedVersion
+  events: EncodedEvent[]
+  /** Ids come from the caller, so they may be known to the store. */
+  lookup: boolean
+  /** Size of the events, in characters. */
+  size: number
+}
+
+/** Characters of JSON that one append may carry at most. */
+const MAX_SIZE = 128 * 1024 * 1024
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+
+/** Check everything about an append before anything is sent. `path` is that of the arguments: '' or 'writes[2].'. */
+export function encodeRequest(
+  stream: StreamRef,
+  events: NewEvent | readonly NewEvent[],
+  expected: ExpectedVersion = 'any',
+  path = '',
+): Request {
+  const { category, streamId } = checkStream(stream, `${path}stream`)
+  const list = Array.isArray(events) ? events : [events]
+  const at = (i: number) => (Array.isArray(events) ? `${path}events[${i}]` : `${path}events`)
+  const ids = new Set<string>()
+  let size = 0
+  let lookup = false
+  const encoded = list.map((event: NewEvent, i) => {
+    const one = encodeEvent(event, at(i))
+    if (ids.has(one.id)) throw new ValidationError(`${at(i)}.id`, 'must not occur twice in one call', one.id)
+    ids.add(one.id)
+    lookup ||= event.id !== undefined
+    size += one.data.length + one.metadata.length + 150
+    return one
+  })
+  if (size > MAX_SIZE)
+    throw new ValidationError(
+      `${path}events`,
+      `must not exceed ${MAX_SIZE} characters of JSON in one call`,
+      size,
+    )
+  return {
+    stream: { category, streamId },
+    key: `${category}\u0000${streamId}`,
+    expected: checkExpected(expected, `${path}expectedVersion`),
+    events: encoded,
+    lookup,
+    size,
+  }
+}
+
+export function checkStream(stream: StreamRef, path = 'stream'): StreamRef {
+  if (typeof stream !== 'object' || stream === null)
+    throw new ValidationError(path, 'must be { category, streamId }', stream)
+  return {
+    category: parse(name, stream.category, `${path}.category`),
+    streamId: parse(name, stream.streamId, `${path}.streamId`),
+  }
+}
+
+function encodeEvent(event: NewEvent, path: string): EncodedEvent {
+  if (typeof event !== 'object' || event === null)
+    throw new ValidationError(path, 'must be { type, data }', event)
+  const { id, type, data, metadata } = event
+  if (typeof type !== 'string' || type === '' || type.length > 255) parse(name, type, `${path}.type`)
+  checkText(type, `${path}.type`)
+  if (id !== undefined && !(typeof id === 'string' && UUID.test(id)))
+    throw new ValidationError(`${path}.id`, 'must be a UUID', id)
+  if (
+    metadata !== undefined &&
+    (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata))
+  ) {
+    throw new ValidationError(`${path}.metadata`, 'must be an object', metadata)
+  }
+  return {
+    id: id?.toLowerCase() ?? uuidv7(),
+    type,
+    data: encodeJson(data, `${path}.data`),
+    metadata: metadata === undefined ? '{}' : encodeJson(metadata, `${path}.metadata`),
+  }
+}
+
+function checkExpected(expected: ExpectedVersion, path: string): ExpectedVersion {
+  if (expected === 'any' || expected === 'no-stream' || expected === 'stream-exists' || expected === -1)
+    return expected
+  if (typeof expected !== 'number') {
+    throw new ValidationError(path, `must be 'any', 'no-stream', 'stream-exists' or a version`, expected)
+  }
+  return parse(version, expected, path)
+}

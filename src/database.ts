@@ -1,0 +1,219 @@
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import pg from 'pg'
+import { ClosedError, ConnectionError, MeowError, SchemaError, TimeoutError } from './errors.ts'
+import { EVENT_COLUMNS } from './event.ts'
+import type { Settings } from './options.ts'
+
+/** A query whose text is fixed; named, so that a connection plans it once. */
+export interface Statement {
+  readonly name: string
+  readonly text: string
+}
+
+/** Rows as arrays of text, as PostgreSQL sends them: parsing is the caller's, who knows the columns. */
+export type Row = readonly string[]
+
+const rawText = { getTypeParser: () => (value: string) => value }
+
+/** The way to the server: one pool, one place that turns its errors into ours. */
+export class Database {
+  readonly settings: Settings
+  readonly schema: string
+  readonly quotedSchema: string
+  readonly #pool: pg.Pool
+  readonly #owned: boolean
+  readonly #prepare: boolean
+  #closed = false
+
+  constructor(settings: Settings) {
+    this.settings = settings
+    this.schema = settings.schema
+    this.quotedSchema = `"${settings.schema.replaceAll('"', '""')}"`
+    this.#prepare = settings.prepare
+    this.#owned = settings.pool === undefined
+    this.#pool =
+      settings.pool ??
+      new pg.Pool({
+        ...connectionConfig(settings, `meowmx ${settings.schema}`),
+        max: settings.maxConnections,
+        // The horizon needs READ COMMITTED. Set only where the server's default is another: a pooler may refuse SET.
+        onConnect: async (client: pg.ClientBase) => {
+          const { rows } = await client.query('show default_transaction_isolation')
+          if (rows[0].default_transaction_isolation !== 'read committed') {
+            await client.query(`set default_transaction_isolation = 'read committed'`)
+          }
+        },
+      } as pg.PoolConfig)
+    // An idle connection that breaks is replaced on its next use.
+    if (this.#owned)
+      this.#pool.on('error', (error) => settings.logger.debug({ error }, 'an idle connection broke'))
+  }
+
+  /** What a connection outside the pool (the listener's) is opened with. */
+  connectionConfig(applicationName: string, connectionString?: string): pg.ClientConfig {
+    const { settings } = this
+    if (connectionString === undefined && settings.pool) {
+      const borrowed = (settings.pool as unknown as { options: pg.PoolConfig }).options
+      // `password` is not enumerable in a pool's options.
+      return {
+        ...borrowed,
+        ...(borrowed.password ? { password: borrowed.password } : {}),
+        application_name: applicationName,
+      }
+    }
+    return connectionConfig(connectionString ? { ...settings, connectionString } : settings, applicationName)
+  }
+
+  /** A statement of this store: `meowmx.` stands for its schema, `{{event}}` for the columns of an event. */
+  statement(text: string): Statement {
+    const own = text
+      .replaceAll('{{event}}', EVENT_COLUMNS)
+      .replaceAll(/\bmeowmx\./g, () => `${this.quotedSchema}.`)
+    return { name: `meowmx_${createHash('md5').update(own).digest('hex')}`, text: own }
+  }
+
+  /** A statement from sql/queries. */
+  file(name: string): Statement {
+    return this.statement(readFileSync(new URL(`../sql/queries/${name}.sql`, import.meta.url), 'utf8'))
+  }
+
+  /** Run a statement on any connection, or on the caller's. `trip.sent` tells when it has left us. */
+  async query(
+    statement: Statement,
+    values: unknown[] = [],
+    client?: pg.ClientBase,
+    trip = { sent: false },
+  ): Promise<Row[]> {
+    if (client) return this.#run(client, statement, values)
+    return this.withClient((own) => {
+      trip.sent = true
+      return this.#run(own, statement, values)
+    })
+  }
+
+  /** Borrow a connection; one that broke or timed out is thrown away. */
+  async withClient<T>(use: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    if (this.#closed) throw new ClosedError()
+    const client = await this.#pool.connect().catch((error) => {
+      throw this.#closed ? new ClosedError() : this.translate(error)
+    })
+    let broken = false
+    client.on('error', onBroken)
+    function onBroken() {
+      broken = true
+    }
+    try {
+      return await use(client)
+    } catch (error) {
+      broken ||= isLost(error)
+      throw error
+    } finally {
+      client.removeListener('error', onBroken)
+      client.release(broken)
+    }
+  }
+
+  async #run(client: pg.ClientBase, statement: Statement, values: unknown[]): Promise<Row[]> {
+    try {
+      const { rows } = await client.query<string[]>({
+        ...(this.#prepare ? { name: statement.name } : {}),
+        text: statement.text,
+        values,
+        rowMode: 'array',
+        types: rawText,
+      } as pg.QueryArrayConfig)
+      return rows
+    } catch (error) {
+      throw this.translate(error)
+    }
+  }
+
+  /** An error of the driver or the server as one of ours that says what to do; others pass as they are. */
+  translate(error: unknown): unknown {
+    const { code, message } = error as { code?: string; message?: string }
+    const { schema } = this
+    switch (code) {
+      case '3F000': // no such schema
+      case '42P01': // no such table
+      case '42883': // no such function
+      case '42703': // no such column
+        return new SchemaError(
+          schema,
+          `schema "${schema}" is not migrated (${message}): call await meow.migrate() once, as a role that may create it`,
+          error,
+        )
+      case '42501':
+        return new ConnectionError(
+          `missing rights: ${message}; grant them on schema "${schema}" to this role, or connect as another`,
+          error,
+        )
+      case '28P01':
+      case '28000':
+        return new ConnectionError(
+          `the server refused the login: ${message}; check user and password of the connection string or PGUSER and PGPASSWORD`,
+          error,
+        )
+      case '3D000':
+        return new ConnectionError(
+          `${message}; create it, or check the database name of the connection string or PGDATABASE`,
+          error,
+        )
+      case '53300':
+        return new ConnectionError(
+          `the server has no connection left: ${message}; lower maxConnections or raise max_connections`,
+          error,
+        )
+      case 'MW004':
+      case 'MW005':
+        return new SchemaError(schema, message ?? code, error)
+    }
+    if (message === 'Query read timeout')
+      return new TimeoutError('a query', this.settings.queryTimeoutMs, error)
+    if (isLost(error)) {
+      return new ConnectionError(
+        `no connection to the server: ${reason(error)}; check that it runs and that host and port are right (connectionString, or PGHOST and PGPORT)`,
+        error,
+      )
+    }
+    return error
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    if (this.#owned) await this.#pool.end()
+  }
+}
+
+function connectionConfig(
+  settings: Pick<Settings, 'connectionString' | 'queryTimeoutMs'>,
+  applicationName: string,
+): pg.ClientConfig {
+  return {
+    ...(settings.connectionString ? { connectionString: settings.connectionString } : {}),
+    application_name: applicationName,
+    connectionTimeoutMillis: settings.queryTimeoutMs,
+    query_timeout: settings.queryTimeoutMs,
+    keepAlive: true,
+  }
+}
+
+/** Whether a failure is the connection's, not the query's: to be tried again, and on another connection. */
+export function isLost(error: unknown): boolean {
+  if (error instanceof ConnectionError || error instanceof TimeoutError) return isLost(error.cause)
+  if (error instanceof MeowError || error instanceof TypeError || error instanceof RangeError) return false
+  if (!(error instanceof Error)) return false
+  const { code, severity } = error as { code?: string; severity?: string }
+  if (severity === undefined) return true // the driver's, or the system's
+  return severity === 'FATAL' || severity === 'PANIC' || /^(08|57P|53300)/.test(code ?? '')
+}
+
+function reason(error: unknown): string {
+  const { message, code, errors } = error as {
+    message?: string
+    code?: string
+    errors?: { message: string }[]
+  }
+  return message || errors?.[0]?.message || code || String(error)
+}

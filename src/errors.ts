@@ -1,0 +1,162 @@
+import type { NewEvent, StreamRef } from './event.ts'
+
+/** What every error of this library is: a stable `code`, typed fields, the offending values in the message, a `cause`. */
+export class MeowError extends Error {
+  /** Stable across versions; compare this rather than the message. */
+  readonly code: string
+
+  constructor(code: string, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.code = code
+    this.name = new.target.name
+  }
+}
+
+/** An argument or option that can't be right. Nothing was sent to the database. */
+export class ValidationError extends MeowError {
+  /** Where the value stands, e.g. `events[2].data.price`. */
+  readonly path: string
+  readonly value: unknown
+
+  constructor(path: string, problem: string, value: unknown) {
+    super('ERR_VALIDATION', `${path} ${problem}, got ${show(value)}`)
+    this.path = path
+    this.value = value
+  }
+}
+
+/** The stream is not at the expected version. Nothing was written: load it again and decide anew. */
+export class VersionConflictError extends MeowError {
+  readonly stream: StreamRef
+  readonly expected: number | string
+  /** Version of the stream's last event; -1 where there is no such stream. */
+  readonly actual: number
+
+  constructor(stream: StreamRef, expected: number | string, actual: number) {
+    super(
+      'ERR_VERSION_CONFLICT',
+      `stream ${label(stream)} is at version ${actual}${actual < 0 ? ' (it has no events)' : ''}, expected ${expected}`,
+    )
+    this.stream = stream
+    this.expected = expected
+    this.actual = actual
+  }
+}
+
+/** An event id is known already with another stream, type or data, or only some ids of the call are known. Nothing was written. */
+export class DuplicateEventError extends MeowError {
+  readonly id: string
+  /** The stream that this call was to append to. */
+  readonly stream: StreamRef
+
+  constructor(id: string, stream: StreamRef) {
+    super(
+      'ERR_DUPLICATE_EVENT',
+      `event id ${id}, appended to stream ${label(stream)}, is already recorded with another stream, type, data or company`,
+    )
+    this.id = id
+    this.stream = stream
+  }
+}
+
+/** Another executor owns the partition now; it handles again whatever was not acked in time. */
+export class LeaseLostError extends MeowError {
+  readonly subscription: string
+  readonly partition: number
+
+  constructor(subscription: string, partition: number, cause?: unknown) {
+    super(
+      'ERR_LEASE_LOST',
+      `the lease of partition ${partition} of subscription "${subscription}" is lost: its unacked events are delivered again, by whoever owns it now`,
+      cause,
+    )
+    this.subscription = subscription
+    this.partition = partition
+  }
+}
+
+/** A subscription of this name exists with another selector. */
+export class SubscriptionMismatchError extends MeowError {
+  readonly subscription: string
+
+  constructor(subscription: string, message: string) {
+    super('ERR_SUBSCRIPTION_MISMATCH', message)
+    this.subscription = subscription
+  }
+}
+
+/** No subscription has this name. */
+export class SubscriptionNotFoundError extends MeowError {
+  readonly subscription: string
+
+  constructor(subscription: string) {
+    super('ERR_SUBSCRIPTION_NOT_FOUND', `there is no subscription "${subscription}"`)
+    this.subscription = subscription
+  }
+}
+
+/** The schema is not migrated, newer than this library, or in a state in which events could be lost. */
+export class SchemaError extends MeowError {
+  readonly schema: string
+
+  constructor(schema: string, message: string, cause?: unknown) {
+    super('ERR_SCHEMA', message, cause)
+    this.schema = schema
+  }
+}
+
+/** No server, no entry, no rights, or the connection broke: the message says what to do. */
+export class ConnectionError extends MeowError {
+  constructor(message: string, cause?: unknown) {
+    super('ERR_CONNECTION', message, cause)
+  }
+}
+
+/** Not done in the time given. */
+export class TimeoutError extends MeowError {
+  readonly timeoutMs: number
+
+  constructor(what: string, timeoutMs: number, cause?: unknown) {
+    super('ERR_TIMEOUT', `${what} took longer than ${timeoutMs} ms`, cause)
+    this.timeoutMs = timeoutMs
+  }
+}
+
+/** The store was closed before or during the call. */
+export class ClosedError extends MeowError {
+  constructor(what = 'the store') {
+    super('ERR_CLOSED', `${what} is closed`)
+  }
+}
+
+/** Sent, but the answer was lost and could not be looked up. Append `events` again, ids and all: they are written once. */
+export class OutcomeUnknownError extends MeowError {
+  readonly stream: StreamRef
+  readonly events: NewEvent[]
+
+  constructor(stream: StreamRef, events: NewEvent[], cause?: unknown) {
+    super(
+      'ERR_OUTCOME_UNKNOWN',
+      `whether ${events.length} event(s) were appended to stream ${label(stream)} is unknown: the connection broke and did not come back in time; append error.events again (same ids), which is safe`,
+      cause,
+    )
+    this.stream = stream
+    this.events = events
+  }
+}
+
+const label = (stream: StreamRef) => `"${stream.category}/${stream.streamId}"`
+
+/** A value as an error message prints it: short, and never throwing. */
+export function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value)
+  if (typeof value === 'bigint') return `${value}n`
+  if (typeof value === 'function') return `function ${value.name || '(anonymous)'}`
+  if (typeof value !== 'object' || value === null) return String(value)
+  try {
+    const json = JSON.stringify(value)
+    return json.length > 80 ? `${json.slice(0, 80)}…` : json
+  } catch {
+    return Object.prototype.toString.call(value)
+  }
+}

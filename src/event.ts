@@ -1,0 +1,55 @@
+/**
+ * All events of one thing, e.g. `{ category: 'order', streamId: '42' }`.
+ * Both are non-empty and at most 255 characters long.
+ */
+export interface StreamRef {
+  category: string
+  streamId: string
+}
+
+/** An event to append. */
+export interface NewEvent {
+  /** What happened, e.g. `OrderPlaced`; at most 255 characters. */
+  type: string
+  /** Any JSON value. */
+  data: unknown
+  /** A JSON object; default `{}`. */
+  metadata?: object
+  /** A UUID, which makes a retry safe; default: a new UUIDv7. */
+  id?: string
+}
+
+/** An event as it stands in the store. Observers in one process share it: treat it as read-only. */
+export interface RecordedEvent {
+  id: string
+  category: string
+  streamId: string
+  /** Number of the event in its stream: 0, 1, 2 … without a gap. */
+  version: number
+  /** Number of the event in the store: strictly increasing in the order of delivery, with gaps. */
+  position: number
+  type: string
+  data: any
+  metadata: Record<string, any>
+  /** The database's clock, to the millisecond. */
+  recordedAt: Date
+}
+
+/** The columns of an event in the order that `toEvent` takes them. */
+export const EVENT_COLUMNS =
+  'position, round(extract(epoch from recorded_at) * 1000), id, version, category, stream_id, type, data, metadata'
+
+/** One row of EVENT_COLUMNS, each value as the text that PostgreSQL sends. */
+export function toEvent(row: readonly string[]): RecordedEvent {
+  return {
+    id: row[2]!,
+    category: row[4]!,
+    streamId: row[5]!,
+    version: Number(row[3]),
+    position: Number(row[0]),
+    type: row[6]!,
+    data: JSON.parse(row[7]!),
+    metadata: row[8] === '{}' ? {} : JSON.parse(row[8]!),
+    recordedAt: new Date(Number(row[1])),
+  }
+}

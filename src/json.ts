@@ -1,0 +1,71 @@
+import { ValidationError } from './errors.ts'
+
+const MAX_DEPTH = 2_000
+
+/**
+ * The JSON text of a value, or a ValidationError with the path to what JSON or PostgreSQL can't hold. JSON.stringify
+ * alone would drop a function, turn NaN into null and a Map into {}: silently lost. As in JSON, a property that is
+ * `undefined` is left out and `toJSON` is honoured.
+ */
+export function encodeJson(value: unknown, path: string): string {
+  check(value, path, [])
+  return JSON.stringify(value)
+}
+
+/** A string that PostgreSQL's text can hold. */
+export function checkText(text: string, path: string): void {
+  if (text.includes('\u0000'))
+    throw new ValidationError(path, 'must not contain \\u0000, which PostgreSQL can not store', text)
+  if (!text.isWellFormed()) throw new ValidationError(path, 'must not contain a lone surrogate', text)
+}
+
+function check(value: unknown, path: string, above: object[]): void {
+  switch (typeof value) {
+    case 'string':
+      checkText(value, path)
+      return
+    case 'boolean':
+      return
+    case 'number':
+      if (!Number.isFinite(value)) throw new ValidationError(path, 'must be a finite number', value)
+      return
+    case 'object':
+      if (value !== null) checkObject(value, path, above)
+      return
+    default:
+      throw new ValidationError(path, 'must be a JSON value', value)
+  }
+}
+
+function checkObject(value: object, path: string, above: object[]): void {
+  if (above.includes(value)) throw new ValidationError(path, 'must not contain itself', '[a cycle]')
+  if (above.length >= MAX_DEPTH)
+    throw new ValidationError(path, `must not be deeper than ${MAX_DEPTH} levels`, '[…]')
+  if (typeof (value as { toJSON?: unknown }).toJSON === 'function') {
+    if (value instanceof Date && Number.isNaN(value.getTime()))
+      throw new ValidationError(path, 'must be a valid date', value)
+    check(JSON.parse(JSON.stringify({ value })).value, path, above)
+    return
+  }
+  if (LOST_IN_JSON.some((type) => value instanceof type)) {
+    throw new ValidationError(
+      path,
+      `must be a JSON value (JSON would lose what a ${value.constructor.name} holds)`,
+      value,
+    )
+  }
+  above.push(value)
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) check(value[i], `${path}[${i}]`, above)
+  } else {
+    for (const key of Object.keys(value)) {
+      const item = (value as Record<string, unknown>)[key]
+      if (item === undefined) continue
+      checkText(key, `${path}.${key}`)
+      check(item, `${path}.${key}`, above)
+    }
+  }
+  above.pop()
+}
+
+const LOST_IN_JSON = [Map, Set, WeakMap, WeakSet, RegExp, Promise, Error, ArrayBuffer]

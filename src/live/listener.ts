@@ -1,0 +1,219 @@
+import { randomUUID } from 'node:crypto'
+import { Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import createSubscriber from 'pg-listen'
+import type { Observable } from 'rxjs'
+import { BehaviorSubject } from 'rxjs'
+import type { Database } from '../database.ts'
+import { backoff } from './patience.ts'
+import { Signal } from './signal.ts'
+
+/** How push stands. Without it events still arrive, every `pollIntervalMs`. */
+export interface StoreStatus {
+  state: 'listening' | 'reconnecting' | 'polling' | 'closed'
+  /** Since when. */
+  since: Date
+  /** Why push is down: the last error. */
+  cause?: unknown
+}
+
+/** What is told to whoever listens: a notification's payload, or null: some may have been missed, look. */
+type Ear = (payload: string | null) => void
+
+const CHECK_MS = 2_000
+const ECHO_MS = 15_000
+
+/**
+ * The LISTEN connection of this process, through pg-listen, treated as disposable: whatever goes wrong, it is thrown
+ * away and a fresh one is made, for ever.
+ *
+ * - pg-listen's own reconnecting gives up after seconds and survives close(): with `retryLimit: 1` it only reports.
+ * - Notifications sent while we were away are lost: after each connect every ear is told to look.
+ * - A connection can look alive and be deaf (half-open, a promoted standby): an echo on a private channel shows it.
+ */
+export class Listener {
+  readonly status$: Observable<StoreStatus>
+  readonly #db: Database
+  readonly #ears = new Map<string, Set<Ear>>()
+  readonly #status: BehaviorSubject<StoreStatus>
+  readonly #closing = new AbortController()
+  #subscriber: Subscriber | undefined
+  #lose: ((error: unknown) => void) | undefined
+  #listens: Promise<unknown> = Promise.resolve() // LISTENs go one after the other
+  #running: Promise<void> = Promise.resolve()
+
+  constructor(db: Database) {
+    this.#db = db
+    this.#status = new BehaviorSubject<StoreStatus>({
+      state: db.settings.listen ? 'reconnecting' : 'polling',
+      since: new Date(),
+    })
+    this.status$ = this.#status.asObservable()
+    if (db.settings.listen) this.#running = this.#run()
+  }
+
+  /** Call `ear` on each notification of a channel, until the returned function is called. */
+  on(channel: string, ear: Ear): () => void {
+    const ears = this.#ears.get(channel) ?? new Set()
+    ears.add(ear)
+    if (ears.size === 1) {
+      this.#ears.set(channel, ears)
+      this.#listen(channel)
+    }
+    return () => {
+      if (!ears.delete(ear) || ears.size > 0) return
+      this.#ears.delete(channel)
+      this.#unlisten(channel)
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#closing.signal.aborted) return
+    this.#closing.abort()
+    this.#lose?.(undefined)
+    await this.#running
+    this.#become('closed')
+    this.#status.complete()
+  }
+
+  async #run(): Promise<void> {
+    for (let attempt = 1; !this.#closing.signal.aborted; attempt++) {
+      try {
+        await this.#session(() => {
+          attempt = 0
+        })
+      } catch (cause) {
+        if (this.#closing.signal.aborted) return
+        this.#db.settings.logger.warn(
+          { error: cause },
+          'the listener lost its connection; polling until it is back',
+        )
+        this.#become('reconnecting', this.#db.translate(cause))
+        await delay(backoff(attempt), undefined, { signal: this.#closing.signal }).catch(() => {})
+      }
+    }
+  }
+
+  /** One connection, from its making to its loss, with which it rejects. */
+  async #session(established: () => void): Promise<void> {
+    const sockets = new Set<Socket>()
+    const subscriber = makeSubscriber(this.#db, sockets)
+    const lost = new Promise<never>((_, reject) => {
+      this.#lose = reject
+    })
+    lost.catch(() => {})
+    subscriber.events.on('error', (error) => this.#lose?.(error))
+    // A channel may be called "error", which an emitter without a listener throws.
+    subscriber.notifications.on('error', () => {})
+    subscriber.events.on('notification', ({ channel, payload }) => {
+      // Deferred: an error thrown here would wedge the socket.
+      queueMicrotask(() => this.#hear(channel, payload ?? ''))
+    })
+    try {
+      await Promise.race([subscriber.connect(), lost])
+      this.#subscriber = subscriber
+      this.#listens = Promise.resolve()
+      for (const channel of this.#ears.keys()) this.#listen(channel)
+      await Promise.race([this.#settledListens(), lost])
+      const echo = await Promise.race([this.#makeEcho(subscriber, lost), lost])
+      await echo()
+      established()
+      this.#become('listening')
+      for (const channel of this.#ears.keys()) this.#hear(channel, null)
+      for (;;) {
+        await Promise.race([delay(ECHO_MS, undefined, { signal: this.#closing.signal }), lost])
+        await echo()
+      }
+    } finally {
+      this.#subscriber = undefined
+      this.#lose = undefined
+      subscriber.close().catch(() => {})
+      // end() waits for the server's goodbye, which a dead connection never says.
+      const end = setTimeout(
+        () => sockets.forEach((socket) => void socket.destroy()),
+        this.#closing.signal.aborted ? 500 : 0,
+      )
+      await Promise.all(
+        [...sockets].map(
+          (socket) => socket.destroyed || new Promise((resolve) => socket.once('close', resolve)),
+        ),
+      )
+      clearTimeout(end)
+    }
+  }
+
+  /** All LISTENs that were asked for, those that come in meanwhile too. */
+  async #settledListens(): Promise<void> {
+    for (let last: unknown; last !== this.#listens; ) {
+      last = this.#listens
+      await last
+    }
+  }
+
+  #listen(channel: string): void {
+    const subscriber = this.#subscriber
+    if (!subscriber) return // whoever connects next listens to all
+    this.#listens = this.#listens
+      .then(() => (this.#ears.has(channel) ? subscriber.listenTo(channel) : undefined))
+      // What was sent before the LISTEN was lost.
+      .then(() => this.#hear(channel, null))
+      .catch((error) => this.#lose?.(error))
+  }
+
+  #unlisten(channel: string): void {
+    const subscriber = this.#subscriber
+    if (!subscriber) return
+    this.#listens = this.#listens
+      .then(() => (this.#ears.has(channel) ? undefined : subscriber.unlisten(channel)))
+      .catch((error) => this.#lose?.(error))
+  }
+
+  /** A function that proves that notifications come back: it rejects where one does not. */
+  async #makeEcho(subscriber: Subscriber, lost: Promise<never>): Promise<() => Promise<void>> {
+    const channel = `meowmx_${randomUUID()}`
+    const heard = new Signal()
+    subscriber.notifications.on(channel, () => heard.fire())
+    await subscriber.listenTo(channel)
+    return async () => {
+      const timer = new AbortController()
+      const late = delay(this.#db.settings.queryTimeoutMs, undefined, { signal: timer.signal }).then(() => {
+        throw new Error('the connection is deaf: an echo did not come back')
+      })
+      late.catch(() => {})
+      const back = heard.next()
+      await Promise.race([subscriber.notify(channel, '').then(() => back), late, lost]).finally(() => timer.abort())
+    }
+  }
+
+  #hear(channel: string, payload: string | null): void {
+    for (const ear of this.#ears.get(channel) ?? []) ear(payload)
+  }
+
+  #become(state: StoreStatus['state'], cause?: unknown): void {
+    if (this.#status.value.state === state && state !== 'reconnecting') return
+    const since = this.#status.value.state === state ? this.#status.value.since : new Date()
+    this.#status.next({ state, since, ...(cause === undefined ? {} : { cause }) })
+  }
+}
+
+type Subscriber = ReturnType<typeof makeSubscriber>
+
+function makeSubscriber(db: Database, sockets: Set<Socket>) {
+  const { listenConnectionString, queryTimeoutMs } = db.settings
+  // TypeScript sees the CommonJS module itself under nodenext; Node may give either.
+  const create = ((createSubscriber as any).default ?? createSubscriber) as typeof createSubscriber.default
+  return create<Record<string, string>>(
+    {
+      ...db.connectionConfig(`meowmx listener ${db.schema}`, listenConnectionString),
+      query_timeout: Math.min(queryTimeoutMs, 5_000),
+      connectionTimeoutMillis: Math.min(queryTimeoutMs, 5_000),
+      // Our own socket, to be able to destroy it.
+      stream: () => {
+        const socket = new Socket()
+        sockets.add(socket)
+        return socket
+      },
+    } as Parameters<typeof create>[0],
+    { retryLimit: 1, paranoidChecking: CHECK_MS, parse: (payload) => payload },
+  )
+}

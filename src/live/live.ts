@@ -1,0 +1,118 @@
+import type { Database, Statement } from '../database.ts'
+import { ClosedError } from '../errors.ts'
+import { HorizonReader } from '../read/horizon.ts'
+import { PageReader } from '../read/page.ts'
+import type { Selection } from '../read/selector.ts'
+import { Feed } from './feed.ts'
+import { Listener } from './listener.ts'
+import { persist } from './patience.ts'
+import { Tail } from './tail.ts'
+
+/** Events of one query at most. */
+export const PAGE_SIZE = 1_000
+
+interface SharedTail {
+  tail: Promise<Tail>
+  observers: number
+  close(): void
+}
+
+/** What is live in this process: one listener, one poll timer, one look at the horizons, one tail a selection. */
+export class Live {
+  readonly listener: Listener
+  readonly #db: Database
+  readonly #horizons: HorizonReader
+  readonly #scope: Statement
+  readonly #tails = new Map<string, SharedTail>()
+  readonly #closing = new AbortController()
+  #poll: NodeJS.Timeout | undefined
+
+  constructor(db: Database) {
+    this.#db = db
+    this.listener = new Listener(db)
+    this.#horizons = new HorizonReader(db)
+    this.#scope = db.file('scope')
+  }
+
+  /** Pages of a selection from `after` on, without end. The caller closes it. */
+  follow(selection: Selection, after: number): Feed & { readonly horizon: () => number } {
+    if (this.#closing.signal.aborted) throw new ClosedError()
+    const shared = this.#tails.get(selection.key) ?? this.#start(selection)
+    shared.observers++
+    let horizon = () => after
+    const feed = new Feed(async (from, signal) => {
+      const tail = await shared.tail
+      horizon = () => tail.horizon
+      return tail.read(from, AbortSignal.any([signal, this.#closing.signal]))
+    }, after)
+    const close = feed.close.bind(feed)
+    let open = true
+    return Object.assign(feed, {
+      horizon: () => horizon(),
+      close: () => {
+        close()
+        if (open && --shared.observers === 0) shared.close()
+        open = false
+      },
+    })
+  }
+
+  #start(selection: Selection): SharedTail {
+    const pages = new PageReader(this.#db, selection)
+    const { logger } = this.#db.settings
+    const { signal } = this.#closing
+    const deafen: (() => void)[] = []
+    let closed = false
+    const open = async () => {
+      const scope = await persist(() => this.#db.query(this.#scope, [selection.categories]), {
+        signal,
+        logger,
+      })
+      const tail = new Tail({
+        look: () => this.#horizons.look(),
+        page: (after, until) => pages.forward(after, until, PAGE_SIZE),
+        keys: scope.map(([, key]) => Number(key)),
+        logger,
+      })
+      if (closed) tail.close()
+      else
+        for (const [channel] of scope)
+          deafen.push(this.listener.on(channel!, (payload) => tail.wake(position(payload))))
+      return tail
+    }
+    const shared: SharedTail = {
+      tail: open(),
+      observers: 0,
+      close: () => {
+        closed = true
+        if (this.#tails.get(selection.key) === shared) this.#tails.delete(selection.key)
+        for (const off of deafen) off()
+        shared.tail.then((tail) => tail.close()).catch(() => {})
+        if (this.#tails.size === 0) clearInterval(this.#poll)
+      },
+    }
+    // One that could not be opened is not kept: the next observer tries again.
+    shared.tail.catch(() => this.#tails.get(selection.key) === shared && this.#tails.delete(selection.key))
+    if (this.#tails.size === 0)
+      this.#poll = setInterval(() => this.#wakeAll(), this.#db.settings.pollIntervalMs)
+    this.#tails.set(selection.key, shared)
+    return shared
+  }
+
+  #wakeAll(): void {
+    for (const { tail } of this.#tails.values()) tail.then((tail) => tail.wake(null)).catch(() => {})
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort(new ClosedError())
+    clearInterval(this.#poll)
+    for (const shared of [...this.#tails.values()]) shared.close()
+    await this.listener.close()
+  }
+}
+
+/** Anybody may send anything on our channels: what is no position means: look. */
+function position(payload: string | null): number | null {
+  const number = payload === null ? Number.NaN : Number(payload)
+  return Number.isSafeInteger(number) && number > 0 ? number : null
+}

@@ -1,0 +1,163 @@
+import { finalize, Observable } from 'rxjs'
+import { z } from 'zod'
+import type { Database } from '../database.ts'
+import { ClosedError } from '../errors.ts'
+import type { RecordedEvent } from '../event.ts'
+import { parse, position, signal } from '../options.ts'
+import type { Page } from '../read/page.ts'
+import { PageReader } from '../read/page.ts'
+import type { Reader } from '../read/reader.ts'
+import type { Selection, Selector } from '../read/selector.ts'
+import { select } from '../read/selector.ts'
+import { Feed } from './feed.ts'
+import type { Live } from './live.ts'
+import { PAGE_SIZE } from './live.ts'
+import { observe } from './observe.ts'
+import { persist } from './patience.ts'
+
+/** Where to begin: at the first event, at the horizon of now, or after a position. */
+export type From = 'start' | 'end' | { after: number }
+
+export interface EventsOptions {
+  /** Default `'start'`. */
+  from?: From
+  /** `false`: complete at the horizon found at the start. Default `true`: go on for ever. */
+  live?: boolean
+  /** Completes the Observable, or ends the iteration, when it aborts. */
+  signal?: AbortSignal
+}
+
+export const from = z.union([z.enum(['start', 'end']), z.strictObject({ after: position })], {
+  error: `must be 'start', 'end' or { after: position }`,
+})
+const eventsOptions = z.strictObject({
+  from: from.default('start'),
+  live: z.boolean().default(true),
+  signal: signal.optional(),
+})
+
+interface Source {
+  feed: Pick<Feed, 'next' | 'close'>
+  until: number
+}
+
+/** Events without a checkpoint: pushed as an Observable, or pulled as an AsyncIterable. */
+export class Observer {
+  readonly #db: Database
+  readonly #live: Live
+  readonly #reader: Reader
+  readonly #closing = new AbortController()
+
+  constructor(db: Database, live: Live, reader: Reader) {
+    this.#db = db
+    this.#live = live
+    this.#reader = reader
+  }
+
+  events(selector: Selector, options: EventsOptions = {}): Observable<RecordedEvent> {
+    const selection = select(selector)
+    const { from, live, signal } = parse(eventsOptions, options, 'options')
+    return new Observable<RecordedEvent>((subscriber) => {
+      const stop = new AbortController()
+      const ended = AbortSignal.any([stop.signal, this.#closing.signal, ...(signal ? [signal] : [])])
+      ended.addEventListener('abort', () => subscriber.complete())
+      if (this.#closing.signal.aborted) return subscriber.error(new ClosedError())
+      if (ended.aborted) return subscriber.complete()
+      this.#open(selection, from, live, ended).then(
+        ({ feed, until }) => {
+          if (ended.aborted) return feed.close()
+          const subscription = observe(() => feed.next(), until)
+            .pipe(finalize(() => feed.close()))
+            .subscribe(subscriber)
+          stop.signal.addEventListener('abort', () => subscription.unsubscribe())
+        },
+        (error) => (ended.aborted ? undefined : subscriber.error(error)),
+      )
+      return () => stop.abort()
+    })
+  }
+
+  iterate(selector: Selector, options: EventsOptions = {}): AsyncIterable<RecordedEvent> {
+    const selection = select(selector)
+    const { from, live, signal } = parse(eventsOptions, options, 'options')
+    return { [Symbol.asyncIterator]: () => this.#iterate(selection, from, live, signal) }
+  }
+
+  /** An iterator by hand: a generator that waits for a page can't be ended by return(). */
+  #iterate(
+    selection: Selection,
+    from: From,
+    live: boolean,
+    signal?: AbortSignal,
+  ): AsyncIterator<RecordedEvent> {
+    const stop = new AbortController()
+    const ended = AbortSignal.any([stop.signal, this.#closing.signal, ...(signal ? [signal] : [])])
+    if (this.#closing.signal.aborted) throw new ClosedError()
+    let opening: Promise<Source> | undefined
+    ended.addEventListener(
+      'abort',
+      () =>
+        void opening?.then(
+          ({ feed }) => feed.close(),
+          () => {},
+        ),
+    )
+    let page: Page | undefined
+    let i = 0
+    const done = { done: true as const, value: undefined }
+    const next = async (): Promise<IteratorResult<RecordedEvent>> => {
+      try {
+        opening ??= this.#open(selection, from, live, ended)
+        const { feed, until } = await opening
+        for (;;) {
+          if (ended.aborted) return done
+          if (page && i < page.events.length) return { done: false, value: page.events[i++]! }
+          if (page && page.position >= until) {
+            stop.abort()
+            return done
+          }
+          page = await feed.next()
+          i = 0
+        }
+      } catch (error) {
+        if (ended.aborted) return done
+        stop.abort()
+        throw error
+      }
+    }
+    // Calls that overlap are answered one after the other, as a generator does.
+    let last: Promise<unknown> = Promise.resolve()
+    return {
+      next: () => {
+        const result = last.then(next)
+        last = result.catch(() => {})
+        return result
+      },
+      return: async () => {
+        stop.abort()
+        return done
+      },
+    }
+  }
+
+  async #open(selection: Selection, from: From, live: boolean, signal: AbortSignal): Promise<Source> {
+    const { logger } = this.#db.settings
+    const horizon =
+      live && from !== 'end'
+        ? Infinity
+        : await persist(() => this.#reader.horizon(selection), { signal, logger })
+    const after = from === 'start' ? 0 : from === 'end' ? horizon : from.after
+    if (live) return { feed: this.#live.follow(selection, after), until: Infinity }
+    const pages = new PageReader(this.#db, selection)
+    const read = (after: number, signal: AbortSignal) =>
+      after >= horizon
+        ? Promise.resolve({ events: [], after, position: after })
+        : persist(() => pages.forward(after, horizon, PAGE_SIZE), { signal, logger })
+    return { feed: new Feed(read, after), until: horizon }
+  }
+
+  /** Completes every Observable and ends every iteration. */
+  close(): void {
+    this.#closing.abort()
+  }
+}

@@ -1,0 +1,35 @@
+import type { Page } from '../read/page.ts'
+
+/** The most recent pages, one following the other without a gap; bounded by a number of events. */
+export class Ring {
+  readonly #capacity: number
+  #pages: Page[] = []
+  #size = 0
+
+  constructor(capacity: number) {
+    this.#capacity = capacity
+  }
+
+  /** What follows `after`, if it is kept: at least a step, at most a page. */
+  read(after: number): Page | undefined {
+    const page = this.#pages.find((page) => page.after <= after && after < page.position)
+    if (!page || page.after === after) return page
+    return { events: page.events.filter(({ position }) => position > after), after, position: page.position }
+  }
+
+  /** Keep a page. One that does not follow the last is kept only if it is newer, and then alone. */
+  push(page: Page): void {
+    const end = this.#pages.at(-1)?.position ?? -1
+    if (page.position <= page.after || page.position <= end) return
+    if (page.after !== end) {
+      this.#pages = []
+      this.#size = 0
+    }
+    this.#pages.push(page)
+    this.#size += page.events.length
+    while (this.#size > this.#capacity && this.#pages.length > 1)
+      this.#size -= this.#pages.shift()!.events.length
+    // Pages without events only carry the position on: they cost memory and no events, so they are counted too.
+    while (this.#pages.length > this.#capacity) this.#size -= this.#pages.shift()!.events.length
+  }
+}

@@ -1,0 +1,134 @@
+import type { Logger } from '../options.ts'
+import type { Horizons } from '../read/horizon.ts'
+import type { Page } from '../read/page.ts'
+import { persist, wait } from './patience.ts'
+import { Ring } from './ring.ts'
+import { Signal } from './signal.ts'
+
+/** What a tail needs of the world. */
+export interface TailPorts {
+  /** All horizons as of a moment after the call. */
+  look(): Promise<Horizons>
+  /** One page of what the tail selects, up to a settled position. */
+  page(after: number, until: number): Promise<Page>
+  /** The lock keys that this tail heeds. */
+  keys: readonly number[]
+  logger: Logger
+}
+
+/** Events that a tail keeps for observers that are nearly up to date. */
+const KEPT = 1_024
+
+/**
+ * The live end of one selection, shared by all its observers in this process: it reads once and serves many.
+ *
+ *     read(after) -> kept in the ring?             -> from memory
+ *                 -> below the horizon?            -> a page from the database, one for all who want the same
+ *                 -> at the horizon?               -> wait to be woken, look at the horizon, again
+ *
+ * It is woken by a notification, by a fresh listener, by the poll timer; all three only mean: look.
+ */
+export class Tail {
+  readonly #ports: TailPorts
+  readonly #closing = new AbortController()
+  readonly #ring = new Ring(KEPT)
+  readonly #reads = new Map<number, Promise<Page>>()
+  #horizon = -1 // the highest seen: it may step back, what is below it stays settled
+  #advancing: Promise<void> | undefined
+  #expected = 0 // the highest position that a notification promised
+  #wakes = 1
+  #seen = 0 // wakes before the last look
+  #head = 0
+  readonly #woken = new Signal()
+
+  constructor(ports: TailPorts) {
+    this.#ports = ports
+  }
+
+  /** Something may have happened: a position was notified, or (null) anything at all. */
+  wake(position: number | null): void {
+    if (position !== null && position <= this.#horizon) return
+    if (position !== null && position > this.#expected) this.#expected = position
+    this.#wakes++
+    this.#woken.fire()
+  }
+
+  /** The next page above `after`: at once where there is one, else as soon as the horizon is above it. */
+  async read(after: number, signal: AbortSignal): Promise<Page> {
+    for (;;) {
+      signal.throwIfAborted()
+      const kept = this.#ring.read(after)
+      if (kept) return kept
+      if (after < this.#horizon) return aborted(this.#page(after), signal)
+      await aborted(this.#advance(), signal)
+    }
+  }
+
+  get horizon(): number {
+    return this.#horizon
+  }
+
+  close(): void {
+    this.#closing.abort()
+  }
+
+  #page(after: number): Promise<Page> {
+    const until = this.#horizon
+    let read = this.#reads.get(after)
+    if (!read) {
+      read = persist(() => this.#ports.page(after, until), this.#patience)
+        .then((page) => {
+          if (page.position >= until) this.#ring.push(page)
+          return page
+        })
+        .finally(() => this.#reads.delete(after))
+      read.catch(() => {}) // whoever waits for it hears of it; maybe nobody does any more
+      this.#reads.set(after, read)
+    }
+    return read
+  }
+
+  #advance(): Promise<void> {
+    if (!this.#advancing) {
+      this.#advancing = this.#lookUntilHigher().finally(() => {
+        this.#advancing = undefined
+      })
+      this.#advancing.catch(() => {})
+    }
+    return this.#advancing
+  }
+
+  async #lookUntilHigher(): Promise<void> {
+    const from = this.#horizon
+    for (let attempt = 0; ; attempt++) {
+      // What is expected and below the head is held back by an open append: look again soon, then less often. What is
+      // expected above the head was never handed out: somebody's junk.
+      const held = this.#expected > this.#horizon && this.#expected <= this.#head
+      if (this.#wakes === this.#seen) {
+        const woken = this.#woken.next()
+        if (held) await Promise.race([woken, wait(Math.min(50, 2 ** attempt), this.#closing.signal)])
+        else await aborted(woken, this.#closing.signal)
+      }
+      if (this.#wakes !== this.#seen && !held) attempt = 0
+      this.#seen = this.#wakes
+      const horizons = await persist(() => this.#ports.look(), this.#patience)
+      this.#head = horizons.head
+      this.#horizon = Math.max(this.#horizon, horizons.of(this.#ports.keys))
+      if (this.#horizon > from) return
+    }
+  }
+
+  get #patience() {
+    return { signal: this.#closing.signal, logger: this.#ports.logger }
+  }
+}
+
+/** The promise, or a rejection as soon as the signal aborts. */
+export function aborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason)
+    if (signal.aborted) return abort()
+    signal.addEventListener('abort', abort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+}

@@ -1,0 +1,95 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import type pg from 'pg'
+import type { Database } from './database.ts'
+import { SchemaError } from './errors.ts'
+
+const folder = new URL('../sql/', import.meta.url)
+
+/** The numbered files of sql/, in order. Once released, a file is never edited: what changes comes in a new one. */
+const migrations = readdirSync(folder)
+  .filter((file) => /^\d{3}_.*\.sql$/.test(file))
+  .sort()
+  .map((file) => ({ id: Number(file.slice(0, 3)), name: file }))
+
+/**
+ * Bring the schema up to date, in one transaction: all of it or nothing. A lock makes concurrent callers wait for the
+ * first, and find nothing left to do. Who is up to date already needs no rights but to read.
+ */
+export async function migrate(db: Database): Promise<{ applied: string[] }> {
+  if ((await pending(db)).length === 0) return { applied: [] }
+  return db.withClient(async (client) => {
+    try {
+      await client.query('begin isolation level read committed')
+      await client.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [
+        `meowmx migrate ${db.schema}`,
+      ])
+      const { rows } = await client.query('select to_regnamespace($1) is not null as there', [
+        db.quotedSchema,
+      ])
+      if (!rows[0].there) await client.query(`create schema ${db.quotedSchema}`)
+      // What a file names without a schema is ours; the last place for temporary tables keeps them from hiding ours.
+      await client.query(`set local search_path = ${db.quotedSchema}, pg_temp`)
+      await client.query(
+        'create table if not exists migrations (id int primary key, name text not null, applied_at timestamptz not null default clock_timestamp())',
+      )
+      const todo = await pending(db, client)
+      for (const { id, name } of todo) {
+        await client.query(readFileSync(new URL(name, folder), 'utf8'))
+        await client.query('insert into migrations (id, name) values ($1, $2)', [id, name])
+      }
+      await client.query('commit')
+      return { applied: todo.map(({ name }) => name) }
+    } catch (error) {
+      await client.query('rollback').catch(() => {})
+      throw db.translate(error)
+    }
+  })
+}
+
+async function pending(db: Database, client?: pg.ClientBase) {
+  const applied = await appliedMigrations(db, client)
+  const newer = applied.filter((id) => !migrations.some((known) => known.id === id))
+  if (newer.length > 0) {
+    throw new SchemaError(
+      db.schema,
+      `schema "${db.schema}" was migrated by a newer meowmx (migration ${newer.at(-1)}, this one knows ${migrations.at(-1)?.id}): update this package`,
+    )
+  }
+  return migrations.filter(({ id }) => !applied.includes(id))
+}
+
+async function appliedMigrations(db: Database, client?: pg.ClientBase): Promise<number[]> {
+  const there = await db.query(EXISTS, [`${db.quotedSchema}.migrations`], client)
+  if (there[0]![0] !== 't') return []
+  const rows = await db.query(db.statement('select id from meowmx.migrations order by id'), [], client)
+  return rows.map(([id]) => Number(id))
+}
+
+const EXISTS = { name: 'meowmx_exists', text: 'select to_regclass($1) is not null' }
+
+/** Refuse a schema that is newer than this library, or in a state in which readers could miss events. */
+export async function checkHealth(db: Database): Promise<void> {
+  if ((await pending(db)).length > 0) return // nothing to check yet: whoever needs the schema is told to migrate
+  const [[triggersOff, cache, highest, lastValue]] = (await db.query(db.file('health'))) as [string[]]
+  const refuse = (problem: string, mend: string) => {
+    throw new SchemaError(
+      db.schema,
+      `schema "${db.schema}" could lose events: ${problem}. To mend it: ${mend}`,
+    )
+  }
+  const events = `${db.quotedSchema}.events`
+  const sequence = `${db.quotedSchema}.events_position_seq`
+  if (triggersOff) {
+    refuse(
+      `triggers of events are not ENABLE ALWAYS (${triggersOff})`,
+      `alter table ${events} enable always trigger …`,
+    )
+  }
+  if (cache !== '1') refuse(`its sequence caches ${cache} positions`, `alter sequence ${sequence} cache 1`)
+  if (Number(highest) > Number(lastValue)) {
+    refuse(
+      `position ${highest} is above its sequence (${lastValue})`,
+      `select setval('${sequence}', (select max(position) from ${events}))`,
+    )
+  }
+}

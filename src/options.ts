@@ -1,0 +1,101 @@
+import type pg from 'pg'
+import { z } from 'zod'
+import { ValidationError } from './errors.ts'
+
+/** Pino- or console-shaped. */
+export interface Logger {
+  debug(...args: unknown[]): void
+  info(...args: unknown[]): void
+  warn(...args: unknown[]): void
+  error(...args: unknown[]): void
+}
+
+export interface ConnectOptions {
+  /** `postgres://user:password@host:port/database`; else `pool`, else the standard PG* environment variables. */
+  connectionString?: string
+  /** A pool of yours: borrowed, never ended by us. */
+  pool?: pg.Pool
+  /** The PostgreSQL schema that holds the events: any identifier of at most 63 bytes, always quoted. Default `meowmx`. */
+  schema?: string
+  /** Connections of an owned pool at most. Default 10, minimum 1. The listener has one more of its own. */
+  maxConnections?: number
+  /** Where LISTEN must go round a pooler. Default: where everything else goes. */
+  listenConnectionString?: string
+  /** `false`: no LISTEN, poll only. Default `true`. */
+  listen?: boolean
+  /** `false`: no named statements (PgBouncer before 1.21 in transaction mode). Default `true`. */
+  prepare?: boolean
+  /** Safety net under NOTIFY, never needed for correctness. In ms; default 1000, minimum 10. */
+  pollIntervalMs?: number
+  /** A query or a connection attempt that takes longer fails, it never hangs. In ms; default 30_000, minimum 100. */
+  queryTimeoutMs?: number
+  /** Silent by default. */
+  logger?: Logger
+}
+
+const ms = (least: number) => z.number().int().min(least).max(2_147_483_647)
+const text = z
+  .string()
+  .min(1)
+  .refine((s) => !s.includes('\u0000') && s.isWellFormed(), 'must not contain \\u0000 or a lone surrogate')
+const method = z.custom<(...args: any[]) => any>((f) => typeof f === 'function', 'must be a function')
+const logger = z.custom<Logger>(
+  (l) => ['debug', 'info', 'warn', 'error'].every((level) => typeof (l as any)?.[level] === 'function'),
+  'must have the methods debug, info, warn and error',
+)
+
+const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
+
+export const connectOptions = z.strictObject({
+  connectionString: z.string().min(1).optional(),
+  pool: z
+    .custom<pg.Pool>((p) => typeof (p as pg.Pool)?.connect === 'function', 'must be a pg.Pool')
+    .optional(),
+  schema: text
+    .refine((s) => Buffer.byteLength(s) <= 63, 'must be at most 63 bytes long')
+    .refine((s) => !s.startsWith('pg_'), 'must not start with pg_, which PostgreSQL keeps for itself')
+    .default('meowmx'),
+  maxConnections: z.number().int().min(1).max(10_000).default(10),
+  listenConnectionString: z.string().min(1).optional(),
+  listen: z.boolean().default(true),
+  prepare: z.boolean().default(true),
+  pollIntervalMs: ms(10).default(1000),
+  queryTimeoutMs: ms(100).default(30_000),
+  logger: logger.default(() => silent),
+})
+export type Settings = Readonly<z.output<typeof connectOptions>>
+
+/** A category, stream id or type: non-empty, at most 255 characters. */
+export const name = text.refine(
+  (s) => s.length <= 255 || [...s].length <= 255,
+  'must be at most 255 characters long',
+)
+export const version = z.number().int().min(0).max(2_147_483_647)
+export const position = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
+export const client = z.custom<pg.ClientBase>(
+  (c) => typeof (c as pg.ClientBase)?.query === 'function',
+  'must be a pg client with an open transaction',
+)
+export const signal = z.custom<AbortSignal>((s) => s instanceof AbortSignal, 'must be an AbortSignal')
+export { method, ms }
+
+/** The value as the schema has it, frozen and complete; else a ValidationError that names path and value. */
+export function parse<T extends z.ZodType>(schema: T, value: unknown, path: string): Readonly<z.output<T>> {
+  const result = schema.safeParse(value, { reportInput: true })
+  if (result.success) return Object.freeze(result.data) as Readonly<z.output<T>>
+  const issue = result.error.issues[0]!
+  const at = issue.path.map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`)).join('')
+  if (issue.code === 'unrecognized_keys') {
+    const key = issue.keys[0]!
+    throw new ValidationError(
+      `${path}${at}.${key}`,
+      'is not an option',
+      (issue.input as Record<string, unknown>)[key],
+    )
+  }
+  throw new ValidationError(
+    `${path}${at}`,
+    issue.message.replace(/^Invalid input: expected /, 'must be ').replace(/, received .*$/, ''),
+    issue.input,
+  )
+}

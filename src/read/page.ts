@@ -1,0 +1,113 @@
+import type pg from 'pg'
+import type { Database, Statement } from '../database.ts'
+import type { RecordedEvent } from '../event.ts'
+import { EVENT_COLUMNS, toEvent } from '../event.ts'
+import type { Selection } from './selector.ts'
+
+/** Events in order, and the position up to which they are all there is. */
+export interface Page {
+  readonly events: RecordedEvent[]
+  /** Where this page began: it holds what lies above. */
+  readonly after: number
+  /** Resume after this. */
+  readonly position: number
+}
+
+/** Above this many categories, one walk through the store is read instead of a merge of each category's index. */
+const MAX_MERGED = 8
+/** Positions that one query walks at most where it may find nothing: it has to end in time, in a store of any size. */
+const MAX_WALK = 100_000
+
+/** Reads pages of one selection. The only query that is put together in code: its shape depends on the selection. */
+export class PageReader {
+  readonly #db: Database
+  readonly #selection: Selection
+  readonly #forward: Statement
+  readonly #backward: Statement
+
+  constructor(db: Database, selection: Selection) {
+    this.#db = db
+    this.#selection = selection
+    this.#forward = db.statement(pageQuery(selection, 'forward'))
+    this.#backward = db.statement(pageQuery(selection, 'backward'))
+  }
+
+  /**
+   * The events above `after` up to `until`, at most `limit`. `until` must be settled: at or below a horizon. The page
+   * may end early, even empty, with a position below `until`: read on from there.
+   */
+  async forward(after: number, until: number, limit: number, client?: pg.ClientBase): Promise<Page> {
+    const end = this.#sparse ? Math.min(until, after + MAX_WALK) : until
+    const events = await this.#read(this.#forward, after, end, limit, client)
+    return { events, after, position: events.length === limit ? events.at(-1)!.position : end }
+  }
+
+  /** The same, newest first; `position` is the `until` with which to read on, down to `after`. */
+  async backward(after: number, until: number, limit: number, client?: pg.ClientBase): Promise<Page> {
+    const start = this.#sparse ? Math.max(after, until - MAX_WALK) : after
+    const events = await this.#read(this.#backward, start, until, limit, client)
+    return { events, after, position: events.length === limit ? events.at(-1)!.position - 1 : start }
+  }
+
+  get #sparse(): boolean {
+    const { types, categories } = this.#selection
+    return types !== null || categories.length > MAX_MERGED
+  }
+
+  async #read(statement: Statement, after: number, until: number, limit: number, client?: pg.ClientBase) {
+    if (after >= until) return []
+    const { categories, types, streamId } = this.#selection
+    const scope =
+      categories.length === 0
+        ? []
+        : categories.length > MAX_MERGED
+          ? [categories]
+          : streamId === null
+            ? categories
+            : [categories[0], streamId]
+    const rows = await this.#db.query(
+      statement,
+      [after, until, limit, ...(types ? [types] : []), ...scope],
+      client,
+    )
+    return rows.map(toEvent)
+  }
+}
+
+/** The query of a selection; exported for the test of its plan. Parameters: after, until, limit, types?, categories. */
+export function pageQuery(
+  { categories, types, streamId }: Selection,
+  direction: 'forward' | 'backward',
+): string {
+  const order = direction === 'forward' ? '' : ' desc'
+  const first = types ? 5 : 4
+  const range = `position > $1 and position <= $2${types ? ' and type = any ($4)' : ''}`
+  const from = `select ${EVENT_COLUMNS} from meowmx.events where`
+  if (categories.length === 0) return `${from} ${range} order by position${order} limit $3`
+  if (streamId !== null)
+    return `${from} ${range} and ${streamRange(first, direction)} order by version${order} limit $3`
+  if (categories.length > MAX_MERGED)
+    return `${from} ${range} and category = any ($${first}) order by position${order} limit $3`
+  if (categories.length === 1)
+    return `${from} ${range} and category = $${first} order by position${order} limit $3`
+  // A merge of each category's own order: no sort, and nothing read beyond the limit.
+  const branches = categories.map(
+    (_, i) =>
+      `(select * from meowmx.events where ${range} and category = $${first + i} order by position${order} limit $3)`,
+  )
+  return `select ${EVENT_COLUMNS} from (${branches.join(' union all ')}) as merged order by position${order} limit $3`
+}
+
+/**
+ * Inside a stream positions and versions have one order, and only versions are indexed: find the version at which to
+ * begin. Reading on, `after` mostly is an event of this stream; else the stream's end is probed backward, which is
+ * short for who is nearly up to date.
+ */
+function streamRange(first: number, direction: 'forward' | 'backward'): string {
+  const stream = `category = $${first} and stream_id = $${first + 1}`
+  if (direction === 'backward') return stream
+  return `${stream} and version > coalesce(
+    (select e.version from meowmx.events e where e.position = $1 and e.${stream.replace('and ', 'and e.')}),
+    (select e.version from meowmx.events e where e.position <= $1 and e.${stream.replace('and ', 'and e.')} order by e.version desc limit 1),
+    -1)`
+}

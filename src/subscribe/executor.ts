@@ -1,0 +1,214 @@
+import { performance } from 'node:perf_hooks'
+import { setTimeout as delay } from 'node:timers/promises'
+import { LeaseLostError } from '../errors.ts'
+import type { RecordedEvent } from '../event.ts'
+import type { Feed } from '../live/feed.ts'
+import { persist } from '../live/patience.ts'
+import { Signal } from '../live/signal.ts'
+import { aborted } from '../live/tail.ts'
+import type { HandedOut } from './delivery.ts'
+import type { LeasePorts } from './lease.ts'
+import { Lease } from './lease.ts'
+import { Window } from './window.ts'
+
+export interface ExecutorStatus {
+  state: 'waiting' | 'catching-up' | 'live' | 'stopped'
+  /** The checkpoint, as far as this executor knows. */
+  position: number
+  horizon: number
+  inFlight: number
+  /** The partitions that this executor owns. */
+  partitions: number[]
+}
+
+export interface ExecutorPorts extends LeasePorts {
+  /** Make sure that the subscription exists. */
+  register(): Promise<void>
+  /** Events after a position, without end. */
+  follow(after: number): Feed & { horizon(): number }
+  /** Call back when a partition may have become free. */
+  onBell(ring: () => void): () => void
+  status(status: ExecutorStatus): void
+}
+
+export interface ExecutorOptions {
+  name: string
+  owner: string
+  maxInFlight: number
+  leaseMs: number
+  pollIntervalMs: number
+}
+
+/**
+ * One executor of a subscription:
+ *
+ *     waiting -> claims the partition -> catching up -> live -> (lease lost) -> waiting …
+ *
+ * Hands out deliveries until `maxInFlight` are unacked, and goes on as they are acked.
+ */
+export class Executor {
+  readonly #ports: ExecutorPorts
+  readonly #options: ExecutorOptions
+  readonly #deliver: (delivery: HandedOut) => void
+  readonly #stopping = new AbortController()
+  readonly #releasing = new AbortController()
+  readonly #changed = new Signal() // room in the window, a ring, the end of a drain
+  /** Settles once it is stopped and has given its partition back; rejects where it can't go on. */
+  readonly done: Promise<void>
+  /** Registered: the subscription exists, and this is one of its executors. */
+  readonly ready: Promise<void>
+
+  constructor(ports: ExecutorPorts, options: ExecutorOptions, deliver: (delivery: HandedOut) => void) {
+    this.#ports = ports
+    this.#options = options
+    this.#deliver = deliver
+    this.ready = persist(() => ports.register(), { signal: this.#stopping.signal, logger: ports.logger })
+    this.ready.catch(() => {})
+    this.done = this.#run()
+    this.done.catch(() => {})
+  }
+
+  /** Hand out nothing more. The partition is kept until what was handed out is acked, or `release` is called. */
+  stop(): void {
+    this.#stopping.abort()
+    this.#changed.fire()
+  }
+
+  /** Give the partition back, with the checkpoint as far as it goes. */
+  async release(): Promise<void> {
+    this.#releasing.abort()
+    this.stop()
+    await this.done.catch(() => {})
+  }
+
+  async #run(): Promise<void> {
+    const silence = this.#ports.onBell(() => this.#changed.fire())
+    try {
+      await this.ready
+      while (!this.#stopping.signal.aborted) await this.#own(await this.#claim())
+    } catch (error) {
+      if (!this.#stopping.signal.aborted) throw error
+    } finally {
+      silence()
+      this.#stopping.abort()
+      this.#status('stopped')
+    }
+  }
+
+  /** Wait for the partition: as long as another's lease lasts, for its bell, but no longer than the poll. */
+  async #claim(): Promise<{ epoch: number; position: number; at: number }> {
+    const { owner, leaseMs, pollIntervalMs } = this.#options
+    const { signal } = this.#stopping
+    for (;;) {
+      const rung = this.#changed.next()
+      const at = performance.now()
+      const claim = await persist(() => this.#ports.claim(owner, leaseMs), {
+        signal,
+        logger: this.#ports.logger,
+      })
+      if ('epoch' in claim) return { ...claim, at }
+      this.#status('waiting')
+      const timer = new AbortController()
+      const pause = delay(Math.min(claim.waitMs + 1, pollIntervalMs), undefined, {
+        signal: timer.signal,
+      }).catch(() => {})
+      await Promise.race([rung, pause])
+      timer.abort()
+      signal.throwIfAborted()
+    }
+  }
+
+  async #own(claim: { epoch: number; position: number; at: number }): Promise<void> {
+    const window = new Window(claim.position)
+    const ended = new AbortController() // stopped or lost
+    const end = () => ended.abort()
+    this.#stopping.signal.addEventListener('abort', end)
+    const lease = new Lease(this.#ports, claim, this.#options.leaseMs, {
+      watermark: () => window.watermark,
+      durable: (position) => {
+        window.durable(position)
+        this.#status(undefined, window, position)
+        this.#changed.fire()
+      },
+      lost: (cause) => {
+        const error = new LeaseLostError(this.#options.name, 0, cause)
+        this.#ports.logger.warn({ error }, 'a lease is lost')
+        window.abandon(error)
+        end()
+        this.#changed.fire()
+      },
+    })
+    const feed = this.#ports.follow(claim.position)
+    try {
+      this.#status('catching-up', window, claim.position, feed.horizon())
+      while (!ended.signal.aborted) {
+        const page = await aborted(feed.next(), ended.signal)
+        for (const event of page.events) {
+          while (window.size >= this.#options.maxInFlight || !lease.valid) {
+            const room = this.#changed.next()
+            if (ended.signal.aborted) return
+            await room
+          }
+          if (ended.signal.aborted) return
+          this.#deliver(this.#handOut(event, window, lease, ended.signal))
+        }
+        window.pass(page.position)
+        this.#status(
+          page.position >= feed.horizon() ? 'live' : 'catching-up',
+          window,
+          undefined,
+          feed.horizon(),
+        )
+      }
+    } catch (error) {
+      if (!ended.signal.aborted) throw error
+    } finally {
+      feed.close()
+      while (window.size > 0 && !this.#releasing.signal.aborted) {
+        const change = this.#changed.next()
+        if (window.size === 0 || this.#releasing.signal.aborted) break
+        await change
+      }
+      await lease.release()
+      window.abandon(new LeaseLostError(this.#options.name, 0))
+      this.#stopping.signal.removeEventListener('abort', end)
+    }
+  }
+
+  #handOut(event: RecordedEvent, window: Window, lease: Lease, signal: AbortSignal): HandedOut {
+    const entry = window.add(event.position)
+    let acked: Promise<void> | undefined
+    const ack = () => {
+      if (acked) return acked
+      acked = new Promise<void>((resolve, reject) => {
+        entry.settle = (error) => (error === undefined ? resolve() : reject(error))
+        window.ack(entry)
+      })
+      acked.catch((error) =>
+        this.#ports.logger.debug({ error, position: event.position }, 'an ack came too late'),
+      )
+      lease.poke()
+      this.#changed.fire()
+      return acked
+    }
+    // Frozen past the lease, we may be a zombie that does not know it yet.
+    const mayHandle = async () => {
+      while (!lease.valid && !signal.aborted) await this.#changed.next()
+      return !signal.aborted
+    }
+    return { event, attempt: 1, partition: 0, ack, signal, mayHandle }
+  }
+
+  #last: ExecutorStatus = { state: 'stopped', position: 0, horizon: 0, inFlight: 0, partitions: [] }
+
+  #status(state?: ExecutorStatus['state'], window?: Window, position?: number, horizon?: number): void {
+    this.#last = {
+      state: state ?? this.#last.state,
+      position: position ?? this.#last.position,
+      horizon: Math.max(horizon ?? this.#last.horizon, position ?? 0),
+      inFlight: window?.size ?? 0,
+      partitions: window ? [0] : [],
+    }
+    this.#ports.status(this.#last)
+  }
+}
