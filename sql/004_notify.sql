@@ -2,17 +2,22 @@
 -- forged or switched off.
 
 -- Channel of a category, or (null) of the whole store. A name over PostgreSQL's 63 bytes gives way to its hash.
+create function channel_of(_schema text, _category text) returns text
+language sql immutable
+return case
+  when _category is null then _schema
+  when octet_length(_schema || '.' || _category) <= 63 then _schema || '.' || _category
+  when octet_length(_schema) <= 29 then _schema || '.#' || md5(_category)
+  else '#' || md5(_schema || '.' || _category)
+end;
+
+-- The same for this schema, for whoever wants to LISTEN.
 create function channel(_category text default null) returns text
 language plpgsql stable
-set search_path from current
+--SP
 as $$
 begin
-  return case
-    when _category is null then current_schema()
-    when octet_length(current_schema() || '.' || _category) <= 63 then current_schema() || '.' || _category
-    when octet_length(current_schema()) <= 29 then current_schema() || '.#' || md5(_category)
-    else '#' || md5(current_schema() || '.' || _category)
-  end;
+  return channel_of(current_schema(), _category);
 end
 $$;
 
@@ -20,8 +25,8 @@ $$;
 -- of its categories, and the store, with the highest position.
 create function appended() returns trigger
 language plpgsql
-set search_path from current
-set plan_cache_mode = force_generic_plan
+--SP
+--PC = force_generic_plan
 as $$
 declare
   _mark     constant jsonb := announced();
@@ -30,6 +35,7 @@ declare
   _category record;
   _bound    bigint;
   _row      record;
+  _void     text;
 begin
   if current_setting('meowmx.maintenance', true) = 'on' then
     return null;
@@ -49,7 +55,7 @@ begin
         using errcode = 'MW002', hint = 'Let the sequence number the events; a restore sets meowmx.maintenance = ''on''.';
     end if;
     _highest := greatest(_highest, _category.high);
-    perform pg_notify(channel(_category.name), _category.high::text);
+    _void := pg_notify(channel_of(tg_table_schema, _category.name), _category.high::text);
   end loop;
 
   -- The append function numbers versions itself. Where every category was announced a raw INSERT may have been at
@@ -68,7 +74,7 @@ begin
   end if;
 
   if _highest is not null then
-    perform pg_notify(channel(), _highest::text);
+    _void := pg_notify(tg_table_schema, _highest::text);
   end if;
   return null;
 end

@@ -37,6 +37,7 @@ export class Database {
       new pg.Pool({
         ...connectionConfig(settings, `meowmx ${settings.schema}`),
         max: settings.maxConnections,
+        pipeline: true,
         // The horizon needs READ COMMITTED. Set only where the server's default is another: a pooler may refuse SET.
         onConnect: async (client: pg.ClientBase) => {
           const { rows } = await client.query('show default_transaction_isolation')

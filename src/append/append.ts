@@ -24,7 +24,7 @@ export interface StreamWrite {
   expectedVersion?: ExpectedVersion
 }
 
-const appendOptions = z.strictObject({ expectedVersion: z.unknown(), client: client.optional() }).partial()
+const appendOptions = z.strictObject({ expectedVersion: z.unknown().optional(), client: client.optional() })
 const appendAllOptions = z.strictObject({ client: client.optional() })
 
 /** The public face of appending: checks at the edge, then the batcher, or the caller's own transaction. */
@@ -42,8 +42,10 @@ export class Appender {
     events: NewEvent | readonly NewEvent[],
     options: AppendOptions = {},
   ): Promise<AppendResult> {
-    const { expectedVersion, client } = parse(appendOptions, options, 'options')
-    const request = encodeRequest(stream, events, expectedVersion as ExpectedVersion)
+    // The hot path: zod is asked only where there is more to check than the version, which is checked below.
+    if (!onlyExpectedVersion(options)) parse(appendOptions, options, 'options')
+    const { expectedVersion, client } = options
+    const request = encodeRequest(stream, events, expectedVersion, '', 'options.expectedVersion')
     if (request.events.length === 0) return nothing()
     return only(await this.#run([request], false, client))
   }
@@ -83,6 +85,12 @@ function checkIds(requests: readonly Request[]): void {
       seen.add(id)
     })
   })
+}
+
+function onlyExpectedVersion(options: unknown): boolean {
+  if (typeof options !== 'object' || options === null) return false
+  for (const key in options) if (key !== 'expectedVersion') return false
+  return true
 }
 
 function only([outcome]: Outcome[]): AppendResult {

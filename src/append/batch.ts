@@ -23,12 +23,14 @@ export interface BatchOptions {
 export class Batch {
   readonly #db: Database
   readonly #append: Statement
+  readonly #appendCareful: Statement
   readonly #appendGuarded: Statement
   readonly #byId: Statement
 
   constructor(db: Database) {
     this.#db = db
     this.#append = db.file('append')
+    this.#appendCareful = db.file('append_careful')
     this.#appendGuarded = db.file('append_guarded')
     this.#byId = db.file('events_by_id')
   }
@@ -41,10 +43,10 @@ export class Batch {
     const streams = new Map<string, number>()
     for (const { key } of requests) if (!streams.has(key)) streams.set(key, streams.size + 1)
     const keys = [...streams.keys()].map((key) => key.split('\u0000'))
-    // A single event is written by one row or not at all: nothing to undo, so it needs no subtransaction.
     const single = requests.length === 1 && requests[0]!.events.length === 1
+    const statement = client ? (single ? this.#appendCareful : this.#appendGuarded) : this.#append
     const [row] = await this.#db.query(
-      client && !single ? this.#appendGuarded : this.#append,
+      statement,
       [
         keys.map((key) => key[0]),
         keys.map((key) => key[1]),

@@ -19,6 +19,8 @@ const LANES = 2
 const LARGE = 256 * 1024
 const MAX_ITEMS = 1_000
 const MAX_RACES = 10
+/** How long after a race that was lost batches go in one order of streams. */
+const CONTENDED_MS = 60_000
 
 /**
  * Appends that run concurrently travel together, because NOTIFY serializes commits: one transaction for many is what
@@ -36,6 +38,7 @@ export class Batcher {
   #scheduled = false
   #closed = false
   #drained?: () => void
+  #contendedUntil = 0
 
   constructor(db: Database, batch: Batch) {
     this.#db = db
@@ -119,9 +122,12 @@ export class Batcher {
   async #settle(items: Item[]): Promise<void> {
     const { atomic } = items[0]!
     const requests = items.flatMap((item) => item.requests)
-    // One order of streams for all processes, so that no two batches wait for each other. Within a stream the sort is
-    // stable; a group keeps its order, and runs again where it meets a deadlock.
-    const sent = atomic ? requests : requests.toSorted((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
+    // In the order of the calls. Where other processes are seen to append to the same streams at the same time, all in
+    // one order of streams for a while, so that no two batches wait for each other. Within a stream the sort is stable.
+    const contended = !atomic && Date.now() < this.#contendedUntil
+    const sent = contended
+      ? requests.toSorted((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
+      : requests
     try {
       const outcomes = await this.#run(sent, atomic)
       const of = new Map(sent.map((request, i) => [request, outcomes[i]!]))
@@ -147,6 +153,7 @@ export class Batcher {
       } catch (error) {
         if (isRace(error) && attempt < MAX_RACES) {
           lookup = true
+          this.#contendedUntil = Date.now() + CONTENDED_MS
         } else if (!isLost(error)) {
           throw error
         } else {

@@ -181,7 +181,9 @@ export class Listener {
       })
       late.catch(() => {})
       const back = heard.next()
-      await Promise.race([subscriber.notify(channel, '').then(() => back), late, lost]).finally(() => timer.abort())
+      await Promise.race([subscriber.notify(channel, '').then(() => back), late, lost]).finally(() =>
+        timer.abort(),
+      )
     }
   }
 

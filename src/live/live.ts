@@ -69,7 +69,7 @@ export class Live {
         logger,
       })
       const tail = new Tail({
-        look: () => this.#horizons.look(),
+        look: (after) => this.#horizons.look((client) => pages.behind(after, PAGE_SIZE, client)),
         page: (after, until) => pages.forward(after, until, PAGE_SIZE),
         keys: scope.map(([, key]) => Number(key)),
         logger,

@@ -7,8 +7,8 @@ import { Signal } from './signal.ts'
 
 /** What a tail needs of the world. */
 export interface TailPorts {
-  /** All horizons as of a moment after the call. */
-  look(): Promise<Horizons>
+  /** All horizons as of a moment after the call; where it comes cheap, with the page above `after`, read behind it. */
+  look(after: number): Promise<[Horizons, ((horizon: number) => Page) | undefined]>
   /** One page of what the tail selects, up to a settled position. */
   page(after: number, until: number): Promise<Page>
   /** The lock keys that this tail heeds. */
@@ -111,10 +111,13 @@ export class Tail {
       }
       if (this.#wakes !== this.#seen && !held) attempt = 0
       this.#seen = this.#wakes
-      const horizons = await persist(() => this.#ports.look(), this.#patience)
+      const [horizons, page] = await persist(() => this.#ports.look(from), this.#patience)
       this.#head = horizons.head
       this.#horizon = Math.max(this.#horizon, horizons.of(this.#ports.keys))
-      if (this.#horizon > from) return
+      if (this.#horizon > from) {
+        if (page && from >= 0) this.#ring.push(page(this.#horizon))
+        return
+      }
     }
   }
 

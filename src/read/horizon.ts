@@ -1,3 +1,4 @@
+import type pg from 'pg'
 import type { Database, Row, Statement } from '../database.ts'
 
 /** All horizons of the store at one moment; sql/003_horizon.sql says how they come about. */
@@ -33,6 +34,9 @@ export class Horizons {
 /** The key that announces every category. */
 const EVERY = -1
 
+/** A query to be sent right behind a look, on its connection: it runs in a later snapshot, as a read has to. */
+export type Behind<T> = (client: pg.ClientBase) => Promise<T>
+
 /** Reads the horizons; asked by many at once it asks the server once. */
 export class HorizonReader {
   readonly #db: Database
@@ -46,25 +50,41 @@ export class HorizonReader {
     this.#statement = db.file('horizons')
   }
 
-  /** The horizons as of a moment after this call. A look under way may have begun before it: then the next one. */
-  look(): Promise<Horizons> {
-    if (!this.#running) {
-      this.#running = this.#read().finally(() => {
+  /**
+   * The horizons as of a moment after this call. A look under way may have begun before it: then the next one.
+   *
+   * Where nobody else is looking, the answer to `behind` comes in the same round trip.
+   */
+  async look<T>(behind: Behind<T>): Promise<[Horizons, T | undefined]> {
+    if (this.#running) return [await this.#lookNext(), undefined]
+    const both = this.#db.withClient(async (client) => {
+      const answers = await Promise.allSettled([this.#read(client), behind(client)])
+      const [horizons, more] = answers.map((answer) => {
+        if (answer.status === 'rejected') throw answer.reason
+        return answer.value
+      })
+      return [horizons, more] as [Horizons, T]
+    })
+    this.#running = both
+      .then(([horizons]) => horizons)
+      .finally(() => {
         this.#running = undefined
       })
-      return this.#running
-    }
-    this.#next ??= this.#running
-      .catch(() => {})
-      .then(() => {
-        this.#next = undefined
-        return this.look()
-      })
+    await this.#running
+    return both
+  }
+
+  #lookNext(): Promise<Horizons> {
+    this.#next ??= this.#running!.catch(() => {}).then(async () => {
+      this.#next = undefined
+      const [horizons] = await this.look(async () => {})
+      return horizons
+    })
     return this.#next
   }
 
-  async #read(): Promise<Horizons> {
-    const rows = await this.#db.query(this.#statement, [this.#last?.settledHead ?? null])
+  async #read(client: pg.ClientBase): Promise<Horizons> {
+    const rows = await this.#db.query(this.#statement, [this.#last?.settledHead ?? null], client)
     if (rows.length > 0) this.#last = new Horizons(rows)
     return this.#last!
   }

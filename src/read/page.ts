@@ -42,7 +42,18 @@ export class PageReader {
     return { events, after, position: events.length === limit ? events.at(-1)!.position : end }
   }
 
-  /** The same, newest first; `position` is the `until` with which to read on, down to `after`. */
+  /** A page that is read before its horizon is known, in a later snapshot than the horizon's: cut it there. */
+  async behind(after: number, limit: number, client: pg.ClientBase): Promise<(horizon: number) => Page> {
+    const end = this.#sparse ? after + MAX_WALK : Number.MAX_SAFE_INTEGER
+    const events = after < 0 ? [] : await this.#read(this.#forward, after, end, limit, client)
+    return (horizon) => {
+      const settled = events.filter(({ position }) => position <= horizon)
+      const full = settled.length === limit
+      return { events: settled, after, position: full ? settled.at(-1)!.position : Math.min(end, horizon) }
+    }
+  }
+
+  /** The events of `forward`, newest first; `position` is the `until` with which to read on, down to `after`. */
   async backward(after: number, until: number, limit: number, client?: pg.ClientBase): Promise<Page> {
     const start = this.#sparse ? Math.max(after, until - MAX_WALK) : after
     const events = await this.#read(this.#backward, start, until, limit, client)
