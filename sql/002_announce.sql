@@ -37,10 +37,10 @@ return case
 end;
 
 -- Announce one category, or every category (null). Cheap when it is announced already. After 16 categories it
--- announces every category instead: the lock table is shared by all and must not fill.
+-- announces every category instead: the lock table is shared by all and must not fill. Internal: it relies on the
+-- search_path of the functions that call it, for setting it anew on each append costs more than the rest.
 create function announce(_category text) returns void
 language plpgsql
---SP
 as $$
 declare
   _xid  constant text := pg_current_xact_id()::text;
@@ -69,7 +69,7 @@ $$;
 -- first of them takes its position. The append function, which has announced its own, says so once a statement.
 create function announce_statement() returns trigger
 language plpgsql
---SP
+set search_path from current
 as $$
 declare
   _void text;

@@ -14,7 +14,7 @@ end;
 -- The same for this schema, for whoever wants to LISTEN.
 create function channel(_category text default null) returns text
 language plpgsql stable
---SP
+set search_path from current
 as $$
 begin
   return channel_of(current_schema(), _category);
@@ -25,8 +25,8 @@ $$;
 -- of its categories, and the store, with the highest position.
 create function appended() returns trigger
 language plpgsql
---SP
---PC = force_generic_plan
+set search_path from current
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   _mark     constant jsonb := announced();
