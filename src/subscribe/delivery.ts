@@ -19,6 +19,10 @@ export interface Delivery<E = RecordedEvent> {
 export interface HandedOut extends Delivery {
   /** Aborts when the executor stops or the lease is lost. */
   readonly signal: AbortSignal
-  /** Whether the partition is still ours; waits where that has to be found out. */
-  mayHandle(): Promise<boolean>
+  /** False: the lease may have run out unnoticed (we were frozen, or cut off). Then `ours` finds out. */
+  readonly certain: boolean
+  /** Whether the partition is still ours; waits until that is certain. */
+  ours(): Promise<boolean>
+  /** `ack`, for who does not wait for the checkpoint. */
+  done(): void
 }

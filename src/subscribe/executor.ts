@@ -1,4 +1,3 @@
-import { performance } from 'node:perf_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
 import { LeaseLostError } from '../errors.ts'
 import type { RecordedEvent } from '../event.ts'
@@ -7,6 +6,8 @@ import { persist } from '../live/patience.ts'
 import { Signal } from '../live/signal.ts'
 import { aborted } from '../live/tail.ts'
 import type { HandedOut } from './delivery.ts'
+import type { Instant } from './instant.ts'
+import { now } from './instant.ts'
 import type { LeasePorts } from './lease.ts'
 import { Lease } from './lease.ts'
 import { Window } from './window.ts'
@@ -96,12 +97,12 @@ export class Executor {
   }
 
   /** Wait for the partition: as long as another's lease lasts, for its bell, but no longer than the poll. */
-  async #claim(): Promise<{ epoch: number; position: number; at: number }> {
+  async #claim(): Promise<{ epoch: number; position: number; at: Instant }> {
     const { owner, leaseMs, pollIntervalMs } = this.#options
     const { signal } = this.#stopping
     for (;;) {
       const rung = this.#changed.next()
-      const at = performance.now()
+      const at = now()
       const claim = await persist(() => this.#ports.claim(owner, leaseMs), {
         signal,
         logger: this.#ports.logger,
@@ -118,7 +119,7 @@ export class Executor {
     }
   }
 
-  async #own(claim: { epoch: number; position: number; at: number }): Promise<void> {
+  async #own(claim: { epoch: number; position: number; at: Instant }): Promise<void> {
     const window = new Window(claim.position)
     const ended = new AbortController() // stopped or lost
     const end = () => ended.abort()
@@ -177,26 +178,38 @@ export class Executor {
 
   #handOut(event: RecordedEvent, window: Window, lease: Lease, signal: AbortSignal): HandedOut {
     const entry = window.add(event.position)
+    const changed = this.#changed
+    const { logger } = this.#ports
+    const done = () => {
+      window.ack(entry)
+      lease.poke()
+      changed.fire()
+    }
     let acked: Promise<void> | undefined
     const ack = () => {
       if (acked) return acked
       acked = new Promise<void>((resolve, reject) => {
         entry.settle = (error) => (error === undefined ? resolve() : reject(error))
-        window.ack(entry)
       })
-      acked.catch((error) =>
-        this.#ports.logger.debug({ error, position: event.position }, 'an ack came too late'),
-      )
-      lease.poke()
-      this.#changed.fire()
+      acked.catch((error) => logger.debug({ error, position: event.position }, 'an ack came too late'))
+      done()
       return acked
     }
-    // Frozen past the lease, we may be a zombie that does not know it yet.
-    const mayHandle = async () => {
-      while (!lease.valid && !signal.aborted) await this.#changed.next()
-      return !signal.aborted
+    return {
+      event,
+      attempt: 1,
+      partition: 0,
+      signal,
+      get certain() {
+        return lease.valid && !signal.aborted
+      },
+      async ours() {
+        while (!lease.valid && !signal.aborted) await changed.next()
+        return !signal.aborted
+      },
+      done,
+      ack,
     }
-    return { event, attempt: 1, partition: 0, ack, signal, mayHandle }
   }
 
   #last: ExecutorStatus = { state: 'stopped', position: 0, horizon: 0, inFlight: 0, partitions: [] }

@@ -1,8 +1,9 @@
-import { performance } from 'node:perf_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
 import { isLost } from '../database.ts'
 import { backoff } from '../live/patience.ts'
 import type { Logger } from '../options.ts'
+import type { Instant } from './instant.ts'
+import { elapsed, now } from './instant.ts'
 
 /** What the database does for a lease; sql/006_subscriptions.sql. The epoch is the fence: an old one does nothing. */
 export interface LeasePorts {
@@ -33,13 +34,13 @@ export class Lease {
   readonly #stopping = new AbortController()
   readonly #running: Promise<void>
   #written: number
-  #until: number // by our own monotonic clock, counted from before the request: never later than the database's
+  #renewedAt: Instant // counted from before the request: it never runs out later here than in the database
   #lost = false
   #poke = () => {}
 
   constructor(
     ports: LeasePorts,
-    claim: { epoch: number; position: number; at: number },
+    claim: { epoch: number; position: number; at: Instant },
     leaseMs: number,
     events: LeaseEvents,
   ) {
@@ -47,14 +48,14 @@ export class Lease {
     this.#epoch = claim.epoch
     this.#written = claim.position
     this.#leaseMs = leaseMs
-    this.#until = claim.at + leaseMs
+    this.#renewedAt = claim.at
     this.#events = events
     this.#running = this.#run()
   }
 
   /** False: it may have run out (we were frozen, or cut off). Nothing more is to be handed out until it is renewed. */
   get valid(): boolean {
-    return !this.#lost && performance.now() < this.#until
+    return !this.#lost && elapsed(this.#renewedAt) < this.#leaseMs
   }
 
   /** The watermark moved. */
@@ -82,7 +83,7 @@ export class Lease {
 
   async #run(): Promise<void> {
     while (!this.#stopping.signal.aborted && !this.#lost) {
-      const renewIn = this.#until - (this.#leaseMs * 2) / 3 - performance.now()
+      const renewIn = this.#leaseMs / 3 - elapsed(this.#renewedAt)
       if (this.#events.watermark() <= this.#written && renewIn > 0) await this.#poked(renewIn)
       else await this.#write()
     }
@@ -90,11 +91,11 @@ export class Lease {
 
   async #write(): Promise<void> {
     for (let attempt = 1; ; attempt++) {
-      const at = performance.now()
+      const at = now()
       const position = this.#events.watermark()
       try {
         if (!(await this.#ports.advance(this.#epoch, position, this.#leaseMs))) return this.#lose()
-        this.#until = at + this.#leaseMs
+        this.#renewedAt = at
         this.#written = position
         return this.#events.durable(position)
       } catch (error) {

@@ -1,3 +1,5 @@
+import { Queue } from './queue.ts'
+
 /** One delivery on its way. */
 export interface Entry {
   readonly position: number
@@ -14,8 +16,8 @@ export interface Entry {
  *     acked       yes  yes  no   yes  | watermark 7; once 8 is acked: 15
  */
 export class Window {
-  #entries: Entry[] = []
-  #covered: Entry[] = [] // below the watermark, and somebody waits for the checkpoint
+  readonly #entries = new Queue<Entry>()
+  readonly #covered = new Queue<Entry>() // below the watermark, and somebody waits for the checkpoint
   #unacked = 0
   #watermark: number
   #passed: number
@@ -33,11 +35,6 @@ export class Window {
 
   get watermark(): number {
     return this.#watermark
-  }
-
-  /** Position of the delivery that holds the watermark back. */
-  get oldest(): number | undefined {
-    return this.#entries[0]?.position
   }
 
   add(position: number): Entry {
@@ -58,33 +55,30 @@ export class Window {
     if (this.#abandoned || entry.acked) return
     entry.acked = true
     this.#unacked--
-    if (entry === this.#entries[0]) this.#move()
+    if (entry === this.#entries.first) this.#move()
   }
 
   /** A checkpoint at `position` is durable. */
   durable(position: number): void {
-    let n = 0
-    while (n < this.#covered.length && this.#covered[n]!.position <= position) this.#covered[n++]!.settle?.()
-    if (n > 0) this.#covered = this.#covered.slice(n)
+    for (let entry = this.#covered.first; entry && entry.position <= position; entry = this.#covered.first) {
+      this.#covered.shift()
+      entry.settle?.()
+    }
   }
 
   /** No checkpoint of ours will ever cover what is left. */
   abandon(error: unknown): void {
     this.#abandoned ??= { error }
-    for (const entry of [...this.#covered, ...this.#entries]) entry.settle?.(error)
-    this.#covered = []
-    this.#entries = []
+    for (const entry of [...this.#covered.clear(), ...this.#entries.clear()]) entry.settle?.(error)
     this.#unacked = 0
   }
 
   #move(): void {
-    let n = 0
-    while (n < this.#entries.length && this.#entries[n]!.acked) {
-      const entry = this.#entries[n++]!
+    for (let entry = this.#entries.first; entry?.acked; entry = this.#entries.first) {
+      this.#entries.shift()
       this.#watermark = entry.position
       if (entry.settle) this.#covered.push(entry)
     }
-    if (n > 0) this.#entries = this.#entries.slice(n)
-    if (this.#entries.length === 0) this.#watermark = Math.max(this.#watermark, this.#passed)
+    if (this.#entries.first === undefined) this.#watermark = Math.max(this.#watermark, this.#passed)
   }
 }

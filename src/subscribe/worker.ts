@@ -2,6 +2,7 @@ import type { RecordedEvent } from '../event.ts'
 import { Signal } from '../live/signal.ts'
 import type { HandedOut } from './delivery.ts'
 import type { Executor } from './executor.ts'
+import { Queue } from './queue.ts'
 
 export interface HandlerContext {
   /** 1, 2, 3 … */
@@ -28,7 +29,7 @@ export class HandlerWorker implements Worker {
   readonly ready: Promise<void>
   readonly done: Promise<void>
   readonly #executor: Executor
-  readonly #queue: HandedOut[] = [] // at most maxInFlight
+  readonly #queue = new Queue<HandedOut>() // at most maxInFlight
   readonly #arrived = new Signal()
   #stopping = false
 
@@ -64,9 +65,10 @@ export class HandlerWorker implements Worker {
         const delivery = this.#queue.shift()
         if (!delivery) {
           await this.#arrived.next()
-        } else if (await delivery.mayHandle()) {
-          await handler(delivery.event, { attempt: delivery.attempt, signal: delivery.signal })
-          delivery.ack()
+        } else if (delivery.certain || (await delivery.ours())) {
+          const result = handler(delivery.event, { attempt: delivery.attempt, signal: delivery.signal })
+          if (isPromise(result)) await result // a tick an event is much for a handler that needs none
+          delivery.done()
         }
       }
     } finally {
@@ -74,4 +76,8 @@ export class HandlerWorker implements Worker {
     }
     await ended
   }
+}
+
+function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | null)?.then === 'function'
 }

@@ -1,0 +1,32 @@
+/** First in, first out, each in constant time (Array.shift moves all the rest). */
+export class Queue<T> {
+  #items: (T | undefined)[] = []
+  #head = 0
+
+  get first(): T | undefined {
+    return this.#items[this.#head]
+  }
+
+  push(item: T): void {
+    this.#items.push(item)
+  }
+
+  shift(): T | undefined {
+    const item = this.#items[this.#head]
+    if (this.#head === this.#items.length) return undefined
+    this.#items[this.#head++] = undefined
+    if (this.#head > 1_024 && this.#head * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#head)
+      this.#head = 0
+    }
+    return item
+  }
+
+  /** Empty it; returns what was in it. */
+  clear(): T[] {
+    const items = this.#items.slice(this.#head) as T[]
+    this.#items = []
+    this.#head = 0
+    return items
+  }
+}
