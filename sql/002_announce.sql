@@ -76,7 +76,7 @@ declare
 begin
   if current_setting('meowmx.appending', true) = tg_relid::text then
     _void := set_config('meowmx.appending', '', true);
-  elsif current_setting('meowmx.maintenance', true) is distinct from 'on' then
+  else
     _void := announce(null);
   end if;
   return null;

@@ -169,6 +169,13 @@ export class Database {
       case 'MW005':
         return new SchemaError(schema, message ?? code, error)
     }
+    if (message === 'timeout exceeded when trying to connect') {
+      return new TimeoutError(
+        'waiting for one of the maxConnections connections, all in use,',
+        this.settings.queryTimeoutMs,
+        error,
+      )
+    }
     if (message === 'Query read timeout')
       return new TimeoutError('a query', this.settings.queryTimeoutMs, error)
     if (isLost(error)) {

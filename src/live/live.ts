@@ -43,7 +43,7 @@ export class Live {
     const feed = new Feed(async (from, signal) => {
       const tail = await shared.tail
       horizon = () => tail.horizon
-      return tail.read(from, AbortSignal.any([signal, this.#closing.signal]))
+      return tail.read(from, signal)
     }, after)
     const close = feed.close.bind(feed)
     let open = true

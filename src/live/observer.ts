@@ -4,12 +4,14 @@ import type { Database } from '../database.ts'
 import { ClosedError } from '../errors.ts'
 import type { RecordedEvent } from '../event.ts'
 import { parse, position, signal } from '../options.ts'
-import type { Page } from '../read/page.ts'
 import { PageReader } from '../read/page.ts'
 import type { Reader } from '../read/reader.ts'
 import type { Selection, Selector } from '../read/selector.ts'
 import { select } from '../read/selector.ts'
+import { abortWith } from './abort.ts'
 import { Feed } from './feed.ts'
+import type { Source } from './iterate.ts'
+import { iterate } from './iterate.ts'
 import type { Live } from './live.ts'
 import { PAGE_SIZE } from './live.ts'
 import { observe } from './observe.ts'
@@ -36,11 +38,6 @@ const eventsOptions = z.strictObject({
   signal: signal.optional(),
 })
 
-interface Source {
-  feed: Pick<Feed, 'next' | 'close'>
-  until: number
-}
-
 /** Events without a checkpoint: pushed as an Observable, or pulled as an AsyncIterable. */
 export class Observer {
   readonly #db: Database
@@ -58,8 +55,8 @@ export class Observer {
     const selection = select(selector)
     const { from, live, signal } = parse(eventsOptions, options, 'options')
     return new Observable<RecordedEvent>((subscriber) => {
-      const stop = new AbortController()
-      const ended = AbortSignal.any([stop.signal, this.#closing.signal, ...(signal ? [signal] : [])])
+      const stop = abortWith(this.#closing.signal, signal)
+      const ended = stop.signal
       ended.addEventListener('abort', () => subscriber.complete())
       if (this.#closing.signal.aborted) return subscriber.error(new ClosedError())
       if (ended.aborted) return subscriber.complete()
@@ -69,7 +66,7 @@ export class Observer {
           const subscription = observe(() => feed.next(), until)
             .pipe(finalize(() => feed.close()))
             .subscribe(subscriber)
-          stop.signal.addEventListener('abort', () => subscription.unsubscribe())
+          ended.addEventListener('abort', () => subscription.unsubscribe())
         },
         (error) => (ended.aborted ? undefined : subscriber.error(error)),
       )
@@ -80,62 +77,11 @@ export class Observer {
   iterate(selector: Selector, options: EventsOptions = {}): AsyncIterable<RecordedEvent> {
     const selection = select(selector)
     const { from, live, signal } = parse(eventsOptions, options, 'options')
-    return { [Symbol.asyncIterator]: () => this.#iterate(selection, from, live, signal) }
-  }
-
-  /** An iterator by hand: a generator that waits for a page can't be ended by return(). */
-  #iterate(
-    selection: Selection,
-    from: From,
-    live: boolean,
-    signal?: AbortSignal,
-  ): AsyncIterator<RecordedEvent> {
-    const stop = new AbortController()
-    const ended = AbortSignal.any([stop.signal, this.#closing.signal, ...(signal ? [signal] : [])])
-    if (this.#closing.signal.aborted) throw new ClosedError()
-    let opening: Promise<Source> | undefined
-    ended.addEventListener(
-      'abort',
-      () =>
-        void opening?.then(
-          ({ feed }) => feed.close(),
-          () => {},
-        ),
-    )
-    let page: Page | undefined
-    let i = 0
-    const done = { done: true as const, value: undefined }
-    const next = async (): Promise<IteratorResult<RecordedEvent>> => {
-      try {
-        opening ??= this.#open(selection, from, live, ended)
-        const { feed, until } = await opening
-        for (;;) {
-          if (ended.aborted) return done
-          if (page && i < page.events.length) return { done: false, value: page.events[i++]! }
-          if (page && page.position >= until) {
-            stop.abort()
-            return done
-          }
-          page = await feed.next()
-          i = 0
-        }
-      } catch (error) {
-        if (ended.aborted) return done
-        stop.abort()
-        throw error
-      }
-    }
-    // Calls that overlap are answered one after the other, as a generator does.
-    let last: Promise<unknown> = Promise.resolve()
     return {
-      next: () => {
-        const result = last.then(next)
-        last = result.catch(() => {})
-        return result
-      },
-      return: async () => {
-        stop.abort()
-        return done
+      [Symbol.asyncIterator]: () => {
+        if (this.#closing.signal.aborted) throw new ClosedError()
+        const stop = abortWith(this.#closing.signal, signal)
+        return iterate(() => this.#open(selection, from, live, stop.signal), stop)
       },
     }
   }

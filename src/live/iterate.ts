@@ -1,0 +1,56 @@
+import type { RecordedEvent } from '../event.ts'
+import type { Page } from '../read/page.ts'
+import type { Feed } from './feed.ts'
+
+/** Pages up to the one that reaches `until`. */
+export interface Source {
+  feed: Pick<Feed, 'next' | 'close'>
+  until: number
+}
+
+/**
+ * Events pulled one by one. An iterator by hand: a generator that waits for a page can't be ended by return().
+ * `stop` ends it, from outside or from here.
+ */
+export function iterate(open: () => Promise<Source>, stop: AbortController): AsyncIterator<RecordedEvent> {
+  const done = { done: true as const, value: undefined }
+  let source: Promise<Source> | undefined
+  let page: Page | undefined
+  let i = 0
+  stop.signal.addEventListener('abort', () => void source?.then(({ feed }) => feed.close()).catch(() => {}))
+
+  const next = async (): Promise<IteratorResult<RecordedEvent>> => {
+    try {
+      source ??= stop.signal.aborted ? undefined : open()
+      for (;;) {
+        if (!source || stop.signal.aborted) return done
+        if (page && i < page.events.length) return { done: false, value: page.events[i++]! }
+        const { feed, until } = await source
+        if (page && page.position >= until) {
+          stop.abort()
+          return done
+        }
+        page = await feed.next()
+        i = 0
+      }
+    } catch (error) {
+      if (stop.signal.aborted) return done
+      stop.abort()
+      throw error
+    }
+  }
+
+  // Calls that overlap are answered one after the other, as a generator does.
+  let last: Promise<unknown> = Promise.resolve()
+  return {
+    next: () => {
+      const result = last.then(next)
+      last = result.catch(() => {})
+      return result
+    },
+    return: async () => {
+      stop.abort()
+      return done
+    },
+  }
+}
