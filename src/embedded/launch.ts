@@ -1,0 +1,68 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { findBinaries } from './binaries.ts'
+import { awaitUnused, locateCluster, readLock } from './cluster.ts'
+import { Guard } from './guard.ts'
+import { findIdentity } from './identity.ts'
+import { type EmbeddedOptions, fixedPort, serverArguments } from './options.ts'
+
+const startTimeoutMs = 120_000 // a new cluster takes 1 s, but recovery after a crash replays all that was not yet in place
+
+/** Starts a server, anew with another port where somebody took ours after we had found it free. */
+export async function launch(
+  options: EmbeddedOptions,
+  choosePort = freePort,
+): Promise<{ port: number; guard: Guard }> {
+  if (process.platform === 'win32')
+    throw new Error('startPostgres() needs a POSIX shell: on Windows use WSL, or any server of your own')
+  const fixed = fixedPort(options)
+  const binaries = await findBinaries(options.version)
+  for (let triesLeft = 4; ; triesLeft--) {
+    const port = fixed ?? (await choosePort())
+    const settings = serverArguments(options, port)
+    const cluster = await locateCluster(options.dataDir)
+    const env = environment(await awaitUnused(cluster.data))
+    const guard = new Guard(
+      binaries,
+      await findIdentity(binaries.postgres, cluster.data),
+      cluster,
+      settings,
+      env,
+    )
+    if (await isReady(guard, cluster.data)) return { port, guard }
+    await guard.stop()
+    const portTaken = guard.output.includes('Address already in use')
+    if (portTaken && fixed === undefined && triesLeft > 0) continue
+    throw new Error(`PostgreSQL did not start on port ${port} with ${cluster.data}:\n${guard.output}`)
+  }
+}
+
+/** The lock file tells when the server accepts connections, as it does to pg_ctl. */
+async function isReady(guard: Guard, data: string): Promise<boolean> {
+  const deadline = Date.now() + startTimeoutMs
+  while (!guard.hasEnded && Date.now() < deadline) {
+    const lock = await readLock(data)
+    if (lock?.status === 'ready' && guard.started(lock.pid)) return true
+    await delay(10)
+  }
+  return false
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/** Ours without libpq's variables, some of which the server reads too, and with messages in English. */
+function environment(recycledPid: number | undefined): NodeJS.ProcessEnv {
+  const env: NodeJS.ProcessEnv = { LC_ALL: 'C' }
+  for (const [name, value] of Object.entries(process.env)) if (!/^(PG|LC_|LANG)/.test(name)) env[name] = value
+  // PostgreSQL never takes this process for the holder of the lock; it still checks that no shared memory is in use.
+  if (recycledPid) env.PG_GRANDPARENT_PID = String(recycledPid)
+  return env
+}

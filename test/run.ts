@@ -1,0 +1,84 @@
+/**
+ * Runs the tests: `node --import tsx test/run.ts [parts of file names] [--jobs 2] [--timeout-ms 120000] [--dir test]
+ * [--no-server]`. One process a file, two files at once, one server for all, whose address they get as DATABASE_URL.
+ * Files whose first line is `// @serial` run alone, after the others. The last line is `N passed, N failed, N skipped`;
+ * the exit code is 0 only where at least one test passed and none failed.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join, relative, resolve, sep } from 'node:path'
+import { parseArgs } from 'node:util'
+import { runFile } from './support/run-file.ts'
+import { testServer } from './support/server.ts'
+
+const { values: options, positionals: filters } = parseArgs({
+  allowPositionals: true,
+  options: {
+    dir: { type: 'string', default: import.meta.dirname },
+    jobs: { type: 'string', default: '2' },
+    'timeout-ms': { type: 'string', default: '120000' },
+    'no-server': { type: 'boolean', default: false },
+  },
+})
+const dir = resolve(options.dir)
+const total = { passed: 0, failed: 0, skipped: 0 }
+const interrupt = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => interrupt.abort())
+
+try {
+  const files = findFiles()
+  if (files.length === 0)
+    throw new Error(`no test file in ${dir} matches ${filters.join(' ') || '*.test.ts'}`)
+  const server = options['no-server'] ? undefined : await testServer()
+  if (server) process.env.DATABASE_URL = server.connectionString
+  try {
+    const serial = files.filter((file) => readFileSync(file, 'utf8').startsWith('// @serial'))
+    await runAll(
+      files.filter((file) => !serial.includes(file)),
+      positive('jobs'),
+    )
+    await runAll(serial, 1)
+  } finally {
+    await server?.stop()
+  }
+  if (interrupt.signal.aborted) throw new Error('interrupted')
+} catch (error) {
+  total.failed++
+  console.error(error)
+}
+process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0
+console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`)
+
+function findFiles(): string[] {
+  return readdirSync(dir, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.test.ts') && !/^(bench|faults-long)\b/.test(name))
+    .filter((name) => filters.length === 0 || filters.some((filter) => name.includes(filter)))
+    .sort()
+    .map((name) => join(dir, name))
+}
+
+async function runAll(files: string[], jobs: number): Promise<void> {
+  const queue = [...files]
+  const worker = async () => {
+    for (let file = queue.shift(); file && !interrupt.signal.aborted; file = queue.shift()) await runOne(file)
+  }
+  await Promise.all(Array.from({ length: jobs }, worker))
+}
+
+async function runOne(file: string): Promise<void> {
+  const begin = Date.now()
+  const result = await runFile(file, positive('timeout-ms'), interrupt.signal)
+  total.passed += result.passed
+  total.failed += result.failed
+  total.skipped += result.skipped
+  const counts = `${result.passed} passed${result.skipped ? `, ${result.skipped} skipped` : ''}`
+  const seconds = ((Date.now() - begin) / 1000).toFixed(1)
+  const name = relative(dir, file).split(sep).join('/')
+  console.log(`${result.reason ? 'FAIL' : 'ok  '} ${name}: ${counts} (${seconds} s)`)
+  if (result.reason) console.log(`     ${result.reason}\n${result.output.replace(/^/gm, '     ')}`)
+}
+
+function positive(name: 'jobs' | 'timeout-ms'): number {
+  const value = Number(options[name])
+  if (Number.isInteger(value) && value > 0) return value
+  throw new Error(`--${name} must be a positive integer, got ${options[name]}`)
+}
