@@ -18,6 +18,7 @@ interface Item {
 const LANES = 2
 const LARGE = 256 * 1024
 const MAX_ITEMS = 1_000
+const MIN_SHARE = 32
 const MAX_RACES = 10
 /** How long after a race that was lost batches go in one order of streams. */
 const CONTENDED_MS = 60_000
@@ -85,12 +86,17 @@ export class Batcher {
     const rest: Item[] = []
     const blocked = new Set<string>()
     let size = 0
+    // Many that wait are spread over the free lanes: the server works on one batch while we prepare the other.
+    const share = Math.max(MIN_SHARE, Math.ceil(this.#queue.length / (LANES - this.#lanes)))
     for (const item of this.#queue) {
       const keys = claims(item)
       const fits =
         items.length === 0
           ? item.size < LARGE || this.#largeLanes < LANES - 1
-          : !item.atomic && !items[0]!.atomic && items.length < MAX_ITEMS && size + item.size < LARGE
+          : !item.atomic &&
+            !items[0]!.atomic &&
+            items.length < Math.min(share, MAX_ITEMS) &&
+            size + item.size < LARGE
       if (fits && !keys.some((key) => this.#busy.has(key) || blocked.has(key))) {
         items.push(item)
         size += item.size

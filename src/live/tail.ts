@@ -35,10 +35,10 @@ export class Tail {
   readonly #reads = new Map<number, Promise<Page>>()
   #horizon = -1 // the highest seen: it may step back, what is below it stays settled
   #advancing: Promise<void> | undefined
-  #expected = 0 // the highest position that a notification promised
+  #promised: number[] = [] // positions that notifications told of since the last look began
+  #expected = 0 // the highest of them that was handed out
   #wakes = 1
   #seen = 0 // wakes before the last look
-  #head = 0
   readonly #woken = new Signal()
 
   constructor(ports: TailPorts) {
@@ -48,7 +48,7 @@ export class Tail {
   /** Something may have happened: a position was notified, or (null) anything at all. */
   wake(position: number | null): void {
     if (position !== null && position <= this.#horizon) return
-    if (position !== null && position > this.#expected) this.#expected = position
+    if (position !== null) this.#promised.push(position)
     this.#wakes++
     this.#woken.fire()
   }
@@ -101,9 +101,8 @@ export class Tail {
   async #lookUntilHigher(): Promise<void> {
     const from = this.#horizon
     for (let attempt = 0; ; attempt++) {
-      // What is expected and below the head is held back by an open append: look again soon, then less often. What is
-      // expected above the head was never handed out: somebody's junk.
-      const held = this.#expected > this.#horizon && this.#expected <= this.#head
+      // What is expected is held back by an open append: look again soon, then less often.
+      const held = this.#expected > this.#horizon
       if (this.#wakes === this.#seen) {
         const woken = this.#woken.next()
         if (held) await Promise.race([woken, wait(Math.min(50, 2 ** attempt), this.#closing.signal)])
@@ -111,8 +110,12 @@ export class Tail {
       }
       if (this.#wakes !== this.#seen && !held) attempt = 0
       this.#seen = this.#wakes
+      const promised = this.#promised
+      this.#promised = []
       const [horizons, page] = await persist(() => this.#ports.look(from), this.#patience)
-      this.#head = horizons.head
+      // What was told of before the look and lies above its head was never handed out: somebody's junk.
+      for (const position of promised)
+        if (position <= horizons.head && position > this.#expected) this.#expected = position
       this.#horizon = Math.max(this.#horizon, horizons.of(this.#ports.keys))
       if (this.#horizon > from) {
         if (page && from >= 0) this.#ring.push(page(this.#horizon))
