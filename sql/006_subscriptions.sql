@@ -56,8 +56,9 @@ begin
 end
 $$;
 
--- Take a partition that is free or whose lease ran out: a new epoch, and the checkpoint reached so far. Where another
--- owns it, the epoch is null and wait_ms says how long its lease lasts.
+-- Take a partition that is free, whose lease ran out, or that is the caller's already (the answer to its last claim was
+-- lost): a new epoch, and the checkpoint reached so far. Where another owns it, the epoch is null and wait_ms says how
+-- long its lease lasts.
 create function claim(
   _subscription text, _partition int, _owner text, _lease_ms int,
   out epoch bigint, out reached bigint, out wait_ms int
@@ -69,7 +70,7 @@ begin
   update checkpoints c
   set epoch = c.epoch + 1, owner = _owner, lease_until = clock_timestamp() + _lease_ms * interval '1 ms'
   where c.subscription = _subscription and c.partition = _partition
-    and (c.lease_until is null or c.lease_until <= clock_timestamp())
+    and (c.owner is null or c.owner = _owner or c.lease_until <= clock_timestamp())
   returning c.epoch, c.position into epoch, reached;
   if found then
     return;

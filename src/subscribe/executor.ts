@@ -124,6 +124,7 @@ export class Executor {
     const ended = new AbortController() // stopped or lost
     const end = () => ended.abort()
     this.#stopping.signal.addEventListener('abort', end)
+    if (this.#stopping.signal.aborted) end()
     const lease = new Lease(this.#ports, claim, this.#options.leaseMs, {
       watermark: () => window.watermark,
       durable: (position) => {
