@@ -13,8 +13,8 @@
 -- Of each request comes back its outcome:
 --   appended      version = the first event's
 --   conflict      version = what the stream's last event has; -1 no stream
---   deduplicated  all ids are known, with the same stream, type and data
---   duplicate     duplicate = an id that is known otherwise
+--   deduplicated  all ids are known (_atomic: of all requests), with the same stream, type and data
+--   duplicate     duplicate = an id that is known otherwise, or in other company
 --   aborted       good by itself, but _atomic and another was not
 -- and of the batch: the positions of all appended events in order, and their time in milliseconds since 1970.
 --
@@ -32,6 +32,7 @@ as $$
 declare
   _now     constant timestamptz := clock_timestamp();
   _last    int[];      -- of each stream: the version of its last event, so far
+  _lost    int[];      -- the versions that a careful try did not get
   _count   int;        -- of the events to insert
   _refused boolean;
   _s       int;
@@ -47,6 +48,13 @@ begin
     version := array_fill(null::int, array[cardinality(_stream)]);
     duplicate := array_fill(null::uuid, array[cardinality(_stream)]);
 
+    select array_agg(coalesce((
+      select e.version from events e
+      where e.category = s.category and e.stream_id = s.stream_id order by e.version desc limit 1
+    ), -1) order by s.n) into _last
+    from unnest(_category, _stream_id) with ordinality as s (category, stream_id, n);
+
+    -- After the versions: whoever wrote these ids meanwhile is found here, before his version is taken for a conflict.
     if _lookup then
       for _known in
         select e.r,
@@ -64,13 +72,11 @@ begin
         outcome[_known.r] := case when _known.same then 'deduplicated' else 'duplicate' end;
         duplicate[_known.r] := coalesce(_known.other, _known.id);
       end loop;
+      -- A group is one call: where only some of its ids are known, it is not the call that wrote them.
+      if _atomic and array_position(outcome, null) is not null then
+        outcome := array_replace(outcome, 'deduplicated', 'duplicate');
+      end if;
     end if;
-
-    select array_agg(coalesce((
-      select e.version from events e
-      where e.category = s.category and e.stream_id = s.stream_id order by e.version desc limit 1
-    ), -1) order by s.n) into _last
-    from unnest(_category, _stream_id) with ordinality as s (category, stream_id, n);
 
     for _r in 1 .. cardinality(_stream) loop
       _s := _stream[_r];
@@ -131,12 +137,19 @@ begin
     end if;
 
     exit when cardinality(positions) = _count;
+    if not _careful then
+      raise exception 'only % of % events were written: a trigger on events keeps rows back', coalesce(cardinality(positions), 0), _count
+        using errcode = 'MW008';
+    end if;
     if positions is not null then
       raise exception 'another transaction appended to a stream of this batch, or used one of its ids, at the same time'
         using errcode = 'unique_violation';
     end if;
-    -- Lost the race before anything was written: what it was lost to can be seen now.
+    -- Lost the race before anything was written: what it was lost to can be seen now. Where nothing is to be seen it was
+    -- no race, but an index or a trigger of others: next time let it say so.
     _lookup := true;
+    _careful := version is distinct from _lost;
+    _lost := version;
   end loop;
 end
 $$;
@@ -151,14 +164,19 @@ create function append_guarded(
 language plpgsql
 set search_path from current
 as $$
+declare
+  _constraint text;
 begin
-  for _try in 1 .. 10 loop
+  loop
     begin
       select * into strict outcome, version, duplicate, positions, recorded_at
       from append_batch(_category, _stream_id, _stream, _size, _expected, _atomic, _lookup, false, _events);
       return;
     exception when unique_violation then
-      if _try = 10 then
+      get stacked diagnostics _constraint = constraint_name;
+      -- An index of others, or a snapshot that will never see who won.
+      if _constraint not in ('events_id', 'events_version')
+         or current_setting('transaction_isolation') in ('repeatable read', 'serializable') then
         raise;
       end if;
       _lookup := true;

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Database } from '../database.ts'
 import { isLost } from '../database.ts'
-import { ClosedError, OutcomeUnknownError } from '../errors.ts'
+import { ClosedError, OutcomeUnknownError, TimeoutError } from '../errors.ts'
 import type { Batch, Outcome } from './batch.ts'
 import type { Request } from './request.ts'
 
@@ -19,7 +19,8 @@ const LANES = 2
 const LARGE = 256 * 1024
 const MAX_ITEMS = 1_000
 const MIN_SHARE = 32
-const MAX_RACES = 10
+/** Races that a batch of several loses before each of its requests goes alone. */
+const MAX_RACES = 5
 /** How long after a race that was lost batches go in one order of streams. */
 const CONTENDED_MS = 60_000
 
@@ -149,7 +150,8 @@ export class Batcher {
   }
 
   async #run(requests: readonly Request[], atomic: boolean): Promise<Outcome[]> {
-    const deadline = Date.now() + this.#db.settings.queryTimeoutMs
+    const { queryTimeoutMs } = this.#db.settings
+    const deadline = Date.now() + queryTimeoutMs
     let lookup = false
     for (let attempt = 1; ; attempt++) {
       const trip = { sent: false }
@@ -157,9 +159,15 @@ export class Batcher {
         const outcomes = await this.#batch.run(requests, { atomic, lookup, trip })
         return outcomes.map((outcome, i) => (lookup ? ours(outcome, requests[i]!) : outcome))
       } catch (error) {
-        if (isRace(error) && attempt < MAX_RACES) {
+        if (isRace(error)) {
+          // Whoever loses for long travels in smaller company, which has fewer races to win.
+          if (attempt >= MAX_RACES && requests.length > 1 && !atomic) throw error
+          if (Date.now() >= deadline) {
+            throw new TimeoutError('an append that others to its streams keep ahead of', queryTimeoutMs, error)
+          }
           lookup = true
           this.#contendedUntil = Date.now() + CONTENDED_MS
+          if (attempt > 1) await delay(Math.random() * Math.min(2 ** attempt, 50))
         } else if (!isLost(error)) {
           throw error
         } else {
@@ -190,9 +198,11 @@ function claims({ requests }: Item): string[] {
   )
 }
 
-/** A unique violation by a race, a serialization failure, a deadlock: run again, and the winner is visible. */
+/** A lost race for a version or an id, a serialization failure, a deadlock: run again, and the winner is visible. */
 function isRace(error: unknown): boolean {
-  return ['23505', '40001', '40P01'].includes((error as { code?: string }).code ?? '')
+  const { code, constraint } = error as { code?: string; constraint?: string }
+  if (code === '23505') return constraint === 'events_version' || constraint === 'events_id'
+  return code === '40001' || code === '40P01'
 }
 
 /** Ids that we made were new to the caller: where an earlier try has written them, it was this call that did. */

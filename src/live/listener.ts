@@ -5,6 +5,7 @@ import createSubscriber from 'pg-listen'
 import type { Observable } from 'rxjs'
 import { BehaviorSubject } from 'rxjs'
 import type { Database } from '../database.ts'
+import { manyWaitFor } from './abort.ts'
 import { backoff } from './patience.ts'
 import { Signal } from './signal.ts'
 
@@ -36,7 +37,7 @@ export class Listener {
   readonly #db: Database
   readonly #ears = new Map<string, Set<Ear>>()
   readonly #status: BehaviorSubject<StoreStatus>
-  readonly #closing = new AbortController()
+  readonly #closing = manyWaitFor()
   #subscriber: Subscriber | undefined
   #lose: ((error: unknown) => void) | undefined
   #listens: Promise<unknown> = Promise.resolve() // LISTENs go one after the other

@@ -3,6 +3,7 @@ import { ClosedError } from '../errors.ts'
 import { HorizonReader } from '../read/horizon.ts'
 import { PageReader } from '../read/page.ts'
 import type { Selection } from '../read/selector.ts'
+import { manyWaitFor } from './abort.ts'
 import { Feed } from './feed.ts'
 import { Listener } from './listener.ts'
 import { persist } from './patience.ts'
@@ -24,7 +25,7 @@ export class Live {
   readonly #horizons: HorizonReader
   readonly #scope: Statement
   readonly #tails = new Map<string, SharedTail>()
-  readonly #closing = new AbortController()
+  readonly #closing = manyWaitFor()
   #poll: NodeJS.Timeout | undefined
 
   constructor(db: Database) {
@@ -93,8 +94,10 @@ export class Live {
     }
     // One that could not be opened is not kept: the next observer tries again.
     shared.tail.catch(() => this.#tails.get(selection.key) === shared && this.#tails.delete(selection.key))
-    if (this.#tails.size === 0)
+    if (this.#tails.size === 0) {
+      clearInterval(this.#poll) // that of a tail which could not be opened, and is not closed yet
       this.#poll = setInterval(() => this.#wakeAll(), this.#db.settings.pollIntervalMs)
+    }
     this.#tails.set(selection.key, shared)
     return shared
   }

@@ -8,7 +8,7 @@ import { PageReader } from '../read/page.ts'
 import type { Reader } from '../read/reader.ts'
 import type { Selection, Selector } from '../read/selector.ts'
 import { select } from '../read/selector.ts'
-import { abortWith } from './abort.ts'
+import { abortWith, manyWaitFor } from './abort.ts'
 import { Feed } from './feed.ts'
 import type { Source } from './iterate.ts'
 import { iterate } from './iterate.ts'
@@ -43,7 +43,7 @@ export class Observer {
   readonly #db: Database
   readonly #live: Live
   readonly #reader: Reader
-  readonly #closing = new AbortController()
+  readonly #closing = manyWaitFor()
 
   constructor(db: Database, live: Live, reader: Reader) {
     this.#db = db

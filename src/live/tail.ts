@@ -1,6 +1,7 @@
 import type { Logger } from '../options.ts'
 import type { Horizons } from '../read/horizon.ts'
 import type { Page } from '../read/page.ts'
+import { manyWaitFor } from './abort.ts'
 import { persist, wait } from './patience.ts'
 import { Ring } from './ring.ts'
 import { Signal } from './signal.ts'
@@ -30,13 +31,13 @@ const KEPT = 1_024
  */
 export class Tail {
   readonly #ports: TailPorts
-  readonly #closing = new AbortController()
+  readonly #closing = manyWaitFor()
   readonly #ring = new Ring(KEPT)
   readonly #reads = new Map<number, Promise<Page>>()
   #horizon = -1 // the highest seen: it may step back, what is below it stays settled
   #advancing: Promise<void> | undefined
-  #promised: number[] = [] // positions that notifications told of since the last look began
-  #expected = 0 // the highest of them that was handed out
+  #promised = 0 // the highest position that was notified since the last look began
+  #expected = 0 // the highest position that the horizon is known to have to reach
   #wakes = 1
   #seen = 0 // wakes before the last look
   readonly #woken = new Signal()
@@ -48,7 +49,7 @@ export class Tail {
   /** Something may have happened: a position was notified, or (null) anything at all. */
   wake(position: number | null): void {
     if (position !== null && position <= this.#horizon) return
-    if (position !== null) this.#promised.push(position)
+    if (position !== null && position > this.#promised) this.#promised = position
     this.#wakes++
     this.#woken.fire()
   }
@@ -111,11 +112,10 @@ export class Tail {
       if (this.#wakes !== this.#seen && !held) attempt = 0
       this.#seen = this.#wakes
       const promised = this.#promised
-      this.#promised = []
+      this.#promised = 0
       const [horizons, page] = await persist(() => this.#ports.look(from), this.#patience)
-      // What was told of before the look and lies above its head was never handed out: somebody's junk.
-      for (const position of promised)
-        if (position <= horizons.head && position > this.#expected) this.#expected = position
+      // A position above the head was never handed out, and is somebody's junk; it may hide what is below.
+      this.#expected = Math.max(this.#expected, Math.min(promised, horizons.head))
       this.#horizon = Math.max(this.#horizon, horizons.of(this.#ports.keys))
       if (this.#horizon > from) {
         if (page && from >= 0) this.#ring.push(page(this.#horizon))
