@@ -163,7 +163,11 @@ export class Batcher {
           // Whoever loses for long travels in smaller company, which has fewer races to win.
           if (attempt >= MAX_RACES && requests.length > 1 && !atomic) throw error
           if (Date.now() >= deadline) {
-            throw new TimeoutError('an append that others to its streams keep ahead of', queryTimeoutMs, error)
+            throw new TimeoutError(
+              'an append that others to its streams keep ahead of',
+              queryTimeoutMs,
+              error,
+            )
           }
           lookup = true
           this.#contendedUntil = Date.now() + CONTENDED_MS

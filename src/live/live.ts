@@ -5,6 +5,7 @@ import { PageReader } from '../read/page.ts'
 import type { Selection } from '../read/selector.ts'
 import { manyWaitFor } from './abort.ts'
 import { Feed } from './feed.ts'
+import { makeGlance } from './glance.ts'
 import { Listener } from './listener.ts'
 import { persist } from './patience.ts'
 import { Tail } from './tail.ts'
@@ -62,6 +63,7 @@ export class Live {
     const pages = new PageReader(this.#db, selection)
     const { logger } = this.#db.settings
     const { signal } = this.#closing
+    const look = (after: number) => this.#horizons.look((client) => pages.behind(after, PAGE_SIZE, client))
     const deafen: (() => void)[] = []
     let closed = false
     const open = async () => {
@@ -70,7 +72,7 @@ export class Live {
         logger,
       })
       const tail = new Tail({
-        look: (after) => this.#horizons.look((client) => pages.behind(after, PAGE_SIZE, client)),
+        look: makeGlance(pages, look, PAGE_SIZE),
         page: (after, until) => pages.forward(after, until, PAGE_SIZE),
         keys: scope.map(([, key]) => Number(key)),
         logger,

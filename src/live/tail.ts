@@ -8,8 +8,11 @@ import { Signal } from './signal.ts'
 
 /** What a tail needs of the world. */
 export interface TailPorts {
-  /** All horizons as of a moment after the call; where it comes cheap, with the page above `after`, read behind it. */
-  look(after: number): Promise<[Horizons, ((horizon: number) => Page) | undefined]>
+  /**
+   * All horizons as of a moment after the call; where it comes cheap, with the page above `after`, read behind it.
+   * `promised` is what notifications tell of, 0 where none does.
+   */
+  look(after: number, promised: number): Promise<[Horizons, ((horizon: number) => Page) | undefined]>
   /** One page of what the tail selects, up to a settled position. */
   page(after: number, until: number): Promise<Page>
   /** The lock keys that this tail heeds. */
@@ -113,7 +116,7 @@ export class Tail {
       this.#seen = this.#wakes
       const promised = this.#promised
       this.#promised = 0
-      const [horizons, page] = await persist(() => this.#ports.look(from), this.#patience)
+      const [horizons, page] = await persist(() => this.#ports.look(from, promised), this.#patience)
       // A position above the head was never handed out, and is somebody's junk; it may hide what is below.
       this.#expected = Math.max(this.#expected, Math.min(promised, horizons.head))
       this.#horizon = Math.max(this.#horizon, horizons.of(this.#ports.keys))

@@ -20,6 +20,11 @@ export class Horizons {
     this.#held = held
   }
 
+  /** For whom it is known otherwise that all up to here is settled. */
+  static settled(position: number): Horizons {
+    return new Horizons([[null as unknown as string, String(position), String(position)]])
+  }
+
   /** The horizon of whoever heeds these lock keys: its categories', or the store's. */
   of(keys: readonly number[]): number {
     return [EVERY, ...keys].reduce((least, key) => Math.min(least, this.#held.get(key) ?? least), this.#free)

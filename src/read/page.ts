@@ -43,7 +43,7 @@ export class PageReader {
   }
 
   /** A page that is read before its horizon is known, in a later snapshot than the horizon's: cut it there. */
-  async behind(after: number, limit: number, client: pg.ClientBase): Promise<(horizon: number) => Page> {
+  async behind(after: number, limit: number, client?: pg.ClientBase): Promise<(horizon: number) => Page> {
     const end = this.#sparse ? after + MAX_WALK : Number.MAX_SAFE_INTEGER
     const events = after < 0 ? [] : await this.#read(this.#forward, after, end, limit, client)
     return (horizon) => {

@@ -1,0 +1,33 @@
+import { Horizons } from '../read/horizon.ts'
+import type { Page, PageReader } from '../read/page.ts'
+import type { TailPorts } from './tail.ts'
+
+/**
+ * A look that mostly does without the locks. Where the events above `after` follow each other without a gap, each
+ * position among them is committed, so nothing can still appear there: they are settled, whoever holds what. That is the
+ * rule while one category is written to; where others interleave there are gaps, and the horizon has to be asked.
+ */
+export function makeGlance(pages: PageReader, look: TailPorts['look'], pageSize: number): TailPorts['look'] {
+  let likely = true // the last page had no gap
+  return async (after, promised) => {
+    if (likely && promised > after && promised - after <= pageSize) {
+      const cut = await pages.behind(after, pageSize)
+      const settled = withoutGap(cut(Number.MAX_SAFE_INTEGER), after)
+      if (settled >= promised) return [Horizons.settled(settled), cut]
+    }
+    const [horizons, cut] = await look(after, promised)
+    const page = cut?.(Number.MAX_SAFE_INTEGER)
+    if (page && page.events.length > 0) likely = withoutGap(page, after) === page.events.at(-1)!.position
+    return [horizons, cut]
+  }
+}
+
+/** The position up to which the events follow each other and `after`. */
+function withoutGap({ events }: Page, after: number): number {
+  let last = after
+  for (const { position } of events) {
+    if (position !== last + 1) break
+    last = position
+  }
+  return last
+}
