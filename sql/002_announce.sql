@@ -25,7 +25,7 @@ create function mark_name() returns text
 language sql stable
 return 'meowmx.announced_' || 'events'::regclass::oid;
 
--- What this transaction has announced: {"xid": …, "<key>": p, …}, or {}. The mark is transaction-local, so a rollback
+-- What this transaction has announced: {"xid": …, "count": …, "<key>": p, …}, or {}. The mark is transaction-local, so a rollback
 -- to a savepoint takes it back together with the locks; it names the table and the transaction, so that neither
 -- another store nor a setting that a pool replays is mistaken for it.
 create function announced() returns jsonb
@@ -52,16 +52,16 @@ begin
   if _mark ? '-1' or _mark ? _key::text then
     return;
   end if;
-  if _key <> -1 and cardinality(array(select jsonb_object_keys(_mark))) > 16 then
+  if (_mark ->> 'count')::int >= 16 then
     _key := -1;
   end if;
   select last_value - (not is_called)::int into strict _head from events_position_seq;
   if _mark = '{}' then
-    _mark := jsonb_build_object('xid', _xid);
+    _mark := jsonb_build_object('xid', _xid, 'count', 0);
     _void := pg_advisory_xact_lock_shared(store_key(), _head::bit(32)::int);
   end if;
   _void := pg_advisory_xact_lock_shared(_key, _head::bit(32)::int);
-  _void := set_config(mark_name(), (_mark || jsonb_build_object(_key::text, _head))::text, true);
+  _void := set_config(mark_name(), (_mark || jsonb_build_object(_key::text, _head, 'count', (_mark ->> 'count')::int + 1))::text, true);
 end
 $$;
 

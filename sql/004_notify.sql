@@ -26,34 +26,39 @@ $$;
 create function appended() returns trigger
 language plpgsql
 set search_path from current
-set plan_cache_mode = force_generic_plan
 as $$
 declare
   _mark     constant jsonb := announced();
   _strict   constant boolean := current_setting('meowmx.maintenance', true) is distinct from 'on';
   _head     bigint;
-  _highest  bigint;
-  _category record;
+  _names    text[];
+  _lows     bigint[];
+  _highs    bigint[];
   _bound    bigint;
+  _highest  bigint;
   _row      record;
   _void     text;
 begin
-  select last_value into strict _head from events_position_seq;
+  select array_agg(name), array_agg(low), array_agg(high), (select last_value from events_position_seq)
+  into _names, _lows, _highs, _head
+  from (
+    select category as name, min(position) as low, max(position) as high from inserted group by category
+  ) as categories;
 
-  for _category in select category as name, min(position) as low, max(position) as high from inserted group by category loop
-    _bound := coalesce(_mark ->> category_key(_category.name)::text, _mark ->> '-1');
+  for _i in 1 .. coalesce(cardinality(_names), 0) loop
+    _bound := coalesce(_mark ->> category_key(_names[_i])::text, _mark ->> '-1');
     if _strict and _bound is null then
-      raise exception 'category "%" was not announced by this transaction', _category.name
+      raise exception 'category "%" was not announced by this transaction', _names[_i]
         using errcode = 'MW002', hint = 'Append by one statement at a time, without inserting into events inside it.';
     end if;
     -- Positions that the sequence did not just hand out: OVERRIDING SYSTEM VALUE, COPY with positions, CACHE > 1.
-    if _strict and (_category.low <= _bound or _category.high > _head or _category.high - _bound >= 4294967296) then
+    if _strict and (_lows[_i] <= _bound or _highs[_i] > _head or _highs[_i] - _bound >= 4294967296) then
       raise exception 'positions % to % of category "%" are not above % and at most %',
-        _category.low, _category.high, _category.name, _bound, _head
+        _lows[_i], _highs[_i], _names[_i], _bound, _head
         using errcode = 'MW002', hint = 'Let the sequence number the events; a restore sets meowmx.maintenance = ''on''.';
     end if;
-    _highest := greatest(_highest, _category.high);
-    _void := pg_notify(channel_of(tg_table_schema, _category.name), _category.high::text);
+    _highest := greatest(_highest, _highs[_i]);
+    _void := pg_notify(channel_of(tg_table_schema, _names[_i]), _highs[_i]::text);
   end loop;
 
   -- The append function numbers versions itself. Where every category was announced a raw INSERT may have been at

@@ -151,10 +151,7 @@ export class Database {
         )
       case '28P01':
       case '28000':
-        return new ConnectionError(
-          `the server refused the login: ${message}; check user and password of the connection string or PGUSER and PGPASSWORD`,
-          error,
-        )
+        return this.#refused(message, error)
       case '3D000':
         return new ConnectionError(
           `${message}; create it, or check the database name of the connection string or PGDATABASE`,
@@ -176,6 +173,8 @@ export class Database {
         error,
       )
     }
+    // The driver's own words where a password is asked for and there is none.
+    if (message?.startsWith('SASL')) return this.#refused(message, error)
     if (message === 'Query read timeout')
       return new TimeoutError('a query', this.settings.queryTimeoutMs, error)
     if (isLost(error)) {
@@ -185,6 +184,13 @@ export class Database {
       )
     }
     return error
+  }
+
+  #refused(message = '', error: unknown): ConnectionError {
+    return new ConnectionError(
+      `the server refused the login: ${message}; check user and password of the connection string or PGUSER and PGPASSWORD`,
+      error,
+    )
   }
 
   async close(): Promise<void> {

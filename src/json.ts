@@ -40,20 +40,29 @@ function check(value: unknown, path: string, above: object[]): void {
 function checkObject(value: object, path: string, above: object[]): void {
   if (above.includes(value)) throw new ValidationError(path, 'must not contain itself', '[a cycle]')
   if (above.length >= MAX_DEPTH)
-    throw new ValidationError(path, `must not be deeper than ${MAX_DEPTH} levels`, '[…]')
-  if (typeof (value as { toJSON?: unknown }).toJSON === 'function') {
+    throw new ValidationError(`${path.slice(0, 80)}…`, `must not be deeper than ${MAX_DEPTH} levels`, '[…]')
+  const { toJSON } = value as { toJSON?: unknown }
+  if (typeof toJSON === 'function') {
     if (value instanceof Date && Number.isNaN(value.getTime()))
       throw new ValidationError(path, 'must be a valid date', value)
-    check(JSON.parse(JSON.stringify({ value })).value, path, above)
-    return
-  }
-  if (LOST_IN_JSON.some((type) => value instanceof type)) {
+    const json: unknown = toJSON.call(value, '')
+    // As in JSON.stringify: what an object stands for is not asked again what it stands for.
+    if (typeof json === 'object' && json !== null) checkItems(json, path, [...above, value])
+    else check(json, path, above)
+  } else if (value instanceof Number || value instanceof String || value instanceof Boolean) {
+    check(value.valueOf(), path, above)
+  } else if (LOST_IN_JSON.some((type) => value instanceof type)) {
     throw new ValidationError(
       path,
       `must be a JSON value (JSON would lose what a ${value.constructor.name} holds)`,
       value,
     )
+  } else {
+    checkItems(value, path, above)
   }
+}
+
+function checkItems(value: object, path: string, above: object[]): void {
   above.push(value)
   if (Array.isArray(value)) {
     for (let i = 0; i < value.length; i++) check(value[i], `${path}[${i}]`, above)
@@ -68,4 +77,4 @@ function checkObject(value: object, path: string, above: object[]): void {
   above.pop()
 }
 
-const LOST_IN_JSON = [Map, Set, WeakMap, WeakSet, RegExp, Promise, Error, ArrayBuffer]
+const LOST_IN_JSON = [Map, Set, WeakMap, WeakSet, RegExp, Promise, Error, ArrayBuffer, BigInt, Symbol]

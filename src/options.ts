@@ -1,6 +1,6 @@
-import type pg from 'pg'
+import pg from 'pg'
 import { z } from 'zod'
-import { ValidationError } from './errors.ts'
+import { show, ValidationError } from './errors.ts'
 
 /** Pino- or console-shaped. */
 export interface Logger {
@@ -46,8 +46,22 @@ const logger = z.custom<Logger>(
 
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
+/** One that pg can read; a password is not printed. */
+const connectionString = z
+  .string()
+  .min(1)
+  .superRefine((text, context) => {
+    try {
+      new pg.Client({ connectionString: text })
+    } catch (error) {
+      const { message } = error as Error
+      const input = text.replace(/:[^:@/]*@/, ':***@')
+      context.addIssue({ code: 'custom', message: `is no connection string (${message})`, input })
+    }
+  })
+
 export const connectOptions = z.strictObject({
-  connectionString: z.string().min(1).optional(),
+  connectionString: connectionString.optional(),
   pool: z
     .custom<pg.Pool>((p) => typeof (p as pg.Pool)?.connect === 'function', 'must be a pg.Pool')
     .optional(),
@@ -56,7 +70,7 @@ export const connectOptions = z.strictObject({
     .refine((s) => !s.startsWith('pg_'), 'must not start with pg_, which PostgreSQL keeps for itself')
     .default('meowmx'),
   maxConnections: z.number().int().min(1).max(10_000).default(10),
-  listenConnectionString: z.string().min(1).optional(),
+  listenConnectionString: connectionString.optional(),
   listen: z.boolean().default(true),
   prepare: z.boolean().default(true),
   pollIntervalMs: ms(10).default(1000),
@@ -73,7 +87,8 @@ export const name = text.refine(
 export const version = z.number().int().min(0).max(2_147_483_647)
 export const position = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
 export const client = z.custom<pg.ClientBase>(
-  (c) => typeof (c as pg.ClientBase)?.query === 'function',
+  // A pool has `query` too, but takes another connection, outside the transaction, for each.
+  (c) => typeof (c as pg.ClientBase)?.query === 'function' && !('totalCount' in (c as object)),
   'must be a pg client with an open transaction',
 )
 export const signal = z.custom<AbortSignal>((s) => s instanceof AbortSignal, 'must be an AbortSignal')
@@ -83,19 +98,52 @@ export { method, ms }
 export function parse<T extends z.ZodType>(schema: T, value: unknown, path: string): Readonly<z.output<T>> {
   const result = schema.safeParse(value, { reportInput: true })
   if (result.success) return Object.freeze(result.data) as Readonly<z.output<T>>
-  const issue = result.error.issues[0]!
-  const at = issue.path.map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`)).join('')
+  const { issue, at } = deepest(result.error.issues[0]!)
+  const where = at.map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`)).join('')
   if (issue.code === 'unrecognized_keys') {
     const key = issue.keys[0]!
     throw new ValidationError(
-      `${path}${at}.${key}`,
+      `${path}${where}.${key}`,
       'is not an option',
       (issue.input as Record<string, unknown>)[key],
     )
   }
-  throw new ValidationError(
-    `${path}${at}`,
-    issue.message.replace(/^Invalid input: expected /, 'must be ').replace(/, received .*$/, ''),
-    issue.input,
-  )
+  throw new ValidationError(`${path}${where}`, problem(issue), issue.input)
+}
+
+type Issue = z.core.$ZodIssue
+
+/** Of alternatives, the one that went furthest is what was meant. */
+function deepest(issue: Issue, above: PropertyKey[] = []): { issue: Issue; at: PropertyKey[] } {
+  const at = [...above, ...issue.path]
+  if (issue.code !== 'invalid_union' || issue.message !== ALTERNATIVES) return { issue, at }
+  const found = issue.errors.flatMap(([first]) => (first ? [deepest(first, at)] : []))
+  const furthest = found.reduce((a, b) => (b.at.length > a.at.length ? b : a), { issue, at })
+  return furthest
+}
+
+const ALTERNATIVES = 'Invalid input' // what zod says where a union has no message of its own
+
+/** What is wrong, in words that stand between the path and the value. */
+function problem(issue: Issue): string {
+  switch (issue.code) {
+    case 'too_small':
+      return issue.origin === 'number' || issue.origin === 'int'
+        ? `must be at least ${issue.minimum}`
+        : 'must not be empty'
+    case 'too_big':
+      return `must be at most ${issue.maximum}`
+    case 'invalid_value':
+      return `must be one of ${issue.values.map((value) => show(value)).join(', ')}`
+    case 'invalid_type': {
+      const type = issue.expected === 'int' ? 'integer' : issue.expected
+      return `must be ${/^[aeiou]/.test(type) ? 'an' : 'a'} ${type}`
+    }
+    case 'invalid_union':
+      return issue.message === ALTERNATIVES
+        ? `must be ${issue.errors.flatMap(([first]) => (first ? [problem(first).replace(/^must be /, '')] : [])).join(' or ')}`
+        : issue.message
+    default:
+      return issue.message
+  }
 }

@@ -60,6 +60,12 @@ export class Appender {
     const requests = writes.map((write: StreamWrite, i) => {
       if (typeof write !== 'object' || write === null)
         throw new ValidationError(`writes[${i}]`, 'must be { stream, events }', write)
+      // A misspelt expectedVersion must not pass for 'any'.
+      const stranger = Object.keys(write).find(
+        (key) => !['stream', 'events', 'expectedVersion'].includes(key),
+      )
+      if (stranger)
+        throw new ValidationError(`writes[${i}].${stranger}`, 'is not an option', (write as any)[stranger])
       return encodeRequest(write.stream, write.events, write.expectedVersion, `writes[${i}].`)
     })
     checkIds(requests)

@@ -1,0 +1,143 @@
+// A crash that sets the sequence back loses and repeats no event, over which positions are handed out twice; prepared
+// transactions are refused after an append, and honoured where there is one.
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { EmbeddedPostgres } from '../src/embedded.ts'
+import { startPostgres } from '../src/embedded.ts'
+import { collect } from './support/collect.ts'
+import { closeAll, openStore, pgClient } from './support/store.ts'
+import { until } from './support/until.ts'
+
+const event = { type: 'Happened', data: {} }
+const stream = { category: 'crash', streamId: '1' }
+// What only a WAL writer would write stays in memory, to be lost.
+const settings = { wal_writer_delay: '10s', max_prepared_transactions: 2, autovacuum: false }
+
+let directory: string
+let server: EmbeddedPostgres
+
+test.before(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'meowmx-crash-'))
+  server = await startPostgres({ dataDir: join(directory, 'data'), settings })
+})
+test.after(async () => {
+  await closeAll()
+  await server.stop()
+  await rm(directory, { recursive: true, force: true })
+})
+
+/** pg_ctl stop -m immediate, and start: on the same port, so that whoever lost it finds it again. */
+async function crash(): Promise<void> {
+  const pid = (await readFile(join(directory, 'data', 'postmaster.pid'), 'utf8')).split('\n')[0]
+  process.kill(Number(pid), 'SIGQUIT')
+  await server.stop()
+  const { port } = new URL(server.connectionString)
+  server = await startPostgres({ dataDir: join(directory, 'data'), settings: { ...settings, port } })
+}
+
+test('positions that a crash takes back are used again; live observers get each event once', async () => {
+  const pool = new pg.Pool({ connectionString: server.connectionString })
+  pool.on('error', () => {})
+  let looks = 0
+  pool.on('acquire', () => looks++)
+  const meow = await openStore({ pool, schema: 'crash', pollIntervalMs: 20 })
+  await meow.migrate()
+  const observers = [{ category: 'crash' }, {}].map((selector) => collect(meow.events(selector)))
+  const handled: number[] = []
+  const worker = meow.subscription('crash', { category: 'crash', leaseMs: 60_000 }).process((event) => {
+    handled.push(event.position)
+  })
+  const reused: number[] = []
+  for (const end of ['open at the crash', 'rolled back before']) {
+    const kept = await meow.append(stream, [event, event, event])
+    await until(() => handled.at(-1) === kept.position, { what: 'the subscription' })
+    for (const observer of observers) await observer.has(handled.length)
+
+    const doomed = await pgClient(server)
+    await doomed.query('begin')
+    // Beyond the 32 positions that a sequence logs ahead.
+    const lost = await meow.append({ ...stream, streamId: '2' }, Array(200).fill(event), { client: doomed })
+    if (end === 'rolled back before') await doomed.query('rollback')
+    // Everybody sees the head that will be taken back.
+    const before = looks
+    await until(() => looks >= before + 6, { what: 'some polls' })
+    assert.is((await meow.read({})).position, kept.position)
+    await crash()
+    await doomed.end().catch(() => {})
+
+    const again = await until(
+      () =>
+        meow.append(stream, [event, event]).catch((error) => {
+          if (error.code !== 'ERR_CONNECTION') throw error
+          return undefined
+        }),
+      { what: 'the server to be back' },
+    )
+    if (!again) continue // never
+    assert.ok(again.position > kept.position)
+    for (const { position } of again.events) if (position <= lost.position) reused.push(position)
+    const late = await meow.append(stream, Array(300).fill(event))
+    await until(() => handled.at(-1) === late.position, { what: 'the subscription after the crash' })
+    for (const observer of observers) await observer.has(handled.length)
+  }
+  assert.is(reused.length, 4, 'no position was handed out again: this test shows nothing')
+
+  const truth = (await meow.read({}, { limit: 10_000 })).events.map(({ position }) => position)
+  for (const { all } of observers) {
+    assert.equal(
+      all.map(({ position }) => position),
+      truth,
+    )
+  }
+  assert.equal([...new Set(handled)], truth, 'each at least once, in order')
+  await worker.stop()
+  await meow.close()
+  await pool.end()
+})
+
+test('PREPARE TRANSACTION after an append is refused, and nothing is written', async () => {
+  const meow = await openStore({ connectionString: server.connectionString, schema: 'prepared' })
+  const client = await pgClient(server)
+  await client.query('begin')
+  await meow.append(stream, event, { client })
+  const refused = await client.query(`prepare transaction 'orphan'`).catch((error) => error)
+  assert.match(refused.message, /PREPARE.*NOTIFY/)
+  assert.equal(await meow.load(stream), [])
+  await client.end()
+  await meow.close()
+})
+
+test('an announcement that is prepared holds its category back, over a restart, until it is ended', async () => {
+  const { connectionString } = server
+  const open = () => openStore({ connectionString, schema: 'prepared', pollIntervalMs: 100 })
+  let meow = await open()
+  const client = await pgClient(server)
+  await client.query('begin')
+  await client.query(
+    `set local search_path = prepared; select announce('held'); prepare transaction 'orphan'`,
+  )
+  await client.end()
+  const held = { category: 'held', streamId: '1' }
+  await meow.append(held, event)
+  assert.equal((await meow.read({ category: 'held' })).events, [])
+  await meow.close()
+
+  await crash()
+  meow = await open()
+  const inHeld = collect(meow.events({ category: 'held' }))
+  const other = await meow.append({ category: 'other', streamId: '1' }, event)
+  assert.is((await meow.read({ category: 'other' })).position, other.position)
+  assert.equal((await meow.read({ category: 'held' })).events, [])
+  assert.equal(inHeld.all, [])
+  const admin = await pgClient(server)
+  await admin.query(`rollback prepared 'orphan'`)
+  await inHeld.has(1)
+  await admin.end()
+  await meow.close()
+})
+
+test.run()

@@ -1,0 +1,92 @@
+// Recent events are served from memory: without a gap, without a repeat, and only so many.
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { RecordedEvent } from '../src/event.ts'
+import { Ring } from '../src/live/ring.ts'
+import type { Page } from '../src/read/page.ts'
+import { random, seeded } from './support/random.ts'
+
+test('keeps nothing at first', () => {
+  assert.is(new Ring(10).read(0), undefined)
+})
+
+test('serves the rest of a page, and the page after it', () => {
+  const ring = new Ring(10)
+  ring.push(page(0, [1, 2, 4], 5))
+  ring.push(page(5, [6], 6))
+  assert.equal(shape(ring.read(0)), { after: 0, events: [1, 2, 4], position: 5 })
+  assert.equal(shape(ring.read(2)), { after: 2, events: [4], position: 5 })
+  assert.equal(shape(ring.read(3)), { after: 3, events: [4], position: 5 })
+  assert.equal(shape(ring.read(4)), { after: 4, events: [], position: 5 })
+  assert.equal(shape(ring.read(5)), { after: 5, events: [6], position: 6 })
+  assert.is(ring.read(6), undefined)
+})
+
+test('a page that does not follow the last begins anew; an old one changes nothing', () => {
+  const ring = new Ring(10)
+  ring.push(page(0, [1], 1))
+  ring.push(page(7, [8], 8))
+  assert.is(ring.read(0), undefined)
+  assert.is(ring.read(1), undefined, 'nothing is known of 2 to 7')
+  assert.equal(shape(ring.read(7)), { after: 7, events: [8], position: 8 })
+  ring.push(page(0, [1], 1))
+  ring.push(page(7, [8], 8))
+  ring.push(page(8, [], 8))
+  assert.equal(shape(ring.read(7)), { after: 7, events: [8], position: 8 })
+})
+
+test('keeps as many events as it may, and not many more pages without events', () => {
+  const ring = new Ring(100)
+  for (let i = 0; i < 1000; i++) ring.push(page(i, [i + 1], i + 1))
+  assert.is(ring.read(899), undefined)
+  assert.ok(ring.read(900))
+  for (let i = 1000; i < 2000; i++) ring.push(page(i, [], i + 1))
+  assert.is(ring.read(1899), undefined)
+  assert.ok(ring.read(1900))
+})
+
+test('whatever is pushed and read, a read is the truth or nothing, 2,000 seeds', () => {
+  const seeds = seeded('ring')
+  for (let run = 0; run < 2_000; run++) {
+    const { seed, int, chance } = random(seeds.int(0, 4_294_967_295))
+    const capacity = int(1, 20)
+    const ring = new Ring(capacity)
+    const truth = new Set(Array.from({ length: 200 }, (_, i) => i + 1).filter(() => chance(0.7)))
+    const between = (after: number, until: number) => [...truth].filter((p) => p > after && p <= until)
+    let end = 0
+    let kept = 0
+    for (let step = 0; step < 30; step++) {
+      const after = chance(0.8) ? end : int(0, 190)
+      const until = Math.min(200, after + int(0, 12))
+      ring.push(page(after, between(after, until), until))
+      if (until > after && until > end) {
+        if (after !== end) kept = after
+        end = until
+      }
+      const from = int(0, 200)
+      const read = ring.read(from)
+      if (!read) {
+        const enough = from >= kept && from < end && between(from, end).length <= capacity - 12
+        assert.not(enough, `seed ${seed}: ${from} of ${kept} to ${end} should still be kept`)
+        continue
+      }
+      assert.is(read.after, from, `seed ${seed}`)
+      assert.ok(read.position > from && read.position <= end, `seed ${seed}`)
+      assert.equal(
+        read.events.map(({ position }) => position),
+        between(from, read.position),
+        `seed ${seed}`,
+      )
+    }
+  }
+})
+
+function page(after: number, positions: number[], position: number): Page {
+  return { after, events: positions.map((position) => ({ position }) as RecordedEvent), position }
+}
+
+function shape(page: Page | undefined) {
+  return page && { ...page, events: page.events.map(({ position }) => position) }
+}
+
+test.run()
