@@ -66,25 +66,23 @@ end
 $$;
 
 -- Whoever inserts without the append function announces every category: a trigger can't see the rows before the
--- first of them takes its position. The append function, which has announced its own, says so once a statement.
-create function announce_statement() returns trigger
+-- first of them takes its position.
+create function announce_every() returns trigger
 language plpgsql
 set search_path from current
 as $$
-declare
-  _void text;
 begin
-  if current_setting('meowmx.appending', true) = tg_relid::text then
-    _void := set_config('meowmx.appending', '', true);
-  else
-    _void := announce(null);
-  end if;
+  perform announce(null);
   return null;
 end
 $$;
 
+-- The append function has announced its own categories, and says so by a transaction-local setting. Whoever forges that
+-- is refused after the statement, by 004_notify.sql.
 create trigger announce
   before insert on events
-  for each statement execute function announce_statement();
+  for each statement
+  when (current_setting('meowmx.appending', true) is distinct from 'events'::regclass::oid::text)
+  execute function announce_every();
 
 alter table events enable always trigger announce;

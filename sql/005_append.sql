@@ -48,11 +48,18 @@ begin
     version := array_fill(null::int, array[cardinality(_stream)]);
     duplicate := array_fill(null::uuid, array[cardinality(_stream)]);
 
-    select array_agg(coalesce((
-      select e.version from events e
-      where e.category = s.category and e.stream_id = s.stream_id order by e.version desc limit 1
-    ), -1) order by s.n) into _last
-    from unnest(_category, _stream_id) with ordinality as s (category, stream_id, n);
+    if cardinality(_category) = 1 then
+      select coalesce((
+        select array[e.version] from events e
+        where e.category = _category[1] and e.stream_id = _stream_id[1] order by e.version desc limit 1
+      ), '{-1}') into _last;
+    else
+      select array_agg(coalesce((
+        select e.version from events e
+        where e.category = s.category and e.stream_id = s.stream_id order by e.version desc limit 1
+      ), -1) order by s.n) into _last
+      from unnest(_category, _stream_id) with ordinality as s (category, stream_id, n);
+    end if;
 
     -- After the versions: whoever wrote these ids meanwhile is found here, before his version is taken for a conflict.
     if _lookup then
@@ -135,6 +142,8 @@ begin
       )
       select array_agg(position) into positions from appended;
     end if;
+
+    _void := set_config('meowmx.appending', '', true);
 
     exit when cardinality(positions) = _count;
     if not _careful then

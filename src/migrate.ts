@@ -70,26 +70,30 @@ const EXISTS = { name: 'meowmx_exists', text: 'select to_regclass($1) is not nul
 /** Refuse a schema that is newer than this library, or in a state in which readers could miss events. */
 export async function checkHealth(db: Database): Promise<void> {
   if ((await pending(db)).length > 0) return // nothing to check yet: whoever needs the schema is told to migrate
-  const [[triggersOff, cache, highest, lastValue]] = (await db.query(db.file('health'))) as [string[]]
+  const events = `${db.quotedSchema}.events`
+  const sequence = `${db.quotedSchema}.events_position_seq`
+  const rows = await db.query(db.file('health'), [events, sequence])
+  const [triggersOff, cache, highest, lastValue] = rows[0]!
   const refuse = (problem: string, mend: string) => {
     throw new SchemaError(
       db.schema,
       `schema "${db.schema}" could lose events: ${problem}. To mend it: ${mend}`,
     )
   }
-  const events = `${db.quotedSchema}.events`
-  const sequence = `${db.quotedSchema}.events_position_seq`
   if (triggersOff) {
     refuse(
-      `triggers of events are not ENABLE ALWAYS (${triggersOff})`,
-      `alter table ${events} enable always trigger …`,
+      `triggers of events are missing or not ENABLE ALWAYS (${triggersOff})`,
+      triggersOff
+        .split(', ')
+        .map((name) => `alter table ${events} enable always trigger ${name}`)
+        .join('; '),
     )
   }
   if (cache !== '1') refuse(`its sequence caches ${cache} positions`, `alter sequence ${sequence} cache 1`)
   if (Number(highest) > Number(lastValue)) {
     refuse(
       `position ${highest} is above its sequence (${lastValue})`,
-      `select setval('${sequence}', (select max(position) from ${events}))`,
+      `select setval('${sequence.replaceAll("'", "''")}', (select max(position) from ${events}))`,
     )
   }
 }
