@@ -9,6 +9,7 @@ import { until } from './support/until.ts'
 
 const meow = await openStore({ listen: false })
 const sql = await pgClient()
+const observer = await pgClient()
 test.after(closeAll)
 
 /** How many transactions wrote the events of a category. */
@@ -180,7 +181,7 @@ test('a large append on its way holds up no small one', async () => {
   const others = Array.from({ length: 5 }, (_, i) => meow.append({ category, streamId: `large ${i}` }, event))
   await until(
     async () => {
-      const { rows } = await sql.query(
+      const { rows } = await observer.query(
         `select from pg_stat_activity where application_name = $1 and wait_event = 'transactionid'`,
         [`meowmx ${storeSchema}`],
       )

@@ -72,7 +72,7 @@ export class Appender {
     const full = requests.filter(({ events }) => events.length > 0)
     const outcomes = full.length > 0 ? await this.#run(full, true, client) : []
     const refused = outcomes.find((outcome) => outcome instanceof Error && !(outcome instanceof Aborted))
-    if (refused) throw refused
+    if (refused) throw fromHere(refused)
     const of = new Map(full.map((request, i) => [request, outcomes[i] as AppendResult]))
     return requests.map((request) => of.get(request) ?? nothing())
   }
@@ -100,8 +100,14 @@ function onlyExpectedVersion(options: unknown): boolean {
 }
 
 function only([outcome]: Outcome[]): AppendResult {
-  if (outcome instanceof Error) throw outcome
+  if (outcome instanceof Error) throw fromHere(outcome)
   return outcome!
+}
+
+/** Made where the batch was answered, an error tells nothing of who appended: give it the stack of its caller. */
+function fromHere(error: Error): Error {
+  Error.captureStackTrace(error, fromHere)
+  return error
 }
 
 const nothing = (): AppendResult => ({ events: [], version: -1, position: 0, deduplicated: false })
