@@ -71,7 +71,9 @@ export class Appender {
     checkIds(requests)
     const full = requests.filter(({ events }) => events.length > 0)
     const outcomes = full.length > 0 ? await this.#run(full, true, client) : []
-    const refused = outcomes.find((outcome) => outcome instanceof Error && !(outcome instanceof Aborted))
+    const refused = outcomes.find(
+      (outcome): outcome is Error => outcome instanceof Error && !(outcome instanceof Aborted),
+    )
     if (refused) throw fromHere(refused)
     const of = new Map(full.map((request, i) => [request, outcomes[i] as AppendResult]))
     return requests.map((request) => of.get(request) ?? nothing())
