@@ -4,6 +4,7 @@ import pg from 'pg'
 import { ClosedError, ConnectionError, MeowError, SchemaError, TimeoutError } from './errors.ts'
 import { EVENT_COLUMNS } from './event.ts'
 import type { Settings } from './options.ts'
+import { Sockets } from './sockets.ts'
 
 /** A query whose text is fixed; named, so that a connection plans it once. */
 export interface Statement {
@@ -14,6 +15,9 @@ export interface Statement {
 /** Rows as arrays of text, as PostgreSQL sends them: parsing is the caller's, who knows the columns. */
 export type Row = readonly string[]
 
+/** How long a connection may take to say goodbye before it is cut. */
+export const GOODBYE_MS = 500
+
 const rawText = { getTypeParser: () => (value: string) => value }
 
 /** The way to the server: one pool, one place that turns its errors into ours. */
@@ -23,6 +27,7 @@ export class Database {
   readonly quotedSchema: string
   readonly #pool: pg.Pool
   readonly #owned: boolean
+  readonly #sockets = new Sockets() // of an owned pool
   readonly #prepare: boolean
   #closed = false
 
@@ -38,6 +43,7 @@ export class Database {
         ...connectionConfig(settings, `meowmx ${settings.schema}`),
         max: settings.maxConnections,
         pipeline: true,
+        stream: this.#sockets.make,
         // The horizon needs READ COMMITTED. Set only where the server's default is another: a pooler may refuse SET.
         onConnect: async (client: pg.ClientBase) => {
           const { rows } = await client.query('show default_transaction_isolation')
@@ -196,7 +202,9 @@ export class Database {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
-    if (this.#owned) await this.#pool.end()
+    if (!this.#owned) return
+    await this.#pool.end()
+    await this.#sockets.closed(GOODBYE_MS)
   }
 }
 

@@ -3,4 +3,4 @@ select {{event}}
 from meowmx.events
 where category = $1 and stream_id = $2 and version >= $3 and version < $4
 order by version
-limit $5
+limit (select $5::bigint)

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import createSubscriber from 'pg-listen'
 import type { Observable } from 'rxjs'
 import { BehaviorSubject } from 'rxjs'
 import type { Database } from '../database.ts'
+import { GOODBYE_MS } from '../database.ts'
+import { Sockets } from '../sockets.ts'
 import { manyWaitFor } from './abort.ts'
 import { backoff } from './patience.ts'
 import { Signal } from './signal.ts'
@@ -97,7 +98,7 @@ export class Listener {
 
   /** One connection, from its making to its loss, with which it rejects. */
   async #session(established: () => void): Promise<void> {
-    const sockets = new Set<Socket>()
+    const sockets = new Sockets()
     const subscriber = makeSubscriber(this.#db, sockets)
     const lost = new Promise<never>((_, reject) => {
       this.#lose = reject
@@ -129,17 +130,7 @@ export class Listener {
       this.#subscriber = undefined
       this.#lose = undefined
       subscriber.close().catch(() => {})
-      // end() waits for the server's goodbye, which a dead connection never says.
-      const end = setTimeout(
-        () => sockets.forEach((socket) => void socket.destroy()),
-        this.#closing.signal.aborted ? 500 : 0,
-      )
-      await Promise.all(
-        [...sockets].map(
-          (socket) => socket.destroyed || new Promise((resolve) => socket.once('close', resolve)),
-        ),
-      )
-      clearTimeout(end)
+      await sockets.closed(this.#closing.signal.aborted ? GOODBYE_MS : 0)
     }
   }
 
@@ -201,7 +192,7 @@ export class Listener {
 
 type Subscriber = ReturnType<typeof makeSubscriber>
 
-function makeSubscriber(db: Database, sockets: Set<Socket>) {
+function makeSubscriber(db: Database, sockets: Sockets) {
   const { listenConnectionString, queryTimeoutMs } = db.settings
   // TypeScript sees the CommonJS module itself under nodenext; Node may give either.
   const create = ((createSubscriber as any).default ?? createSubscriber) as typeof createSubscriber.default
@@ -210,12 +201,7 @@ function makeSubscriber(db: Database, sockets: Set<Socket>) {
       ...db.connectionConfig(`meowmx listener ${db.schema}`, listenConnectionString),
       query_timeout: Math.min(queryTimeoutMs, 5_000),
       connectionTimeoutMillis: Math.min(queryTimeoutMs, 5_000),
-      // Our own socket, to be able to destroy it.
-      stream: () => {
-        const socket = new Socket()
-        sockets.add(socket)
-        return socket
-      },
+      stream: sockets.make,
     } as Parameters<typeof create>[0],
     { retryLimit: 1, paranoidChecking: CHECK_MS, parse: (payload) => payload },
   )

@@ -13,6 +13,11 @@ export interface Page {
   readonly position: number
 }
 
+/**
+ * The limit in a subquery, whose value the planner does not know: told that a page is larger than what it expects to
+ * find, it would fetch all by a bitmap and sort it. So it walks the index in order, and stops where the page is full.
+ */
+const LIMIT = '(select $3::bigint)'
 /** Above this many categories, one walk through the store is read instead of a merge of each category's index. */
 const MAX_MERGED = 8
 /** Positions that one query walks at most where it may find nothing: it has to end in time, in a store of any size. */
@@ -94,19 +99,19 @@ export function pageQuery(
   const first = types ? 5 : 4
   const range = `position > $1 and position <= $2${types ? ' and type = any ($4)' : ''}`
   const from = `select ${EVENT_COLUMNS} from meowmx.events where`
-  if (categories.length === 0) return `${from} ${range} order by position${order} limit $3`
+  if (categories.length === 0) return `${from} ${range} order by position${order} limit ${LIMIT}`
   if (streamId !== null)
-    return `${from} ${range} and ${streamRange(first, direction)} order by version${order} limit $3`
+    return `${from} ${range} and ${streamRange(first, direction)} order by version${order} limit ${LIMIT}`
   if (categories.length > MAX_MERGED)
-    return `${from} ${range} and category = any ($${first}) order by position${order} limit $3`
+    return `${from} ${range} and category = any ($${first}) order by position${order} limit ${LIMIT}`
   if (categories.length === 1)
-    return `${from} ${range} and category = $${first} order by position${order} limit $3`
+    return `${from} ${range} and category = $${first} order by position${order} limit ${LIMIT}`
   // A merge of each category's own order: no sort, and nothing read beyond the limit.
   const branches = categories.map(
     (_, i) =>
-      `(select * from meowmx.events where ${range} and category = $${first + i} order by position${order} limit $3)`,
+      `(select * from meowmx.events where ${range} and category = $${first + i} order by position${order} limit ${LIMIT})`,
   )
-  return `select ${EVENT_COLUMNS} from (${branches.join(' union all ')}) as merged order by position${order} limit $3`
+  return `select ${EVENT_COLUMNS} from (${branches.join(' union all ')}) as merged order by position${order} limit ${LIMIT}`
 }
 
 /**
@@ -119,6 +124,6 @@ function streamRange(first: number, direction: 'forward' | 'backward'): string {
   if (direction === 'backward') return stream
   return `${stream} and version > coalesce(
     (select e.version from meowmx.events e where e.position = $1 and e.${stream.replace('and ', 'and e.')}),
-    (select e.version from meowmx.events e where e.position <= $1 and e.${stream.replace('and ', 'and e.')} order by e.version desc limit 1),
+    (select e.version from meowmx.events e where e.position <= (select $1::bigint) and e.${stream.replace('and ', 'and e.')} order by e.version desc limit 1),
     -1)`
 }

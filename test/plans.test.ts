@@ -1,0 +1,141 @@
+// No read scans the table or sorts what it reads, at 100,000 events, whether the server plans for the values at hand or
+// once for all.
+import { readFileSync } from 'node:fs'
+import type pg from 'pg'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { EVENT_COLUMNS } from '../src/event.ts'
+import { pageQuery } from '../src/read/page.ts'
+import { select } from '../src/read/selector.ts'
+import { openStore, pgClient, uniqueName } from './support/store.ts'
+
+const plans = suite('plans: no sequential scan and no sort on any read at 100,000 events')
+const schema = uniqueName('plans')
+const EVENTS = 100_000
+let client: pg.Client
+
+plans.before(async () => {
+  const meow = await openStore({ schema })
+  await meow.close()
+  client = await pgClient()
+  await client.query(`set search_path = ${schema}`)
+  // 30 categories of uneven size, 20 events a stream, 7 types.
+  await client.query(
+    `insert into events (version, category, stream_id, type, data)
+     select n % 20, 'c' || floor(sqrt(n / 20 % 900)), 's' || n / 20, 't' || n % 7, '{"price": 9}'
+     from generate_series(0, $1::int - 1) as n`,
+    [EVENTS],
+  )
+  await client.query('vacuum analyze events')
+})
+
+plans.after(async () => {
+  await client.query(`drop schema ${schema} cascade`)
+  await client.end()
+})
+
+/** The nodes of a statement's plan, by both ways of planning. */
+async function nodes(text: string, values: unknown[]): Promise<string[]> {
+  const own = text.replaceAll(/\bmeowmx\./g, `${schema}.`).replaceAll('{{event}}', EVENT_COLUMNS)
+  const found: string[] = []
+  for (const mode of ['force_custom_plan', 'force_generic_plan']) {
+    await client.query(`set plan_cache_mode = ${mode}`)
+    await client.query(`prepare q as ${own}`)
+    const literals = values.map((value) => literal(value)).join(', ')
+    const { rows } = await client.query(`explain (format json) execute q${literals ? ` (${literals})` : ''}`)
+    await client.query('deallocate q')
+    collect(rows[0]['QUERY PLAN'][0].Plan, found)
+  }
+  return found
+}
+
+function collect(
+  plan: { 'Node Type': string; 'Relation Name'?: string; Plans?: any[] },
+  found: string[],
+): void {
+  found.push([plan['Node Type'], plan['Relation Name']].filter(Boolean).join(' on '))
+  for (const child of plan.Plans ?? []) collect(child, found)
+}
+
+function literal(value: unknown): string {
+  if (Array.isArray(value)) return `'{${value.join(',')}}'`
+  return typeof value === 'string' ? `'${value}'` : String(value)
+}
+
+async function isLean(text: string, values: unknown[]): Promise<void> {
+  const found = await nodes(text, values)
+  const bad = found.filter((node) => /^(Seq Scan on events|Sort|Incremental Sort)/.test(node))
+  assert.equal(bad, [], `${text}\n${found.join('\n')}`)
+  assert.ok(
+    found.some((node) => /^Index/.test(node)),
+    found.join('\n'),
+  )
+}
+
+const file = (name: string) => readFileSync(new URL(`../sql/queries/${name}.sql`, import.meta.url), 'utf8')
+const many = (n: number) => Array.from({ length: n }, (_, i) => `c${i}`)
+
+const selectors = {
+  'every event': { selector: {}, values: [] },
+  'some types': { selector: { types: ['t1', 't2'] }, values: [['t1', 't2']] },
+  'a category': { selector: { category: 'c9' }, values: ['c9'] },
+  'a category that is rare': { selector: { category: 'c0' }, values: ['c0'] },
+  'a category, some types': { selector: { category: 'c9', types: ['t1'] }, values: [['t1'], 'c9'] },
+  'three categories': { selector: { category: many(3) }, values: many(3) },
+  'eight categories, one type': {
+    selector: { category: many(8), types: ['t1'] },
+    values: [['t1'], ...many(8)],
+  },
+  'twenty categories': { selector: { category: many(20) }, values: [many(20)] },
+  'a stream': { selector: { category: 'c9', streamId: 's90' }, values: ['c9', 's90'] },
+}
+
+for (const [name, { selector, values }] of Object.entries(selectors)) {
+  for (const direction of ['forward', 'backward'] as const) {
+    plans(`a page of ${name}, ${direction}`, async () => {
+      const text = pageQuery(select(selector), direction)
+      for (const [after, until] of [
+        [0, EVENTS], // from the start
+        [EVENTS - 10, EVENTS], // live
+        [40_000, 60_000],
+      ]) {
+        await isLean(text, [after, until, 1_000, ...values])
+      }
+    })
+  }
+}
+
+plans('load, forward and backward', async () => {
+  for (const name of ['load', 'load_backward']) {
+    await isLean(file(name), ['c9', 's90', 0, 2_147_483_647, 10_000])
+    await isLean(file(name), ['c9', 's90', 19, 20, 1])
+  }
+})
+
+plans('events by id', () => isLean(file('events_by_id'), [['00000000-0000-0000-0000-000000000001']]))
+plans('categories', () => isLean(file('categories'), []))
+
+plans(
+  'what functions ask: the settled position, the last version, a known id, the version before',
+  async () => {
+    await isLean('select position from meowmx.events where position <= $1 order by position desc limit 1', [
+      EVENTS,
+    ])
+    await isLean(
+      'select version from meowmx.events where category = $1 and stream_id = $2 order by version desc limit 1',
+      ['c9', 's90'],
+    )
+    await isLean(
+      `select was.same from unnest($1::uuid[]) as e (i) left join lateral (
+       select true as same from meowmx.events x where x.id = e.i) as was on true`,
+      [['00000000-0000-0000-0000-000000000001']],
+    )
+  },
+)
+
+plans('a test that can fail: without an index there is a sequential scan or a sort', async () => {
+  const found = await nodes('select * from meowmx.events where type = $1 order by recorded_at', ['t1'])
+  assert.ok(found.includes('Seq Scan on events') && found.includes('Sort'), found.join('\n'))
+})
+
+plans.run()
