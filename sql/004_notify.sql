@@ -61,10 +61,10 @@ begin
     _void := pg_notify(channel_of(tg_table_schema, _names[_i]), _highs[_i]::text);
   end loop;
 
-  -- The append function numbers versions itself. Where every category was announced a raw INSERT may have been at
-  -- work: each version must follow the one before it, at a higher position. (A scalar subquery, so that it stays an
-  -- index probe a row whatever the planner thinks of the tables.)
-  if _strict and _mark ? '-1' then
+  -- The append function numbers versions itself. Where every category was announced, or a trigger is at work inside an
+  -- append, it may be a raw INSERT: each version must follow the one before it, at a higher position. (A scalar subquery,
+  -- so that it stays an index probe a row whatever the planner thinks of the tables.)
+  if _strict and (_mark ? '-1' or pg_trigger_depth() > 1) then
     select category, stream_id, version into _row from inserted i
     where version > 0 and coalesce((
       select e.position from events e

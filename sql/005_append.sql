@@ -220,6 +220,10 @@ begin
     select e, n, coalesce((e ->> 'id')::uuid, gen_random_uuid()) as id from json_array_elements(_list) with ordinality as l (e, n)
   ) as given;
 
+  if cardinality(_ids) > (select count(distinct id) from unnest(_ids) as id) then
+    raise exception 'an event id occurs twice in one call: %', _ids using errcode = 'invalid_parameter_value';
+  end if;
+
   select * into strict _result from append_guarded(
     array[_category], array[_stream_id], array[1], array[json_array_length(_list)],
     array[case _expected when 'any' then -2 when 'stream-exists' then -3 when 'no-stream' then -1 else _expected::int end],

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 import { ClosedError, ConnectionError, MeowError, SchemaError, TimeoutError } from './errors.ts'
 import { EVENT_COLUMNS } from './event.ts'
@@ -14,6 +15,8 @@ export interface Statement {
 
 /** Rows as arrays of text, as PostgreSQL sends them: parsing is the caller's, who knows the columns. */
 export type Row = readonly string[]
+
+const POOL_TIMEOUT = 'timeout exceeded when trying to connect' // pg-pool's words
 
 /** How long a connection may take to say goodbye before it is cut. */
 export const GOODBYE_MS = 500
@@ -54,7 +57,7 @@ export class Database {
       } as pg.PoolConfig)
     // An idle connection that breaks is replaced on its next use.
     if (this.#owned)
-      this.#pool.on('error', (error) => settings.logger.debug({ error }, 'an idle connection broke'))
+      this.#pool.on('error', (error) => settings.logger.debug({ err: error }, 'an idle connection broke'))
   }
 
   /** What a connection outside the pool (the listener's) is opened with. */
@@ -102,7 +105,7 @@ export class Database {
   /** Borrow a connection; one that broke or timed out is thrown away. */
   async withClient<T>(use: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     if (this.#closed) throw new ClosedError()
-    const client = await this.#pool.connect().catch((error) => {
+    const client = await this.#connect().catch((error) => {
       throw this.#closed ? new ClosedError() : this.translate(error)
     })
     let broken = false
@@ -113,12 +116,28 @@ export class Database {
     try {
       return await use(client)
     } catch (error) {
-      broken ||= isLost(error)
+      broken ||= isTransient(error)
       throw error
     } finally {
       client.removeListener('error', onBroken)
       client.release(broken)
     }
+  }
+
+  /** A pool of the user's may wait for ever; a client that comes too late is given back. */
+  async #connect(): Promise<pg.PoolClient> {
+    const connecting = this.#pool.connect()
+    if (this.#owned) return connecting
+    const timer = new AbortController()
+    const late = delay(this.settings.queryTimeoutMs, undefined, { signal: timer.signal }).then(() => {
+      connecting.then(
+        (client) => client.release(),
+        () => {},
+      )
+      throw new Error(POOL_TIMEOUT)
+    })
+    late.catch(() => {})
+    return Promise.race([connecting, late]).finally(() => timer.abort())
   }
 
   async #run(client: pg.ClientBase, statement: Statement, values: unknown[]): Promise<Row[]> {
@@ -129,6 +148,7 @@ export class Database {
         values,
         rowMode: 'array',
         types: rawText,
+        query_timeout: this.settings.queryTimeoutMs, // a pool of the user's may have none
       } as pg.QueryArrayConfig)
       return rows
     } catch (error) {
@@ -172,7 +192,7 @@ export class Database {
       case 'MW005':
         return new SchemaError(schema, message ?? code, error)
     }
-    if (message === 'timeout exceeded when trying to connect') {
+    if (message === POOL_TIMEOUT) {
       return new TimeoutError(
         'waiting for one of the maxConnections connections, all in use,',
         this.settings.queryTimeoutMs,
@@ -229,6 +249,13 @@ export function isLost(error: unknown): boolean {
   const { code, severity } = error as { code?: string; severity?: string }
   if (severity === undefined) return true // the driver's, or the system's
   return severity === 'FATAL' || severity === 'PANIC' || /^(08|57P|53300)/.test(code ?? '')
+}
+
+/** Whether what goes on for ever should try again: also where a server is a standby, for a while, or cancels. */
+export function isTransient(error: unknown): boolean {
+  if (isLost(error)) return true
+  const { code } = (error instanceof MeowError ? error.cause : error) as { code?: string }
+  return code === '25006' || code === '57014' || code === 'MW005'
 }
 
 function reason(error: unknown): string {

@@ -19,6 +19,12 @@ export function checkText(text: string, path: string): void {
   if (!text.isWellFormed()) throw new ValidationError(path, 'must not contain a lone surrogate', text)
 }
 
+/** Nearly every value there is, told without making its path. */
+function isPlain(value: unknown): boolean {
+  if (typeof value === 'string') return !value.includes('\u0000') && value.isWellFormed()
+  return typeof value === 'number' ? Number.isFinite(value) : typeof value === 'boolean' || value === null
+}
+
 function check(value: unknown, path: string, above: object[]): void {
   switch (typeof value) {
     case 'string':
@@ -42,7 +48,9 @@ function checkObject(value: object, path: string, above: object[]): void {
   if (above.length >= MAX_DEPTH)
     throw new ValidationError(`${path.slice(0, 80)}…`, `must not be deeper than ${MAX_DEPTH} levels`, '[…]')
   const { toJSON } = value as { toJSON?: unknown }
-  if (typeof toJSON === 'function') {
+  if (typeof toJSON !== 'function' && isOrdinary(value)) {
+    checkItems(value, path, above)
+  } else if (typeof toJSON === 'function') {
     if (value instanceof Date && Number.isNaN(value.getTime()))
       throw new ValidationError(path, 'must be a valid date', value)
     const json: unknown = toJSON.call(value, '')
@@ -62,16 +70,21 @@ function checkObject(value: object, path: string, above: object[]): void {
   }
 }
 
+function isOrdinary(value: object): boolean {
+  const prototype = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === Array.prototype || prototype === null
+}
+
 function checkItems(value: object, path: string, above: object[]): void {
   above.push(value)
   if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) check(value[i], `${path}[${i}]`, above)
+    for (let i = 0; i < value.length; i++) if (!isPlain(value[i])) check(value[i], `${path}[${i}]`, above)
   } else {
     for (const key of Object.keys(value)) {
       const item = (value as Record<string, unknown>)[key]
       if (item === undefined) continue
-      checkText(key, `${path}.${key}`)
-      check(item, `${path}.${key}`, above)
+      if (!isPlain(key)) checkText(key, `${path}.${key}`)
+      if (!isPlain(item)) check(item, `${path}.${key}`, above)
     }
   }
   above.pop()

@@ -50,7 +50,9 @@ export class Meow implements AsyncDisposable {
   readonly #live: Live
   readonly #observer: Observer
   readonly #subscriptions: Subscriptions
+  readonly #calls = new Set<Promise<unknown>>() // under way
   #closing: Promise<void> | undefined
+  #closed = false
 
   /** How push stands: the current value first, then each change; completes on close. */
   readonly status$: Observable<StoreStatus>
@@ -190,14 +192,21 @@ export class Meow implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    // Handlers that are drained may still append and read.
+    this.#closed = !this.#subscriptions.running
     this.#observer.close()
     await this.#subscriptions.close()
-    await Promise.all([this.#batcher.close(), this.#live.close()])
+    this.#closed = true
+    await Promise.all([this.#batcher.close(), this.#live.close(), Promise.allSettled(this.#calls)])
     await this.#db.close()
   }
 
-  async #open<T>(action: () => Promise<T>): Promise<T> {
-    if (this.#closing) throw new ClosedError()
-    return action()
+  #open<T>(action: () => Promise<T>): Promise<T> {
+    if (this.#closed) return Promise.reject(new ClosedError())
+    const call = action()
+    this.#calls.add(call)
+    const forget = () => this.#calls.delete(call)
+    call.then(forget, forget)
+    return call
   }
 }

@@ -55,12 +55,12 @@ const connectionString = z
       new pg.Client({ connectionString: text })
     } catch (error) {
       const { message } = error as Error
-      const input = text.replace(/:[^:@/]*@/, ':***@')
+      const input = text.replace(/\/\/.*@/s, '//***@')
       context.addIssue({ code: 'custom', message: `is no connection string (${message})`, input })
     }
   })
 
-export const connectOptions = z.strictObject({
+const connectFields = z.strictObject({
   connectionString: connectionString.optional(),
   pool: z
     .custom<pg.Pool>((p) => typeof (p as pg.Pool)?.connect === 'function', 'must be a pg.Pool')
@@ -76,6 +76,10 @@ export const connectOptions = z.strictObject({
   pollIntervalMs: ms(10).default(1000),
   queryTimeoutMs: ms(100).default(30_000),
   logger: logger.default(() => silent),
+})
+export const connectOptions = connectFields.refine((o) => !(o.pool && o.connectionString), {
+  path: ['pool'],
+  message: 'must not be given together with connectionString',
 })
 export type Settings = Readonly<z.output<typeof connectOptions>>
 

@@ -50,10 +50,10 @@ async function nodes(text: string, values: unknown[]): Promise<string[]> {
 }
 
 function collect(
-  plan: { 'Node Type': string; 'Relation Name'?: string; Plans?: any[] },
+  plan: { 'Node Type': string; 'Relation Name'?: string; 'Index Name'?: string; Plans?: any[] },
   found: string[],
 ): void {
-  found.push([plan['Node Type'], plan['Relation Name']].filter(Boolean).join(' on '))
+  found.push([plan['Node Type'], plan['Relation Name'], plan['Index Name']].filter(Boolean).join(' on '))
   for (const child of plan.Plans ?? []) collect(child, found)
 }
 
@@ -62,7 +62,7 @@ function literal(value: unknown): string {
   return typeof value === 'string' ? `'${value}'` : String(value)
 }
 
-async function isLean(text: string, values: unknown[]): Promise<void> {
+async function isLean(text: string, values: unknown[]): Promise<string[]> {
   const found = await nodes(text, values)
   const bad = found.filter((node) => /^(Seq Scan on events|Sort|Incremental Sort)/.test(node))
   assert.equal(bad, [], `${text}\n${found.join('\n')}`)
@@ -70,6 +70,7 @@ async function isLean(text: string, values: unknown[]): Promise<void> {
     found.some((node) => /^Index/.test(node)),
     found.join('\n'),
   )
+  return found
 }
 
 const file = (name: string) => readFileSync(new URL(`../sql/queries/${name}.sql`, import.meta.url), 'utf8')
@@ -80,6 +81,7 @@ const selectors = {
   'some types': { selector: { types: ['t1', 't2'] }, values: [['t1', 't2']] },
   'a category': { selector: { category: 'c9' }, values: ['c9'] },
   'a category that is rare': { selector: { category: 'c0' }, values: ['c0'] },
+  'a category that is not there': { selector: { category: 'nobody' }, values: ['nobody'] },
   'a category, some types': { selector: { category: 'c9', types: ['t1'] }, values: [['t1'], 'c9'] },
   'three categories': { selector: { category: many(3) }, values: many(3) },
   'eight categories, one type': {
@@ -99,7 +101,15 @@ for (const [name, { selector, values }] of Object.entries(selectors)) {
         [EVENTS - 10, EVENTS], // live
         [40_000, 60_000],
       ]) {
-        await isLean(text, [after, until, 1_000, ...values])
+        const found = await isLean(text, [after, until, 1_000, ...values])
+        // A category is read by its index, be it common, rare or not there: never by a walk through the store.
+        const { category, streamId } = selector as { category?: string | string[]; streamId?: string }
+        if (!category || streamId || category.length > 8) continue
+        const indexes = found.filter((node) => node.startsWith('Index'))
+        assert.ok(
+          indexes.every((node) => node.endsWith('events_category_position')),
+          found.join('\n'),
+        )
       }
     })
   }
@@ -112,8 +122,12 @@ plans('load, forward and backward', async () => {
   }
 })
 
-plans('events by id', () => isLean(file('events_by_id'), [['00000000-0000-0000-0000-000000000001']]))
-plans('categories', () => isLean(file('categories'), []))
+plans('events by id', async () => {
+  await isLean(file('events_by_id'), [['00000000-0000-0000-0000-000000000001']])
+})
+plans('categories', async () => {
+  await isLean(file('categories'), [])
+})
 
 plans(
   'what functions ask: the settled position, the last version, a known id, the version before',
@@ -135,7 +149,10 @@ plans(
 
 plans('a test that can fail: without an index there is a sequential scan or a sort', async () => {
   const found = await nodes('select * from meowmx.events where type = $1 order by recorded_at', ['t1'])
-  assert.ok(found.includes('Seq Scan on events') && found.includes('Sort'), found.join('\n'))
+  assert.ok(
+    found.some((node) => node.startsWith('Seq Scan on events')) && found.includes('Sort'),
+    found.join('\n'),
+  )
 })
 
 plans.run()

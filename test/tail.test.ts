@@ -36,6 +36,7 @@ class World {
   readonly tails = new Set<Tail>()
   readonly #steps: (() => void)[] = []
   head = 0
+  looks = 0
 
   constructor(random: Random, schedule: Schedule) {
     this.#random = random
@@ -101,6 +102,7 @@ class World {
     const { defect } = this.#schedule
     const tail = new Tail({
       look: async (after) => {
+        this.looks++
         await this.step()
         let { head } = this
         let snapshot = [...this.committed]
@@ -115,7 +117,9 @@ class World {
         await this.step()
         const bound = defect === 'no horizon' ? head : Math.min(head, ...announced)
         if (defect !== 'one snapshot') snapshot = [...this.committed]
-        const horizon = snapshot.filter((position) => position <= bound).at(-1) ?? 0
+        const settled = (bound: number) => snapshot.filter((position) => position <= bound).at(-1) ?? 0
+        const rows = [[null, String(settled(head)), String(head)]]
+        if (bound < head) rows.push(['7', String(settled(bound)), String(head)])
         await this.step()
         const found = page(defect === 'one snapshot' ? snapshot : this.committed, after, size)
         const behind = (horizon: number): Page => {
@@ -128,7 +132,7 @@ class World {
         }
         await this.step()
         return [
-          new Horizons([[null, String(horizon), String(head)] as unknown as string[]]),
+          new Horizons(rows as string[][]),
           // Asked by several at once, a look is shared, and brings no page.
           this.#random.chance(0.7) ? behind : undefined,
         ]
@@ -236,6 +240,29 @@ for (const defect of ['no horizon', 'one snapshot', 'head after locks'] as const
     assert.unreachable('nothing was lost')
   })
 }
+
+test('at rest it does not look, whatever was forged', async () => {
+  const world = new World(random(1), { notifications: 'sound' })
+  const tail = world.tail()
+  const stop = new AbortController()
+  world.commit(world.append(world.begin()))
+  world.rollback(world.append(world.begin()))
+  const read = async () => {
+    for (let after = 0; ; ) after = (await tail.read(after, stop.signal)).position
+  }
+  const reading = read().catch((error) => error)
+  await until(() => world.run().then(() => tail.horizon === 1), { what: 'the horizon' })
+  tail.wake(Number.MAX_SAFE_INTEGER)
+  world.commit(world.append(world.begin()))
+  await until(() => world.run().then(() => tail.horizon === 3), { what: 'the horizon' })
+  // What held back would look 5 times in this time.
+  const { looks } = world
+  for (const end = Date.now() + 70; Date.now() < end; ) await world.run()
+  assert.ok(world.looks - looks <= 1, `${world.looks - looks} looks at rest`)
+  stop.abort()
+  await reading
+  tail.close()
+})
 
 test('a reader that is aborted hears of it at once; others are served on', async () => {
   const world = new World(random(1), { notifications: 'sound' })

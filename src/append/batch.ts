@@ -70,36 +70,39 @@ export class Batch {
   ): Promise<Outcome[]> {
     const [outcomes, versions, duplicates, positions] = row.slice(0, 4).map(parseArray)
     const recordedAt = Number(row[4])
-    let next = 0
-    return Promise.all(
-      requests.map((request, i) => {
-        const { stream, expected, events } = request
-        switch (outcomes![i]) {
-          case 'appended': {
-            const from = next
-            next += events.length
-            return appended(request, Number(versions![i]), positions!.slice(from, next), recordedAt)
-          }
-          case 'deduplicated':
-            return this.#recorded(request, client)
-          case 'duplicate':
-            return new DuplicateEventError(duplicates![i]!, stream)
-          case 'conflict':
-            return new VersionConflictError(stream, expected, Number(versions![i]))
-          default:
-            return new Aborted()
-        }
-      }),
+    const known = await this.#recorded(
+      requests.filter((_, i) => outcomes![i] === 'deduplicated'),
+      client,
     )
+    let next = 0
+    return requests.map((request, i) => {
+      const { stream, expected, events } = request
+      switch (outcomes![i]) {
+        case 'appended': {
+          const from = next
+          next += events.length
+          return appended(request, Number(versions![i]), positions!.slice(from, next), recordedAt)
+        }
+        case 'deduplicated':
+          return result(
+            events.map(({ id }) => known.get(id)!),
+            true,
+          )
+        case 'duplicate':
+          return new DuplicateEventError(duplicates![i]!, stream)
+        case 'conflict':
+          return new VersionConflictError(stream, expected, Number(versions![i]))
+        default:
+          return new Aborted()
+      }
+    })
   }
 
-  async #recorded({ events }: Request, client?: pg.ClientBase): Promise<AppendResult> {
-    const rows = await this.#db.query(this.#byId, [events.map(({ id }) => id)], client)
-    const byId = new Map(rows.map((row) => [row[2], toEvent(row)]))
-    return result(
-      events.map(({ id }) => byId.get(id)!),
-      true,
-    )
+  async #recorded(requests: readonly Request[], client?: pg.ClientBase): Promise<Map<string, RecordedEvent>> {
+    const ids = requests.flatMap(({ events }) => events.map(({ id }) => id))
+    if (ids.length === 0) return new Map()
+    const rows = await this.#db.query(this.#byId, [ids], client)
+    return new Map(rows.map((row) => [row[2]!, toEvent(row)]))
   }
 }
 

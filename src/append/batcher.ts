@@ -151,7 +151,8 @@ export class Batcher {
 
   async #run(requests: readonly Request[], atomic: boolean): Promise<Outcome[]> {
     const { queryTimeoutMs } = this.#db.settings
-    const deadline = Date.now() + queryTimeoutMs
+    const began = Date.now()
+    let lostAt: number | undefined // since when an answer is missing
     let lookup = false
     for (let attempt = 1; ; attempt++) {
       const trip = { sent: false }
@@ -159,28 +160,29 @@ export class Batcher {
         const outcomes = await this.#batch.run(requests, { atomic, lookup, trip })
         return outcomes.map((outcome, i) => (lookup ? ours(outcome, requests[i]!) : outcome))
       } catch (error) {
-        if (isRace(error)) {
+        if (isLost(error) && trip.sent) lostAt ??= Date.now()
+        if (lostAt !== undefined) {
+          // The same ids again are the way to look, for they are written once. Whatever else is said meanwhile, by a
+          // server that refuses this try, says nothing of the one whose answer was lost.
+          if (!(isLost(error) || isRace(error)) || Date.now() - lostAt >= queryTimeoutMs)
+            throw new Unknown(error)
+          await delay(Math.min(50 * attempt, 500))
+        } else if (isRace(error)) {
           // Whoever loses for long travels in smaller company, which has fewer races to win.
           if (attempt >= MAX_RACES && requests.length > 1 && !atomic) throw error
-          if (Date.now() >= deadline) {
+          if (Date.now() - began >= queryTimeoutMs) {
             throw new TimeoutError(
               'an append that others to its streams keep ahead of',
               queryTimeoutMs,
               error,
             )
           }
-          lookup = true
           this.#contendedUntil = Date.now() + CONTENDED_MS
           if (attempt > 1) await delay(Math.random() * Math.min(2 ** attempt, 50))
-        } else if (!isLost(error)) {
-          throw error
         } else {
-          // Sent, and the answer lost: the same ids again are the way to look, for they are written once.
-          if (!trip.sent && !lookup) throw error
-          if (Date.now() >= deadline) throw new Unknown(error)
-          lookup = true
-          await delay(Math.min(50 * attempt, 500))
+          throw error
         }
+        lookup = true
       }
     }
   }

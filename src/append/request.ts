@@ -42,6 +42,7 @@ export interface Request {
 
 /** Characters of JSON that one append may carry at most. */
 const MAX_SIZE = 128 * 1024 * 1024
+const EVENT_KEYS = new Set(['id', 'type', 'data', 'metadata'])
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 
 /** Check everything about an append before anything is sent. `path` is that of the arguments: '' or 'writes[2].'. */
@@ -55,17 +56,16 @@ export function encodeRequest(
   const { category, streamId } = checkStream(stream, `${path}stream`)
   const list = Array.isArray(events) ? events : [events]
   const at = (i: number) => (Array.isArray(events) ? `${path}events[${i}]` : `${path}events`)
-  const ids = new Set<string>()
+  const encoded: EncodedEvent[] = []
   let size = 0
   let lookup = false
-  const encoded = list.map((event: NewEvent, i) => {
-    const one = encodeEvent(event, at(i))
-    if (ids.has(one.id)) throw new ValidationError(`${at(i)}.id`, 'must not occur twice in one call', one.id)
-    ids.add(one.id)
-    lookup ||= event.id !== undefined
+  for (let i = 0; i < list.length; i++) {
+    const one = encodeEvent(list[i], at(i))
+    encoded.push(one)
+    lookup ||= list[i].id !== undefined
     size += one.data.length + one.metadata.length + 150
-    return one
-  })
+  }
+  if (lookup) checkDistinct(encoded, at)
   if (size > MAX_SIZE)
     throw new ValidationError(
       `${path}events`,
@@ -80,6 +80,14 @@ export function encodeRequest(
     lookup,
     size,
   }
+}
+
+function checkDistinct(events: readonly EncodedEvent[], at: (i: number) => string): void {
+  const ids = new Set<string>()
+  events.forEach(({ id }, i) => {
+    if (ids.has(id)) throw new ValidationError(`${at(i)}.id`, 'must not occur twice in one call', id)
+    ids.add(id)
+  })
 }
 
 export function checkStream(stream: StreamRef, path = 'stream'): StreamRef {
@@ -111,11 +119,19 @@ function encodeEvent(event: NewEvent, path: string): EncodedEvent {
   ) {
     throw new ValidationError(`${path}.metadata`, 'must be an object', metadata)
   }
+  // A misspelt id would make a retry unsafe, a misspelt metadata would be lost.
+  for (const key in event) {
+    if (!EVENT_KEYS.has(key))
+      throw new ValidationError(`${path}.${key}`, 'is no part of an event', (event as any)[key])
+  }
+  const encoded = metadata === undefined ? '{}' : encodeJson(metadata, `${path}.metadata`)
+  if (!encoded.startsWith('{'))
+    throw new ValidationError(`${path}.metadata`, 'must be a JSON object', metadata)
   return {
     id: id?.toLowerCase() ?? uuidv7(),
     type,
     data: encodeJson(data, `${path}.data`),
-    metadata: metadata === undefined ? '{}' : encodeJson(metadata, `${path}.metadata`),
+    metadata: encoded,
   }
 }
 

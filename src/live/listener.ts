@@ -87,7 +87,7 @@ export class Listener {
       } catch (cause) {
         if (this.#closing.signal.aborted) return
         this.#db.settings.logger.warn(
-          { error: cause },
+          { err: cause },
           'the listener lost its connection; polling until it is back',
         )
         this.#become('reconnecting', this.#db.translate(cause))
@@ -100,11 +100,13 @@ export class Listener {
   async #session(established: () => void): Promise<void> {
     const sockets = new Sockets()
     const subscriber = makeSubscriber(this.#db, sockets)
+    let lose: (error: unknown) => void = () => {}
     const lost = new Promise<never>((_, reject) => {
-      this.#lose = reject
+      lose = reject
     })
+    this.#lose = lose
     lost.catch(() => {})
-    subscriber.events.on('error', (error) => this.#lose?.(error))
+    subscriber.events.on('error', lose)
     // A channel may be called "error", which an emitter without a listener throws.
     subscriber.notifications.on('error', () => {})
     subscriber.events.on('notification', ({ channel, payload }) => {
@@ -144,20 +146,22 @@ export class Listener {
 
   #listen(channel: string): void {
     const subscriber = this.#subscriber
+    const lose = this.#lose
     if (!subscriber) return // whoever connects next listens to all
     this.#listens = this.#listens
       .then(() => (this.#ears.has(channel) ? subscriber.listenTo(channel) : undefined))
       // What was sent before the LISTEN was lost.
       .then(() => this.#hear(channel, null))
-      .catch((error) => this.#lose?.(error))
+      .catch((error) => lose?.(error))
   }
 
   #unlisten(channel: string): void {
     const subscriber = this.#subscriber
+    const lose = this.#lose
     if (!subscriber) return
     this.#listens = this.#listens
       .then(() => (this.#ears.has(channel) ? undefined : subscriber.unlisten(channel)))
-      .catch((error) => this.#lose?.(error))
+      .catch((error) => lose?.(error))
   }
 
   /** A function that proves that notifications come back: it rejects where one does not. */
@@ -194,14 +198,15 @@ type Subscriber = ReturnType<typeof makeSubscriber>
 
 function makeSubscriber(db: Database, sockets: Sockets) {
   const { listenConnectionString, queryTimeoutMs } = db.settings
+  const config = db.connectionConfig(`meowmx listener ${db.schema}`, listenConnectionString)
   // TypeScript sees the CommonJS module itself under nodenext; Node may give either.
   const create = ((createSubscriber as any).default ?? createSubscriber) as typeof createSubscriber.default
   return create<Record<string, string>>(
     {
-      ...db.connectionConfig(`meowmx listener ${db.schema}`, listenConnectionString),
+      ...config,
       query_timeout: Math.min(queryTimeoutMs, 5_000),
       connectionTimeoutMillis: Math.min(queryTimeoutMs, 5_000),
-      stream: sockets.make,
+      stream: (config as { stream?: unknown }).stream ?? sockets.make,
     } as Parameters<typeof create>[0],
     { retryLimit: 1, paranoidChecking: CHECK_MS, parse: (payload) => payload },
   )

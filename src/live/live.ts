@@ -3,7 +3,7 @@ import { ClosedError } from '../errors.ts'
 import { HorizonReader } from '../read/horizon.ts'
 import { PageReader } from '../read/page.ts'
 import type { Selection } from '../read/selector.ts'
-import { manyWaitFor } from './abort.ts'
+import { abortWith, manyWaitFor } from './abort.ts'
 import { Feed } from './feed.ts'
 import { makeGlance } from './glance.ts'
 import { Listener } from './listener.ts'
@@ -12,6 +12,13 @@ import { Tail } from './tail.ts'
 
 /** Events of one query at most. */
 export const PAGE_SIZE = 1_000
+
+export interface LiveFeed extends Pick<Feed, 'next' | 'close'> {
+  /** The highest horizon seen. */
+  horizon(): number
+  /** Resolves once that is known, which may be long before there is a page. */
+  begun(): Promise<void>
+}
 
 interface SharedTail {
   tail: Promise<Tail>
@@ -37,11 +44,12 @@ export class Live {
   }
 
   /** Pages of a selection from `after` on, without end. The caller closes it. */
-  follow(selection: Selection, after: number): Feed & { readonly horizon: () => number } {
+  follow(selection: Selection, after: number): LiveFeed {
     if (this.#closing.signal.aborted) throw new ClosedError()
     const shared = this.#tails.get(selection.key) ?? this.#start(selection)
     shared.observers++
     let horizon = () => after
+    const closing = new AbortController()
     const feed = new Feed(async (from, signal) => {
       const tail = await shared.tail
       horizon = () => tail.horizon
@@ -51,8 +59,13 @@ export class Live {
     let open = true
     return Object.assign(feed, {
       horizon: () => horizon(),
+      begun: async () => {
+        const tail = await shared.tail
+        await tail.begun(closing.signal)
+      },
       close: () => {
         close()
+        closing.abort()
         if (open && --shared.observers === 0) shared.close()
         open = false
       },
@@ -62,7 +75,8 @@ export class Live {
   #start(selection: Selection): SharedTail {
     const pages = new PageReader(this.#db, selection)
     const { logger } = this.#db.settings
-    const { signal } = this.#closing
+    const opening = abortWith(this.#closing.signal)
+    const { signal } = opening
     const look = (after: number) => this.#horizons.look((client) => pages.behind(after, PAGE_SIZE, client))
     const deafen: (() => void)[] = []
     let closed = false
@@ -88,6 +102,7 @@ export class Live {
       observers: 0,
       close: () => {
         closed = true
+        opening.abort()
         if (this.#tails.get(selection.key) === shared) this.#tails.delete(selection.key)
         for (const off of deafen) off()
         shared.tail.then((tail) => tail.close()).catch(() => {})

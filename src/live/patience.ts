@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { isLost } from '../database.ts'
+import { isTransient } from '../database.ts'
 import type { Logger } from '../options.ts'
 
-/** Wait, or reject as soon as the signal aborts. Never keeps a process alive that has nothing else to do. */
+/** Wait, or reject as soon as the signal aborts. */
 export async function wait(ms: number, signal: AbortSignal): Promise<void> {
   await delay(ms, undefined, { signal })
 }
@@ -23,8 +23,8 @@ export async function persist<T>(
     try {
       return await action()
     } catch (error) {
-      if (signal.aborted || !isLost(error)) throw error
-      logger.warn({ error, attempt }, 'no connection to the database; trying again')
+      if (signal.aborted || !isTransient(error)) throw error
+      logger.warn({ err: error, attempt }, 'the database did not answer; trying again')
       await wait(backoff(attempt), signal)
     }
   }

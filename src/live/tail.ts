@@ -68,6 +68,11 @@ export class Tail {
     }
   }
 
+  /** Resolves once the horizon is known. */
+  async begun(signal: AbortSignal): Promise<void> {
+    if (this.#horizon < 0) await aborted(this.#advance(), signal)
+  }
+
   get horizon(): number {
     return this.#horizon
   }
@@ -119,6 +124,8 @@ export class Tail {
       const [horizons, page] = await persist(() => this.#ports.look(from, promised), this.#patience)
       // A position above the head was never handed out, and is somebody's junk; it may hide what is below.
       this.#expected = Math.max(this.#expected, Math.min(promised, horizons.head))
+      // Nor will one come that nobody holds back: it was rolled back.
+      if (!horizons.holds(this.#ports.keys)) this.#expected = 0
       this.#horizon = Math.max(this.#horizon, horizons.of(this.#ports.keys))
       if (this.#horizon > from) {
         if (page && from >= 0) this.#ring.push(page(this.#horizon))

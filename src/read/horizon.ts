@@ -30,6 +30,11 @@ export class Horizons {
     return [EVERY, ...keys].reduce((least, key) => Math.min(least, this.#held.get(key) ?? least), this.#free)
   }
 
+  /** Whether somebody holds back whoever heeds these keys. */
+  holds(keys: readonly number[]): boolean {
+    return [EVERY, ...keys].some((key) => this.#held.has(key))
+  }
+
   /** The head, where nothing below it can still appear and all of it is committed; else null: look again. */
   get settledHead(): number | null {
     return this.#held.size === 0 && this.#free === this.head ? this.head : null

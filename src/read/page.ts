@@ -14,10 +14,12 @@ export interface Page {
 }
 
 /**
- * The limit in a subquery, whose value the planner does not know: told that a page is larger than what it expects to
- * find, it would fetch all by a bitmap and sort it. So it walks the index in order, and stops where the page is full.
+ * Values in subqueries, where the planner does not see them, so that it makes one plan whatever they are. Told that a page
+ * is larger than what it expects to find, it would fetch all by a bitmap and sort it; so it walks an index in order, and
+ * stops where the page is full.
  */
-const LIMIT = '(select $3::bigint)'
+const hidden = (n: number, type: string) => `(select $${n}::${type})`
+const LIMIT = hidden(3, 'bigint')
 /** Above this many categories, one walk through the store is read instead of a merge of each category's index. */
 const MAX_MERGED = 8
 /** Positions that one query walks at most where it may find nothing: it has to end in time, in a store of any size. */
@@ -97,33 +99,49 @@ export function pageQuery(
 ): string {
   const order = direction === 'forward' ? '' : ' desc'
   const first = types ? 5 : 4
-  const range = `position > $1 and position <= $2${types ? ' and type = any ($4)' : ''}`
+  const ofTypes = types ? ` and type = any (${hidden(4, 'text[]')}::text[])` : ''
+  const range = `position > ${hidden(1, 'bigint')} and position <= ${hidden(2, 'bigint')}${ofTypes}`
   const from = `select ${EVENT_COLUMNS} from meowmx.events where`
   if (categories.length === 0) return `${from} ${range} order by position${order} limit ${LIMIT}`
   if (streamId !== null)
-    return `${from} ${range} and ${streamRange(first, direction)} order by version${order} limit ${LIMIT}`
+    return `${from} ${streamRange(first)}${ofTypes} order by version${order} limit ${LIMIT}`
   if (categories.length > MAX_MERGED)
     return `${from} ${range} and category = any ($${first}) order by position${order} limit ${LIMIT}`
   if (categories.length === 1)
-    return `${from} ${range} and category = $${first} order by position${order} limit ${LIMIT}`
+    return `${from} ${range} and ${oneCategory(first)} order by position${order} limit ${LIMIT}`
   // A merge of each category's own order: no sort, and nothing read beyond the limit.
   const branches = categories.map(
     (_, i) =>
-      `(select * from meowmx.events where ${range} and category = $${first + i} order by position${order} limit ${LIMIT})`,
+      `(select * from meowmx.events where ${range} and ${oneCategory(first + i)} order by position${order} limit ${LIMIT})`,
   )
   return `select ${EVENT_COLUMNS} from (${branches.join(' union all ')}) as merged order by position${order} limit ${LIMIT}`
 }
 
 /**
- * Inside a stream positions and versions have one order, and only versions are indexed: find the version at which to
- * begin. Reading on, `after` mostly is an event of this stream; else the stream's end is probed backward, which is
- * short for who is nearly up to date.
+ * The same three times: the planner takes each category for a common one, and would walk the whole store in search of a
+ * rare one. Told so, it expects few, and takes the index of the category.
  */
-function streamRange(first: number, direction: 'forward' | 'backward'): string {
-  const stream = `category = $${first} and stream_id = $${first + 1}`
-  if (direction === 'backward') return stream
-  return `${stream} and version > coalesce(
-    (select e.version from meowmx.events e where e.position = $1 and e.${stream.replace('and ', 'and e.')}),
-    (select e.version from meowmx.events e where e.position <= (select $1::bigint) and e.${stream.replace('and ', 'and e.')} order by e.version desc limit 1),
-    -1)`
+function oneCategory(n: number): string {
+  const name = hidden(n, 'text')
+  return `category = ${name} and category >= ${name} and category <= ${name}`
+}
+
+/**
+ * Inside a stream positions and versions have one order, and only versions are indexed: find those between which to read.
+ * Reading on, either way, `after` or the position above `until` mostly is an event of this stream; else `after` mostly is
+ * before its first, or near its end, from which it is probed backward. `+ 0` keeps the planner from taking the index of
+ * positions, where it expects few, and sorting what it finds.
+ */
+function streamRange(first: number): string {
+  const category = `category = $${first}`
+  const streamId = `stream_id = $${first + 1}`
+  const find = (what: string, where: string) =>
+    `(select ${what} from meowmx.events e where e.${category} and e.${streamId} and ${where})`
+  return `${category} and ${streamId} and version > coalesce(
+    ${find('e.version', 'e.position = $1')},
+    ${find('-1', 'e.version = 0 and e.position + 0 > $1')},
+    ${find('e.version', 'e.position + 0 <= $1 order by e.version desc limit 1')},
+    -1) and version <= coalesce(
+    ${find('e.version - 1', 'e.position = $2::bigint + 1')},
+    2147483647) and position + 0 <= $2`
 }

@@ -1,7 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { LeaseLostError } from '../errors.ts'
 import type { RecordedEvent } from '../event.ts'
-import type { Feed } from '../live/feed.ts'
+import type { LiveFeed } from '../live/live.ts'
 import { persist } from '../live/patience.ts'
 import { Signal } from '../live/signal.ts'
 import { aborted } from '../live/tail.ts'
@@ -26,7 +25,7 @@ export interface ExecutorPorts extends LeasePorts {
   /** Make sure that the subscription exists. */
   register(): Promise<void>
   /** Events after a position, without end. */
-  follow(after: number): Feed & { horizon(): number }
+  follow(after: number): LiveFeed
   /** Call back when a partition may have become free. */
   onBell(ring: () => void): () => void
   status(status: ExecutorStatus): void
@@ -109,12 +108,9 @@ export class Executor {
       })
       if ('epoch' in claim) return { ...claim, at }
       this.#status('waiting')
-      const timer = new AbortController()
-      const pause = delay(Math.min(claim.waitMs + 1, pollIntervalMs), undefined, {
-        signal: timer.signal,
-      }).catch(() => {})
-      await Promise.race([rung, pause])
-      timer.abort()
+      const timer = setTimeout(() => this.#changed.fire(), Math.min(claim.waitMs + 1, pollIntervalMs))
+      await rung
+      clearTimeout(timer)
       signal.throwIfAborted()
     }
   }
@@ -134,7 +130,7 @@ export class Executor {
       },
       lost: (cause) => {
         const error = new LeaseLostError(this.#options.name, 0, cause)
-        this.#ports.logger.warn({ error }, 'a lease is lost')
+        this.#ports.logger.warn({ err: error }, 'a lease is lost')
         window.abandon(error)
         end()
         this.#changed.fire()
@@ -143,11 +139,20 @@ export class Executor {
     const feed = this.#ports.follow(claim.position)
     try {
       this.#status('catching-up', window, claim.position, feed.horizon())
+      let position = claim.position
+      const upToDate = () =>
+        this.#status(position < feed.horizon() ? 'catching-up' : 'live', window, undefined, feed.horizon())
+      // Where nothing is left to do, the first page is long in coming.
+      feed
+        .begun()
+        .then(() => ended.signal.aborted || upToDate())
+        .catch(() => {})
       while (!ended.signal.aborted) {
         const page = await aborted(feed.next(), ended.signal)
         for (const event of page.events) {
           while (window.size >= this.#options.maxInFlight || !lease.valid) {
             const room = this.#changed.next()
+            this.#status(undefined, window)
             if (ended.signal.aborted) return
             await room
           }
@@ -155,12 +160,8 @@ export class Executor {
           this.#deliver(this.#handOut(event, window, lease, ended.signal))
         }
         window.pass(page.position)
-        this.#status(
-          page.position >= feed.horizon() ? 'live' : 'catching-up',
-          window,
-          undefined,
-          feed.horizon(),
-        )
+        position = page.position
+        upToDate()
       }
     } catch (error) {
       if (!ended.signal.aborted) throw error
@@ -192,7 +193,7 @@ export class Executor {
       acked = new Promise<void>((resolve, reject) => {
         entry.settle = (error) => (error === undefined ? resolve() : reject(error))
       })
-      acked.catch((error) => logger.debug({ error, position: event.position }, 'an ack came too late'))
+      acked.catch((error) => logger.debug({ err: error, position: event.position }, 'an ack came too late'))
       done()
       return acked
     }

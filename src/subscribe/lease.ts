@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { isLost } from '../database.ts'
+import { isTransient } from '../database.ts'
 import { backoff } from '../live/patience.ts'
 import type { Logger } from '../options.ts'
 import type { Instant } from './instant.ts'
@@ -76,7 +76,7 @@ export class Lease {
       else this.#lose()
     } catch (error) {
       // It runs out by itself.
-      this.#ports.logger.warn({ error }, 'a lease could not be given back; it runs out by itself')
+      this.#ports.logger.warn({ err: error }, 'a lease could not be given back; it runs out by itself')
       this.#lose(error)
     }
   }
@@ -99,9 +99,9 @@ export class Lease {
         this.#written = position
         return this.#events.durable(position)
       } catch (error) {
-        if (!isLost(error)) return this.#lose(error)
+        if (!isTransient(error)) return this.#lose(error)
         if (this.#stopping.signal.aborted) return
-        this.#ports.logger.warn({ error, attempt }, 'a checkpoint could not be written; trying again')
+        this.#ports.logger.warn({ err: error, attempt }, 'a checkpoint could not be written; trying again')
         await delay(Math.min(backoff(attempt), this.#leaseMs / 4), undefined, {
           signal: this.#stopping.signal,
         }).catch(() => {})

@@ -90,14 +90,22 @@ export class Subscriptions {
     const running: Running = { executor, end, retired: false }
     siblings.add(running)
     executor.done
-      .catch((error) =>
-        this.#db.settings.logger.error({ error, subscription: name }, 'a subscription ended with an error'),
-      )
+      .catch((error) => this.logEnd(name, error))
       .finally(() => {
         siblings.delete(running)
         if (siblings.size === 0 && this.#running.get(name) === siblings) this.#running.delete(name)
       })
     return running
+  }
+
+  /** Whether there is an executor to be drained. */
+  get running(): boolean {
+    return this.#running.size > 0
+  }
+
+  /** @internal Whoever looks at `done`, or at the Observable's error, hears of it too; nobody has to. */
+  logEnd(subscription: string, error: unknown): void {
+    this.#db.settings.logger.error({ err: error, subscription }, 'a subscription ended with an error')
   }
 
   async close(): Promise<void> {
@@ -252,6 +260,7 @@ export class DurableSubscription {
     const worker: HandlerWorker = new HandlerWorker(
       (deliver) => this.#start(deliver, () => worker.stop()).executor,
       handler,
+      (error) => this.#subscriptions.logEnd(this.name, error),
     )
     return worker
   }

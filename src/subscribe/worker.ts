@@ -33,14 +33,18 @@ export class HandlerWorker implements Worker {
   readonly #arrived = new Signal()
   #stopping = false
 
-  constructor(start: (deliver: (delivery: HandedOut) => void) => Executor, handler: Handler) {
+  constructor(
+    start: (deliver: (delivery: HandedOut) => void) => Executor,
+    handler: Handler,
+    failed: (error: unknown) => void,
+  ) {
     this.#executor = start((delivery) => {
       this.#queue.push(delivery)
       this.#arrived.fire()
     })
     this.ready = this.#executor.ready
-    this.done = this.#run(handler)
-    this.done.catch(() => {}) // logged by whoever made us, never unhandled
+    this.done = this.#run(handler, failed)
+    this.done.catch(() => {}) // logged, never unhandled
   }
 
   async stop(): Promise<void> {
@@ -54,7 +58,7 @@ export class HandlerWorker implements Worker {
     return this.stop()
   }
 
-  async #run(handler: Handler): Promise<void> {
+  async #run(handler: Handler, failed: (error: unknown) => void): Promise<void> {
     const ended = this.#executor.done.finally(() => {
       this.#stopping = true
       this.#arrived.fire()
@@ -71,6 +75,9 @@ export class HandlerWorker implements Worker {
           delivery.done()
         }
       }
+    } catch (error) {
+      failed(error)
+      throw error
     } finally {
       await this.#executor.release()
     }

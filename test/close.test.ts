@@ -1,0 +1,100 @@
+// close() at any moment leaves no connection and no handle (I8): a child process, which never calls process.exit(), opens
+// and closes stores at random moments, under faults, and ends by itself.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { firstValueFrom, toArray } from 'rxjs'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { collect } from './support/collect.ts'
+import { countingPool } from './support/counting-pool.ts'
+import { seeded } from './support/random.ts'
+import { closeAll, openStore, pgClient, uniqueName } from './support/store.ts'
+import { until } from './support/until.ts'
+
+test.after(closeAll)
+
+for (const [faults, rounds] of [
+  ['none', 40],
+  ['terminate', 40],
+  ['cut', 15],
+  ['blackhole', 3],
+] as const) {
+  test(`at random moments, ${rounds} times: fault ${faults}`, async () => {
+    const { seed } = seeded(faults)
+    const schema = uniqueName('close')
+    await (await openStore({ schema })).close()
+    const file = new URL('support/close-often.ts', import.meta.url).pathname
+    const args = ['--import', 'tsx', file, String(seed), schema, String(rounds), faults]
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    let output = ''
+    for (const pipe of [child.stdout, child.stderr])
+      pipe.setEncoding('utf8').on('data', (text) => {
+        output += text
+      })
+    const late = setTimeout(() => child.kill('SIGKILL'), 30_000)
+    const [code, signal] = await once(child, 'exit')
+    clearTimeout(late)
+    assert.equal([code, signal], [0, null], `SEED=${seed}: ${output}`)
+    const sql = await pgClient()
+    const left = async () => {
+      const { rows } = await sql.query(
+        'select application_name from pg_stat_activity where application_name = any ($1)',
+        [[`meowmx ${schema}`, `meowmx listener ${schema}`]],
+      )
+      return rows
+    }
+    await until(async () => (await left()).length === 0, {
+      what: `the connections after fault ${faults} to be gone`,
+    })
+  })
+}
+
+test('what is under way is brought to its end, then everything is refused', async () => {
+  const meow = await openStore()
+  const stream = { category: uniqueName('drain'), streamId: '1' }
+  const appends = Array.from({ length: 50 }, () => meow.append(stream, { type: 'Happened', data: {} }))
+  const seen = collect(meow.events({ category: stream.category }))
+  let [begun, ended, closed] = [0, 0, false]
+  const worker = meow.subscription(uniqueName('drain'), { category: stream.category }).process(async () => {
+    begun++
+    await until(() => closed, { what: 'close()' })
+    ended++
+  })
+  await until(() => begun > 0, { what: 'the handler' })
+  const closing = meow.close()
+  closed = true
+  const results = await Promise.all(appends)
+  assert.is(results.length, 50)
+  await closing
+  await worker.done
+  assert.equal([begun, ended], [1, 1], 'the event in hand, and no other')
+  assert.ok(seen.completed)
+  assert.equal((await firstValueFrom(meow.status$.pipe(toArray()))).length, 0)
+  for (const call of [
+    () => meow.append(stream, { type: 'Late', data: {} }),
+    () => meow.load(stream),
+    () => meow.read({}),
+    () => meow.categories(),
+    () => meow.migrate(),
+    async () => meow.subscription('late', {}).process(() => {}),
+  ]) {
+    const error = await call().then(
+      () => assert.unreachable('not refused'),
+      (error) => error,
+    )
+    assert.is(error.code, 'ERR_CLOSED')
+  }
+  await meow.close()
+})
+
+test('await using closes; a pool that was lent is left alone', async () => {
+  const { pool } = countingPool()
+  {
+    await using meow = await openStore({ pool })
+    await meow.read({})
+  }
+  assert.is((await pool.query('select 1 as one')).rows[0].one, 1)
+  await pool.end()
+})
+
+test.run()

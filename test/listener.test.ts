@@ -1,0 +1,200 @@
+// The listener is disposable: whatever happens to it, or is sent to it, events go on; nothing is lost while it is away.
+// Polls are a minute apart: what comes after a fault comes because the new listener made its tails look.
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Meow } from '../src/index.ts'
+import { collect } from './support/collect.ts'
+import { startProxy } from './support/proxy.ts'
+import { current, listening } from './support/status.ts'
+import { closeAll, databaseUrl, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
+import { until } from './support/until.ts'
+
+const event = { type: 'Happened', data: {} }
+const pollIntervalMs = 60_000
+const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
+
+let writer: Meow
+test.before(async () => {
+  writer = await openStore({ listen: false })
+})
+test.after(closeAll)
+
+const pids = async (application: string): Promise<number[]> => {
+  const sql = await pgClient()
+  const { rows } = await sql.query('select pid from pg_stat_activity where application_name = $1', [
+    application,
+  ])
+  await sql.end()
+  return rows.map(({ pid }) => pid)
+}
+
+test('its backend is terminated: it is back at once, and what was sent meanwhile arrives', async () => {
+  const sql = await pgClient()
+  const meow = await openStore({ pollIntervalMs })
+  await listening(meow)
+  const states = collect(meow.status$)
+  const category = uniqueName('killed')
+  const seen = collect(meow.events({ category }))
+  const all = collect(meow.events({}, { from: 'end' }))
+  for (const n of upTo(10)) {
+    const [pid] = await pids(`meowmx listener ${storeSchema}`)
+    // In one go: the notification is sent while nobody listens.
+    const append = `${storeSchema}.append('${category}', '1', '{"type": "Happened", "data": {}}')`
+    await sql.query(`select pg_terminate_backend(${pid}); select from ${append}`)
+    await seen.has(n + 1)
+    await until(() => all.all.at(-1)?.version === n, { what: 'the observer of all' })
+    await listening(meow)
+  }
+  assert.equal(
+    seen.all.map(({ version }) => version),
+    upTo(10),
+  )
+  const names = states.all.map(({ state }) => state)
+  assert.equal(names.slice(0, 3), ['listening', 'reconnecting', 'listening'])
+  for (const { state, cause } of states.all) assert.is(cause !== undefined, state === 'reconnecting')
+  assert.is((states.all[1]!.cause as { code: string }).code, 'ERR_CONNECTION')
+  await meow.close()
+})
+
+test('anything may be sent on its channels: it is a hint at most', async () => {
+  const meow = await openStore({ pollIntervalMs })
+  await listening(meow)
+  const application = `meowmx listener ${storeSchema}`
+  const before = await pids(application)
+  const category = uniqueName('junk')
+  const seen = [collect(meow.events({ category })), collect(meow.events({}, { from: 'end' }))] as const
+  const name = uniqueName('junk')
+  const worker = meow.subscription(name, { category }).process(() => {})
+  await worker.ready
+  await writer.append({ category, streamId: '1' }, event)
+  for (const { has } of seen) await has(1)
+
+  const sql = await pgClient()
+  const { rows } = await sql.query(`select ${storeSchema}.bell($1) as bell`, [name])
+  const junk = [
+    'text',
+    '9007199254740991',
+    '9007199254740993',
+    '1e300',
+    '-5',
+    '0',
+    '',
+    '{"a": 1}',
+    '[]',
+    'NaN',
+    '0x10',
+  ]
+  junk.push('Infinity', "'; drop table events", '1 2', 'x'.repeat(7999), '\u{1f408}')
+  for (const channel of [`${storeSchema}.${category}`, storeSchema, rows[0].bell]) {
+    for (const payload of junk) await sql.query('select pg_notify($1, $2)', [channel, payload])
+    await sql.query(`notify "${channel}"`)
+  }
+  await writer.append({ category, streamId: '1' }, [event, event])
+  for (const { all, has } of seen) {
+    await has(3)
+    assert.equal(
+      all.map(({ version }) => version),
+      [0, 1, 2],
+    )
+  }
+  assert.equal(await pids(application), before, 'the same connection all along')
+
+  // A forged position does not make it deaf to what an open append holds back.
+  await sql.query('begin')
+  await writer.append({ category, streamId: 'open' }, event, { client: sql })
+  await writer.append({ category, streamId: '1' }, event)
+  await sql.query('rollback')
+  for (const { has } of seen) await has(4, 5_000)
+  await meow.close()
+})
+
+test('a schema may have any name: each is a channel too', async () => {
+  const names = [
+    'error',
+    'newListener',
+    'Quoted "Name"',
+    "o'clock",
+    '__proto__',
+    'ü'.repeat(31),
+    'notification',
+  ]
+  for (const schema of names) {
+    const meow = await openStore({ schema, pollIntervalMs })
+    await listening(meow)
+    for (const category of ['error', 'order', 'ü'.repeat(200)]) {
+      const seen = [{}, { category }].map((selector) => collect(meow.events(selector, { from: 'end' })))
+      // The first ones may come before the end that they begin at.
+      for (const { all } of seen) {
+        await until(
+          async () => {
+            await meow.append({ category, streamId: '1' }, event)
+            return all.length > 0
+          },
+          { what: `an event of ${schema}/${category}` },
+        )
+      }
+      const count = seen.map(({ all }) => all.length) as [number, number]
+      await meow.append({ category, streamId: '1' }, event)
+      await seen[0]!.has(count[0] + 1, 5_000)
+      await seen[1]!.has(count[1] + 1, 5_000)
+      for (const { subscription } of seen) subscription.unsubscribe()
+    }
+    await meow.close()
+  }
+})
+
+test('a connection that dies without a word is found out, and replaced', async () => {
+  const proxy = await startProxy(databaseUrl())
+  const meow = await openStore({ listenConnectionString: proxy.url, queryTimeoutMs: 1_000, pollIntervalMs })
+  await listening(meow)
+  const category = uniqueName('silent')
+  const seen = collect(meow.events({ category }))
+  await writer.append({ category, streamId: '1' }, event)
+  await seen.has(1)
+  proxy.blackhole()
+  await writer.append({ category, streamId: '1' }, event)
+  await until(() => current(meow.status$).state === 'reconnecting', { what: 'the silence to be noticed' })
+  assert.is(seen.all.length, 1)
+  await proxy.heal()
+  await seen.has(2)
+  await listening(meow)
+  await meow.close()
+  await proxy.close()
+})
+
+test('without a server to listen to, the poll goes on; with it again, push does', async () => {
+  const proxy = await startProxy(databaseUrl())
+  await proxy.cut()
+  const meow = await openStore({ listenConnectionString: proxy.url, pollIntervalMs: 50 })
+  const category = uniqueName('deaf')
+  const seen = collect(meow.events({ category }))
+  for (const n of upTo(3)) {
+    await writer.append({ category, streamId: '1' }, event)
+    await seen.has(n + 1)
+  }
+  const status = current(meow.status$)
+  assert.is(status.state, 'reconnecting')
+  assert.is((status.cause as { code: string }).code, 'ERR_CONNECTION')
+  await proxy.heal()
+  await listening(meow)
+  assert.ok(current(meow.status$).since > status.since)
+  await meow.close()
+  await proxy.close()
+})
+
+test('each connection says whose it is', async () => {
+  const schema = uniqueName('named')
+  const meow = await openStore({ schema })
+  await listening(meow)
+  await meow.read({})
+  assert.ok((await pids(`meowmx ${schema}`)).length >= 1)
+  assert.is((await pids(`meowmx listener ${schema}`)).length, 1)
+  await meow.close()
+  await until(
+    async () =>
+      (await pids(`meowmx ${schema}`)).length + (await pids(`meowmx listener ${schema}`)).length === 0,
+    { what: 'all connections to be gone' },
+  )
+})
+
+test.run()

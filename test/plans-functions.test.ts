@@ -1,0 +1,197 @@
+// What the functions and triggers ask inside, and how much each read touches: no scan of the table, no walk past what is
+// wanted, at 100,000 events.
+import type pg from 'pg'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { EVENT_COLUMNS } from '../src/event.ts'
+import type { Meow, Selector } from '../src/index.ts'
+import { pageQuery } from '../src/read/page.ts'
+import { select } from '../src/read/selector.ts'
+import { closeAll, openStore, pgClient, uniqueName } from './support/store.ts'
+
+const schema = uniqueName('plans')
+const COUNT = 100_000
+const meow: Meow = await openStore({ schema, listen: false })
+const sql = await pgClient()
+test.after(closeAll)
+
+// A third of all in one category, the rest in 200, and a handful that is rare: of a category, of a type.
+await sql.query(
+  `insert into ${schema}.events (version, category, stream_id, type, data)
+   select n / 5000, case when n % 5000 % 3 = 0 then 'big' else 'c' || n % 200 end, 's' || n % 5000,
+          case when n % 25000 = 17 then 'Rare' else 'T' || n % 3 end, '{"price": 9}'
+   from generate_series(0, $1::int - 1) as n`,
+  [COUNT],
+)
+// And one long stream, without a gap in its positions.
+await sql.query(
+  `insert into ${schema}.events (version, category, stream_id, type, data)
+   select n, 'long', 'l', 'T', '1' from generate_series(0, 19999) as n`,
+)
+const long = (version: number) => COUNT + 1 + version
+await meow.append(
+  { category: 'rare', streamId: 'a' },
+  [1, 2, 3].map((data) => ({ type: 'T', data })),
+)
+await sql.query(`vacuum analyze ${schema}.events`)
+
+interface Node {
+  'Node Type': string
+  'Relation Name'?: string
+  'Shared Hit Blocks': number
+  'Shared Read Blocks': number
+  Plans?: Node[]
+}
+
+function walk(node: Node): Node[] {
+  return [node, ...(node.Plans ?? []).flatMap(walk)]
+}
+
+/** No scan of the table; and, where `sorts` is false, no sort. Inside functions a batch's own few rows may be sorted. */
+function isLean(root: Node, said: string, sorts = false): void {
+  const nodes = walk(root).map((node) => `${node['Node Type']} ${node['Relation Name'] ?? ''}`)
+  const bad = nodes.filter((node) => /^Seq Scan events$/.test(node) || (!sorts && /Sort/.test(node)))
+  assert.equal(bad, [], `${said}\n${nodes.join('\n')}`)
+}
+
+/** The plans of all statements on tables of the store that run inside `action`. */
+async function nested(
+  action: (client: pg.Client) => Promise<unknown>,
+): Promise<{ text: string; plan: Node }[]> {
+  const client = await pgClient()
+  await client.query(`load 'auto_explain'`)
+  await client.query(`
+    set auto_explain.log_min_duration = 0; set auto_explain.log_nested_statements = on;
+    set auto_explain.log_format = json; set auto_explain.log_level = notice; set client_min_messages = notice`)
+  const plans: { text: string; plan: Node }[] = []
+  client.on('notice', ({ message }) => {
+    const json = message?.match(/plan:\s*(\{[\s\S]*\})\s*$/)?.[1]
+    if (!json) return
+    const { 'Query Text': text, Plan: plan } = JSON.parse(json)
+    plans.push({ text, plan })
+  })
+  await action(client)
+  await client.end()
+  return plans
+}
+
+const event = { type: 'T', data: 1 }
+const streams = (n: number) =>
+  Array.from({ length: n }, (_, i) => ({ category: i % 2 ? 'big' : `c${i}`, streamId: `s${i * 3}` }))
+const actions: [name: string, action: (client: pg.ClientBase) => Promise<unknown>, touches: RegExp][] = [
+  [
+    'append to a stream that is there',
+    (client) => meow.append(streams(1)[0]!, event, { client }),
+    /order by e\.version desc/,
+  ],
+  [
+    'append several events with ids',
+    (client) => meow.append(streams(1)[0]!, [event, { ...event, id: crypto.randomUUID() }], { client }),
+    /from events x where x\.id/,
+  ],
+  [
+    'append to 64 streams at once',
+    (client) =>
+      meow.appendAll(
+        streams(64).map((stream) => ({ stream, events: event })),
+        { client },
+      ),
+    /order by e\.version desc/,
+  ],
+  [
+    'append in SQL',
+    (client) =>
+      client.query(
+        `select * from ${schema}.append('big', 's0', '[{"type": "T"}, {"type": "T"}]', 'stream-exists')`,
+      ),
+    /where e\.id = any/,
+  ],
+  [
+    'a raw INSERT of 1,000 rows',
+    (client) =>
+      client.query(`insert into ${schema}.events (version, category, stream_id, type, data)
+                    select n % 10, '${uniqueName('raw')}', 's' || n / 10, 'T', '1' from generate_series(0, 999) as n`),
+    /i\.version - 1/,
+  ],
+  ['the horizon', (client) => client.query(`select ${schema}.horizon('big')`), /position <= b/],
+  ['a read', (client) => meow.read({ category: 'big' }, { client, limit: 10 }), /category = \(select \$4/],
+  ['a load', (client) => meow.load(streams(2)[1]!, { client }), /stream_id = \$2/],
+]
+
+for (const [name, action, touches] of actions) {
+  for (const mode of ['force_custom_plan', 'force_generic_plan']) {
+    test(`${name}, ${mode}`, async () => {
+      const plans = await nested(async (client) => {
+        await client.query(`set plan_cache_mode = ${mode}`)
+        await action(client)
+      })
+      for (const { text, plan } of plans) isLean(plan, text, true)
+      assert.ok(
+        plans.some(({ text }) => touches.test(text)),
+        `none of ${plans.length} plans is of ${touches}`,
+      )
+    })
+  }
+}
+
+// Blocks that a page of 100 events may touch: its rows, and the way down the indexes.
+const pages: [name: string, Selector, values: unknown[], range: [number, number], blocks: number][] = [
+  ['every event', {}, [], [50_000, COUNT], 250],
+  ['the end of all', {}, [], [COUNT - 20, COUNT], 50],
+  ['a big category', { category: 'big' }, ['big'], [50_000, COUNT], 250],
+  ['a small category', { category: 'c7' }, ['c7'], [0, COUNT], 350],
+  ['a rare category', { category: 'rare' }, ['rare'], [0, 2 * COUNT], 50],
+  ['a category with nothing new', { category: 'c7' }, ['c7'], [COUNT, 2 * COUNT], 30],
+  ['a rare and a big category', { category: ['big', 'rare'] }, ['big', 'rare'], [0, 2 * COUNT], 350],
+  ['a stream', { category: 'big', streamId: 's0' }, ['big', 's0'], [0, COUNT], 60],
+  ['a stream with nothing new', { category: 'big', streamId: 's0' }, ['big', 's0'], [COUNT, 2 * COUNT], 60],
+  ['a long stream', { category: 'long', streamId: 'l' }, ['long', 'l'], [0, 2 * COUNT], 40],
+  [
+    'a long stream, from inside',
+    { category: 'long', streamId: 'l' },
+    ['long', 'l'],
+    [long(9_000), 2 * COUNT],
+    40,
+  ],
+  [
+    'a long stream, up to inside',
+    { category: 'long', streamId: 'l' },
+    ['long', 'l'],
+    [0, long(9_000) - 1],
+    40,
+  ],
+]
+for (const [name, selector, values, [after, until], blocks] of pages) {
+  for (const direction of ['forward', 'backward'] as const) {
+    test(`a page of ${name}, ${direction}, touches ${blocks} blocks at most`, async () => {
+      const text = pageQuery(select(selector), direction)
+        .replaceAll(/\bmeowmx\./g, `${schema}.`)
+        .replaceAll('{{event}}', EVENT_COLUMNS)
+      for (const mode of ['force_custom_plan', 'force_generic_plan']) {
+        await sql.query(`set plan_cache_mode = ${mode}`)
+        await sql.query(`prepare page as ${text}`)
+        const list = [after, until, 100, ...values].map((value) =>
+          typeof value === 'number' ? value : `'${value}'`,
+        )
+        const { rows } = await sql.query(
+          `explain (analyze, buffers, format json) execute page (${list.join(', ')})`,
+        )
+        await sql.query('deallocate page')
+        const plan = rows[0]['QUERY PLAN'][0].Plan as Node
+        isLean(plan, text)
+        const touched = plan['Shared Hit Blocks'] + plan['Shared Read Blocks']
+        assert.ok(touched <= blocks, `${touched} blocks, ${mode}\n${JSON.stringify(plan, null, 1)}`)
+      }
+    })
+  }
+}
+
+test('a rare type is found by walking', async () => {
+  for (const selector of [{ types: ['Rare'] }, { types: ['Rare'], category: 'c17' }]) {
+    for (const direction of ['forward', 'backward'] as const) {
+      assert.is((await meow.read(selector, { direction })).events.length, 4)
+    }
+  }
+})
+
+test.run()

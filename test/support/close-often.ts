@@ -1,0 +1,82 @@
+/**
+ * A process that opens and closes stores at random moments, and then has nothing left to do. Takes the random seed, the
+ * schema and how many rounds; ends by itself, for it never calls process.exit().
+ */
+import type { Socket } from 'node:net'
+import { setImmediate as turn } from 'node:timers/promises'
+import pg from 'pg'
+import type { Meow } from '../../src/index.ts'
+import { connect } from '../../src/index.ts'
+import { startProxy } from './proxy.ts'
+import { random } from './random.ts'
+
+const [seed, schema, rounds, faults] = process.argv.slice(2) as [string, string, string, string]
+const dice = random(Number(seed))
+const connectionString = process.env.DATABASE_URL!
+const admin = new pg.Client({ connectionString, application_name: 'admin' })
+await admin.connect()
+
+const event = { type: 'Happened', data: {} }
+/** What the round is about to leave behind; each may fail as a closed store's does. */
+const activities: ((meow: Meow) => unknown)[] = [
+  (meow) => meow.append({ category: 'close', streamId: '1' }, event).catch(expected),
+  (meow) => meow.read({}).catch(expected),
+  (meow) => meow.events({}).subscribe(),
+  (meow) => meow.events({ category: 'close' }, { from: 'end' }).subscribe().unsubscribe(),
+  (meow) => meow.events({ category: 'close' }, { live: false }).subscribe({ error: expected }),
+  (meow) => meow.iterate({})[Symbol.asyncIterator]().next(),
+  (meow) => meow.subscription('closing', { leaseMs: 1_000 }).process(() => turn()),
+  (meow) =>
+    meow
+      .subscription('closing', { leaseMs: 1_000 })
+      .deliveries()
+      .subscribe((delivery) => delivery.ack()),
+  (meow) => meow.subscription('closing', { leaseMs: 1_000 }).deliveries().subscribe(),
+  (meow) =>
+    meow
+      .subscription('closing', {})
+      .process(() => {})
+      .stop(),
+  (meow) => meow.status$.subscribe(),
+]
+
+for (let round = 0; round < Number(rounds); round++) {
+  const fault = dice.pick(faults.split(','))
+  const proxy = await startProxy(connectionString)
+  const { port } = new URL(proxy.url)
+  const meow = await connect({
+    connectionString: proxy.url,
+    schema,
+    queryTimeoutMs: 1_000,
+    pollIntervalMs: 50,
+  })
+  const pause = async () => {
+    for (let turns = dice.int(0, dice.pick([1, 10, 200])); turns > 0; turns--) await turn()
+  }
+  await pause()
+  for (const activity of activities) if (dice.chance(0.4)) activity(meow)
+  await pause()
+  if (fault === 'terminate') {
+    await admin.query('select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1', [
+      dice.pick([`meowmx listener ${schema}`, `meowmx ${schema}`]),
+    ])
+  }
+  if (fault === 'cut') await proxy.cut()
+  if (fault === 'blackhole') proxy.blackhole()
+  await pause()
+  const begin = performance.now()
+  await Promise.all([meow.close(), meow.close()])
+  const took = performance.now() - begin
+  console.log(`${fault}: closed in ${Math.round(took)} ms`)
+  const left = (process as any)
+    ._getActiveHandles()
+    .filter((handle: Socket) => handle.remotePort === Number(port))
+  await proxy.close()
+  if (left.length > 0) throw new Error(`${left.length} connections left after ${fault}`)
+  if (took > 6_000) throw new Error(`close() took ${took} ms after ${fault}`)
+}
+await admin.end()
+
+function expected(error: { code?: string }): void {
+  if (!/^ERR_(CLOSED|CONNECTION|TIMEOUT|OUTCOME_UNKNOWN)$/.test(error.code ?? '')) throw error
+}
