@@ -254,7 +254,7 @@ export function isLost(error: unknown): boolean {
 /** Whether what goes on for ever should try again: also where a server is a standby, for a while, or cancels. */
 export function isTransient(error: unknown): boolean {
   if (isLost(error)) return true
-  const { code } = (error instanceof MeowError ? error.cause : error) as { code?: string }
+  const { code } = ((error instanceof MeowError ? error.cause : error) ?? {}) as { code?: string }
   return code === '25006' || code === '57014' || code === 'MW005'
 }
 

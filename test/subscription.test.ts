@@ -351,7 +351,7 @@ test('acks that nobody looks at, and that fail, are logged and harm nothing', as
   await has(3)
   await other.close()
   for (const delivery of all) void delivery.ack()
-  await until(() => said.filter(([fields]) => fields?.error?.code === 'ERR_LEASE_LOST').length === 3, {
+  await until(() => said.filter(([fields]) => fields?.err?.code === 'ERR_LEASE_LOST').length === 3, {
     what: 'a word',
   })
 })

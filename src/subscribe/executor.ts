@@ -39,6 +39,9 @@ export interface ExecutorOptions {
   pollIntervalMs: number
 }
 
+/** Deliveries above the watermark at most, acked ones among them, or 16 times maxInFlight. */
+const MAX_SPAN = 10_000
+
 /**
  * One executor of a subscription:
  *
@@ -121,6 +124,10 @@ export class Executor {
     const end = () => ended.abort()
     this.#stopping.signal.addEventListener('abort', end)
     if (this.#stopping.signal.aborted) end()
+    const feed = this.#ports.follow(claim.position)
+    const { maxInFlight } = this.#options
+    // One that is never acked must not let the rest run away: all of it would come again.
+    const maxSpan = Math.max(MAX_SPAN, 16 * maxInFlight)
     const lease = new Lease(this.#ports, claim, this.#options.leaseMs, {
       watermark: () => window.watermark,
       durable: (position) => {
@@ -136,7 +143,6 @@ export class Executor {
         this.#changed.fire()
       },
     })
-    const feed = this.#ports.follow(claim.position)
     try {
       this.#status('catching-up', window, claim.position, feed.horizon())
       let position = claim.position
@@ -150,7 +156,7 @@ export class Executor {
       while (!ended.signal.aborted) {
         const page = await aborted(feed.next(), ended.signal)
         for (const event of page.events) {
-          while (window.size >= this.#options.maxInFlight || !lease.valid) {
+          while (window.size >= maxInFlight || window.span >= maxSpan || !lease.valid) {
             const room = this.#changed.next()
             this.#status(undefined, window)
             if (ended.signal.aborted) return
@@ -164,7 +170,9 @@ export class Executor {
         upToDate()
       }
     } catch (error) {
-      if (!ended.signal.aborted) throw error
+      if (ended.signal.aborted) return
+      this.#releasing.abort() // nobody should have to ack first to hear of it
+      throw error
     } finally {
       feed.close()
       while (window.size > 0 && !this.#releasing.signal.aborted) {

@@ -3,6 +3,10 @@ export class Queue<T> {
   #items: (T | undefined)[] = []
   #head = 0
 
+  get length(): number {
+    return this.#items.length - this.#head
+  }
+
   get first(): T | undefined {
     return this.#items[this.#head]
   }

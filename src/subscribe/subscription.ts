@@ -35,6 +35,8 @@ const subscriptionOptions = z.strictObject({
 })
 type Options = Readonly<z.output<typeof subscriptionOptions>>
 const noOptions = z.strictObject({})
+/** How long close() waits for acks of deliveries in hand. */
+const CLOSING_MS = 5_000
 
 /** The durable subscriptions of a store in this process: makes them, and ends their executors on close. */
 export class Subscriptions {
@@ -216,7 +218,8 @@ export class DurableSubscription {
   /**
    * Deliveries to be acked, as a cold Observable: subscribing makes this process an executor, which waits for the
    * partition where another owns it, and goes on after lost leases and connections. It delivers until `maxInFlight`
-   * are unacked. Unsubscribing ends the executor; deliveries in hand can still be acked for `leaseMs`.
+   * are unacked. Unsubscribing ends the executor; deliveries in hand can still be acked for `leaseMs`, and while the store
+   * closes for 5 s at most.
    *
    * @throws (as an error of the Observable) SubscriptionMismatchError where the name exists with another selector
    * @example
@@ -226,29 +229,29 @@ export class DurableSubscription {
    * })).subscribe()
    */
   deliveries(): Observable<Delivery> {
+    const { leaseMs } = this.#options
     return new Observable((subscriber) => {
-      const end = async () => {
-        subscriber.complete()
-        await running.executor.release()
+      // The consumer may be at work on what it has in hand: it can still ack, for a while.
+      const retire = (patienceMs: number) => {
+        running.retired = true
+        executor.stop()
+        const timer = setTimeout(() => void executor.release(), patienceMs)
+        return executor.done.catch(() => {}).finally(() => clearTimeout(timer))
       }
+      const end = () => retire(Math.min(leaseMs, CLOSING_MS))
       const running = this.#start((delivery) => subscriber.next(delivery), end)
       const { executor } = running
       executor.done.then(
         () => subscriber.complete(),
         (error) => subscriber.error(error),
       )
-      return () => {
-        running.retired = true
-        executor.stop()
-        const timer = setTimeout(() => void executor.release(), this.#options.leaseMs)
-        executor.done.catch(() => {}).finally(() => clearTimeout(timer))
-      }
+      return () => void retire(leaseMs)
     })
   }
 
   /**
    * Run a handler on each event, one after the other, acking each. A handler that throws ends the worker with that
-   * error; its event is delivered again by the next.
+   * error; its event is delivered again by the next. A handler must not wait for `stop()` or `close()`, which wait for it.
    *
    * @example
    * const worker = subscription.process(async (event) => { await sendMail(event.data) })

@@ -33,6 +33,11 @@ export class Window {
     return this.#unacked
   }
 
+  /** How many deliveries are above the watermark, acked or not. */
+  get span(): number {
+    return this.#entries.length
+  }
+
   get watermark(): number {
     return this.#watermark
   }
