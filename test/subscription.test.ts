@@ -93,7 +93,7 @@ test('no more than maxInFlight are unacked; each ack lets in another', async () 
 })
 
 test('the next time begins at the checkpoint: what was acked above a gap comes again', async () => {
-  const { name, events, append, subscribe } = await given(10)
+  const { name, events, append, subscribe } = await given(10, { leaseMs: 300 })
   const first = await openStore()
   const { all, has, completed } = collect(subscribe(first).deliveries())
   await has(10)
@@ -346,7 +346,7 @@ test('acks that nobody looks at, and that fail, are logged and harm nothing', as
   const said: any[] = []
   log.on('debug', (fields, text) => said.push([fields, text]))
   const other = await openStore({ logger })
-  const { subscribe } = await given(3)
+  const { subscribe } = await given(3, { leaseMs: 300 })
   const { all, has } = collect(subscribe(other).deliveries())
   await has(3)
   await other.close()
