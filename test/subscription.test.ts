@@ -92,6 +92,24 @@ test('no more than maxInFlight are unacked; each ack lets in another', async () 
   seen.subscription.unsubscribe()
 })
 
+test('one that is never acked lets others pass, but not without end', async () => {
+  const { name, append, events, subscribe } = await given(2_000)
+  for (const _ of upTo(4)) events.push(...(await append(2_000)))
+  events.push(...(await append(1_000)))
+  const acks: Promise<void>[] = []
+  const { all, has, subscription } = collect(subscribe().deliveries(), (delivery) => {
+    if (delivery.event.version > 0) acks.push(delivery.ack())
+  })
+  await has(10_000)
+  await append(1)
+  assert.is(all.length, 10_000)
+  assert.ok((await checkpoint(name)).position < events[0]!.position)
+  await all[0]!.ack()
+  await has(11_001)
+  await Promise.all(acks)
+  subscription.unsubscribe()
+})
+
 test('the next time begins at the checkpoint: what was acked above a gap comes again', async () => {
   const { name, events, append, subscribe } = await given(10, { leaseMs: 300 })
   const first = await openStore()

@@ -109,6 +109,7 @@ function compare(random: Random): void {
     const open = added.filter(({ acked }) => !acked)
     const first = added.findIndex(({ acked }) => !acked)
     assert.is(window.size, open.length)
+    assert.is(window.span, first < 0 ? 0 : added.length - first)
     assert.ok(window.watermark >= watermark, 'never moves backward')
     watermark = window.watermark
     if (first < 0) {
