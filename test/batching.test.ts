@@ -10,6 +10,9 @@ import { until } from './support/until.ts'
 const meow = await openStore({ listen: false })
 const sql = await pgClient()
 const observer = await pgClient()
+test.after.each(async () => {
+  await sql.query('rollback') // what a failed test left open
+})
 test.after(closeAll)
 
 /** How many transactions wrote the events of a category. */
@@ -173,7 +176,9 @@ test('a large append on its way holds up no small one', async () => {
   const event = { type: 'T', data: 'x'.repeat(1_000_000) }
   // Another transaction makes the first large append wait, for as long as we like.
   await sql.query('begin')
-  await meow.append({ category, streamId: 'held' }, { type: 'T', data: 0 }, { client: sql })
+  for (const streamId of ['held', 'held 2']) {
+    await meow.append({ category, streamId }, { type: 'T', data: 0 }, { client: sql })
+  }
   let settled = false
   const first = meow.append({ category, streamId: 'held' }, event).finally(() => {
     settled = true
@@ -205,14 +210,14 @@ test('a large append on its way holds up no small one', async () => {
 test('close waits for the appends that were called, and refuses those that come later', async () => {
   const store = await openStore({ listen: false })
   const category = uniqueName('closing')
-  const appends = Array.from({ length: 1500 }, (_, i) =>
+  const appends = Array.from({ length: 2500 }, (_, i) =>
     store.append({ category, streamId: `s${i}` }, { type: 'T', data: i }),
   )
   const closing = store.close()
   await rejects(store.append({ category, streamId: 'late' }, { type: 'T', data: 0 }), ClosedError)
   await closing
-  assert.is((await Promise.all(appends)).length, 1500)
-  assert.is((await meow.read({ category }, { limit: 2000 })).events.length, 1500)
+  assert.is((await Promise.all(appends)).length, 2500)
+  assert.is((await meow.read({ category }, { limit: 3000 })).events.length, 2500)
 })
 
 test.run()

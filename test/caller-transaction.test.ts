@@ -16,6 +16,9 @@ const table = uniqueName('orders')
 const newStream = () => ({ category: uniqueName('tx'), streamId: 'a' })
 const event = (data: unknown, id?: string): NewEvent => ({ type: 'T', data, ...(id ? { id } : {}) })
 await observer.query(`create table ${storeSchema}.${table} (name text)`)
+test.after.each(async () => {
+  await Promise.all([client.query('rollback'), rival.query('rollback')]) // what a failed test left open
+})
 test.after(closeAll)
 
 async function note(name: string): Promise<void> {

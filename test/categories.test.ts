@@ -6,6 +6,9 @@ import { closeAll, openStore, pgClient } from './support/store.ts'
 const meow = await openStore({ listen: false })
 const client = await pgClient()
 const event = { type: 'T', data: null }
+test.after.each(async () => {
+  await client.query('rollback') // what a failed test left open
+})
 test.after(closeAll)
 
 test('none in an empty store; then each by name, with its streams, events and last position', async () => {

@@ -11,6 +11,9 @@ const meow = await openStore({ listen: false })
 const sql = await pgClient()
 const event = { type: 'T', data: 1 }
 const columns = '(version, category, stream_id, type, data)'
+test.after.each(async () => {
+  await sql.query('rollback') // what a failed test left open
+})
 test.after(closeAll)
 
 /** Fails unless the statement, with what precedes it in its transaction, is refused with this SQLSTATE. */
@@ -88,6 +91,13 @@ test('positions that the sequence did not hand out just now', async () => {
   await refused('MW002', append, insert(last + 100))
   const { rows } = await sql.query(`select nextval('${schema}.events_position_seq') as burnt`)
   await refused('MW002', append, insert(rows[0].burnt))
+  await refused(
+    'MW002',
+    append,
+    `select setval('${schema}.events_position_seq', ${last + 2 ** 32 + 10})`,
+    append,
+  )
+  await sql.query(`select setval('${schema}.events_position_seq', ${last + 10})`)
   await refused('428C9', insert(5).replace('overriding system value', '')) // PostgreSQL's own
   assert.is((await meow.read({ category })).events.length, 1)
 })

@@ -9,6 +9,9 @@ import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './suppor
 
 const meow = await openStore({ listen: false })
 const client = await pgClient()
+test.after.each(async () => {
+  await client.query('rollback') // what a failed test left open
+})
 test.after(closeAll)
 
 // 600 events of 25 categories, each with streams of the same names, in runs of several lengths.

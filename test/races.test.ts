@@ -2,7 +2,8 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { VersionConflictError } from '../src/index.ts'
-import { closeAll, openStore, pgClient, uniqueName } from './support/store.ts'
+import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
+import { until } from './support/until.ts'
 
 // Each with a pool and a batcher of its own, as processes have.
 const stores = await Promise.all(
@@ -160,6 +161,40 @@ test('groups, single appends and callers in transactions, all on the same stream
   })
   await Promise.all([...groups, ...singles, ...callers])
   assert.is(await checkDense(category), written)
+})
+
+test('a deadlock with a caller’s transaction: the batch gives way, and is run again', async () => {
+  const category = uniqueName('deadlock')
+  const [a, b] = [
+    { category, streamId: 'a' },
+    { category, streamId: 'b' },
+  ]
+  const event = { type: 'T', data: 0 }
+  const [client, observer] = await Promise.all([pgClient(), pgClient()])
+  await client.query(`begin; set local deadlock_timeout = '1min'`) // so that the other finds it
+  await meow.append(b, event, { client })
+  const group = meow.appendAll([
+    { stream: a, events: event },
+    { stream: b, events: event },
+  ])
+  await until(
+    async () => {
+      const { rowCount } = await observer.query(
+        `select from pg_stat_activity where application_name = $1 and wait_event_type = 'Lock'`,
+        [`meowmx ${storeSchema}`],
+      )
+      return rowCount! > 0
+    },
+    { what: 'the group to wait for the caller' },
+  )
+  const mine = await meow.append(a, event, { client })
+  await client.query('commit')
+  assert.is(mine.version, 0)
+  assert.equal(
+    (await group).map(({ version }) => version),
+    [1, 1],
+  )
+  assert.is(await checkDense(category), 4)
 })
 
 test.run()

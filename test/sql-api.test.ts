@@ -10,6 +10,9 @@ import { until } from './support/until.ts'
 
 const meow = await openStore({ pollIntervalMs: 600_000 })
 const sql = await pgClient()
+test.after.each(async () => {
+  await sql.query('rollback') // what a failed test left open
+})
 test.after(closeAll)
 
 interface Row {

@@ -25,13 +25,13 @@ const activities: ((meow: Meow) => unknown)[] = [
   (meow) => meow.events({ category: 'close' }, { from: 'end' }).subscribe().unsubscribe(),
   (meow) => meow.events({ category: 'close' }, { live: false }).subscribe({ error: expected }),
   (meow) => meow.iterate({})[Symbol.asyncIterator]().next(),
-  (meow) => meow.subscription('closing', { leaseMs: 1_000 }).process(() => turn()),
+  (meow) => meow.subscription('closing', { leaseMs: 200 }).process(() => turn()),
   (meow) =>
     meow
-      .subscription('closing', { leaseMs: 1_000 })
+      .subscription('closing', { leaseMs: 200 })
       .deliveries()
       .subscribe((delivery) => delivery.ack()),
-  (meow) => meow.subscription('closing', { leaseMs: 1_000 }).deliveries().subscribe(),
+  (meow) => meow.subscription('closing', { leaseMs: 200 }).deliveries().subscribe(),
   (meow) =>
     meow
       .subscription('closing', {})
