@@ -8,6 +8,7 @@ import { countingPool } from './support/counting-pool.ts'
 import { seeded } from './support/random.ts'
 import { listening } from './support/status.ts'
 import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
+import { lastingTimers, timers } from './support/timers.ts'
 import { until } from './support/until.ts'
 
 const event = (n: number, type = 'Counted') => ({ type, data: { n } })
@@ -20,7 +21,6 @@ const warnings: Error[] = []
 process.on('warning', (warning) => warnings.push(warning))
 // Pools that keep no timer for an idle connection, so that what timers there are is ours.
 const { pool } = countingPool({ idleTimeoutMillis: 0 })
-const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
 test.before(async () => {
   meow = await openStore({ pool, pollIntervalMs: 60_000 })
   await listening(meow)
@@ -218,7 +218,7 @@ test('many observers of one selection cost what one costs', async () => {
 test('unsubscribing leaves no tail, no timer, no LISTEN', async () => {
   const category = uniqueName('freed')
   const sql = await pgClient()
-  const before = timers()
+  const before = await lastingTimers()
   const observers = [{ category }, { category }, { category, types: ['Counted'] }].map((selector) =>
     collect(meow.events(selector)),
   )
@@ -245,7 +245,7 @@ test('unsubscribing leaves no tail, no timer, no LISTEN', async () => {
 })
 
 test('an observer that left in the middle of opening holds nothing either', async () => {
-  const before = timers()
+  const before = await lastingTimers()
   for (const from of ['start', 'end', { after: 3 }] as const) {
     for (const turns of upTo(30)) {
       const subscription = meow.events({ category: uniqueName('brief') }, { from }).subscribe()
@@ -262,7 +262,7 @@ test('an error reaches the observer, who may try again; nothing is left of the f
   const other = await openStore({ pool, schema, pollIntervalMs: 60_000 })
   await listening(other)
   await sql.query(`drop schema ${schema} cascade`)
-  const before = timers()
+  const before = await lastingTimers()
   const errors: any[] = []
   const again: (() => void)[] = []
   other.events({ category: 'a' }).subscribe({

@@ -5,12 +5,12 @@ import type { Meow, RecordedEvent } from '../src/index.ts'
 import { countingPool } from './support/counting-pool.ts'
 import { listening } from './support/status.ts'
 import { closeAll, openStore, uniqueName } from './support/store.ts'
+import { lastingTimers, timers } from './support/timers.ts'
 import { until } from './support/until.ts'
 
 const many = (count: number, from = 0) =>
   Array.from({ length: count }, (_, n) => ({ type: 'Counted', data: { n: from + n } }))
 const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
-const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
 const done = { done: true, value: undefined }
 
 const { pool, queries } = countingPool({ idleTimeoutMillis: 0 })
@@ -27,7 +27,7 @@ test.after(async () => {
 test('for await: what is there, then what comes; leaving the loop frees everything', async () => {
   const stream = { category: uniqueName('loop'), streamId: '1' }
   await meow.append(stream, many(2_500))
-  const before = timers()
+  const before = await lastingTimers()
   const seen: number[] = []
   for await (const { data } of meow.iterate({ category: stream.category })) {
     seen.push(data.n)
@@ -76,7 +76,6 @@ test('a consumer that takes its time has two pages read ahead at most', async ()
 })
 
 test('return() while it waits ends it at once, and the call that waits', async () => {
-  const before = timers()
   for (const options of [{}, { from: 'end' }, { live: false }] as const) {
     const iterator = meow.iterate({ category: uniqueName('idle') }, options)[Symbol.asyncIterator]()
     const waiting = iterator.next()
@@ -84,13 +83,14 @@ test('return() while it waits ends it at once, and the call that waits', async (
     assert.equal(await waiting, done)
     assert.equal(await iterator.next(), done)
   }
-  const idle = meow.iterate({ category: uniqueName('idle') })[Symbol.asyncIterator]()
+  const stream = { category: uniqueName('idle'), streamId: '1' }
+  await meow.append(stream, many(1))
+  const idle = meow.iterate({ category: stream.category })[Symbol.asyncIterator]()
+  await idle.next() // the tail is open now, and has no more
   const waiting = idle.next()
-  await until(() => timers() > before, { what: 'the tail to be open' })
   await meow.append({ category: uniqueName('other'), streamId: '1' }, many(1))
   assert.equal(await idle.return!(), done)
   assert.equal(await waiting, done)
-  await until(() => timers() === before, { what: 'the timers to be gone' })
   const unused = meow.iterate({})[Symbol.asyncIterator]()
   assert.equal(await unused.return!(), done)
   assert.equal(await unused.next(), done)
