@@ -6,6 +6,7 @@ import type { Meow } from '../src/index.ts'
 import { collect } from './support/collect.ts'
 import { listening } from './support/status.ts'
 import { closeAll, databaseUrl, openStore, pgClient, uniqueName } from './support/store.ts'
+import { until } from './support/until.ts'
 
 const event = { type: 'Happened', data: {} }
 const pollIntervalMs = 60_000
@@ -59,6 +60,44 @@ test('a rolled-back append frees what it held, though nothing is notified then',
     [...inOwn.all, ...inAll.all].map((event) => event.position),
     [position, position],
   )
+})
+
+test('so it does for who began while it was held back, or whose listener was away when it was notified', async () => {
+  const { meow, schema, own } = await fresh()
+  const sql = await pgClient()
+  const listener = `meowmx listener ${schema}`
+  const listens = async () => {
+    const { rows } = await sql.query(
+      'select from pg_stat_activity where application_name = $1 and query ~ $2',
+      [listener, `^LISTEN.*${own}`],
+    )
+    return rows.length > 0
+  }
+  const hold = async () => {
+    const client = await pgClient()
+    await client.query('begin')
+    await meow.append({ category: own, streamId: 'slow' }, event, { client })
+    return client
+  }
+  const beginning = await hold()
+  await meow.append({ category: own, streamId: 'quick' }, event)
+  const inOwn = collect(meow.events({ category: own }))
+  await until(listens, { what: 'the LISTEN' })
+  await meow.read({ category: own })
+  await beginning.query('rollback')
+  await inOwn.has(1)
+
+  const away = await hold()
+  await sql.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity where application_name = '${listener}';
+     select from ${schema}.append('${own}', 'quick', '{"type": "Happened", "data": {}}')`,
+  )
+  await until(listens, { what: 'the LISTEN again' })
+  await listening(meow)
+  await meow.read({ category: own })
+  assert.is(inOwn.all.length, 1)
+  await away.query('rollback')
+  await inOwn.has(2)
 })
 
 test('so does a rollback to a savepoint, while its transaction stays open', async () => {

@@ -169,7 +169,7 @@ test('load a stream longer than one query reads', async () => {
   const stream = { category: uniqueName('long'), streamId: 'a' }
   await client.query(
     `insert into ${storeSchema}.events (version, category, stream_id, type, data)
-     select v, $1, 'a', 'T', to_json(v) from generate_series(0, 20_499) as v`,
+     select v, $1, 'a', 'T', to_json(v) from generate_series(0, 20499) as v`,
     [stream.category],
   )
   const versions = (events: RecordedEvent[]) => events.map(({ version }) => version)

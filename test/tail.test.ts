@@ -5,9 +5,11 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { RecordedEvent } from '../src/event.ts'
+import { makeGlance } from '../src/live/glance.ts'
+import type { TailPorts } from '../src/live/tail.ts'
 import { Tail } from '../src/live/tail.ts'
 import { Horizons } from '../src/read/horizon.ts'
-import type { Page } from '../src/read/page.ts'
+import type { Page, PageReader } from '../src/read/page.ts'
 import type { Random } from './support/random.ts'
 import { random, seeded } from './support/random.ts'
 import { until } from './support/until.ts'
@@ -99,44 +101,45 @@ class World {
       visible.filter((position) => position > after).slice(0, limit)
     const events = (positions: number[]) => positions.map((position) => ({ position }) as RecordedEvent)
     const size = this.#random.int(1, 5)
+    const cut = (found: number[], after: number) => (horizon: number) => {
+      const settled = found.filter((position) => position <= horizon)
+      return { after, events: events(settled), position: settled.length === size ? settled.at(-1)! : horizon }
+    }
     const { defect } = this.#schedule
+    const look: TailPorts['look'] = async (after) => {
+      this.looks++
+      await this.step()
+      let { head } = this
+      let snapshot = [...this.committed]
+      await this.step()
+      const announced = [...this.open].map((transaction) => transaction.announced ?? Number.POSITIVE_INFINITY)
+      if (defect === 'head after locks') {
+        await this.step()
+        head = this.head
+      }
+      await this.step()
+      const bound = defect === 'no horizon' ? head : Math.min(head, ...announced)
+      if (defect !== 'one snapshot') snapshot = [...this.committed]
+      const settled = (bound: number) => snapshot.filter((position) => position <= bound).at(-1) ?? 0
+      const rows = [[null, String(settled(head)), String(head)]]
+      if (bound < head) rows.push(['7', String(settled(bound)), String(head)])
+      await this.step()
+      const found = page(defect === 'one snapshot' ? snapshot : this.committed, after, size)
+      await this.step()
+      return [
+        new Horizons(rows as string[][]),
+        // Asked by several at once, a look is shared, and brings no page.
+        this.#random.chance(0.7) ? cut(found, after) : undefined,
+      ]
+    }
+    const behind = async (after: number) => {
+      await this.step()
+      const found = page(this.committed, after, size)
+      await this.step()
+      return cut(found, after)
+    }
     const tail = new Tail({
-      look: async (after) => {
-        this.looks++
-        await this.step()
-        let { head } = this
-        let snapshot = [...this.committed]
-        await this.step()
-        const announced = [...this.open].map(
-          (transaction) => transaction.announced ?? Number.POSITIVE_INFINITY,
-        )
-        if (defect === 'head after locks') {
-          await this.step()
-          head = this.head
-        }
-        await this.step()
-        const bound = defect === 'no horizon' ? head : Math.min(head, ...announced)
-        if (defect !== 'one snapshot') snapshot = [...this.committed]
-        const settled = (bound: number) => snapshot.filter((position) => position <= bound).at(-1) ?? 0
-        const rows = [[null, String(settled(head)), String(head)]]
-        if (bound < head) rows.push(['7', String(settled(bound)), String(head)])
-        await this.step()
-        const found = page(defect === 'one snapshot' ? snapshot : this.committed, after, size)
-        const behind = (horizon: number): Page => {
-          const settled = found.filter((position) => position <= horizon)
-          return {
-            after,
-            events: events(settled),
-            position: settled.length === size ? settled.at(-1)! : horizon,
-          }
-        }
-        await this.step()
-        return [
-          new Horizons(rows as string[][]),
-          // Asked by several at once, a look is shared, and brings no page.
-          this.#random.chance(0.7) ? behind : undefined,
-        ]
-      },
+      look: makeGlance({ behind } as unknown as PageReader, look, size),
       page: async (after, until) => {
         await this.step()
         const found = page(this.committed, after, size).filter((position) => position <= until)
@@ -172,12 +175,14 @@ async function play(seed: number, schedule: Schedule): Promise<string | undefine
   }
   const running: Promise<unknown>[] = []
   let failure: unknown
-  const start = (tail: Tail) =>
+  const start = (tail: Tail) => {
     running.push(
       read(tail).catch((error) => {
         if (!stop.signal.aborted) failure = error
       }),
     )
+    return tail
+  }
 
   const tails = [world.tail(), world.tail()]
   for (const tail of tails) start(tail)
@@ -189,7 +194,8 @@ async function play(seed: number, schedule: Schedule): Promise<string | undefine
     else if (action < 0.4 && transaction) world.append(transaction)
     else if (action < 0.45 && transaction) world.commit(transaction)
     else if (action < 0.5 && transaction) world.rollback(transaction)
-    else if (action < 0.53) start(dice.pick(tails))
+    else if (action < 0.52) start(dice.pick(tails))
+    else if (action < 0.53) tails.push(start(world.tail()))
     else if (action < 0.6 && schedule.notifications === 'forged') world.forge()
     else await world.run()
   }

@@ -8,7 +8,7 @@ import { Feed } from './feed.ts'
 import { makeGlance } from './glance.ts'
 import { Listener } from './listener.ts'
 import { persist } from './patience.ts'
-import { Tail } from './tail.ts'
+import { ANY_POSITION, Tail } from './tail.ts'
 
 /** Events of one query at most. */
 export const PAGE_SIZE = 1_000
@@ -133,6 +133,7 @@ export class Live {
 
 /** Anybody may send anything on our channels: what is no position means: look. */
 function position(payload: string | null): number | null {
-  const number = payload === null ? Number.NaN : Number(payload)
+  if (payload === null) return ANY_POSITION
+  const number = Number(payload)
   return Number.isSafeInteger(number) && number > 0 ? number : null
 }

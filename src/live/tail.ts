@@ -10,7 +10,7 @@ import { Signal } from './signal.ts'
 export interface TailPorts {
   /**
    * All horizons as of a moment after the call; where it comes cheap, with the page above `after`, read behind it.
-   * `promised` is what notifications tell of, 0 where none does.
+   * `promised` is what notifications tell of, 0 where there may be more than they tell.
    */
   look(after: number, promised: number): Promise<[Horizons, ((horizon: number) => Page) | undefined]>
   /** One page of what the tail selects, up to a settled position. */
@@ -19,6 +19,9 @@ export interface TailPorts {
   keys: readonly number[]
   logger: Logger
 }
+
+/** What `wake` is told where notifications may have been missed: any position may have been one of them. */
+export const ANY_POSITION = Number.MAX_SAFE_INTEGER
 
 /** Events that a tail keeps for observers that are nearly up to date. */
 const KEPT = 1_024
@@ -39,7 +42,8 @@ export class Tail {
   readonly #reads = new Map<number, Promise<Page>>()
   #horizon = -1 // the highest seen: it may step back, what is below it stays settled
   #advancing: Promise<void> | undefined
-  #promised = 0 // the highest position that was notified since the last look began
+  #promised = ANY_POSITION // the highest position that was notified since the last look began
+  #unsure = true // there may be more than was notified
   #expected = 0 // the highest position that the horizon is known to have to reach
   #wakes = 1
   #seen = 0 // wakes before the last look
@@ -52,7 +56,8 @@ export class Tail {
   /** Something may have happened: a position was notified, or (null) anything at all. */
   wake(position: number | null): void {
     if (position !== null && position <= this.#horizon) return
-    if (position !== null && position > this.#promised) this.#promised = position
+    if (position === null) this.#unsure = true
+    else if (position > this.#promised) this.#promised = position
     this.#wakes++
     this.#woken.fire()
   }
@@ -119,11 +124,16 @@ export class Tail {
       }
       if (this.#wakes !== this.#seen && !held) attempt = 0
       this.#seen = this.#wakes
-      const promised = this.#promised
+      const [promised, unsure] = [this.#promised, this.#unsure]
       this.#promised = 0
-      const [horizons, page] = await persist(() => this.#ports.look(from, promised), this.#patience)
-      // A position above the head was never handed out, and is somebody's junk; it may hide what is below.
-      this.#expected = Math.max(this.#expected, Math.min(promised, horizons.head))
+      this.#unsure = false
+      const [horizons, page] = await persist(
+        () => this.#ports.look(from, unsure ? 0 : promised),
+        this.#patience,
+      )
+      // A position above what is committed is somebody's junk, or any position: the horizon has to come as far as all
+      // that is there. (It may not be seen yet because an append holds it back, of whose rollback nobody is notified.)
+      this.#expected = Math.max(this.#expected, Math.min(promised, horizons.committed))
       // Nor will one come that nobody holds back: it was rolled back.
       if (!horizons.holds(this.#ports.keys)) this.#expected = 0
       this.#horizon = Math.max(this.#horizon, horizons.of(this.#ports.keys))

@@ -20,9 +20,18 @@ export class Horizons {
     this.#held = held
   }
 
-  /** For whom it is known otherwise that all up to here is settled. */
+  /** For whom it is known otherwise that all up to here is settled, and not what lies above, nor who holds it back. */
   static settled(position: number): Horizons {
-    return new Horizons([[null as unknown as string, String(position), String(position)]])
+    const at = String(position)
+    return new Horizons([
+      [null as unknown as string, at, at],
+      [String(EVERY), at, at],
+    ])
+  }
+
+  /** The highest position that was committed then, settled or not. */
+  get committed(): number {
+    return this.#free
   }
 
   /** The horizon of whoever heeds these lock keys: its categories', or the store's. */
