@@ -1,5 +1,6 @@
 // Only what could still appear below an event holds it back: an open append its own category, a raw INSERT all, a
 // stranger's transaction nothing. Polls are a minute apart here: what was held back comes because its tail looks again.
+import { map } from 'rxjs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Meow } from '../src/index.ts'
@@ -87,13 +88,13 @@ test('so it does for who began while it was held back, or whose listener was awa
   await beginning.query('rollback')
   await inOwn.has(1)
 
+  const states = collect(meow.status$.pipe(map(({ state }) => state)))
   const away = await hold()
   await sql.query(
     `select pg_terminate_backend(pid) from pg_stat_activity where application_name = '${listener}';
      select from ${schema}.append('${own}', 'quick', '{"type": "Happened", "data": {}}')`,
   )
-  await until(listens, { what: 'the LISTEN again' })
-  await listening(meow)
+  await until(() => states.all.slice(-2).join() === 'reconnecting,listening', { what: 'the listener' })
   await meow.read({ category: own })
   assert.is(inOwn.all.length, 1)
   await away.query('rollback')
