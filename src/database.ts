@@ -18,10 +18,22 @@ export type Row = readonly string[]
 
 const POOL_TIMEOUT = 'timeout exceeded when trying to connect' // pg-pool's words
 
+/**
+ * Connections that are kept however long nothing happens, so that the first event after a quiet hour need not wait for a
+ * login: one to append, one to read, one for a checkpoint. What else a burst opened is closed after 10 s.
+ */
+const KEPT = 3
+
 /** How long a connection may take to say goodbye before it is cut. */
 export const GOODBYE_MS = 500
 
 const rawText = { getTypeParser: () => (value: string) => value }
+
+interface Kept {
+  readonly client: pg.PoolClient
+  broken: boolean
+  onError(): void
+}
 
 /** The way to the server: one pool, one place that turns its errors into ours. */
 export class Database {
@@ -32,6 +44,7 @@ export class Database {
   readonly #owned: boolean
   readonly #sockets = new Sockets() // of an owned pool
   readonly #prepare: boolean
+  readonly #kept: Kept[] = [] // checked out of an owned pool, and not in use
   #closed = false
 
   constructor(settings: Settings) {
@@ -105,23 +118,44 @@ export class Database {
   /** Borrow a connection; one that broke or timed out is thrown away. */
   async withClient<T>(use: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     if (this.#closed) throw new ClosedError()
+    const kept = this.#kept.pop() ?? (await this.#checkOut())
+    try {
+      return await use(kept.client)
+    } catch (error) {
+      kept.broken ||= isTransient(error)
+      throw error
+    } finally {
+      this.#giveBack(kept)
+    }
+  }
+
+  async #checkOut(): Promise<Kept> {
     const client = await this.#connect().catch((error) => {
       throw this.#closed ? new ClosedError() : this.translate(error)
     })
-    let broken = false
-    client.on('error', onBroken)
-    function onBroken() {
-      broken = true
+    const kept: Kept = { client, broken: false, onError: () => this.#broke(kept) }
+    client.on('error', kept.onError)
+    return kept
+  }
+
+  /** To ourselves, where there is no reason not to: the way through the pool is long for one event that is waited for. */
+  #giveBack(kept: Kept): void {
+    const pool = this.#pool
+    if (!kept.broken && !this.#closed && this.#owned && pool.waitingCount === 0 && this.#kept.length < KEPT) {
+      this.#kept.push(kept)
+    } else {
+      kept.client.removeListener('error', kept.onError)
+      kept.client.release(kept.broken)
     }
-    try {
-      return await use(client)
-    } catch (error) {
-      broken ||= isTransient(error)
-      throw error
-    } finally {
-      client.removeListener('error', onBroken)
-      client.release(broken)
-    }
+  }
+
+  /** One that breaks while nobody uses it is replaced on the next use. */
+  #broke(kept: Kept): void {
+    kept.broken = true
+    const i = this.#kept.indexOf(kept)
+    if (i < 0) return
+    this.#kept.splice(i, 1)
+    this.#giveBack(kept)
   }
 
   /** A pool of the user's may wait for ever; a client that comes too late is given back. */
@@ -143,7 +177,7 @@ export class Database {
   async #run(client: pg.ClientBase, statement: Statement, values: unknown[]): Promise<Row[]> {
     try {
       const { rows } = await client.query<string[]>({
-        ...(this.#prepare ? { name: statement.name } : {}),
+        name: this.#prepare ? statement.name : undefined,
         text: statement.text,
         values,
         rowMode: 'array',
@@ -223,6 +257,7 @@ export class Database {
     if (this.#closed) return
     this.#closed = true
     if (!this.#owned) return
+    for (const kept of this.#kept.splice(0)) this.#giveBack(kept)
     await this.#pool.end()
     await this.#sockets.closed(GOODBYE_MS)
   }

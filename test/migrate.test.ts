@@ -174,7 +174,7 @@ test('a hostile search_path, in migrate and ever after', async () => {
     create function category_key(text) returns int ${body};
     create function mark_name() returns text ${body};
     create function channel_of(text, text) returns text ${body};
-    create function append_batch(text[], text[], int[], int[], int[], boolean, boolean, boolean, json) returns int ${body};
+    create function append_batch(text[], text[], int[], int[], int[], boolean, boolean, json) returns int ${body};
     create function append_guarded(text[], text[], int[], int[], int[], boolean, boolean, json) returns int ${body};
     create function horizons(bigint) returns int ${body};
     create function pg_advisory_xact_lock_shared(int, int) returns void ${trap};

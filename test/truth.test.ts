@@ -27,7 +27,7 @@ async function occupied(stream: { category: string; streamId: string }): Promise
 const waiting = async (count: number) => {
   const client = await pgClient()
   const { rows } = await client.query(
-    `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%append_batch%' and application_name = $1`,
+    `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%append_%' and application_name = $1`,
     [`meowmx ${storeSchema}`],
   )
   await client.end()

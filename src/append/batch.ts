@@ -19,18 +19,18 @@ export interface BatchOptions {
   trip?: { sent: boolean }
 }
 
-/** One call of meowmx.append_batch: sql/005_append.sql says what goes in and comes out. */
+/** One call of meowmx.append_batch or append_one: sql/005_append.sql says what goes in and comes out. */
 export class Batch {
   readonly #db: Database
   readonly #append: Statement
-  readonly #appendCareful: Statement
+  readonly #appendOne: Statement
   readonly #appendGuarded: Statement
   readonly #byId: Statement
 
   constructor(db: Database) {
     this.#db = db
     this.#append = db.file('append')
-    this.#appendCareful = db.file('append_careful')
+    this.#appendOne = db.file('append_one')
     this.#appendGuarded = db.file('append_guarded')
     this.#byId = db.file('events_by_id')
   }
@@ -40,13 +40,14 @@ export class Batch {
     requests: readonly Request[],
     { atomic = false, lookup = false, client, trip }: BatchOptions = {},
   ): Promise<Outcome[]> {
+    const [first] = requests
+    if (first && requests.length === 1 && first.events.length === 1)
+      return [await this.#runOne(first, lookup, client, trip)]
     const streams = new Map<string, number>()
     for (const { key } of requests) if (!streams.has(key)) streams.set(key, streams.size + 1)
     const keys = [...streams.keys()].map((key) => key.split('\u0000'))
-    const single = requests.length === 1 && requests[0]!.events.length === 1
-    const statement = client ? (single ? this.#appendCareful : this.#appendGuarded) : this.#append
     const [row] = await this.#db.query(
-      statement,
+      client ? this.#appendGuarded : this.#append,
       [
         keys.map((key) => key[0]),
         keys.map((key) => key[1]),
@@ -61,6 +62,40 @@ export class Batch {
       trip,
     )
     return this.#outcomes(requests, row!, client)
+  }
+
+  async #runOne(
+    request: Request,
+    lookup: boolean,
+    client?: pg.ClientBase,
+    trip?: { sent: boolean },
+  ): Promise<Outcome> {
+    const { stream, expected, events } = request
+    const { id, type, data, metadata } = events[0]!
+    const careful = client !== undefined
+    const values = [
+      stream.category,
+      stream.streamId,
+      expectedNumber(expected),
+      lookup || request.lookup,
+      careful,
+      id,
+      type,
+      data,
+      metadata,
+    ]
+    const [row] = await this.#db.query(this.#appendOne, values, client, trip)
+    const [outcome, version, position, recordedAt] = row![0]!.slice(1, -1).split(',')
+    switch (outcome) {
+      case 'appended':
+        return appended(request, Number(version), [position!], Number(recordedAt))
+      case 'deduplicated':
+        return result([(await this.#recorded([request], client)).get(id)!], true)
+      case 'duplicate':
+        return new DuplicateEventError(id, stream)
+      default:
+        return new VersionConflictError(stream, expected, Number(version))
+    }
   }
 
   async #outcomes(

@@ -9,6 +9,8 @@ import type { Request } from './request.ts'
 interface Item {
   requests: readonly Request[]
   atomic: boolean
+  /** What no other batch may carry meanwhile: its streams, and ids that may be known. */
+  keys: readonly string[]
   size: number
   resolve(outcomes: Outcome[]): void
   reject(error: unknown): void
@@ -52,7 +54,7 @@ export class Batcher {
     if (this.#closed) return Promise.reject(new ClosedError())
     return new Promise((resolve, reject) => {
       const size = requests.reduce((sum, request) => sum + request.size, 0)
-      this.#queue.push({ requests, atomic, size, resolve, reject })
+      this.#queue.push({ requests, atomic, keys: claims(requests), size, resolve, reject })
       this.#schedule()
     })
   }
@@ -90,7 +92,7 @@ export class Batcher {
     // Many that wait are spread over the free lanes: the server works on one batch while we prepare the other.
     const share = Math.max(MIN_SHARE, Math.ceil(this.#queue.length / (LANES - this.#lanes)))
     for (const item of this.#queue) {
-      const keys = claims(item)
+      const { keys } = item
       const fits =
         items.length === 0
           ? item.size < LARGE || this.#largeLanes < LANES - 1
@@ -113,7 +115,7 @@ export class Batcher {
   }
 
   async #travel(items: Item[]): Promise<void> {
-    const keys = items.flatMap(claims)
+    const keys = items.flatMap((item) => item.keys)
     const large = items.some(({ size }) => size >= LARGE)
     this.#lanes++
     if (large) this.#largeLanes++
@@ -197,11 +199,13 @@ class Unknown {
   }
 }
 
-/** What no other batch may carry meanwhile. */
-function claims({ requests }: Item): string[] {
-  return requests.flatMap(({ key, lookup, events }) =>
-    lookup ? [key, ...events.map(({ id }) => id)] : [key],
-  )
+function claims(requests: readonly Request[]): string[] {
+  const keys: string[] = []
+  for (const { key, lookup, events } of requests) {
+    keys.push(key)
+    if (lookup) for (const { id } of events) keys.push(id)
+  }
+  return keys
 }
 
 /** A lost race for a version or an id, a serialization failure, a deadlock: run again, and the winner is visible. */

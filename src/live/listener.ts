@@ -110,8 +110,7 @@ export class Listener {
     // A channel may be called "error", which an emitter without a listener throws.
     subscriber.notifications.on('error', () => {})
     subscriber.events.on('notification', ({ channel, payload }) => {
-      // Deferred: an error thrown here would wedge the socket.
-      queueMicrotask(() => this.#hear(channel, payload ?? ''))
+      this.#hear(channel, payload ?? '')
     })
     try {
       await Promise.race([subscriber.connect(), lost])
@@ -183,8 +182,15 @@ export class Listener {
     }
   }
 
+  /** An error thrown from here would wedge the socket. */
   #hear(channel: string, payload: string | null): void {
-    for (const ear of this.#ears.get(channel) ?? []) ear(payload)
+    for (const ear of this.#ears.get(channel) ?? []) {
+      try {
+        ear(payload)
+      } catch (error) {
+        this.#db.settings.logger.error({ err: error, channel }, 'a notification could not be followed up')
+      }
+    }
   }
 
   #become(state: StoreStatus['state'], cause?: unknown): void {

@@ -12,7 +12,7 @@ export class Ring {
 
   /** What follows `after`, if it is kept: at least a step, at most a page. */
   read(after: number): Page | undefined {
-    const page = this.#pages.find((page) => page.after <= after && after < page.position)
+    const page = this.#find(after)
     if (!page || page.after === after) return page
     return { events: page.events.filter(({ position }) => position > after), after, position: page.position }
   }
@@ -31,5 +31,19 @@ export class Ring {
       this.#size -= this.#pages.shift()!.events.length
     // Pages without events only carry the position on: they cost memory and no events, so they are counted too.
     while (this.#pages.length > this.#capacity) this.#size -= this.#pages.shift()!.events.length
+  }
+
+  /** The page that goes on from `after`, or holds it: by halves, for there may be as many pages as events. */
+  #find(after: number): Page | undefined {
+    const pages = this.#pages
+    let low = 0
+    let high = pages.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (pages[middle]!.position <= after) low = middle + 1
+      else high = middle
+    }
+    const page = pages[low]
+    return page && page.after <= after ? page : undefined
   }
 }
