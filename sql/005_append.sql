@@ -38,7 +38,7 @@ declare
   _name    text;
   _void    text;       -- an assignment is evaluated in place, where PERFORM would run a query
 begin
-  recorded_at := round(extract(epoch from _now) * 1000);
+  recorded_at := (date_part('epoch', _now) * 1000)::bigint;
   outcome := array_fill(null::text, array[cardinality(_stream)]);
   version := array_fill(null::int, array[cardinality(_stream)]);
   duplicate := array_fill(null::uuid, array[cardinality(_stream)]);
@@ -152,7 +152,7 @@ declare
   _same boolean;
   _void text;
 begin
-  recorded_at := round(extract(epoch from _now) * 1000);
+  recorded_at := (date_part('epoch', _now) * 1000)::bigint;
   loop
     _last := coalesce((
       select e.version from events e where e.category = _category and e.stream_id = _stream_id order by e.version desc limit 1

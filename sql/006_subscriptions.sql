@@ -5,10 +5,12 @@ create table subscriptions (
   categories text[],     -- sorted; null: every category
   types      text[],     -- sorted; null: every type
   stream_id  text,       -- null: every stream
+  partitions int         not null default 1 check (partitions between 1 and 1024),
   created_at timestamptz not null default clock_timestamp()
 );
 
--- position     all events up to it that the subscription selects are acked; it never moves backward
+-- position     all events of the partition up to it that the subscription selects are acked or parked; it moves
+--              backward only by an administrator's reset
 -- epoch        raised whenever the partition changes hands: the fence. Whoever comes with an older one does nothing
 -- owner        the executor that holds the lease; null: free
 -- Room is left in each page, so that an ack's update stays in it and touches no index.
@@ -22,7 +24,37 @@ create table checkpoints (
   primary key (subscription, partition)
 ) with (fillfactor = 50);
 
--- Channel on which a free partition rings, so that nobody has to wait for a lease to run out.
+-- Who takes part: partitions are shared among the executors that are alive.
+create table executors (
+  subscription text        not null references subscriptions (name) on delete cascade,
+  owner        text        not null,
+  joined_at    timestamptz not null default clock_timestamp(),
+  alive_until  timestamptz not null,
+  primary key (subscription, owner)
+);
+
+-- A stream that is set aside: one row, however many of its events wait behind the one that failed.
+-- position     the stream's events from here on are not delivered, until it is replayed
+-- attempts     of the event at position
+-- replaying    true: its events go to the subscription's executors again, one after the other, and position with them
+create table parked_events (
+  subscription text        not null references subscriptions (name) on delete cascade,
+  category     text        not null,
+  stream_id    text        not null,
+  position     bigint      not null,
+  attempts     int         not null,
+  error        text        not null,
+  parked_at    timestamptz not null default clock_timestamp(),
+  replaying    boolean     not null default false,
+  primary key (subscription, category, stream_id)
+);
+
+-- The hash that spreads streams over partitions: 31 bits, the same for ever.
+create function stream_hash(_category text, _stream_id text) returns bigint
+language sql immutable
+return hashtextextended(_stream_id, hashtextextended(_category, 0)) & 2147483647;
+
+-- Channel on which executors are called to look: a partition is free, somebody joined, a stream is to be replayed.
 create function bell(_subscription text) returns text
 language plpgsql stable
 set search_path from current
@@ -33,82 +65,31 @@ end
 $$;
 
 -- Create a subscription that begins after _position, or find it as it is. Another selector is an error.
-create function subscribe(_name text, _categories text[], _types text[], _stream_id text, _position bigint) returns void
+create function subscribe(
+  _name text, _categories text[], _types text[], _stream_id text, _partitions int, _position bigint
+) returns void
 language plpgsql
 set search_path from current
 as $$
 declare
   _there subscriptions;
 begin
-  insert into subscriptions (name, categories, types, stream_id) values (_name, _categories, _types, _stream_id)
+  insert into subscriptions (name, categories, types, stream_id, partitions)
+  values (_name, _categories, _types, _stream_id, _partitions)
   on conflict do nothing;
   if found then
-    insert into checkpoints (subscription, partition, position) values (_name, 0, _position);
+    insert into checkpoints (subscription, partition, position)
+    select _name, n, _position from generate_series(0, _partitions - 1) as n;
     return;
   end if;
   select * into strict _there from subscriptions where name = _name;
-  if (_there.categories, _there.types, _there.stream_id) is distinct from (_categories, _types, _stream_id) then
-    raise exception 'subscription "%" exists with categories %, types %, stream %, not categories %, types %, stream %', _name,
-      coalesce(_there.categories::text, 'all'), coalesce(_there.types::text, 'all'), coalesce(_there.stream_id, 'all'),
-      coalesce(_categories::text, 'all'), coalesce(_types::text, 'all'), coalesce(_stream_id, 'all')
-      using errcode = 'MW010';
+  if (_there.categories, _there.types, _there.stream_id, _there.partitions)
+     is distinct from (_categories, _types, _stream_id, _partitions) then
+    raise exception 'subscription "%" exists with categories %, types %, stream %, % partitions, not categories %, types %, stream %, % partitions',
+      _name,
+      coalesce(_there.categories::text, 'all'), coalesce(_there.types::text, 'all'), coalesce(_there.stream_id, 'all'), _there.partitions,
+      coalesce(_categories::text, 'all'), coalesce(_types::text, 'all'), coalesce(_stream_id, 'all'), _partitions
+      using errcode = 'MW010', hint = 'alterSubscription changes it while nobody owns it.';
   end if;
-end
-$$;
-
--- Take a partition that is free, whose lease ran out, or that is the caller's already (the answer to its last claim was
--- lost): a new epoch, and the checkpoint reached so far. Where another owns it, the epoch is null and wait_ms says how
--- long its lease lasts.
-create function claim(
-  _subscription text, _partition int, _owner text, _lease_ms int,
-  out epoch bigint, out reached bigint, out wait_ms int
-)
-language plpgsql
-set search_path from current
-as $$
-begin
-  update checkpoints c
-  set epoch = c.epoch + 1, owner = _owner, lease_until = clock_timestamp() + _lease_ms * interval '1 ms'
-  where c.subscription = _subscription and c.partition = _partition
-    and (c.owner is null or c.owner = _owner or c.lease_until <= clock_timestamp())
-  returning c.epoch, c.position into epoch, reached;
-  if found then
-    return;
-  end if;
-  select greatest(ceil(extract(epoch from c.lease_until - clock_timestamp()) * 1000), 0)
-  into wait_ms from checkpoints c where c.subscription = _subscription and c.partition = _partition;
-  if not found then
-    raise exception 'there is no subscription "%"', _subscription using errcode = 'MW011';
-  end if;
-end
-$$;
-
--- Move the checkpoint up and renew the lease. False: the epoch is over, another owns the partition, nothing was done.
-create function advance(_subscription text, _partition int, _epoch bigint, _position bigint, _lease_ms int) returns boolean
-language plpgsql
-set search_path from current
-as $$
-begin
-  update checkpoints
-  set position = greatest(position, _position), lease_until = clock_timestamp() + _lease_ms * interval '1 ms'
-  where subscription = _subscription and partition = _partition and epoch = _epoch and owner is not null;
-  return found;
-end
-$$;
-
--- Give the partition back, with the last checkpoint, and ring. False as above.
-create function release(_subscription text, _partition int, _epoch bigint, _position bigint) returns boolean
-language plpgsql
-set search_path from current
-as $$
-begin
-  update checkpoints
-  set position = greatest(position, _position), owner = null, lease_until = null
-  where subscription = _subscription and partition = _partition and epoch = _epoch and owner is not null;
-  if found then
-    perform pg_notify(bell(_subscription), '');
-    return true;
-  end if;
-  return false;
 end
 $$;

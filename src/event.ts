@@ -37,7 +37,7 @@ export interface RecordedEvent {
 
 /** The columns of an event in the order that `toEvent` takes them. */
 export const EVENT_COLUMNS =
-  'position, round(extract(epoch from recorded_at) * 1000), id, version, category, stream_id, type, data, metadata'
+  "position, (date_part('epoch', recorded_at) * 1000)::bigint, id, version, category, stream_id, type, data, metadata"
 
 /** One row of EVENT_COLUMNS, each value as the text that PostgreSQL sends. */
 export function toEvent(row: readonly string[]): RecordedEvent {

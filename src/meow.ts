@@ -9,16 +9,27 @@ import { ClosedError } from './errors.ts'
 import type { NewEvent, RecordedEvent, StreamRef } from './event.ts'
 import type { StoreStatus } from './live/listener.ts'
 import { Live } from './live/live.ts'
-import type { EventsOptions } from './live/observer.ts'
+import type { EventsOptions, From } from './live/observer.ts'
 import { Observer } from './live/observer.ts'
+import type { SubscriptionChanges } from './manage/administer.ts'
+import { Administration } from './manage/administer.ts'
+import type { ParkedEvent, ParkedOptions, ReplayOptions } from './manage/parked.ts'
+import { Parking } from './manage/parked.ts'
+import type { Staller } from './manage/stallers.ts'
+import { StallerList } from './manage/stallers.ts'
+import type { SubscriptionInfo } from './manage/subscriptions.ts'
+import { SubscriptionList } from './manage/subscriptions.ts'
+import type { WaitOptions } from './manage/wait.ts'
+import { Waiting } from './manage/wait.ts'
 import { checkHealth, migrate } from './migrate.ts'
 import type { ConnectOptions } from './options.ts'
 import { connectOptions, parse } from './options.ts'
 import type { CategoryInfo, LoadOptions, ReadOptions, ReadResult } from './read/reader.ts'
 import { Reader } from './read/reader.ts'
 import type { Selector } from './read/selector.ts'
-import type { DurableSubscription, SubscriptionOptions } from './subscribe/subscription.ts'
-import { Subscriptions } from './subscribe/subscription.ts'
+import type { SubscriptionOptions } from './subscribe/options.ts'
+import type { DurableSubscription } from './subscribe/subscription.ts'
+import { Subscriptions } from './subscribe/subscriptions.ts'
 
 /**
  * Open a store: check the options, reach the server, start the listener.
@@ -50,6 +61,11 @@ export class Meow implements AsyncDisposable {
   readonly #live: Live
   readonly #observer: Observer
   readonly #subscriptions: Subscriptions
+  readonly #list: SubscriptionList
+  readonly #administration: Administration
+  readonly #parking: Parking
+  readonly #waiting: Waiting
+  readonly #stallers: StallerList
   readonly #calls = new Set<Promise<unknown>>() // under way
   #closing: Promise<void> | undefined
   #closed = false
@@ -67,6 +83,11 @@ export class Meow implements AsyncDisposable {
     this.#live = new Live(db)
     this.#observer = new Observer(db, this.#live, this.#reader)
     this.#subscriptions = new Subscriptions(db, this.#live, this.#reader)
+    this.#list = new SubscriptionList(db)
+    this.#administration = new Administration(db)
+    this.#parking = new Parking(db)
+    this.#waiting = new Waiting(db, this.#live.listener)
+    this.#stallers = new StallerList(db)
     this.status$ = this.#live.listener.status$
   }
 
@@ -181,6 +202,111 @@ export class Meow implements AsyncDisposable {
     return this.#subscriptions.get(name, options)
   }
 
+  /**
+   * All durable subscriptions, by name: what each consumes, who owns its partitions, how far it is and how far behind.
+   *
+   * Counts the events that lag behind, and those that are parked: meant for people, not for a hot path.
+   *
+   * @example
+   * for (const { name, lag, parked } of await meow.subscriptions()) console.log(name, lag, parked)
+   */
+  subscriptions(): Promise<SubscriptionInfo[]> {
+    return this.#open(() => this.#list.read())
+  }
+
+  /**
+   * Change what a subscription consumes, or its number of partitions, while nobody owns it; what is left out stays, as do
+   * its position and its parked events. All or nothing.
+   *
+   * **Events below its position stay behind it:** of a category or type that is added, those that follow are consumed.
+   * After a change of `partitions` (1 to 1024) all begin at the least of the old positions: some events come again.
+   *
+   * @throws SubscriptionMismatchError while executors own it, or wait to: the message names them; stop them first
+   * @throws SubscriptionNotFoundError where there is none of this name
+   * @throws ValidationError for several categories, or all, where the subscription is of one stream
+   * @example
+   * await meow.alterSubscription('mailer', { types: ['OrderPlaced', 'OrderShipped'], partitions: 4 })
+   */
+  alterSubscription(name: string, changes: SubscriptionChanges): Promise<void> {
+    return this.#open(() => this.#administration.alter(name, changes))
+  }
+
+  /**
+   * Go on from somewhere else: the first event (`'start'`), the horizon of now (`'end'`), or after a position. Takes the
+   * leases away and forgets what is parked; executors that run go on from there, and what they have in hand can't be
+   * acked any more. Waits for a transactional handler that is at work.
+   *
+   * @throws SubscriptionNotFoundError where there is none of this name
+   * @example
+   * await meow.resetSubscription('mailer', { after: 4711 })
+   */
+  resetSubscription(name: string, to: From): Promise<void> {
+    return this.#open(() => this.#administration.reset(name, to))
+  }
+
+  /**
+   * Delete a subscription, its checkpoints and its parked events. Executors that run end with an error, and so does whoever
+   * waits for it.
+   *
+   * @throws SubscriptionNotFoundError where there is none of this name
+   * @example
+   * await meow.deleteSubscription('mailer')
+   */
+  deleteSubscription(name: string): Promise<void> {
+    return this.#open(() => this.#administration.delete(name))
+  }
+
+  /**
+   * Events that a subscription has set aside, those of a replay under way too: stream by stream, in the order in which
+   * they were blocked, the event that failed, then the later ones of its stream, which wait behind it.
+   *
+   * @throws SubscriptionNotFoundError where there is none of this name
+   * @example
+   * for (const { event, attempts, error } of await meow.parked('mailer')) console.log(event.streamId, attempts, error)
+   */
+  parked(name: string, options?: ParkedOptions): Promise<ParkedEvent[]> {
+    return this.#open(() => this.#parking.list(name, options))
+  }
+
+  /**
+   * Put parked streams back, all or one: executors handle their events in order, before the stream's newer ones.
+   *
+   * @returns the number of events that are put back; those that are being replayed already do not count again
+   * @throws SubscriptionNotFoundError where there is none of this name
+   * @example
+   * await meow.replayParked('mailer', { streamId: '42' })
+   */
+  replayParked(name: string, options?: ReplayOptions): Promise<number> {
+    return this.#open(() => this.#parking.replay(name, options))
+  }
+
+  /**
+   * Read your own writes, from any process: resolves once the subscription has handled the event at a position (its
+   * checkpoint in the store covers it) or has set it aside. Where no event of this subscription is at that position: once
+   * all of its partitions have come so far.
+   *
+   * @throws TimeoutError after `timeoutMs`, default 5000, minimum 1
+   * @throws SubscriptionNotFoundError where there is none of this name, or no longer
+   * @throws ClosedError when the store begins to close; an aborted `signal` rejects with its reason
+   * @example
+   * const { position } = await meow.append({ category: 'order', streamId: '42' }, { type: 'OrderPlaced', data: {} })
+   * await meow.waitFor('order-list', position)
+   */
+  waitFor(name: string, position: number, options?: WaitOptions): Promise<void> {
+    return this.#open(() => this.#waiting.waitFor(name, position, options))
+  }
+
+  /**
+   * Open transactions that have begun to append, the oldest first. What others append meanwhile is in the store, but not
+   * delivered before these have ended: one that lasts is why a subscription stands still.
+   *
+   * @example
+   * for (const { pid, since, category } of await meow.stallers()) console.log(pid, since, category)
+   */
+  stallers(): Promise<Staller[]> {
+    return this.#open(() => this.#stallers.read())
+  }
+
   /** Drain what is under way, complete every Observable, and leave no connection, timer or handle. Twice is fine. */
   close(): Promise<void> {
     this.#closing ??= this.#close()
@@ -195,6 +321,7 @@ export class Meow implements AsyncDisposable {
     // Handlers that are drained may still append and read.
     this.#closed = !this.#subscriptions.running
     this.#observer.close()
+    this.#waiting.close()
     await this.#subscriptions.close()
     this.#closed = true
     await Promise.all([this.#batcher.close(), this.#live.close(), Promise.allSettled(this.#calls)])

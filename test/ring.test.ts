@@ -82,11 +82,20 @@ test('whatever is pushed and read, a read is the truth or nothing, 2,000 seeds',
 })
 
 function page(after: number, positions: number[], position: number): Page {
-  return { after, events: positions.map((position) => ({ position }) as RecordedEvent), position }
+  return {
+    after,
+    events: positions.map((position) => ({ position }) as RecordedEvent),
+    hashes: positions,
+    position,
+  }
 }
 
 function shape(page: Page | undefined) {
-  return page && { ...page, events: page.events.map(({ position }) => position) }
+  if (!page) return page
+  const { hashes, ...rest } = page
+  const events = page.events.map(({ position }) => position)
+  assert.equal(hashes, events, 'hashes go along with their events')
+  return { ...rest, events }
 }
 
 test.run()

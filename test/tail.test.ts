@@ -103,7 +103,12 @@ class World {
     const size = this.#random.int(1, 5)
     const cut = (found: number[], after: number) => (horizon: number) => {
       const settled = found.filter((position) => position <= horizon)
-      return { after, events: events(settled), position: settled.length === size ? settled.at(-1)! : horizon }
+      return {
+        after,
+        events: events(settled),
+        hashes: settled,
+        position: settled.length === size ? settled.at(-1)! : horizon,
+      }
     }
     const { defect } = this.#schedule
     const look: TailPorts['look'] = async (after) => {
@@ -143,7 +148,12 @@ class World {
       page: async (after, until) => {
         await this.step()
         const found = page(this.committed, after, size).filter((position) => position <= until)
-        return { after, events: events(found), position: found.length === size ? found.at(-1)! : until }
+        return {
+          after,
+          events: events(found),
+          hashes: found,
+          position: found.length === size ? found.at(-1)! : until,
+        }
       },
       keys: [7],
       logger,

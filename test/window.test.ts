@@ -1,14 +1,18 @@
 // The checkpoint never passes a delivery that is not acked, and acks settle exactly once (I4).
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { RecordedEvent } from '../src/event.ts'
 import type { Entry } from '../src/subscribe/window.ts'
 import { Window } from '../src/subscribe/window.ts'
 import type { Random } from './support/random.ts'
 import { random, seeded } from './support/random.ts'
 
+const add = (window: Window, position: number) =>
+  window.add({ category: 'c', streamId: 's', position } as RecordedEvent)
+
 test('the example of its comment', () => {
   const window = new Window(0)
-  const [three, seven, eight, twelve] = [3, 7, 8, 12].map((position) => window.add(position)) as Entry[]
+  const [three, seven, eight, twelve] = [3, 7, 8, 12].map((position) => add(window, position)) as Entry[]
   window.pass(15)
   assert.is(window.watermark, 0)
   window.ack(twelve!)
@@ -34,7 +38,7 @@ test('an ack settles when a checkpoint covers it, not before, and only once', ()
   const window = new Window(0)
   const settled: string[] = []
   const entries = [1, 2, 3].map((position) => {
-    const entry = window.add(position)
+    const entry = add(window, position)
     entry.settle = (error) => settled.push(error ? `${position}: ${error}` : `${position}`)
     return entry
   }) as [Entry, Entry, Entry]
@@ -83,7 +87,7 @@ function compare(random: Random): void {
     const action = random.next()
     if (action < 0.4 && !abandoned) {
       position += random.int(1, 3)
-      added.push({ position, acked: false, entry: window.add(position), settled: [] })
+      added.push({ position, acked: false, entry: add(window, position), settled: [] })
     } else if (action < 0.5 && !abandoned) {
       passed = position += random.int(0, 5)
       window.pass(passed)

@@ -2,7 +2,7 @@
 // and so that nothing is handled twice.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Handler, Meow, SubscriptionOptions } from '../src/index.ts'
+import type { Handler, Meow, ProcessOptions, SubscriptionOptions } from '../src/index.ts'
 import { checkpoint } from './support/checkpoints.ts'
 import { seeded } from './support/random.ts'
 import { current, listening } from './support/status.ts'
@@ -27,7 +27,8 @@ async function given(count: number, options: Partial<SubscriptionOptions> = {}) 
     (await meow.append({ category, streamId: '1' }, Array(more).fill(event))).events
   const events = count > 0 ? await append(count) : []
   const subscribe = (store = meow) => store.subscription(name, { category, leaseMs: 60_000, ...options })
-  const process = (handler: Handler, store = meow) => subscribe(store).process(handler)
+  const process = (handler: Handler, store = meow, how?: ProcessOptions) =>
+    subscribe(store).process(handler, how)
   return { category, name, append, events, subscribe, process }
 }
 
@@ -112,7 +113,7 @@ test('stopped before it began, it ends; await using stops it', async () => {
   assert.equal([owner, position], [null, events[2]!.position])
 })
 
-test('a handler that throws ends the worker with its error, logged; its event comes again', async () => {
+test('onExhausted stop: the worker ends with the error, logged; its event comes again', async () => {
   for (const failing of [
     () => {
       throw new Error('at once')
@@ -121,7 +122,11 @@ test('a handler that throws ends the worker with its error, logged; its event co
   ]) {
     const { name, events, process } = await given(5)
     const handled: number[] = []
-    const worker = process((event) => (event.version === 2 ? failing() : void handled.push(event.version)))
+    const worker = process(
+      (event) => (event.version === 2 ? failing() : void handled.push(event.version)),
+      meow,
+      { retry: { maxAttempts: 1 }, onExhausted: 'stop' },
+    )
     // Nobody looks at `done` before it rejects.
     await until(() => errors.some(({ subscription }) => subscription === name), { what: 'the log' })
     const error = await worker.done.catch((error) => error)

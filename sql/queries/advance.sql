@@ -1,1 +1,1 @@
-select meowmx.advance($1, 0, $2, $3, $4)
+select meowmx.advance($1, $2, $3, $4, $5)

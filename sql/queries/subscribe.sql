@@ -1,1 +1,1 @@
-select meowmx.subscribe($1, $2, $3, $4, $5)
+select meowmx.subscribe($1, $2, $3, $4, $5, $6)

@@ -97,7 +97,7 @@ export class Observer {
     const pages = new PageReader(this.#db, selection)
     const read = (after: number, signal: AbortSignal) =>
       after >= horizon
-        ? Promise.resolve({ events: [], after, position: after })
+        ? Promise.resolve({ events: [], hashes: [], after, position: after })
         : persist(() => pages.forward(after, horizon, PAGE_SIZE), { signal, logger })
     return { feed: new Feed(read, after), until: horizon }
   }

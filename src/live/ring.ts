@@ -1,4 +1,5 @@
 import type { Page } from '../read/page.ts'
+import { firstAbove } from '../read/page.ts'
 
 /** The most recent pages, one following the other without a gap; bounded by a number of events. */
 export class Ring {
@@ -14,7 +15,9 @@ export class Ring {
   read(after: number): Page | undefined {
     const page = this.#find(after)
     if (!page || page.after === after) return page
-    return { events: page.events.filter(({ position }) => position > after), after, position: page.position }
+    const first = firstAbove(page.events, after)
+    const { position } = page
+    return { events: page.events.slice(first), hashes: page.hashes.slice(first), after, position }
   }
 
   /** Keep a page. One that does not follow the last is kept only if it is newer, and then alone. */

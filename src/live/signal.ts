@@ -8,6 +8,7 @@ export class Signal {
   }
 
   fire(): void {
+    if (this.#waiting.length === 0) return
     const waiting = this.#waiting
     this.#waiting = []
     for (const resolve of waiting) resolve()

@@ -7,6 +7,8 @@ import type { Selection } from './selector.ts'
 /** Events in order, and the position up to which they are all there is. */
 export interface Page {
   readonly events: RecordedEvent[]
+  /** Of each event: the hash of its stream, by which subscriptions spread streams over partitions. */
+  readonly hashes: number[]
   /** Where this page began: it holds what lies above. */
   readonly after: number
   /** Resume after this. */
@@ -45,26 +47,30 @@ export class PageReader {
    */
   async forward(after: number, until: number, limit: number, client?: pg.ClientBase): Promise<Page> {
     const end = this.#sparse ? Math.min(until, after + MAX_WALK) : until
-    const events = await this.#read(this.#forward, after, end, limit, client)
-    return { events, after, position: events.length === limit ? events.at(-1)!.position : end }
+    const rows = await this.#read(this.#forward, after, end, limit, client)
+    return { ...rows, after, position: rows.events.length === limit ? rows.events.at(-1)!.position : end }
   }
 
   /** A page that is read before its horizon is known, in a later snapshot than the horizon's: cut it there. */
   async behind(after: number, limit: number, client?: pg.ClientBase): Promise<(horizon: number) => Page> {
     const end = this.#sparse ? after + MAX_WALK : Number.MAX_SAFE_INTEGER
-    const events = after < 0 ? [] : await this.#read(this.#forward, after, end, limit, client)
+    const { events, hashes } = after < 0 ? NONE : await this.#read(this.#forward, after, end, limit, client)
     return (horizon) => {
-      const settled = events.filter(({ position }) => position <= horizon)
-      const full = settled.length === limit
-      return { events: settled, after, position: full ? settled.at(-1)!.position : Math.min(end, horizon) }
+      const settled = firstAbove(events, horizon)
+      const position = settled === limit ? events.at(-1)!.position : Math.min(end, horizon)
+      return { events: events.slice(0, settled), hashes: hashes.slice(0, settled), after, position }
     }
   }
 
   /** The events of `forward`, newest first; `position` is the `until` with which to read on, down to `after`. */
   async backward(after: number, until: number, limit: number, client?: pg.ClientBase): Promise<Page> {
     const start = this.#sparse ? Math.max(after, until - MAX_WALK) : after
-    const events = await this.#read(this.#backward, start, until, limit, client)
-    return { events, after, position: events.length === limit ? events.at(-1)!.position - 1 : start }
+    const rows = await this.#read(this.#backward, start, until, limit, client)
+    return {
+      ...rows,
+      after,
+      position: rows.events.length === limit ? rows.events.at(-1)!.position - 1 : start,
+    }
   }
 
   get #sparse(): boolean {
@@ -73,7 +79,7 @@ export class PageReader {
   }
 
   async #read(statement: Statement, after: number, until: number, limit: number, client?: pg.ClientBase) {
-    if (after >= until) return []
+    if (after >= until) return NONE
     const { categories, types, streamId } = this.#selection
     const scope =
       categories.length === 0
@@ -88,8 +94,24 @@ export class PageReader {
       [after, until, limit, ...(types ? [types] : []), ...scope],
       client,
     )
-    return rows.map(toEvent)
+    return { events: rows.map(toEvent), hashes: rows.map((row) => Number(row[HASH])) }
   }
+}
+
+const NONE: Pick<Page, 'events' | 'hashes'> = { events: [], hashes: [] }
+const PAGE_COLUMNS = `${EVENT_COLUMNS}, meowmx.stream_hash(category, stream_id)`
+const HASH = 9 // behind the columns of an event
+
+/** Index of the first event above `position`. */
+export function firstAbove(events: readonly RecordedEvent[], position: number): number {
+  let low = 0
+  let high = events.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (events[middle]!.position <= position) low = middle + 1
+    else high = middle
+  }
+  return low
 }
 
 /** The query of a selection; exported for the test of its plan. Parameters: after, until, limit, types?, categories. */
@@ -101,7 +123,7 @@ export function pageQuery(
   const first = types ? 5 : 4
   const ofTypes = types ? ` and type = any (${hidden(4, 'text[]')}::text[])` : ''
   const range = `position > ${hidden(1, 'bigint')} and position <= ${hidden(2, 'bigint')}${ofTypes}`
-  const from = `select ${EVENT_COLUMNS} from meowmx.events where`
+  const from = `select ${PAGE_COLUMNS} from meowmx.events where`
   if (categories.length === 0) return `${from} ${range} order by position${order} limit ${LIMIT}`
   if (streamId !== null)
     return `${from} ${streamRange(first)}${ofTypes} order by version${order} limit ${LIMIT}`
@@ -114,7 +136,7 @@ export function pageQuery(
     (_, i) =>
       `(select * from meowmx.events where ${range} and ${oneCategory(first + i)} order by position${order} limit ${LIMIT})`,
   )
-  return `select ${EVENT_COLUMNS} from (${branches.join(' union all ')}) as merged order by position${order} limit ${LIMIT}`
+  return `select ${PAGE_COLUMNS} from (${branches.join(' union all ')}) as merged order by position${order} limit ${LIMIT}`
 }
 
 /**

@@ -1,28 +1,128 @@
+import type pg from 'pg'
 import type { RecordedEvent } from '../event.ts'
+import type { Partition } from './partition.ts'
+import type { Entry } from './window.ts'
+
+export interface NackOptions {
+  /** Pause before it is delivered again, in ms. Default 0. */
+  delayMs?: number
+  /** Why; logged. */
+  error?: unknown
+}
 
 /** One event handed to a consumer. */
 export interface Delivery<E = RecordedEvent> {
   readonly event: E
-  /** 1, 2, 3 … */
+  /** 1, 2, 3 …: how often it was delivered by this executor, counting nacks. */
   readonly attempt: number
   readonly partition: number
+  /** True: it was taken back, or its partition is another's. What is done with it does nothing; it comes again. */
+  readonly stale: boolean
   /**
    * The event is handled. Acks may come in any order.
    *
-   * @returns once a checkpoint covers it, that is once all earlier ones are acked too
+   * @returns once a checkpoint covers it, or at once while an earlier nacked one holds that back
    * @throws LeaseLostError where another executor has taken over; the event is delivered again
    */
   ack(): Promise<void>
+  /**
+   * Deliver it again, after a pause. Takes back the later unacked deliveries of its stream: their acks then do nothing,
+   * and all of them come again, in order. Other streams flow on.
+   */
+  nack(options?: NackOptions): void
+  /**
+   * Set the stream aside from this event on, with the error, and go on with the others. `meow.parked(name)` shows it,
+   * `meow.replayParked(name)` puts it back.
+   *
+   * @returns once that is durable
+   * @throws LeaseLostError where another executor has taken over
+   */
+  park(error?: unknown): Promise<void>
+}
+
+/** What stands behind a delivery: the partition, or the replay of a stream that was set aside. */
+export interface Source {
+  readonly partition: Partition
+  begin(entry: Entry): void
+  ack(entry: Entry): Promise<void>
+  done(entry: Entry): void
+  nack(entry: Entry, options: NackOptions): void
+  park(entry: Entry, error: unknown): Promise<void>
+  /** In the consumer's transaction, as its last statement: handled up to `entry`. False: the lease is lost. */
+  write(client: pg.ClientBase, entry: Entry): Promise<boolean>
+  /** That transaction is committed. */
+  written(entries: readonly Entry[]): void
+  /** In the consumer's transaction: the stream is set aside, for good or (`replaying`) until it is tried again. */
+  writeAside(client: pg.ClientBase, entry: Entry, error: unknown, replaying: boolean): Promise<boolean>
+  /** That transaction is committed. */
+  writtenAside(entry: Entry, retryInMs: number | null): void
 }
 
 /** A delivery as this library's own consumers see it. */
-export interface HandedOut extends Delivery {
-  /** Aborts when the executor stops or the lease is lost. */
-  readonly signal: AbortSignal
+export class HandedOut {
+  readonly source: Source
+  readonly entry: Entry
+  readonly attempt: number
+  readonly #turn: number
+
+  constructor(source: Source, entry: Entry) {
+    this.source = source
+    this.entry = entry
+    this.attempt = entry.attempt
+    this.#turn = entry.turn
+  }
+
+  get event(): RecordedEvent {
+    return this.entry.event
+  }
+
+  get partition(): number {
+    return this.source.partition.number
+  }
+
+  /** Aborts when the executor stops, the partition is given back, or the lease is lost. */
+  get signal(): AbortSignal {
+    return this.source.partition.signal
+  }
+
+  /** Taken back, or the lease is lost: what is done with it does nothing. */
+  get stale(): boolean {
+    return this.entry.turn !== this.#turn || this.source.partition.lost
+  }
+
   /** False: the lease may have run out unnoticed (we were frozen, or cut off). Then `ours` finds out. */
-  readonly certain: boolean
+  get certain(): boolean {
+    return this.source.partition.valid
+  }
+
   /** Whether the partition is still ours; waits until that is certain. */
-  ours(): Promise<boolean>
+  ours(): Promise<boolean> {
+    return this.source.partition.ours()
+  }
+
+  /** From here on the consumer has it. False: it is taken back. */
+  begin(): boolean {
+    if (this.stale || this.source.partition.signal.aborted) return false
+    this.source.begin(this.entry)
+    return true
+  }
+
   /** `ack`, for who does not wait for the checkpoint. */
-  done(): void
+  done(): void {
+    if (!this.stale) this.source.done(this.entry)
+  }
+
+  async ack(): Promise<void> {
+    this.source.partition.throwIfLost()
+    if (!this.stale) await this.source.ack(this.entry)
+  }
+
+  nack(options: NackOptions = {}): void {
+    if (!this.stale) this.source.nack(this.entry, options)
+  }
+
+  async park(error?: unknown): Promise<void> {
+    this.source.partition.throwIfLost()
+    if (!this.stale) await this.source.park(this.entry, error)
+  }
 }

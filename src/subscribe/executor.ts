@@ -1,237 +1,429 @@
 import { LeaseLostError } from '../errors.ts'
-import type { RecordedEvent } from '../event.ts'
 import type { LiveFeed } from '../live/live.ts'
 import { persist } from '../live/patience.ts'
 import { Signal } from '../live/signal.ts'
 import { aborted } from '../live/tail.ts'
+import type { Page } from '../read/page.ts'
+import { Checkpoints } from './checkpoints.ts'
 import type { HandedOut } from './delivery.ts'
-import type { Instant } from './instant.ts'
-import { now } from './instant.ts'
-import type { LeasePorts } from './lease.ts'
-import { Lease } from './lease.ts'
-import { Window } from './window.ts'
+import { elapsed, now } from './instant.ts'
+import { Partition } from './partition.ts'
+import { Replay } from './replay.ts'
+import type { Grant, Share, Store } from './store.ts'
+import { watchUnacked } from './unacked.ts'
 
 export interface ExecutorStatus {
   state: 'waiting' | 'catching-up' | 'live' | 'stopped'
-  /** The checkpoint, as far as this executor knows. */
+  /** The checkpoint, as far as this executor knows: the least of its partitions'. */
   position: number
   horizon: number
+  /** Events that are not acked yet: of these partitions, or, while catching up, of the whole subscription. */
+  lag: number
+  /** Deliveries that are not acked. */
   inFlight: number
   /** The partitions that this executor owns. */
   partitions: number[]
 }
 
-export interface ExecutorPorts extends LeasePorts {
+export interface ExecutorPorts {
   /** Make sure that the subscription exists. */
   register(): Promise<void>
   /** Events after a position, without end. */
   follow(after: number): LiveFeed
-  /** Call back when a partition may have become free. */
+  /** Call back when there is something to look for: a free partition, a newcomer, a replay. */
   onBell(ring: () => void): () => void
   status(status: ExecutorStatus): void
 }
 
 export interface ExecutorOptions {
   name: string
-  owner: string
+  partitions: number
   maxInFlight: number
   leaseMs: number
   pollIntervalMs: number
+  unackedWarningMs: number
+  /** How long a partition that is to be given back waits for the next ack. */
+  patienceMs: number
+  /** What is acked behind an unacked one is in flight too, so that a takeover never repeats more than maxInFlight. */
+  strict: boolean
 }
 
-/** Deliveries above the watermark at most, acked ones among them, or 16 times maxInFlight. */
+interface Owned {
+  readonly partition: Partition
+  readonly replay: Replay
+  /** On its way back. */
+  leaving?: Promise<void>
+}
+
+/** Pause between two counts of what there is to catch up with. */
+const COUNT_MS = 1_000
+/** Pause before a partition is claimed anew that was lost by an error. */
+const LOST_MS = 250
+/** Deliveries above the watermarks at most, acked ones among them, or 16 times maxInFlight. */
 const MAX_SPAN = 10_000
 
 /**
- * One executor of a subscription:
+ * One executor of a subscription. Two loops:
  *
- *     waiting -> claims the partition -> catching up -> live -> (lease lost) -> waiting …
- *
- * Hands out deliveries until `maxInFlight` are unacked, and goes on as they are acked.
+ *     share   says that it is alive, renews its leases, takes its fair share of the partitions, gives back what is more
+ *     pump    reads from the least position of its partitions on, and hands out what is theirs until maxInFlight are out
  */
 export class Executor {
   readonly #ports: ExecutorPorts
+  readonly #store: Store
   readonly #options: ExecutorOptions
   readonly #deliver: (delivery: HandedOut) => void
+  readonly #checkpoints: Checkpoints
+  readonly #owned = new Map<number, Owned>()
   readonly #stopping = new AbortController()
-  readonly #releasing = new AbortController()
-  readonly #changed = new Signal() // room in the window, a ring, the end of a drain
-  /** Settles once it is stopped and has given its partition back; rejects where it can't go on. */
+  readonly #releasing: AbortController
+  readonly #changed = new Signal() // acks, room, leases, the end of a drain
+  readonly #rung = new Signal()
+  #restart = new AbortController() // the pump has to begin anew, further back
+  #position = 0
+  #horizon = 0
+  #lag = 0
+  #countedAt = -Infinity
+  #state: ExecutorStatus['state'] = 'waiting'
+  /** Settles once it is stopped and has given all back; rejects where it can't go on. */
   readonly done: Promise<void>
   /** Registered: the subscription exists, and this is one of its executors. */
   readonly ready: Promise<void>
 
-  constructor(ports: ExecutorPorts, options: ExecutorOptions, deliver: (delivery: HandedOut) => void) {
+  constructor(
+    ports: ExecutorPorts,
+    store: Store,
+    options: ExecutorOptions,
+    /** Aborted: wait for no ack any more. The store gives up then too. */
+    releasing: AbortController,
+    deliver: (delivery: HandedOut) => void,
+  ) {
     this.#ports = ports
+    this.#store = store
     this.#options = options
     this.#deliver = deliver
-    this.ready = persist(() => ports.register(), { signal: this.#stopping.signal, logger: ports.logger })
+    this.#releasing = releasing
+    this.#checkpoints = new Checkpoints(store, {
+      written: () => {
+        this.#changed.fire()
+        this.#status()
+      },
+      lost: (partition, cause) => this.#lose(partition, cause),
+    })
+    let done: Promise<void> = Promise.resolve()
+    this.ready = new Promise((resolve, reject) => {
+      done = this.#run({ resolve, reject })
+    })
+    this.done = done
     this.ready.catch(() => {})
-    this.done = this.#run()
     this.done.catch(() => {})
   }
 
-  /** Hand out nothing more. The partition is kept until what was handed out is acked, or `release` is called. */
+  /** Hand out nothing more. Partitions are kept until what was handed out is acked, or `release` is called. */
   stop(): void {
     this.#stopping.abort()
+    for (const { partition } of this.#owned.values()) partition.drain()
     this.#changed.fire()
+    this.#rung.fire()
   }
 
-  /** Give the partition back, with the checkpoint as far as it goes. */
+  /** Give the partitions back, with their checkpoints as far as they go. */
   async release(): Promise<void> {
     this.#releasing.abort()
     this.stop()
     await this.done.catch(() => {})
   }
 
-  async #run(): Promise<void> {
-    const silence = this.#ports.onBell(() => this.#changed.fire())
+  async #run(ready: { resolve(): void; reject(error: unknown): void }): Promise<void> {
+    const { signal } = this.#stopping
+    const { logger } = this.#store
+    const silence = this.#ports.onBell(() => this.#rung.fire())
+    const watch = watchUnacked(this.#options, logger, () => this.#partitions())
     try {
-      await this.ready
-      while (!this.#stopping.signal.aborted) await this.#own(await this.#claim())
+      await persist(() => this.#ports.register(), { signal, logger })
+      await Promise.all([this.#share(ready.resolve), this.#pump()])
     } catch (error) {
-      if (!this.#stopping.signal.aborted) throw error
+      ready.reject(error)
+      if (!signal.aborted) throw error
     } finally {
+      this.stop()
+      await this.#leave()
+      this.#releasing.abort()
+      clearInterval(watch)
       silence()
-      this.#stopping.abort()
+      this.#checkpoints.close()
       this.#status('stopped')
     }
   }
 
-  /** Wait for the partition: as long as another's lease lasts, for its bell, but no longer than the poll. */
-  async #claim(): Promise<{ epoch: number; position: number; at: Instant }> {
-    const { owner, leaseMs, pollIntervalMs } = this.#options
-    const { signal } = this.#stopping
+  // ------------------------------------------------------------------------------------------------ the share
+
+  async #share(claimed: () => void): Promise<void> {
+    const { leaseMs, pollIntervalMs } = this.#options
     for (;;) {
-      const rung = this.#changed.next()
-      const at = now()
-      const claim = await persist(() => this.#ports.claim(owner, leaseMs), {
-        signal,
-        logger: this.#ports.logger,
-      })
-      if ('epoch' in claim) return { ...claim, at }
-      this.#status('waiting')
-      const timer = setTimeout(() => this.#changed.fire(), Math.min(claim.waitMs + 1, pollIntervalMs))
+      const rung = this.#rung.next() // before the claim, which may miss what it rings for
+      const { share, waitMs } = await this.#claim()
+      claimed()
+      // Who has not got his share yet looks more often: the bell may not be heard.
+      const wanting = this.#owned.size === 0 || this.#owned.size < share
+      const timer = setTimeout(
+        () => this.#rung.fire(),
+        Math.min(leaseMs / 3, wanting ? pollIntervalMs : Infinity, Math.max(waitMs ?? Infinity, 0) + 1),
+      )
       await rung
       clearTimeout(timer)
-      signal.throwIfAborted()
+      this.#stopping.signal.throwIfAborted()
     }
   }
 
-  async #own(claim: { epoch: number; position: number; at: Instant }): Promise<void> {
-    const window = new Window(claim.position)
-    const ended = new AbortController() // stopped or lost
-    const end = () => ended.abort()
-    this.#stopping.signal.addEventListener('abort', end)
-    if (this.#stopping.signal.aborted) end()
-    const feed = this.#ports.follow(claim.position)
-    const { maxInFlight } = this.#options
-    // One that is never acked must not let the rest run away: all of it would come again.
-    const maxSpan = Math.max(MAX_SPAN, 16 * maxInFlight)
-    const lease = new Lease(this.#ports, claim, this.#options.leaseMs, {
-      watermark: () => window.watermark,
-      durable: (position) => {
-        window.durable(position)
-        this.#status(undefined, window, position)
-        this.#changed.fire()
-      },
-      lost: (cause) => {
-        const error = new LeaseLostError(this.#options.name, 0, cause)
-        this.#ports.logger.warn({ err: error }, 'a lease is lost')
-        window.abandon(error)
-        end()
-        this.#changed.fire()
-      },
-    })
+  /** Say that we are alive, and take, renew and give back. */
+  async #claim(): Promise<Share> {
+    const { signal } = this.#stopping
+    const held = this.#partitions()
+    const at = now()
+    const share = await persist(() => this.#store.claim(held), { signal, logger: this.#store.logger })
+    for (const partition of held) {
+      const { number, epoch } = partition
+      if (share.held.some((grant) => grant.partition === number && grant.epoch === epoch))
+        partition.renewed(at)
+      else if (!partition.returning) this.#lose(partition)
+    }
+    await this.#take(share.taken, at)
+    const kept = [...this.#owned.values()].filter(({ leaving }) => !leaving)
+    for (const { partition } of kept.slice(share.share)) this.#giveBack(partition.number)
+    if (kept.length === 0) this.#status('waiting')
+    for (const { partition } of kept) this.#checkpoints.poke(partition)
+    this.#changed.fire()
+    return share
+  }
+
+  async #take(taken: readonly Grant[], at: ReturnType<typeof now>): Promise<void> {
+    const { signal } = this.#stopping
+    const numbers = taken.map(({ partition }) => partition)
+    // Streams are set aside by us, or before: only whether they are to be replayed is for others to say.
+    const parked = [...this.#owned.values()].filter(({ partition }) => partition.asides.size > 0)
+    for (const { partition } of parked) numbers.push(partition.number)
+    if (numbers.length === 0) return
+    const asides = await persist(() => this.#store.asides(numbers), { signal, logger: this.#store.logger })
+    for (const grant of taken) {
+      const partition = new Partition(grant, at, this.#store, this.#options.leaseMs, {
+        deliver: this.#deliver,
+        changed: (partition) => {
+          this.#checkpoints.poke(partition)
+          this.#changed.fire()
+        },
+        aside: (partition) => this.#owned.get(partition.number)?.replay.wake(),
+        lost: (partition, cause) => this.#lose(partition, cause),
+      })
+      const replay = new Replay(partition, this.#store)
+      for (const [number, aside] of asides)
+        if (number === grant.partition)
+          partition.asides.set(`${aside.category}\u0000${aside.streamId}`, aside)
+      this.#owned.set(grant.partition, { partition, replay })
+    }
+    for (const [number, { category, streamId, replaying }] of asides) {
+      const { partition, replay } = this.#owned.get(number)!
+      const aside = partition.asides.get(`${category}\u0000${streamId}`)
+      if (aside && replaying) aside.replaying = true
+      replay.wake()
+    }
+    if (taken.length > 0) this.#restart.abort()
+  }
+
+  /** Drain a partition, and let another have it. */
+  #giveBack(number: number): void {
+    const owned = this.#owned.get(number)!
+    const { partition } = owned
+    partition.drain()
+    owned.leaving = this.#drained([owned], this.#options.patienceMs)
+      .then(() => this.#release([owned], false))
+      .catch(() => {})
+  }
+
+  async #leave(): Promise<void> {
+    const all = [...this.#owned.values()]
+    for (const { partition } of all) partition.drain()
+    await Promise.all(all.map(({ leaving }) => leaving))
+    const rest = all.filter(({ partition }) => this.#owned.get(partition.number)?.partition === partition)
+    await this.#drained(rest)
+    await this.#release(rest, true)
+  }
+
+  /** The consumer has nothing of these in hand any more, or nobody is to wait for that: nothing was acked for long. */
+  async #drained(owned: readonly Owned[], patienceMs = Infinity): Promise<void> {
+    const { signal } = this.#releasing
+    const left = () =>
+      owned.reduce(
+        (sum, { partition, replay }) =>
+          partition.lost ? sum : sum + partition.window.out + (replay.busy ? 1 : 0),
+        0,
+      )
+    const wake = () => this.#changed.fire()
+    signal.addEventListener('abort', wake)
+    let since = performance.now()
+    for (let before = left(); before > 0 && !signal.aborted; ) {
+      const timer = setTimeout(wake, Math.min(this.#options.leaseMs / 3, patienceMs))
+      await this.#changed.next()
+      clearTimeout(timer)
+      const after = left()
+      if (after < before) since = performance.now()
+      else if (performance.now() - since >= patienceMs) break
+      before = after
+      for (const { partition } of owned)
+        if (elapsed(partition.renewedAt) > this.#options.leaseMs / 3) this.#checkpoints.renew(partition)
+    }
+    signal.removeEventListener('abort', wake)
+  }
+
+  async #release(owned: readonly Owned[], leaving: boolean): Promise<void> {
+    const ours = owned.map(({ partition }) => partition).filter(({ lost }) => !lost)
+    for (const partition of ours) partition.returning = true
+    const positions = ours.map(({ window }) => window.watermark)
+    const { name } = this.#options
     try {
-      this.#status('catching-up', window, claim.position, feed.horizon())
-      let position = claim.position
-      const upToDate = () =>
-        this.#status(position < feed.horizon() ? 'catching-up' : 'live', window, undefined, feed.horizon())
+      if (ours.length > 0 || leaving) {
+        const released = await this.#store.release(ours, positions, leaving)
+        ours.forEach((partition, i) => {
+          if (released.includes(partition.number)) partition.checkpoint(positions[i]!)
+        })
+      }
+    } catch (error) {
+      this.#store.logger.warn({ err: error }, 'a lease could not be given back; it runs out by itself')
+    }
+    for (const partition of ours) partition.end(new LeaseLostError(name, partition.number))
+    for (const { partition } of owned)
+      if (this.#owned.get(partition.number)?.partition === partition) this.#owned.delete(partition.number)
+    this.#status()
+  }
+
+  #lose(partition: Partition, cause?: unknown): void {
+    if (partition.lost) return
+    const error = new LeaseLostError(this.#options.name, partition.number, cause)
+    this.#store.logger.warn({ err: error }, 'a lease is lost')
+    partition.end(error)
+    if (this.#owned.get(partition.number)?.partition === partition) this.#owned.delete(partition.number)
+    this.#changed.fire()
+    // What failed may fail again: not at once.
+    if (cause === undefined) this.#rung.fire()
+    else setTimeout(() => this.#rung.fire(), LOST_MS)
+  }
+
+  // ------------------------------------------------------------------------------------------------- the pump
+
+  async #pump(): Promise<void> {
+    const { signal } = this.#stopping
+    while (!signal.aborted) {
+      const changed = this.#changed.next()
+      this.#restart = new AbortController()
+      const end = () => this.#restart.abort()
+      signal.addEventListener('abort', end, { once: true })
+      const active = this.#active()
+      if (active.length === 0) await changed
+      else await this.#follow(Math.min(...active.map(({ window }) => window.passed)), this.#restart.signal)
+      signal.removeEventListener('abort', end)
+    }
+  }
+
+  async #follow(after: number, restart: AbortSignal): Promise<void> {
+    const feed = this.#ports.follow(after)
+    let position = after
+    const upToDate = () => {
+      this.#horizon = Math.max(this.#horizon, feed.horizon())
+      this.#status(position < feed.horizon() ? 'catching-up' : 'live')
+    }
+    try {
+      this.#status('catching-up')
       // Where nothing is left to do, the first page is long in coming.
       feed
         .begun()
-        .then(() => ended.signal.aborted || upToDate())
+        .then(() => restart.aborted || upToDate())
         .catch(() => {})
-      while (!ended.signal.aborted) {
-        const page = await aborted(feed.next(), ended.signal)
-        for (const event of page.events) {
-          while (window.size >= maxInFlight || window.span >= maxSpan || !lease.valid) {
-            const room = this.#changed.next()
-            this.#status(undefined, window)
-            if (ended.signal.aborted) return
-            await room
-          }
-          if (ended.signal.aborted) return
-          this.#deliver(this.#handOut(event, window, lease, ended.signal))
-        }
-        window.pass(page.position)
+      while (!restart.aborted && this.#active().length > 0) {
+        const page = await aborted(feed.next(), restart)
+        if (!(await this.#handOut(page, restart))) return
         position = page.position
+        for (const partition of this.#active()) partition.window.pass(position)
+        this.#checkpoints.pokeLater(this.#partitions(), this.#options.pollIntervalMs)
         upToDate()
       }
     } catch (error) {
-      if (ended.signal.aborted) return
+      if (restart.aborted) return
       this.#releasing.abort() // nobody should have to ack first to hear of it
       throw error
     } finally {
       feed.close()
-      while (window.size > 0 && !this.#releasing.signal.aborted) {
-        const change = this.#changed.next()
-        if (window.size === 0 || this.#releasing.signal.aborted) break
-        await change
+    }
+  }
+
+  /** False: interrupted. What was handed out till then is known by each partition's `passed`. */
+  async #handOut({ events, hashes }: Page, restart: AbortSignal): Promise<boolean> {
+    const { partitions } = this.#options
+    let room = 0
+    for (let i = 0; i < events.length; i++) {
+      const event = events[i]!
+      const partition = this.#owned.get(partitions === 1 ? 0 : hashes[i]! % partitions)?.partition
+      if (!partition || partition.draining || event.position <= partition.window.passed) continue
+      while (room <= 0 || !partition.valid) {
+        const changed = this.#changed.next()
+        room = this.#room()
+        if (restart.aborted || partition.draining) break
+        if (room > 0 && partition.valid) break
+        this.#status()
+        await changed
       }
-      await lease.release()
-      window.abandon(new LeaseLostError(this.#options.name, 0))
-      this.#stopping.signal.removeEventListener('abort', end)
+      if (restart.aborted) return false
+      if (partition.draining) continue
+      room--
+      partition.offer(event)
     }
+    return true
   }
 
-  #handOut(event: RecordedEvent, window: Window, lease: Lease, signal: AbortSignal): HandedOut {
-    const entry = window.add(event.position)
-    const changed = this.#changed
-    const { logger } = this.#ports
-    const done = () => {
-      window.ack(entry)
-      lease.poke()
-      changed.fire()
+  #room(): number {
+    const { maxInFlight } = this.#options
+    let load = 0
+    let span = 0
+    for (const { window } of this.#partitions()) {
+      load += window.load(this.#options.strict)
+      span += window.span
     }
-    let acked: Promise<void> | undefined
-    const ack = () => {
-      if (acked) return acked
-      acked = new Promise<void>((resolve, reject) => {
-        entry.settle = (error) => (error === undefined ? resolve() : reject(error))
+    return Math.min(maxInFlight - load, Math.max(MAX_SPAN, 16 * maxInFlight) - span)
+  }
+
+  /** How much there is to catch up with, counted once a second at most. */
+  #count(): void {
+    if (performance.now() - this.#countedAt < COUNT_MS) return
+    this.#countedAt = performance.now()
+    this.#store
+      .lag()
+      .then((lag) => {
+        this.#lag = lag
+        if (this.#state === 'catching-up') this.#status()
       })
-      acked.catch((error) => logger.debug({ err: error, position: event.position }, 'an ack came too late'))
-      done()
-      return acked
-    }
-    return {
-      event,
-      attempt: 1,
-      partition: 0,
-      signal,
-      get certain() {
-        return lease.valid && !signal.aborted
-      },
-      async ours() {
-        while (!lease.valid && !signal.aborted) await changed.next()
-        return !signal.aborted
-      },
-      done,
-      ack,
-    }
+      .catch((error) => this.#store.logger.debug({ err: error }, 'a lag could not be counted'))
   }
 
-  #last: ExecutorStatus = { state: 'stopped', position: 0, horizon: 0, inFlight: 0, partitions: [] }
+  #partitions(): Partition[] {
+    return [...this.#owned.values()].map(({ partition }) => partition)
+  }
 
-  #status(state?: ExecutorStatus['state'], window?: Window, position?: number, horizon?: number): void {
-    this.#last = {
-      state: state ?? this.#last.state,
-      position: position ?? this.#last.position,
-      horizon: Math.max(horizon ?? this.#last.horizon, position ?? 0),
-      inFlight: window?.size ?? 0,
-      partitions: window ? [0] : [],
-    }
-    this.#ports.status(this.#last)
+  #active(): Partition[] {
+    return this.#partitions().filter(({ draining }) => !draining)
+  }
+
+  #status(state = this.#state): void {
+    const partitions = this.#partitions()
+    this.#state = state
+    const inFlight = partitions.reduce((sum, { window }) => sum + window.size, 0)
+    if (state === 'catching-up') this.#count()
+    if (partitions.length > 0) this.#position = Math.min(...partitions.map(({ durable }) => durable))
+    this.#ports.status({
+      state,
+      position: this.#position,
+      horizon: Math.max(this.#horizon, this.#position),
+      lag: state === 'catching-up' ? Math.max(this.#lag, inFlight) : inFlight,
+      inFlight,
+      partitions: partitions.map(({ number }) => number).sort((a, b) => a - b),
+    })
   }
 }

@@ -26,6 +26,10 @@ export class Queue<T> {
     return item
   }
 
+  *[Symbol.iterator](): Generator<T> {
+    for (let i = this.#head; i < this.#items.length; i++) yield this.#items[i] as T
+  }
+
   /** Empty it; returns what was in it. */
   clear(): T[] {
     const items = this.#items.slice(this.#head) as T[]

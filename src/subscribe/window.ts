@@ -1,24 +1,40 @@
+import type { RecordedEvent } from '../event.ts'
 import { Queue } from './queue.ts'
 
-/** One delivery on its way. */
+/**
+ * One event on its way:
+ *
+ *     queued -> out -> acked            queued: not begun yet, may be taken back
+ *       ^        |                      out: the consumer has it
+ *       +- held <+  (nack)              held: waits to be handed out again, or behind one that does
+ */
 export interface Entry {
+  readonly event: RecordedEvent
   readonly position: number
-  acked: boolean
+  state: 'queued' | 'out' | 'held' | 'acked'
+  /** 1, 2, 3 …: one more with each nack of its own. */
+  attempt: number
+  /** Raised when it is taken back: what was handed out before does nothing any more. */
+  turn: number
+  /** When the consumer got it, by the monotonic clock. */
+  since: number
   /** Called once a checkpoint covers it, or with an error once none ever will. */
   settle?: (error?: unknown) => void
 }
 
 /**
- * The deliveries that are not acked yet, in order. Acks come in any order; the watermark is the position up to which
- * all is acked, so that a checkpoint there skips nothing.
+ * The deliveries of one partition that no checkpoint covers yet, in order. Acks come in any order; the watermark is the
+ * position up to which all is acked, so that a checkpoint there skips nothing.
  *
  *     positions   3    7    8    12   | read on to 15, nothing more there
  *     acked       yes  yes  no   yes  | watermark 7; once 8 is acked: 15
  */
 export class Window {
-  readonly #entries = new Queue<Entry>()
-  readonly #covered = new Queue<Entry>() // below the watermark, and somebody waits for the checkpoint
+  readonly #entries = new Queue<Entry>() // above the watermark
+  readonly #covered = new Queue<Entry>() // below the watermark, and no checkpoint is durable yet
+  readonly #nacked = new Set<Entry>()
   #unacked = 0
+  #out = 0
   #watermark: number
   #passed: number
   #abandoned: { error: unknown } | undefined
@@ -33,6 +49,19 @@ export class Window {
     return this.#unacked
   }
 
+  /** How many the consumer has, and has not acked. */
+  get out(): number {
+    return this.#out
+  }
+
+  /**
+   * How many come again if we end now; `strict`: those too that are acked behind one that is not. But where a nacked one
+   * holds the checkpoint back these never count: the others flow on.
+   */
+  load(strict: boolean): number {
+    return this.#covered.length + (strict && this.#nacked.size === 0 ? this.#entries.length : this.#unacked)
+  }
+
   /** How many deliveries are above the watermark, acked or not. */
   get span(): number {
     return this.#entries.length
@@ -42,11 +71,31 @@ export class Window {
     return this.#watermark
   }
 
-  add(position: number): Entry {
-    const entry: Entry = { position, acked: false }
+  /** The position up to which all that is to be delivered was added. */
+  get passed(): number {
+    return this.#passed
+  }
+
+  /** The oldest that the consumer has. */
+  get oldest(): Entry | undefined {
+    for (const entry of this.#entries) if (entry.state === 'out') return entry
+    return undefined
+  }
+
+  add(event: RecordedEvent): Entry {
+    const entry: Entry = { event, position: event.position, state: 'queued', attempt: 1, turn: 0, since: 0 }
     this.#entries.push(entry)
     this.#unacked++
+    this.#passed = Math.max(this.#passed, event.position)
     return entry
+  }
+
+  /** The consumer has it from now on. */
+  begin(entry: Entry): void {
+    if (entry.state === 'out') return
+    entry.state = 'out'
+    entry.since = performance.now()
+    this.#out++
   }
 
   /** All that is to be delivered up to `position` was added. */
@@ -57,10 +106,37 @@ export class Window {
 
   ack(entry: Entry): void {
     if (this.#abandoned) entry.settle?.(this.#abandoned.error)
-    if (this.#abandoned || entry.acked) return
-    entry.acked = true
+    if (this.#abandoned || entry.state === 'acked') return
+    if (entry.state === 'out') this.#out--
+    entry.state = 'acked'
     this.#unacked--
+    this.#nacked.delete(entry)
     if (entry === this.#entries.first) this.#move()
+    else this.#settleHeldBack([entry])
+  }
+
+  /** Take back `entry` and the later ones of its stream that are not acked: all of them come again, in order. */
+  takeBack(entry: Entry): Entry[] {
+    const { category, streamId } = entry.event
+    const taken: Entry[] = []
+    for (const other of this.#entries) {
+      const { event, position, state } = other
+      if (position < entry.position || state === 'acked') continue
+      if (event.streamId === streamId && event.category === category) taken.push(this.#hold(other))
+    }
+    return taken
+  }
+
+  /** It failed: until it is acked, it alone holds the checkpoint back. */
+  nacked(entry: Entry): void {
+    entry.attempt++
+    this.#nacked.add(entry)
+    this.#settleHeldBack(this.#entries)
+  }
+
+  /** Take back whatever the consumer has not begun. */
+  withdraw(): void {
+    for (const entry of this.#entries) if (entry.state === 'queued') this.#hold(entry)
   }
 
   /** A checkpoint at `position` is durable. */
@@ -75,14 +151,29 @@ export class Window {
   abandon(error: unknown): void {
     this.#abandoned ??= { error }
     for (const entry of [...this.#covered.clear(), ...this.#entries.clear()]) entry.settle?.(error)
-    this.#unacked = 0
+    this.#unacked = this.#out = 0
+    this.#nacked.clear()
+  }
+
+  #hold(entry: Entry): Entry {
+    if (entry.state === 'out') this.#out--
+    entry.state = 'held'
+    entry.turn++
+    return entry
+  }
+
+  /** Who waits for the checkpoint of what is acked behind a nacked one would wait for long. */
+  #settleHeldBack(entries: Iterable<Entry>): void {
+    if (this.#nacked.size === 0) return
+    const first = Math.min(...[...this.#nacked].map(({ position }) => position))
+    for (const entry of entries) if (entry.state === 'acked' && entry.position > first) entry.settle?.()
   }
 
   #move(): void {
-    for (let entry = this.#entries.first; entry?.acked; entry = this.#entries.first) {
+    for (let entry = this.#entries.first; entry?.state === 'acked'; entry = this.#entries.first) {
       this.#entries.shift()
       this.#watermark = entry.position
-      if (entry.settle) this.#covered.push(entry)
+      this.#covered.push(entry)
     }
     if (this.#entries.first === undefined) this.#watermark = Math.max(this.#watermark, this.#passed)
   }

@@ -1,0 +1,1 @@
+select meowmx.alter_subscription($1, $2)

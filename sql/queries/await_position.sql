@@ -1,0 +1,1 @@
+select meowmx.await_position($1, $2, $3, $4)

@@ -1,0 +1,1 @@
+select meowmx.delete_subscription($1)

@@ -1,0 +1,1 @@
+select meowmx.replay_parked($1, $2)

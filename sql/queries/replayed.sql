@@ -1,0 +1,1 @@
+select meowmx.replayed($1, $2, $3, $4, $5, $6)

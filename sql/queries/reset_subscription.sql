@@ -1,0 +1,1 @@
+select meowmx.reset_subscription($1, $2)

@@ -1,0 +1,70 @@
+import { z } from 'zod'
+import type { Database, Row, Statement } from '../database.ts'
+import { SubscriptionNotFoundError } from '../errors.ts'
+import type { RecordedEvent } from '../event.ts'
+import { toEvent } from '../event.ts'
+import { name, parse } from '../options.ts'
+
+/** An event that a subscription has set aside: one that failed, or one of its stream that waits behind it. */
+export interface ParkedEvent {
+  event: RecordedEvent
+  /** How often it was tried; 0: it only waits behind another. */
+  attempts: number
+  /** What the last attempt failed with, its stack where there is one; null: it only waits, or was parked without. */
+  error: string | null
+  /** When its stream was set aside, by the database's clock. */
+  parkedAt: Date
+}
+
+export interface ParkedOptions {
+  /** Events at most; default 100, minimum 1, maximum 100_000. */
+  limit?: number
+}
+
+export interface ReplayOptions {
+  /** Only this stream; of every category, where the subscription selects several. */
+  streamId?: string
+}
+
+const parkedOptions = z.strictObject({ limit: z.number().int().min(1).max(100_000).default(100) })
+const replayOptions = z.strictObject({ streamId: name.optional() })
+
+/** What subscriptions have set aside. */
+export class Parking {
+  readonly #db: Database
+  readonly #list: Statement
+  readonly #replay: Statement
+
+  constructor(db: Database) {
+    this.#db = db
+    this.#list = db.file('parked')
+    this.#replay = db.file('replay_parked')
+  }
+
+  async list(subscription: string, options: ParkedOptions = {}): Promise<ParkedEvent[]> {
+    const named = parse(name, subscription, 'name')
+    const { limit } = parse(parkedOptions, options, 'options')
+    const rows = await this.#query(this.#list, [named, limit])
+    return rows.map(([attempts, error, parkedAt, ...event]) => ({
+      event: toEvent(event),
+      attempts: Number(attempts),
+      error: error as string | null,
+      parkedAt: new Date(Number(parkedAt)),
+    }))
+  }
+
+  async replay(subscription: string, options: ReplayOptions = {}): Promise<number> {
+    const named = parse(name, subscription, 'name')
+    const { streamId } = parse(replayOptions, options, 'options')
+    const rows = await this.#query(this.#replay, [named, streamId ?? null])
+    return Number(rows[0]![0])
+  }
+
+  async #query(statement: Statement, values: [subscription: string, ...unknown[]]): Promise<Row[]> {
+    try {
+      return await this.#db.query(statement, values)
+    } catch (error) {
+      throw (error as { code?: string }).code === 'MW011' ? new SubscriptionNotFoundError(values[0]) : error
+    }
+  }
+}

@@ -1,0 +1,150 @@
+import { randomUUID } from 'node:crypto'
+import type pg from 'pg'
+import { z } from 'zod'
+import type { Database, Statement } from '../database.ts'
+import { ClosedError, SubscriptionNotFoundError, TimeoutError } from '../errors.ts'
+import { abortWith, manyWaitFor } from '../live/abort.ts'
+import type { Listener } from '../live/listener.ts'
+import { persist, wait } from '../live/patience.ts'
+import { Signal } from '../live/signal.ts'
+import { aborted } from '../live/tail.ts'
+import { ms, name, parse, position, signal } from '../options.ts'
+
+export interface WaitOptions {
+  /** How long to wait at most. In ms; default 5000, minimum 1. */
+  timeoutMs?: number
+  /** Ends the wait, with its reason, when it aborts. */
+  signal?: AbortSignal
+}
+
+const waitOptions = z.strictObject({ timeoutMs: ms(1).default(5_000), signal: signal.optional() })
+
+/** How long the database keeps a waiter that is not heard of: three polls, and this. */
+const KEPT_MS = 5_000
+
+/**
+ * Waits until a subscription has come to a position.
+ *
+ *     look -> reached
+ *          -> not yet: say in the store that we wait, look again (now no checkpoint passes us by without a ring)
+ *             -> a ring, a fresh listener, a poll: look again
+ *             -> a checkpoint is just being written, maybe by one who did not see us: look again soon, then less often
+ */
+export class Waiting {
+  readonly #db: Database
+  readonly #listener: Listener
+  readonly #look: Statement
+  readonly #enter: Statement
+  readonly #leave: Statement
+  readonly #closing = manyWaitFor()
+
+  constructor(db: Database, listener: Listener) {
+    this.#db = db
+    this.#listener = listener
+    this.#look = db.file('reached')
+    this.#enter = db.file('await_position')
+    this.#leave = db.file('leave_position')
+  }
+
+  async waitFor(subscription: string, at: number, options: WaitOptions = {}): Promise<void> {
+    const waiter: Waiter = {
+      subscription: parse(name, subscription, 'name'),
+      position: parse(position, at, 'position'),
+      id: randomUUID(),
+      heard: new Signal(),
+      leave: () => {},
+    }
+    const { timeoutMs, signal } = parse(waitOptions, options, 'options')
+    const giveUp = abortWith(this.#closing.signal, signal)
+    const timer = setTimeout(() => {
+      const what = `waiting for subscription "${subscription}" to come to position ${at}`
+      giveUp.abort(new TimeoutError(what, timeoutMs))
+    }, timeoutMs)
+    try {
+      giveUp.signal.throwIfAborted()
+      await aborted(this.#wait(waiter, giveUp.signal), giveUp.signal)
+    } finally {
+      clearTimeout(timer)
+      giveUp.abort()
+      waiter.leave()
+    }
+  }
+
+  close(): void {
+    this.#closing.abort(new ClosedError())
+  }
+
+  async #wait(waiter: Waiter, signal: AbortSignal): Promise<void> {
+    const { settings } = this.#db
+    const first = await persist(() => this.#read(waiter), { signal, logger: settings.logger })
+    if (first.reached) return
+    signal.throwIfAborted()
+    this.#listen(waiter, first.channel)
+    for (let attempt = 0; ; ) {
+      const heard = waiter.heard.next()
+      const look = () => this.#enterAndRead(waiter)
+      const { reached, changing } = await persist(look, { signal, logger: settings.logger })
+      if (reached) return
+      const pauseMs = changing ? Math.min(2 ** attempt, settings.pollIntervalMs) : settings.pollIntervalMs
+      const rung = await soonest(heard, pauseMs, signal)
+      attempt = rung || !changing ? 0 : attempt + 1
+    }
+  }
+
+  #listen(waiter: Waiter, channel: string): void {
+    const deafen = this.#listener.on(channel, (payload) => {
+      // A checkpoint, and none is higher; else: look.
+      if (!payload || !(Number(payload) < waiter.position)) waiter.heard.fire()
+    })
+    waiter.leave = () => {
+      deafen()
+      // Nobody need wait for that: where it fails, the row runs out.
+      this.#db.query(this.#leave, [waiter.subscription, waiter.position, waiter.id]).catch(() => {})
+    }
+  }
+
+  /** Two statements, one sent right behind the other: the look has to see what is committed once we are entered. */
+  #enterAndRead(waiter: Waiter): Promise<Look> {
+    const { subscription, position, id } = waiter
+    const keptMs = 3 * this.#db.settings.pollIntervalMs + KEPT_MS
+    return this.#db.withClient(async (client) => {
+      const entered = this.#db.query(this.#enter, [subscription, position, id, keptMs], client)
+      const look = this.#read(waiter, client)
+      await Promise.allSettled([entered, look])
+      await entered
+      return look
+    })
+  }
+
+  async #read({ subscription, position }: Waiter, client?: pg.ClientBase): Promise<Look> {
+    const [row] = await this.#db.query(this.#look, [subscription, position], client)
+    if (!row) throw new SubscriptionNotFoundError(subscription)
+    const [reached, changing, channel] = row
+    return { reached: reached === 't', changing: changing === 't', channel: channel! }
+  }
+}
+
+interface Waiter {
+  readonly subscription: string
+  readonly position: number
+  readonly id: string
+  readonly heard: Signal
+  leave(): void
+}
+
+interface Look {
+  readonly reached: boolean
+  /** A checkpoint is just being written. */
+  readonly changing: boolean
+  readonly channel: string
+}
+
+/** Waits for one or the other; true: it was heard. */
+async function soonest(heard: Promise<void>, ms: number, signal: AbortSignal): Promise<boolean> {
+  const pause = abortWith(signal)
+  try {
+    return await Promise.race([heard.then(() => true), wait(ms, pause.signal).then(() => false)])
+  } finally {
+    pause.abort()
+  }
+}

@@ -1,0 +1,49 @@
+import type pg from 'pg'
+import { TimeoutError } from '../errors.ts'
+import type { RecordedEvent } from '../event.ts'
+import { abortWith } from '../live/abort.ts'
+import type { HandedOut } from './delivery.ts'
+
+export interface HandlerContext {
+  /** 1, 2, 3 … */
+  attempt: number
+  /** Aborts when the worker is stopped, the partition is given back, the lease is lost, or time is up: finish soon. */
+  signal: AbortSignal
+  /** Where `transactional`: the transaction that also carries the checkpoint. */
+  client?: pg.ClientBase
+}
+
+/** Handles one event; the event is acked when it returns or its promise resolves. */
+export type Handler<E = RecordedEvent> = (event: E, context: HandlerContext) => unknown | Promise<unknown>
+
+/** Call a handler. A promise only where it returned one: a tick an event is much for a handler that needs none. */
+export function invoke(
+  handler: Handler,
+  { event, attempt, signal }: HandedOut,
+  timeoutMs: number | undefined,
+  client?: pg.ClientBase,
+): undefined | Promise<unknown> {
+  if (timeoutMs === undefined) {
+    const result = handler(event, { attempt, signal, ...(client ? { client } : {}) })
+    return isPromise(result) ? Promise.resolve(result) : undefined
+  }
+  const stop = abortWith(signal)
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => stop.abort(new TimeoutError('a handler', timeoutMs)), timeoutMs)
+    stop.signal.addEventListener('abort', () => {
+      if (stop.signal.reason instanceof TimeoutError) reject(stop.signal.reason)
+    })
+    new Promise((done) =>
+      done(handler(event, { attempt, signal: stop.signal, ...(client ? { client } : {}) })),
+    )
+      .then(resolve, reject)
+      .finally(() => {
+        clearTimeout(timer)
+        stop.abort()
+      })
+  })
+}
+
+function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | null)?.then === 'function'
+}

@@ -1,0 +1,78 @@
+import { z } from 'zod'
+import type { From } from '../live/observer.ts'
+import { from } from '../live/observer.ts'
+import { ms } from '../options.ts'
+import type { Selector } from '../read/selector.ts'
+import { selectorShape } from '../read/selector.ts'
+import type { RetryOptions } from './retry.ts'
+
+export interface SubscriptionOptions extends Selector {
+  /** Where a new subscription begins; an existing one goes on at its checkpoint. Default `'start'`; `'end'`: the horizon at its creation. */
+  from?: From
+  /** Unacked deliveries at most, per executor; after a takeover so many come again at most. Default 256, minimum 1. */
+  maxInFlight?: number
+  /** Executors share them; streams are spread over them by hash. Default 1, at most 1024. */
+  partitions?: number
+  /** How soon a dead executor's partitions move to others. In ms; default 10_000, minimum 100. */
+  leaseMs?: number
+  /** Warn, with the position, of a delivery that nobody acks. In ms; default 30_000, minimum 1. */
+  unackedWarningMs?: number
+}
+
+export interface ProcessOptions {
+  /**
+   * Default false. True: what the handler writes through `context.client`, and the checkpoint, commit together: effects
+   * exactly once. One transaction a partition at a time.
+   */
+  transactional?: boolean
+  /** Streams handled at once, each in order. Default 1, minimum 1. Not with `transactional`: use partitions. */
+  concurrency?: number
+  /** A handler that takes longer fails, its signal aborted. In ms; none by default, minimum 1. */
+  timeoutMs?: number
+  /** Events of one transaction at most; with `transactional` alone. Default 100, minimum 1. */
+  batchSize?: number
+  /** How often and how soon a handler that fails is tried again. */
+  retry?: RetryOptions
+  /**
+   * What becomes of an event whose attempts are used up. Default `'park'`: its stream is set aside from it on, and the
+   * others flow. `'stop'`: the worker ends with the error, and the event stays undone.
+   */
+  onExhausted?: 'park' | 'stop'
+}
+
+export const subscriptionOptions = z.strictObject({
+  ...selectorShape,
+  from: from.default('start'),
+  maxInFlight: z.number().int().min(1).max(100_000).default(256),
+  partitions: z.number().int().min(1).max(1_024).default(1),
+  leaseMs: ms(100).default(10_000),
+  unackedWarningMs: ms(1).default(30_000),
+})
+export type Options = Readonly<z.output<typeof subscriptionOptions>>
+
+const retry = z
+  .strictObject({
+    maxAttempts: z.number().int().min(1).default(5),
+    minDelayMs: ms(0).default(100),
+    maxDelayMs: ms(0).default(30_000),
+  })
+  .refine(({ minDelayMs, maxDelayMs }) => minDelayMs <= maxDelayMs, {
+    path: ['maxDelayMs'],
+    message: 'must not be below minDelayMs',
+  })
+
+export const processOptions = z
+  .strictObject({
+    transactional: z.boolean().default(false),
+    concurrency: z.number().int().min(1).max(100_000).default(1),
+    timeoutMs: ms(1).optional(),
+    batchSize: z.number().int().min(1).max(100_000).default(100),
+    retry: retry.prefault({}),
+    onExhausted: z.enum(['park', 'stop']).default('park'),
+  })
+  .refine(({ transactional, concurrency }) => !transactional || concurrency === 1, {
+    path: ['concurrency'],
+    message: 'must be 1 where transactional: use partitions',
+  })
+
+export const nackOptions = z.strictObject({ delayMs: ms(0).default(0), error: z.unknown().optional() })

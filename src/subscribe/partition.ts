@@ -1,0 +1,282 @@
+import type pg from 'pg'
+import type { LeaseLostError } from '../errors.ts'
+import type { RecordedEvent } from '../event.ts'
+import { manyWaitFor } from '../live/abort.ts'
+import { persist } from '../live/patience.ts'
+import { Signal } from '../live/signal.ts'
+import type { Logger } from '../options.ts'
+import type { NackOptions, Source } from './delivery.ts'
+import { HandedOut } from './delivery.ts'
+import type { Instant } from './instant.ts'
+import { elapsed } from './instant.ts'
+import type { Aside, Grant, Store } from './store.ts'
+import type { Entry } from './window.ts'
+import { Window } from './window.ts'
+
+export interface PartitionEvents {
+  deliver(delivery: HandedOut): void
+  /** The watermark may have moved, or there is room. */
+  changed(partition: Partition): void
+  /** A stream was set aside, to be tried again later. */
+  aside(partition: Partition): void
+  /** A write said that another owns it. */
+  lost(partition: Partition, cause?: unknown): void
+}
+
+/** A stream whose events wait: one of them was nacked, or is being set aside. */
+interface Hold {
+  entries: Entry[]
+  timer?: NodeJS.Timeout
+}
+
+/** A partition that we own: what of it is on its way, what waits to be tried again, and what is set aside. */
+export class Partition implements Source {
+  readonly partition = this
+  readonly number: number
+  readonly epoch: number
+  readonly window: Window
+  /** Streams that are set aside, by stream. */
+  readonly asides = new Map<string, Aside>()
+  /** Fires when a checkpoint is durable, and in the end. */
+  readonly checkpointed = new Signal()
+  /** The checkpoint. */
+  durable: number
+  /** Counted from before the request: it never runs out later here than in the database. */
+  renewedAt: Instant
+  draining = false
+  /** On its way back: its last checkpoint goes along. */
+  returning = false
+  readonly #store: Store
+  readonly #leaseMs: number
+  readonly #events: PartitionEvents
+  readonly #holds = new Map<string, Hold>()
+  readonly #ending = manyWaitFor()
+  #paused: Entry[] | undefined
+  readonly #renewed = new Signal()
+  #lost: LeaseLostError | undefined
+
+  constructor(grant: Grant, at: Instant, store: Store, leaseMs: number, events: PartitionEvents) {
+    this.number = grant.partition
+    this.epoch = grant.epoch
+    this.durable = grant.position
+    this.window = new Window(grant.position)
+    this.renewedAt = at
+    this.#store = store
+    this.#leaseMs = leaseMs
+    this.#events = events
+  }
+
+  /** Aborts when it is given back or lost. */
+  get signal(): AbortSignal {
+    return this.#ending.signal
+  }
+
+  /** False: the lease may have run out (we were frozen, or cut off). Nothing is to be begun until it is renewed. */
+  get valid(): boolean {
+    return !this.#lost && elapsed(this.renewedAt) < this.#leaseMs
+  }
+
+  get lost(): boolean {
+    return this.#lost !== undefined
+  }
+
+  get logger(): Logger {
+    return this.#store.logger
+  }
+
+  throwIfLost(): void {
+    if (this.#lost) throw this.#lost
+  }
+
+  async ours(): Promise<boolean> {
+    while (!this.valid && !this.signal.aborted) await this.#renewed.next()
+    return !this.signal.aborted
+  }
+
+  renewed(at: Instant): void {
+    this.renewedAt = at
+    this.#renewed.fire()
+  }
+
+  /** It may be another's: we hold it no longer, and claim it anew. */
+  lose(cause?: unknown): void {
+    this.#events.lost(this, cause)
+  }
+
+  /** A checkpoint is written. */
+  checkpoint(position: number): void {
+    this.durable = Math.max(this.durable, position)
+    this.window.durable(position)
+    this.checkpointed.fire()
+  }
+
+  /** The next event of this partition: hand it out, or have it wait with its stream, or pass over it. */
+  offer(event: RecordedEvent): void {
+    if (this.#paused) {
+      this.#paused.push(this.#held(event))
+      return
+    }
+    if (this.asides.size > 0 || this.#holds.size > 0) {
+      const key = streamKey(event)
+      const hold = this.#holds.get(key)
+      const aside = this.asides.get(key)
+      if (hold) {
+        hold.entries.push(this.#held(event))
+        return
+      }
+      if (aside && event.position >= aside.position) {
+        aside.skipped = event.position
+        this.window.pass(event.position)
+        return
+      }
+    }
+    this.handOut(this, this.window.add(event))
+  }
+
+  handOut(source: Source, entry: Entry): void {
+    if (this.draining || this.#lost) return
+    entry.state = 'queued'
+    this.#events.deliver(new HandedOut(source, entry))
+  }
+
+  begin(entry: Entry): void {
+    this.window.begin(entry)
+  }
+
+  done(entry: Entry): void {
+    this.window.ack(entry)
+    this.#events.changed(this)
+  }
+
+  ack(entry: Entry): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const before = entry.settle
+      entry.settle = (error) => {
+        before?.(error)
+        if (error === undefined) resolve()
+        else reject(error)
+      }
+      if (entry.state === 'acked' && entry.position <= this.durable) entry.settle()
+      else this.done(entry)
+    })
+  }
+
+  nack(entry: Entry, { delayMs = 0, error }: NackOptions): void {
+    const taken = this.window.takeBack(entry)
+    this.#store.logger.debug({ err: error, position: entry.position, delayMs }, 'a delivery was nacked')
+    if (!this.draining) {
+      this.window.nacked(entry)
+      const key = streamKey(entry.event)
+      const hold = this.#hold(key, taken)
+      hold.timer = setTimeout(() => this.#unhold(key), delayMs)
+    }
+    this.#events.changed(this)
+  }
+
+  async park(entry: Entry, error: unknown): Promise<void> {
+    const key = streamKey(entry.event)
+    this.#hold(key, this.window.takeBack(entry))
+    const { event, attempt } = entry
+    const ours = await persist(() => this.#store.park(this, event, attempt, error, false), {
+      signal: this.#store.signal,
+      logger: this.#store.logger,
+    })
+    if (!ours) this.lose()
+    this.throwIfLost()
+    this.#setAside(key, { ...aside(event, attempt), replaying: false })
+  }
+
+  async write(client: pg.ClientBase, entry: Entry): Promise<boolean> {
+    return (await this.#store.advance([this], [entry.position], client)).includes(this.number)
+  }
+
+  written(entries: readonly Entry[]): void {
+    for (const entry of entries) this.window.ack(entry)
+    this.checkpoint(entries.at(-1)!.position)
+    this.#events.changed(this)
+  }
+
+  writeAside(client: pg.ClientBase, { event, attempt }: Entry, error: unknown, replaying: boolean) {
+    return this.#store.park(this, event, attempt, error, replaying, client)
+  }
+
+  writtenAside(entry: Entry, retryInMs: number | null): void {
+    const { event, attempt } = entry
+    this.#hold(streamKey(event), this.window.takeBack(entry))
+    const due = performance.now() + (retryInMs ?? 0)
+    this.#setAside(streamKey(event), { ...aside(event, attempt), replaying: retryInMs !== null, due })
+    this.checkpoint(entry.position)
+  }
+
+  #held(event: RecordedEvent): Entry {
+    const entry = this.window.add(event)
+    entry.state = 'held'
+    return entry
+  }
+
+  /** Whatever comes waits, until the returned function is called. */
+  pause(): () => void {
+    const paused: Entry[] = []
+    this.#paused = paused
+    return () => {
+      this.#paused = undefined
+      for (const entry of paused) if (entry.state === 'held') this.handOut(this, entry)
+    }
+  }
+
+  /** All later events of the stream wait, with these and those that wait already. */
+  #hold(key: string, entries: Entry[] = []): Hold {
+    const before = this.#holds.get(key)
+    clearTimeout(before?.timer)
+    const all = new Set([...(before?.entries ?? []), ...entries])
+    const hold: Hold = { entries: [...all].sort((a, b) => a.position - b.position) }
+    this.#holds.set(key, hold)
+    return hold
+  }
+
+  /** What waits goes out, in order. */
+  #unhold(key: string): void {
+    const hold = this.#holds.get(key)
+    this.#holds.delete(key)
+    for (const entry of hold?.entries ?? []) if (entry.state === 'held') this.handOut(this, entry)
+  }
+
+  #setAside(key: string, aside: Aside): void {
+    const { entries } = this.#holds.get(key)!
+    this.#holds.delete(key)
+    aside.skipped = Math.max(aside.skipped, ...entries.map(({ position }) => position))
+    this.asides.set(key, aside)
+    for (const entry of entries) this.window.ack(entry)
+    if (aside.replaying) this.#events.aside(this)
+    this.#events.changed(this)
+  }
+
+  /** Begin nothing more of it: what the consumer has is all there is to wait for. */
+  drain(): void {
+    this.draining = true
+    this.window.withdraw()
+    for (const { timer } of this.#holds.values()) clearTimeout(timer)
+    this.#ending.abort()
+    this.#renewed.fire()
+  }
+
+  /** It is another's, or nobody's. */
+  end(error: LeaseLostError): void {
+    this.#lost ??= error
+    this.drain()
+    this.window.abandon(this.#lost)
+    this.checkpointed.fire()
+  }
+}
+
+export const streamKey = ({ category, streamId }: RecordedEvent): string => `${category}\u0000${streamId}`
+
+const aside = ({ category, streamId, position }: RecordedEvent, attempts: number): Aside => ({
+  category,
+  streamId,
+  position,
+  attempts,
+  replaying: false,
+  skipped: position,
+  due: 0,
+})

@@ -1,0 +1,197 @@
+import type pg from 'pg'
+import type { RecordedEvent } from '../event.ts'
+import { persist } from '../live/patience.ts'
+import { Signal } from '../live/signal.ts'
+import type { NackOptions, Source } from './delivery.ts'
+import type { Partition } from './partition.ts'
+import { streamKey } from './partition.ts'
+import type { Aside, Store } from './store.ts'
+import type { Entry } from './window.ts'
+
+/** Events of a stream that are fetched at once. */
+const CHUNK = 100
+
+/** How one replayed event ended. `written`: its progress is in the store already. */
+type Outcome = 'done' | 'written' | 'again' | 'aside'
+
+/**
+ * Streams that were set aside and are put back: their events go out again one after the other, and what is next is
+ * written behind each, so that a takeover goes on there.
+ *
+ * Only what lies below the partition's checkpoint is replayed: above it, a takeover would find the events once more. In
+ * the end the stream's new events wait while its row is deleted, and then follow.
+ */
+export class Replay implements Source {
+  readonly partition: Partition
+  readonly #store: Store
+  readonly #settled = new Signal()
+  #out: Entry | undefined
+  #outcome: Outcome | undefined
+  #settle: ((error?: unknown) => void)[] = []
+  #running = false
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(partition: Partition, store: Store) {
+    this.partition = partition
+    this.#store = store
+    partition.signal.addEventListener('abort', () => {
+      clearTimeout(this.#timer)
+      this.#settled.fire()
+    })
+  }
+
+  /** The consumer has one of these, and a drain has to wait for it. */
+  get busy(): boolean {
+    return this.#out?.state === 'out'
+  }
+
+  /** Some stream may be due. */
+  wake(): void {
+    if (this.#running || this.partition.signal.aborted) return
+    clearTimeout(this.#timer)
+    this.#running = true
+    this.#run()
+      .catch((error) => {
+        if (!this.partition.signal.aborted) this.partition.lose(error)
+      })
+      .finally(() => {
+        this.#running = false
+        this.#later()
+      })
+  }
+
+  /** Look again when the next one is due. */
+  #later(): void {
+    const waiting = [...this.partition.asides.values()].filter(({ replaying }) => replaying)
+    if (waiting.length === 0 || this.partition.signal.aborted) return
+    const due = Math.min(...waiting.map(({ due }) => due))
+    this.#timer = setTimeout(() => this.wake(), Math.max(due - performance.now(), 0) + 1)
+  }
+
+  async #run(): Promise<void> {
+    for (;;) {
+      const due = [...this.partition.asides.values()].filter(
+        ({ replaying, due }) => replaying && due <= performance.now(),
+      )
+      if (due.length === 0 || this.partition.signal.aborted) return
+      for (const aside of due) await this.#stream(aside)
+    }
+  }
+
+  async #stream(aside: Aside): Promise<void> {
+    const { partition } = this
+    for (;;) {
+      partition.signal.throwIfAborted()
+      const until = partition.durable
+      const events = await this.#persist(() => this.#store.replayed(aside, until, CHUNK))
+      for (const event of events) {
+        const outcome = await this.#one(event, aside.attempts + 1)
+        if (outcome === 'done') await this.#move(aside, event.position + 1)
+        if (outcome === 'done' || outcome === 'written') {
+          aside.position = event.position + 1
+          aside.attempts = 0
+          for (const settle of this.#settle) settle()
+        } else {
+          for (const settle of this.#settle) settle()
+          return
+        }
+      }
+      if (events.length > 0) continue
+      if (aside.skipped <= partition.durable) break
+      // Some were passed over that no checkpoint covers yet.
+      const moved = partition.checkpointed.next()
+      if (aside.skipped > partition.durable) await moved
+    }
+    const resume = partition.pause()
+    await this.#move(aside, null)
+    partition.asides.delete(`${aside.category}\u0000${aside.streamId}`)
+    resume()
+  }
+
+  /** Hand one event out, and wait for what becomes of it. */
+  async #one(event: RecordedEvent, attempt: number): Promise<Outcome> {
+    const { partition } = this
+    while (!(await partition.ours())) partition.signal.throwIfAborted()
+    this.#outcome = undefined
+    this.#settle = []
+    this.#out = { event, position: event.position, state: 'queued', attempt, turn: 0, since: 0 }
+    partition.handOut(this, this.#out)
+    while (this.#outcome === undefined) {
+      const settled = this.#settled.next()
+      if (partition.signal.aborted && this.#out.state !== 'out') partition.signal.throwIfAborted()
+      partition.throwIfLost()
+      await settled
+    }
+    return this.#outcome
+  }
+
+  async #move(aside: Aside, position: number | null): Promise<void> {
+    if (await this.#persist(() => this.#store.moveAside(this.partition, aside, position))) return
+    this.partition.lose()
+    this.partition.throwIfLost()
+  }
+
+  #persist<T>(action: () => Promise<T>): Promise<T> {
+    return persist(action, { signal: this.#store.signal, logger: this.#store.logger })
+  }
+
+  #end(entry: Entry, outcome: Outcome): void {
+    entry.state = 'acked'
+    entry.turn++
+    this.#outcome = outcome
+    this.#settled.fire()
+  }
+
+  begin(entry: Entry): void {
+    entry.state = 'out'
+    entry.since = performance.now()
+  }
+
+  done(entry: Entry): void {
+    this.#end(entry, 'done')
+  }
+
+  ack(entry: Entry): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#settle.push((error) => (error === undefined ? resolve() : reject(error)))
+      this.#end(entry, 'done')
+    })
+  }
+
+  nack(entry: Entry, { delayMs = 0 }: NackOptions): void {
+    const aside = this.partition.asides.get(streamKey(entry.event))!
+    aside.attempts = entry.attempt
+    aside.due = performance.now() + delayMs
+    this.#end(entry, 'again')
+  }
+
+  async park(entry: Entry, error: unknown): Promise<void> {
+    const { event, attempt } = entry
+    entry.turn++
+    const ours = await this.#persist(() => this.#store.park(this.partition, event, attempt, error, false))
+    if (!ours) this.partition.lose()
+    this.partition.throwIfLost()
+    this.writtenAside(entry, null)
+  }
+
+  write(client: pg.ClientBase, entry: Entry): Promise<boolean> {
+    const aside = this.partition.asides.get(streamKey(entry.event))!
+    return this.#store.moveAside(this.partition, aside, entry.position + 1, client)
+  }
+
+  written([entry]: readonly Entry[]): void {
+    this.#end(entry!, 'written')
+  }
+
+  writeAside(client: pg.ClientBase, { event, attempt }: Entry, error: unknown, replaying: boolean) {
+    return this.#store.park(this.partition, event, attempt, error, replaying, client)
+  }
+
+  writtenAside(entry: Entry, retryInMs: number | null): void {
+    const aside = this.partition.asides.get(streamKey(entry.event))!
+    aside.attempts = entry.attempt
+    aside.replaying = retryInMs !== null
+    aside.due = performance.now() + (retryInMs ?? 0)
+    this.#end(entry, retryInMs === null ? 'aside' : 'again')
+  }
+}

@@ -1,0 +1,20 @@
+/** How often and how soon a handler that fails is tried again. */
+export interface RetryOptions {
+  /** Times that an event is handled at most. Default 5, minimum 1. */
+  maxAttempts?: number
+  /** Ceiling of the first pause, which doubles with each. In ms; default 100. */
+  minDelayMs?: number
+  /** Ceiling of any pause. In ms; default 30_000. */
+  maxDelayMs?: number
+}
+
+/**
+ * Pause after attempt n (1, 2, …) that failed: exponential with full jitter, so that what failed together does not come
+ * again together (Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
+ */
+export function retryPause(
+  attempt: number,
+  { minDelayMs, maxDelayMs }: Readonly<Required<RetryOptions>>,
+): number {
+  return Math.random() * Math.min(maxDelayMs, minDelayMs * 2 ** (attempt - 1))
+}

@@ -1,0 +1,54 @@
+import { ReplaySubject } from 'rxjs'
+import type { ExecutorStatus } from './executor.ts'
+
+/** How a subscription stands in this process. */
+export type SubscriptionStatus = ExecutorStatus
+
+const NOTHING: ExecutorStatus = {
+  state: 'stopped',
+  position: 0,
+  horizon: 0,
+  lag: 0,
+  inFlight: 0,
+  partitions: [],
+}
+const ORDER = ['stopped', 'waiting', 'catching-up', 'live'] as const
+
+/** The statuses of this process's executors of one subscription, as one. */
+export class Statuses {
+  readonly #of = new Map<string, ExecutorStatus>()
+  /** Of one value: it is told after the end too. */
+  readonly status$ = new ReplaySubject<ExecutorStatus>(1)
+
+  constructor() {
+    this.status$.next(NOTHING)
+  }
+
+  set(executor: string, status: ExecutorStatus): void {
+    this.#of.set(executor, status)
+    this.#emit(status)
+    if (status.state === 'stopped' && this.#of.size > 1) this.#of.delete(executor)
+  }
+
+  complete(): void {
+    this.status$.complete()
+  }
+
+  #emit(last: ExecutorStatus): void {
+    const running = [...this.#of.values()].filter(({ state }) => state !== 'stopped')
+    this.status$.next(running.length > 1 ? merge(running) : (running[0] ?? last))
+  }
+}
+
+function merge(running: ExecutorStatus[]): ExecutorStatus {
+  const owning = running.filter(({ partitions }) => partitions.length > 0)
+  const sum = (field: 'lag' | 'inFlight') => running.reduce((sum, status) => sum + status[field], 0)
+  return {
+    state: ORDER[Math.max(...running.map(({ state }) => ORDER.indexOf(state)))]!,
+    position: owning.length > 0 ? Math.min(...owning.map(({ position }) => position)) : 0,
+    horizon: Math.max(...running.map(({ horizon }) => horizon)),
+    lag: sum('lag'),
+    inFlight: sum('inFlight'),
+    partitions: owning.flatMap(({ partitions }) => partitions).sort((a, b) => a - b),
+  }
+}

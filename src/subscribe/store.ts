@@ -1,0 +1,213 @@
+import type pg from 'pg'
+import type { Database, Statement } from '../database.ts'
+import { SubscriptionMismatchError, SubscriptionNotFoundError } from '../errors.ts'
+import type { RecordedEvent } from '../event.ts'
+import { toEvent } from '../event.ts'
+import type { From } from '../live/observer.ts'
+import type { Logger } from '../options.ts'
+import type { Reader } from '../read/reader.ts'
+import type { Selection } from '../read/selector.ts'
+
+/** A partition that was taken: its epoch is the fence, an old one does nothing. */
+export interface Grant {
+  partition: number
+  epoch: number
+  /** The checkpoint. */
+  position: number
+}
+
+/** What came of a claim. */
+export interface Share {
+  /** How many partitions to hold. */
+  share: number
+  /** When the first lease of another runs out; null: no other is alive. */
+  waitMs: number | null
+  /** Taken just now. */
+  taken: Grant[]
+  /** Held before, and still. */
+  held: Grant[]
+}
+
+/** A stream that is set aside. */
+export interface Aside {
+  readonly category: string
+  readonly streamId: string
+  /** Its events from here on are not delivered. */
+  position: number
+  /** Of the event at `position`. */
+  attempts: number
+  replaying: boolean
+  /** The last of its events that was passed over by us. */
+  skipped: number
+  /** When to try again, by the monotonic clock. */
+  due: number
+}
+
+/** One that is held: what a write needs of it. */
+type Held = { readonly number: number; readonly epoch: number }
+
+/** What one executor says to the database; sql/007_executors.sql and 008_parked.sql. */
+export class Store {
+  readonly logger: Logger
+  readonly signal: AbortSignal
+  readonly #db: Database
+  readonly #reader: Reader
+  readonly #name: string
+  readonly #owner: string
+  readonly #selection: Selection
+  readonly #partitions: number
+  readonly #leaseMs: number
+
+  constructor(
+    db: Database,
+    reader: Reader,
+    options: { name: string; owner: string; selection: Selection; partitions: number; leaseMs: number },
+    signal: AbortSignal,
+  ) {
+    this.logger = db.settings.logger
+    this.signal = signal
+    this.#db = db
+    this.#reader = reader
+    this.#name = options.name
+    this.#owner = options.owner
+    this.#selection = options.selection
+    this.#partitions = options.partitions
+    this.#leaseMs = options.leaseMs
+  }
+
+  /** Make sure that the subscription exists. */
+  async register(from: From): Promise<void> {
+    const { categories, types, streamId } = this.#selection
+    const position =
+      from === 'start' ? 0 : from === 'end' ? await this.#reader.horizon(this.#selection) : from.after
+    const scope = [categories.length ? categories : null, types, streamId]
+    await this.#call('subscribe', [this.#name, ...scope, this.#partitions, position])
+  }
+
+  async claim(held: readonly Held[]): Promise<Share> {
+    const rows = await this.#call('claim', [this.#name, this.#owner, this.#leaseMs, ...arrays(held)])
+    const [, , , , share, waitMs] = rows[0] as readonly (string | null)[] as string[]
+    const grants = (fresh: string) =>
+      rows
+        .filter((row) => row[3] === fresh)
+        .map(([partition, epoch, position]) => ({
+          partition: Number(partition),
+          epoch: Number(epoch),
+          position: Number(position),
+        }))
+    return {
+      share: Number(share),
+      waitMs: waitMs == null ? null : Number(waitMs),
+      taken: grants('t'),
+      held: grants('f'),
+    }
+  }
+
+  /** Move checkpoints up and renew their leases; the numbers of those that are still ours. */
+  async advance(
+    held: readonly Held[],
+    positions: readonly number[],
+    client?: pg.ClientBase,
+  ): Promise<number[]> {
+    const values = [this.#name, this.#leaseMs, ...arrays(held), positions]
+    return numbers(await this.#call('advance', values, client))
+  }
+
+  /** Give back, with the last checkpoints; the numbers of those that were still ours. */
+  async release(held: readonly Held[], positions: readonly number[], leaving: boolean): Promise<number[]> {
+    return numbers(
+      await this.#call('release', [this.#name, this.#owner, ...arrays(held), positions, leaving]),
+    )
+  }
+
+  async park(
+    { number, epoch }: Held,
+    { category, streamId, position }: RecordedEvent,
+    attempts: number,
+    error: unknown,
+    replaying: boolean,
+    client?: pg.ClientBase,
+  ): Promise<boolean> {
+    const stream = [this.#name, number, epoch, category, streamId, position]
+    return yes(await this.#call('park', [...stream, attempts, describe(error), replaying], client))
+  }
+
+  /** The streams of these partitions that are set aside, by partition. */
+  async asides(partitions: readonly number[]): Promise<[partition: number, aside: Aside][]> {
+    const rows = await this.#call('parked_streams', [this.#name, partitions])
+    return rows.map(([partition, category, streamId, position, attempts, replaying]) => [
+      Number(partition),
+      {
+        category: category!,
+        streamId: streamId!,
+        position: Number(position),
+        attempts: Number(attempts),
+        replaying: replaying === 't',
+        skipped: 0,
+        due: 0,
+      },
+    ])
+  }
+
+  /** Events of a stream that is set aside, up to a position. */
+  async replayed({ category, streamId, position }: Aside, until: number, limit: number) {
+    const { types } = this.#selection
+    const rows = await this.#call('replayed_events', [category, streamId, position, until, limit, types])
+    return rows.map(toEvent)
+  }
+
+  /** The stream is set aside from a position on, or (null) no longer. */
+  async moveAside(
+    { number, epoch }: Held,
+    { category, streamId }: Aside,
+    position: number | null,
+    client?: pg.ClientBase,
+  ): Promise<boolean> {
+    return yes(
+      await this.#call('replayed', [this.#name, number, epoch, category, streamId, position], client),
+    )
+  }
+
+  /** How many events the subscription selects above its checkpoints. */
+  async lag(): Promise<number> {
+    const [row] = await this.#call('lag', [this.#name])
+    return Number(row?.[0] ?? 0)
+  }
+
+  /** The channel on which executors are called. */
+  async bell(): Promise<string> {
+    const [row] = await this.#call('bell', [this.#name])
+    return row![0]!
+  }
+
+  readonly #statements = new Map<string, Statement>()
+
+  async #call(file: string, values: unknown[], client?: pg.ClientBase) {
+    let statement = this.#statements.get(file)
+    if (!statement) {
+      statement = this.#db.file(file)
+      this.#statements.set(file, statement)
+    }
+    try {
+      return await this.#db.query(statement, values, client)
+    } catch (error) {
+      const { code, message } = error as { code?: string; message: string }
+      if (code === 'MW010') throw new SubscriptionMismatchError(this.#name, message)
+      if (code === 'MW011') throw new SubscriptionNotFoundError(this.#name)
+      throw error
+    }
+  }
+}
+
+const arrays = (held: readonly Held[]) => [held.map(({ number }) => number), held.map(({ epoch }) => epoch)]
+const yes = ([row]: readonly (readonly string[])[]): boolean => row![0] === 't'
+const numbers = ([row]: readonly (readonly string[])[]): number[] =>
+  row![0]! === '{}' ? [] : row![0]!.slice(1, -1).split(',').map(Number)
+
+/** What is kept of an error: its stack, which begins with its message. */
+function describe(error: unknown): string {
+  if (error === undefined) return ''
+  const text = error instanceof Error ? (error.stack ?? `${error.name}: ${error.message}`) : String(error)
+  // Text of PostgreSQL's holds neither, and an error is not to be lost for its form.
+  return text.replaceAll('\u0000', '\uFFFD').toWellFormed().slice(0, 100_000)
+}

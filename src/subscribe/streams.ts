@@ -1,0 +1,97 @@
+import { Queue } from './queue.ts'
+
+interface Held<T> {
+  readonly item: T
+  readonly arrival: number
+}
+
+/**
+ * Work by stream: at most `concurrency` items under way at once, of one stream one at a time and in order. Next is the
+ * oldest item whose stream is free, so that no stream starves; with concurrency 1 that is the order of arrival.
+ *
+ *     push -> arrived (-> held, where its stream is busy) -> next: under way -> done
+ *
+ * Nothing is taken from `arrived` while a free stream holds items. So what is held is older than all in `arrived`, which
+ * is looked at once an item, and at most `concurrency` streams hold any.
+ */
+export class Streams<T extends object> {
+  readonly #concurrency: number
+  readonly #keyOf: (item: T) => string
+  readonly #arrived = new Queue<T>()
+  readonly #streams = new Map<string, Queue<Held<T>> | undefined>() // that are busy or hold items
+  readonly #free: Queue<Held<T>>[] = [] // what is held by those that are not busy
+  #arrival = 0
+  #held = 0
+
+  constructor(concurrency: number, keyOf: (item: T) => string) {
+    this.#concurrency = concurrency
+    this.#keyOf = concurrency === 1 ? () => '' : keyOf
+  }
+
+  /** How many items are under way. */
+  get busy(): number {
+    return this.#streams.size - this.#free.length
+  }
+
+  /** How many items `next` has not returned yet. */
+  get waiting(): number {
+    return this.#arrived.length + this.#held
+  }
+
+  push(item: T): void {
+    this.#arrived.push(item)
+  }
+
+  /** An item to begin with, where there is one and a slot for it. Its stream is busy until `done(item)`. */
+  next(): T | undefined {
+    if (this.busy >= this.#concurrency) return undefined
+    if (this.#free.length > 0) return this.#oldest()
+    for (let item = this.#arrived.shift(); item; item = this.#arrived.shift()) {
+      const key = this.#keyOf(item)
+      const arrival = this.#arrival++
+      const held = this.#streams.get(key)
+      if (held) held.push({ item, arrival })
+      else if (!this.#streams.has(key)) {
+        this.#streams.set(key, undefined)
+        return item
+      } else {
+        const queue = new Queue<Held<T>>()
+        queue.push({ item, arrival })
+        this.#streams.set(key, queue)
+      }
+      this.#held++
+    }
+    return undefined
+  }
+
+  /** Once for each item that `next` returned. */
+  done(item: T): void {
+    const key = this.#keyOf(item)
+    const held = this.#streams.get(key)
+    if (held?.first) this.#free.push(held)
+    else this.#streams.delete(key)
+  }
+
+  /** Forget what is waiting; returns it in the order of arrival. What is under way is, until `done`. */
+  clear(): T[] {
+    const free = this.#free.splice(0).map((queue) => this.#keyOf(queue.first!.item))
+    const held = [...this.#streams.values()].flatMap((queue) => queue?.clear() ?? [])
+    for (const key of free) this.#streams.delete(key)
+    this.#held = 0
+    held.sort((a, b) => a.arrival - b.arrival)
+    return [...held.map(({ item }) => item), ...this.#arrived.clear()]
+  }
+
+  #oldest(): T {
+    const free = this.#free
+    let oldest = 0
+    for (let i = 1; i < free.length; i++) {
+      if (free[i]!.first!.arrival < free[oldest]!.first!.arrival) oldest = i
+    }
+    const queue = free[oldest]!
+    const last = free.pop()!
+    if (last !== queue) free[oldest] = last
+    this.#held--
+    return queue.shift()!.item
+  }
+}

@@ -1,0 +1,148 @@
+import { randomBytes } from 'node:crypto'
+import { hostname } from 'node:os'
+import type { Database } from '../database.ts'
+import { ClosedError } from '../errors.ts'
+import { manyWaitFor } from '../live/abort.ts'
+import type { Live } from '../live/live.ts'
+import { persist } from '../live/patience.ts'
+import { name, parse } from '../options.ts'
+import type { Reader } from '../read/reader.ts'
+import { select } from '../read/selector.ts'
+import type { HandedOut } from './delivery.ts'
+import { Executor } from './executor.ts'
+import type { SubscriptionOptions } from './options.ts'
+import { subscriptionOptions } from './options.ts'
+import { Store } from './store.ts'
+import { DurableSubscription } from './subscription.ts'
+import { TransactionalWorker } from './transaction.ts'
+import type { BaseWorker, Handling, Start } from './worker.ts'
+import { HandlerWorker } from './worker.ts'
+
+/** An executor of this process. */
+export interface Running {
+  readonly executor: Executor
+  /** Drain and end, as the consumer's kind asks for. */
+  end(): Promise<void>
+  /** Stopped by its consumer, waiting for late acks. */
+  retired: boolean
+}
+
+/** What an executor is started with. */
+export interface Consumer {
+  deliver(delivery: HandedOut): void
+  end(): Promise<void>
+  /** How long a partition that is to be given back waits for the next ack. */
+  patienceMs: number
+  /** Whether what is acked behind an unacked one is in flight too. */
+  strict: boolean
+}
+
+/** The durable subscriptions of a store in this process: makes them, and ends their executors on close. */
+export class Subscriptions {
+  readonly #db: Database
+  readonly #live: Live
+  readonly #reader: Reader
+  readonly #running = new Map<string, Set<Running>>()
+  readonly #made = new Set<DurableSubscription>() // that were used
+  #closed = false
+
+  constructor(db: Database, live: Live, reader: Reader) {
+    this.#db = db
+    this.#live = live
+    this.#reader = reader
+  }
+
+  get(subscription: string, options: SubscriptionOptions): DurableSubscription {
+    const checked = parse(subscriptionOptions, options, 'options')
+    const { category, types, streamId } = checked
+    const selection = select(
+      { ...(category ? { category } : {}), ...(types ? { types } : {}), ...(streamId ? { streamId } : {}) },
+      'options',
+    )
+    return new DurableSubscription(parse(name, subscription, 'name'), selection, checked, this)
+  }
+
+  /** @internal */
+  start(subscription: DurableSubscription, { deliver, end, patienceMs, strict }: Consumer): Running {
+    if (this.#closed) throw new ClosedError()
+    const { name, selection, options, statuses } = subscription
+    this.#made.add(subscription)
+    const siblings = this.#running.get(name) ?? new Set()
+    this.#running.set(name, siblings)
+    // Who is on its way out here, and only waits for late acks, makes room.
+    const leaving = [...siblings].filter(({ retired }) => retired)
+    const owner = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`
+    const releasing = manyWaitFor()
+    const store = new Store(this.#db, this.#reader, { name, owner, selection, ...options }, releasing.signal)
+    const { pollIntervalMs } = this.#db.settings
+    const executor = new Executor(
+      {
+        register: async () => {
+          await Promise.all(leaving.map(({ executor }) => executor.release()))
+          await store.register(options.from)
+        },
+        follow: (after) => this.#live.follow(selection, after),
+        onBell: (ring) => this.#onBell(store, ring),
+        status: (status) => statuses.set(owner, status),
+      },
+      store,
+      { name, ...options, pollIntervalMs, patienceMs, strict },
+      releasing,
+      deliver,
+    )
+    const running: Running = { executor, end, retired: false }
+    siblings.add(running)
+    executor.done
+      .catch((error) =>
+        this.#db.settings.logger.error(
+          { err: error, subscription: name },
+          'a subscription ended with an error',
+        ),
+      )
+      .finally(() => {
+        siblings.delete(running)
+        if (siblings.size === 0 && this.#running.get(name) === siblings) this.#running.delete(name)
+      })
+    return running
+  }
+
+  /** @internal */
+  work(
+    subscription: DurableSubscription,
+    how: Omit<Handling, 'logger' | 'subscription'> & { transactional: boolean },
+    start: Start,
+  ): BaseWorker {
+    const handling = { ...how, logger: this.#db.settings.logger, subscription: subscription.name }
+    return how.transactional
+      ? new TransactionalWorker(start, handling, this.#db, subscription.options.leaseMs)
+      : new HandlerWorker(start, handling)
+  }
+
+  /** Whether there is an executor to be drained. */
+  get running(): boolean {
+    return this.#running.size > 0
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    await Promise.all(
+      [...this.#running.values()].flatMap((siblings) => [...siblings].map(({ end }) => end())),
+    )
+    for (const { statuses } of this.#made) statuses.complete()
+  }
+
+  #onBell(store: Store, ring: () => void): () => void {
+    const closing = new AbortController()
+    let off = () => {}
+    // Without the bell what it rings for is found at the next turn.
+    persist(() => store.bell(), { signal: closing.signal, logger: store.logger })
+      .then((channel) => {
+        if (!closing.signal.aborted) off = this.#live.listener.on(channel, ring)
+      })
+      .catch(() => {})
+    return () => {
+      closing.abort()
+      off()
+    }
+  }
+}

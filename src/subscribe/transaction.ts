@@ -1,0 +1,205 @@
+import type pg from 'pg'
+import type { Database } from '../database.ts'
+import { isTransient } from '../database.ts'
+import { MeowError } from '../errors.ts'
+import type { HandedOut } from './delivery.ts'
+import { invoke } from './invoke.ts'
+import type { Partition } from './partition.ts'
+import { Queue } from './queue.ts'
+import type { Handling, Start } from './worker.ts'
+import { BaseWorker } from './worker.ts'
+
+/** Events of one transaction with a savepoint each: more than 64 subtransactions in one slow everybody down. */
+const CAREFUL = 64
+
+/** A handler threw `cause`. */
+class HandlerFailed extends MeowError {
+  constructor(cause: unknown) {
+    super('ERR_HANDLER', 'a handler failed', cause)
+  }
+}
+
+/** The checkpoint was refused: another owns the partition. */
+class Fenced extends MeowError {
+  constructor() {
+    super('ERR_FENCED', 'a checkpoint was refused')
+  }
+}
+
+/**
+ * Handles events in transactions that also carry the checkpoint, as their last statement and fenced by the epoch: what a
+ * handler writes through its client happens exactly once. One transaction a partition at a time.
+ *
+ * A batch first runs as it is; where an event fails it is undone and run again with a savepoint before each, so that
+ * what went before the failing event stays. That one's stream is set aside, to be tried again later or for good, in the
+ * same transaction; so the checkpoint moves on, and other streams with it.
+ */
+export class TransactionalWorker extends BaseWorker {
+  readonly #db: Database
+  readonly #leaseMs: number
+  readonly #queues = new Map<Partition, Queue<HandedOut>>()
+
+  constructor(start: Start, handling: Handling, db: Database, leaseMs: number) {
+    super(handling)
+    this.#db = db
+    this.#leaseMs = leaseMs
+    this.launch(start)
+  }
+
+  protected deliver(delivery: HandedOut): void {
+    const { partition } = delivery.source
+    const running = this.#queues.get(partition)
+    const queue = running ?? new Queue()
+    queue.push(delivery)
+    if (running) return
+    this.#queues.set(partition, queue)
+    this.#run(partition, queue).catch((error) => this.fail(error))
+  }
+
+  async #run(partition: Partition, queue: Queue<HandedOut>): Promise<void> {
+    await Promise.resolve() // what else is delivered now goes along
+    for (;;) {
+      const batch = this.stopping ? [] : this.#take(queue)
+      if (batch.length === 0) return void this.#queues.delete(partition)
+      try {
+        let left = batch
+        while (left.length > 0 && (await partition.ours())) left = await this.#handle(left)
+      } catch (error) {
+        if (partition.lost) continue // and all that waits is stale
+        if (!(error instanceof Fenced) && (partition.signal.aborted || !isTransient(error))) {
+          if (!partition.signal.aborted) this.fail(error)
+          for (const delivery of batch) delivery.nack({ error }) // let go of them: a drain waits for that
+        } else {
+          // Nobody knows what was committed: what the database has of us says where to go on.
+          partition.lose(error instanceof Fenced ? undefined : error)
+        }
+      }
+    }
+  }
+
+  /** The next of one source, the partition's or its replay's, at most `batchSize`. */
+  #take(queue: Queue<HandedOut>): HandedOut[] {
+    const batch: HandedOut[] = []
+    while (queue.first && batch.length < this.handling.batchSize) {
+      if (batch[0] && batch[0].source !== queue.first.source) break
+      const delivery = queue.shift()!
+      if (!delivery.stale) batch.push(delivery)
+    }
+    return batch
+  }
+
+  /** Returns what is left of the batch, after a failure. */
+  async #handle(batch: HandedOut[]): Promise<HandedOut[]> {
+    const begun = batch.filter((delivery) => delivery.begin())
+    if (begun.length === 0) return []
+    try {
+      await this.#plainly(begun)
+      return []
+    } catch (error) {
+      if (!(error instanceof HandlerFailed) || begun[0]!.signal.aborted) throw error
+      const some = begun.slice(0, CAREFUL)
+      return [...begun.slice(await this.#carefully(some))]
+    }
+  }
+
+  async #plainly(batch: readonly HandedOut[]): Promise<void> {
+    const last = batch.at(-1)!
+    await this.#transaction(async (client) => {
+      for (const delivery of batch) await this.#invoke(delivery, client)
+      await this.#write(client, last)
+    })
+    last.source.written(batch.map(({ entry }) => entry))
+  }
+
+  /** Returns how many of the batch are dealt with. */
+  async #carefully(batch: readonly HandedOut[]): Promise<number> {
+    const { source } = batch[0]!
+    let handled = 0
+    let failure: { delivery: HandedOut; error: unknown; delayMs: number | null } | undefined
+    await this.#transaction(async (client) => {
+      handled = 0
+      for (const delivery of batch) {
+        await client.query('savepoint meowmx')
+        try {
+          await this.#invoke(delivery, client)
+          await client.query('release savepoint meowmx').catch((error) => {
+            throw new HandlerFailed(error) // a query of the handler's failed, and it did not say so
+          })
+          handled++
+        } catch (failed) {
+          if (!(failed instanceof HandlerFailed)) throw failed
+          await client.query('rollback to savepoint meowmx')
+          failure = { delivery, error: failed.cause, delayMs: this.pause(delivery, failed.cause) }
+          break
+        }
+      }
+      const aside = failure && (failure.delayMs !== null || this.handling.onExhausted === 'park')
+      if (failure && aside) {
+        const { delivery, error, delayMs } = failure
+        if (!(await source.writeAside(client, delivery.entry, error, delayMs !== null))) throw new Fenced()
+        // A replay's own row tells of it already.
+        if (source === source.partition) await this.#write(client, delivery)
+      } else if (handled > 0) {
+        await this.#write(client, batch[handled - 1]!)
+      }
+    })
+    if (handled > 0) source.written(batch.slice(0, handled).map(({ entry }) => entry))
+    if (!failure) return handled
+    const { delivery, error, delayMs } = failure as {
+      delivery: HandedOut
+      error: unknown
+      delayMs: number | null
+    }
+    if (delayMs === null && this.handling.onExhausted === 'stop') {
+      for (const delivery of batch.slice(handled)) delivery.nack({ error })
+      this.fail(error)
+      return batch.length
+    }
+    source.writtenAside(delivery.entry, delayMs)
+    return handled + 1
+  }
+
+  async #invoke(delivery: HandedOut, client: pg.ClientBase): Promise<void> {
+    const lent = lend(client)
+    try {
+      await invoke(this.handling.handler, delivery, this.handling.timeoutMs, lent.client)
+    } catch (error) {
+      throw new HandlerFailed(error)
+    } finally {
+      lent.takeBack()
+    }
+  }
+
+  async #write(client: pg.ClientBase, { source, entry }: HandedOut): Promise<void> {
+    if (!(await source.write(client, entry))) throw new Fenced()
+  }
+
+  async #transaction(body: (client: pg.ClientBase) => Promise<void>): Promise<void> {
+    await this.#db.withClient(async (client) => {
+      // One that freezes here must not keep its successor waiting: the server ends it with its lease.
+      await client.query(`begin; set local idle_in_transaction_session_timeout = ${this.#leaseMs}`)
+      try {
+        await body(client)
+      } catch (error) {
+        await client.query('rollback').catch(() => {})
+        throw error
+      }
+      await client.query('commit')
+    })
+  }
+}
+
+/** The client for as long as a handler runs: one that goes on afterwards must not write into another's transaction. */
+function lend(client: pg.ClientBase): { client: pg.ClientBase; takeBack(): void } {
+  let ended = false
+  const query = (...args: unknown[]) => {
+    if (ended) throw new Error('the handler has ended, and its transaction with it')
+    return (client.query as (...args: unknown[]) => unknown).apply(client, args)
+  }
+  return {
+    client: Object.create(client, { query: { value: query }, release: { value: undefined } }),
+    takeBack: () => {
+      ended = true
+    },
+  }
+}

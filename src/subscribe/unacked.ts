@@ -1,0 +1,37 @@
+import type { Logger } from '../options.ts'
+import type { Partition } from './partition.ts'
+import type { Entry } from './window.ts'
+
+/**
+ * Warns, once each, of a delivery that its consumer has had for long and does not ack: a `filter()` that drops it, a
+ * handler that hangs. The checkpoint stays below it, and in the end nothing is delivered any more.
+ */
+export function watchUnacked(
+  { name, unackedWarningMs }: { name: string; unackedWarningMs: number },
+  logger: Logger,
+  partitions: () => Partition[],
+): NodeJS.Timeout {
+  const warned = new WeakSet<Entry>()
+  return setInterval(
+    () => {
+      for (const { number, window } of partitions()) {
+        const { oldest } = window
+        const ms = oldest ? performance.now() - oldest.since : 0
+        if (!oldest || ms < unackedWarningMs || warned.has(oldest)) continue
+        warned.add(oldest)
+        const { position, event } = oldest
+        logger.warn(
+          {
+            subscription: name,
+            partition: number,
+            position,
+            category: event.category,
+            streamId: event.streamId,
+          },
+          `position ${position} was delivered ${Math.round(ms)} ms ago and is neither acked, nacked nor parked: the checkpoint waits below it`,
+        )
+      }
+    },
+    Math.min(Math.max(unackedWarningMs / 4, 10), 1_000),
+  )
+}
