@@ -6,6 +6,7 @@ create table subscriptions (
   types      text[],     -- sorted; null: every type
   stream_id  text,       -- null: every stream
   partitions int         not null default 1 check (partitions between 1 and 1024),
+  revision   uuid        not null default gen_random_uuid(), -- another with each change: who knows an old one is refused
   created_at timestamptz not null default clock_timestamp()
 );
 
@@ -49,6 +50,9 @@ create table parked_events (
   primary key (subscription, category, stream_id)
 );
 
+-- The highest epoch of all subscriptions that were deleted: one of the same name begins above it.
+create sequence retired_epoch minvalue 0 start 0;
+
 -- The hash that spreads streams over partitions: 31 bits, the same for ever.
 create function stream_hash(_category text, _stream_id text) returns bigint
 language sql immutable
@@ -64,23 +68,26 @@ begin
 end
 $$;
 
--- Create a subscription that begins after _position, or find it as it is. Another selector is an error.
+-- Create a subscription that begins after _position, or find it as it is; returns its revision. Another selector is an
+-- error.
 create function subscribe(
   _name text, _categories text[], _types text[], _stream_id text, _partitions int, _position bigint
-) returns void
+) returns uuid
 language plpgsql
 set search_path from current
 as $$
 declare
-  _there subscriptions;
+  _there    subscriptions;
+  _revision uuid;
 begin
   insert into subscriptions (name, categories, types, stream_id, partitions)
   values (_name, _categories, _types, _stream_id, _partitions)
-  on conflict do nothing;
+  on conflict do nothing
+  returning revision into _revision;
   if found then
-    insert into checkpoints (subscription, partition, position)
-    select _name, n, _position from generate_series(0, _partitions - 1) as n;
-    return;
+    insert into checkpoints (subscription, partition, position, epoch)
+    select _name, n, _position, (select last_value from retired_epoch) from generate_series(0, _partitions - 1) as n;
+    return _revision;
   end if;
   select * into strict _there from subscriptions where name = _name;
   if (_there.categories, _there.types, _there.stream_id, _there.partitions)
@@ -91,5 +98,6 @@ begin
       coalesce(_categories::text, 'all'), coalesce(_types::text, 'all'), coalesce(_stream_id, 'all'), _partitions
       using errcode = 'MW010', hint = 'alterSubscription changes it while nobody owns it.';
   end if;
+  return _there.revision;
 end
 $$;

@@ -8,7 +8,9 @@
 -- Returns a row for each partition held afterwards (`fresh`: taken just now, go on after `reached`), or one row
 -- without a partition. `share`: how many to hold; `wait_ms`: when the first lease of another runs out, if nothing is
 -- heard of before.
-create function claim(_subscription text, _owner text, _lease_ms int, _partitions int[], _epochs bigint[])
+create function claim(
+  _subscription text, _owner text, _lease_ms int, _partitions int[], _epochs bigint[], _revision uuid default null
+)
 returns table (partition int, epoch bigint, reached bigint, fresh boolean, share int, wait_ms int)
 language plpgsql
 set search_path from current
@@ -18,6 +20,7 @@ declare
   _now   timestamptz;
   _until timestamptz;
   _count int;
+  _current uuid;
   _joined timestamptz;
   _alive int;
   _before int;
@@ -25,9 +28,12 @@ declare
   _taken int[];
 begin
   -- One at a time: two that count at once would both take the last one.
-  select s.partitions into _count from subscriptions s where s.name = _subscription for no key update;
+  select s.partitions, s.revision into _count, _current from subscriptions s where s.name = _subscription for no key update;
   if not found then
     raise exception 'there is no subscription "%"', _subscription using errcode = 'MW011';
+  end if;
+  if _revision <> _current then
+    raise exception 'subscription "%" was altered, or made anew, since this executor began', _subscription using errcode = 'MW010';
   end if;
   _now := clock_timestamp();
   _until := _now + _lease_ms * interval '1 ms';
@@ -42,6 +48,8 @@ begin
   end if;
   delete from executors e where e.subscription = _subscription and e.alive_until <= _now;
 
+  perform from checkpoints c where c.subscription = _subscription and c.partition = any (_partitions)
+  order by c.partition for no key update;
   with renewed as (
     update checkpoints c set lease_until = _until
     from unnest(_partitions, _epochs) as h (partition, epoch)
@@ -60,6 +68,7 @@ begin
     where c.subscription = _subscription and not c.partition = any (_held)
       and (c.owner is null or c.owner = _owner or c.lease_until <= _now)
     order by c.partition limit greatest(share - cardinality(_held), 0)
+    for no key update of c skip locked
   ), taken as (
     update checkpoints c set epoch = c.epoch + 1, owner = _owner, lease_until = _until
     from free where c.subscription = _subscription and c.partition = free.partition
@@ -68,7 +77,7 @@ begin
   select coalesce(array_agg(t.partition), '{}') into _taken from taken t;
 
   select ceil(extract(epoch from least(
-    (select min(c.lease_until) from checkpoints c where c.subscription = _subscription and c.owner <> _owner),
+    (select min(c.lease_until) from checkpoints c where c.subscription = _subscription and c.owner <> _owner and c.lease_until > _now),
     (select min(e.alive_until) from executors e where e.subscription = _subscription and e.owner <> _owner)
   ) - _now) * 1000) into wait_ms;
 
@@ -88,6 +97,11 @@ as $$
 declare
   _ours int[];
 begin
+  -- Always in one order, so that no two wait for each other.
+  if cardinality(_partitions) > 1 then
+    perform from checkpoints c where c.subscription = _subscription and c.partition = any (_partitions)
+    order by c.partition for no key update;
+  end if;
   with moved as (
     update checkpoints c
     set position = greatest(c.position, n.position), lease_until = clock_timestamp() + _lease_ms * interval '1 ms'
@@ -112,6 +126,8 @@ as $$
 declare
   _ours int[];
 begin
+  perform from checkpoints c where c.subscription = _subscription and (c.partition = any (_partitions) or _leaving)
+  order by c.partition for no key update;
   with freed as (
     update checkpoints c
     set position = greatest(c.position, n.position), owner = null, lease_until = null
@@ -121,6 +137,8 @@ begin
   )
   select coalesce(array_agg(partition), '{}') into _ours from freed;
   if _leaving then
+    -- What a claim took whose answer nobody waited for.
+    update checkpoints c set owner = null, lease_until = null where c.subscription = _subscription and c.owner = _owner;
     delete from executors e where e.subscription = _subscription and e.owner = _owner;
   end if;
   perform pg_notify(bell(_subscription), '');

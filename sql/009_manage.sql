@@ -1,7 +1,7 @@
 -- What people and programs do with subscriptions beside consuming: wait for one, look at what it set aside, change it.
 
--- Who waits until a subscription has handled an event. A hint, and nothing but latency: a waiter looks for itself now and
--- then, so the table need not survive a crash, and a row that nobody took away runs out.
+-- Who waits until a subscription has handled an event. A hint, and nothing but latency: a waiter looks for itself now
+-- and then, so the table need not survive a crash, and a row that nobody took away runs out.
 create unlogged table waiters (
   subscription text        not null,
   position     bigint      not null,
@@ -20,9 +20,9 @@ begin
 end
 $$;
 
--- Call the waiters of a subscription, if one of them can have been waiting for what is now behind a checkpoint. One index
--- probe where nobody waits. Who came after this look, and before the caller commits, sees the checkpoint's row being
--- changed, and looks again (queries/reached.sql).
+-- Call the waiters of a subscription, if one of them can have been waiting for what is now behind a checkpoint. One
+-- index probe where nobody waits. Who came after this look, and before the caller commits, sees the checkpoint's row
+-- being changed, and looks again (queries/reached.sql).
 create function ring_waiting(_subscription text) returns void
 language plpgsql
 set search_path from current
@@ -80,8 +80,9 @@ end
 $$;
 
 -- How many events a subscription selects above its partitions' checkpoints, up to _horizon. Planned for the values at
--- hand, so that a condition which is not there costs nothing (most are answered from an index alone); all but the range,
--- which the planner does not see, and takes for small: it walks an index, however much there is.
+-- hand, so that a condition which is not there costs nothing (most are answered from an index alone); all but the
+-- range, which the planner does not see, and takes for small: it walks an index, however much there is. (A stream is
+-- named three times: so it is taken for a short one, and found by its own index.)
 create function lag_of(_subscription subscriptions, _horizon bigint) returns bigint
 language plpgsql stable
 set search_path from current
@@ -104,7 +105,8 @@ begin
       where e.position > (select _low) and e.position <= (select _horizon)
         and (_category is null or e.category = _category)
         and (_types is null or e.type = any (_types))
-        and (_stream_id is null or e.stream_id = _stream_id)
+        and (_stream_id is null
+          or e.stream_id = _stream_id and e.stream_id >= _stream_id and e.stream_id <= _stream_id)
         and (_low = _high or e.position > _high or e.position > (
           select c.position from checkpoints c
           where c.subscription = _name and c.partition = stream_hash(e.category, e.stream_id) % _partitions
@@ -115,8 +117,8 @@ begin
 end
 $$;
 
--- The events of a stream that is set aside, of these types. Only versions are indexed inside a stream, and they have the
--- order of positions: the first one is mostly the event at the row's position, or follows the one before it.
+-- The events of a stream that is set aside, of these types. Only versions are indexed inside a stream, and they have
+-- the order of positions: the first one is mostly the event at the row's position, or follows the one before it.
 create function set_aside(_parked parked_events, _types text[]) returns setof events
 language sql stable
 begin atomic
@@ -133,8 +135,8 @@ begin atomic
   order by e.version;
 end;
 
--- What a subscription has set aside: stream by stream, in the order in which they were blocked, the event that failed, then
--- those of its stream that wait behind it.
+-- What a subscription has set aside: stream by stream, in the order in which they were blocked, the event that
+-- failed, then those of its stream that wait behind it.
 create function parked(_subscription text, _limit bigint default 100)
 returns table (
   attempts int, error text, parked_at timestamptz,
@@ -237,8 +239,8 @@ begin
 end
 $$;
 
--- Change what is in _changes: {"categories": […] or null, "types": […] or null, "partitions": n}. Only while nobody owns
--- the subscription. Where the number of partitions changes, all begin at the least position of the old ones.
+-- Change what is in _changes: {"categories": […] or null, "types": […] or null, "partitions": n}. Only while nobody
+-- owns the subscription. Where the number of partitions changes, all begin at the least position of the old ones.
 create function alter_subscription(_name text, _changes jsonb) returns void
 language plpgsql
 set search_path from current
@@ -269,7 +271,7 @@ begin
     );
   end if;
   _new.partitions := coalesce((_changes ->> 'partitions')::int, _new.partitions);
-  update subscriptions s set categories = _new.categories, types = _new.types, partitions = _new.partitions
+  update subscriptions s set categories = _new.categories, types = _new.types, partitions = _new.partitions, revision = gen_random_uuid()
   where s.name = _name;
 
   -- Whoever's lease ran out, and does not know yet, must never be valid again: new epochs, above all old ones.
@@ -308,6 +310,9 @@ set search_path from current
 as $$
 begin
   perform seize(_name);
+  perform setval('retired_epoch', greatest(
+    (select last_value from retired_epoch), (select max(c.epoch) from checkpoints c where c.subscription = _name)
+  ));
   -- First what an owner, who may be in the middle of a transaction, holds on to.
   delete from checkpoints c where c.subscription = _name;
   delete from subscriptions s where s.name = _name;

@@ -286,11 +286,11 @@ export function isLost(error: unknown): boolean {
   return severity === 'FATAL' || severity === 'PANIC' || /^(08|57P|53300)/.test(code ?? '')
 }
 
-/** Whether what goes on for ever should try again: also where a server is a standby, for a while, or cancels. */
+/** Whether what goes on for ever should try again: also where a server is a standby, for a while, cancels, or saw a deadlock. */
 export function isTransient(error: unknown): boolean {
   if (isLost(error)) return true
   const { code } = ((error instanceof MeowError ? error.cause : error) ?? {}) as { code?: string }
-  return code === '25006' || code === '57014' || code === 'MW005'
+  return ['25006', '57014', '40P01', '40001', 'MW005'].includes(code ?? '')
 }
 
 function reason(error: unknown): string {

@@ -1,13 +1,13 @@
--- Whether a subscription is past position $2: the checkpoint of that event's partition is, or its stream is set aside; of
--- an event that is not there, or not for this subscription, all checkpoints are. `changing`: a transaction under way is
--- changing one of them, and may not have seen who waits. No row: there is no such subscription.
+-- Whether a subscription is past position $2: the checkpoint of that event's partition is, or its stream is set
+-- aside, and not on its way back; of an event that is not there, or not for this subscription, all checkpoints are. `changing`: a transaction
+-- under way is changing one of them, and may not have seen who waits. No row: there is no such subscription.
 select
   coalesce(
     (
-      select c.position >= $2 or exists (
-        select from meowmx.parked_events p
+      select coalesce((
+        select not p.replaying from meowmx.parked_events p
         where p.subscription = s.name and p.category = e.category and p.stream_id = e.stream_id and p.position <= $2
-      )
+      ), c.position >= $2)
       from meowmx.events e
       join meowmx.checkpoints c
         on c.subscription = s.name and c.partition = meowmx.stream_hash(e.category, e.stream_id) % s.partitions

@@ -33,7 +33,7 @@ export class Checkpoints {
 
   /** Write it in any case, for the sake of the lease. */
   renew(partition: Partition): void {
-    if (partition.lost || partition.returning) return
+    if (partition.lost || partition.returning || this.#store.signal.aborted) return
     this.#moved.add(partition)
     this.#running ??= this.#run().finally(() => {
       this.#running = undefined
@@ -42,10 +42,10 @@ export class Checkpoints {
   }
 
   /** Nothing was acked, but passed over: that is worth a write now and then. */
-  pokeLater(partitions: Iterable<Partition>, ms: number): void {
+  pokeLater(partitions: () => Iterable<Partition>, ms: number): void {
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined
-      for (const partition of partitions) this.poke(partition)
+      for (const partition of partitions()) this.poke(partition)
     }, ms)
   }
 

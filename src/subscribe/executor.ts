@@ -84,6 +84,7 @@ export class Executor {
   #horizon = 0
   #lag = 0
   #countedAt = -Infinity
+  #later: NodeJS.Timeout | undefined
   #state: ExecutorStatus['state'] = 'waiting'
   /** Settles once it is stopped and has given all back; rejects where it can't go on. */
   readonly done: Promise<void>
@@ -141,10 +142,14 @@ export class Executor {
     const watch = watchUnacked(this.#options, logger, () => this.#partitions())
     try {
       await persist(() => this.#ports.register(), { signal, logger })
-      await Promise.all([this.#share(ready.resolve), this.#pump()])
+      const loops = [this.#share(ready.resolve), this.#pump()]
+      await Promise.all(loops).finally(async () => {
+        this.stop()
+        await Promise.allSettled(loops) // a claim under way may still take something
+      })
     } catch (error) {
       ready.reject(error)
-      if (!signal.aborted) throw error
+      if ((error as Error | undefined)?.name !== 'AbortError') throw error
     } finally {
       this.stop()
       await this.#leave()
@@ -152,6 +157,7 @@ export class Executor {
       clearInterval(watch)
       silence()
       this.#checkpoints.close()
+      clearTimeout(this.#later)
       this.#status('stopped')
     }
   }
@@ -222,7 +228,9 @@ export class Executor {
       this.#owned.set(grant.partition, { partition, replay })
     }
     for (const [number, { category, streamId, replaying }] of asides) {
-      const { partition, replay } = this.#owned.get(number)!
+      const owned = this.#owned.get(number)
+      if (!owned) continue // lost or given back meanwhile
+      const { partition, replay } = owned
       const aside = partition.asides.get(`${category}\u0000${streamId}`)
       if (aside && replaying) aside.replaying = true
       replay.wake()
@@ -255,7 +263,7 @@ export class Executor {
     const left = () =>
       owned.reduce(
         (sum, { partition, replay }) =>
-          partition.lost ? sum : sum + partition.window.out + (replay.busy ? 1 : 0),
+          partition.lost ? sum : sum + partition.window.out + partition.parking + (replay.busy ? 1 : 0),
         0,
       )
     const wake = () => this.#changed.fire()
@@ -276,6 +284,8 @@ export class Executor {
   }
 
   async #release(owned: readonly Owned[], leaving: boolean): Promise<void> {
+    if (this.#options.strict)
+      for (const { partition } of owned) await partition.handOver().catch((error) => partition.lose(error))
     const ours = owned.map(({ partition }) => partition).filter(({ lost }) => !lost)
     for (const partition of ours) partition.returning = true
     const positions = ours.map(({ window }) => window.watermark)
@@ -305,7 +315,7 @@ export class Executor {
     this.#changed.fire()
     // What failed may fail again: not at once.
     if (cause === undefined) this.#rung.fire()
-    else setTimeout(() => this.#rung.fire(), LOST_MS)
+    else this.#later = setTimeout(() => this.#rung.fire(), LOST_MS)
   }
 
   // ------------------------------------------------------------------------------------------------- the pump
@@ -340,10 +350,10 @@ export class Executor {
         .catch(() => {})
       while (!restart.aborted && this.#active().length > 0) {
         const page = await aborted(feed.next(), restart)
-        if (!(await this.#handOut(page, restart))) return
+        if (!(await this.#handOut(page, restart)) || restart.aborted) return
         position = page.position
         for (const partition of this.#active()) partition.window.pass(position)
-        this.#checkpoints.pokeLater(this.#partitions(), this.#options.pollIntervalMs)
+        this.#checkpoints.pokeLater(() => this.#partitions(), this.#options.pollIntervalMs)
         upToDate()
       }
     } catch (error) {
@@ -368,7 +378,7 @@ export class Executor {
         room = this.#room()
         if (restart.aborted || partition.draining) break
         if (room > 0 && partition.valid) break
-        this.#status()
+        this.#status('catching-up')
         await changed
       }
       if (restart.aborted) return false

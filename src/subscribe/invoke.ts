@@ -29,10 +29,11 @@ export function invoke(
   }
   const stop = abortWith(signal)
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => stop.abort(new TimeoutError('a handler', timeoutMs)), timeoutMs)
-    stop.signal.addEventListener('abort', () => {
-      if (stop.signal.reason instanceof TimeoutError) reject(stop.signal.reason)
-    })
+    const timer = setTimeout(() => {
+      const error = new TimeoutError('a handler', timeoutMs)
+      stop.abort(error)
+      reject(error)
+    }, timeoutMs)
     new Promise((done) =>
       done(handler(event, { attempt, signal: stop.signal, ...(client ? { client } : {}) })),
     )

@@ -26,7 +26,10 @@ export interface PartitionEvents {
 /** A stream whose events wait: one of them was nacked, or is being set aside. */
 interface Hold {
   entries: Entry[]
-  timer?: NodeJS.Timeout
+  /** Of a nack. */
+  timer?: NodeJS.Timeout | undefined
+  /** Parks under way. */
+  parking: number
 }
 
 /** A partition that we own: what of it is on its way, what waits to be tried again, and what is set aside. */
@@ -44,12 +47,15 @@ export class Partition implements Source {
   /** Counted from before the request: it never runs out later here than in the database. */
   renewedAt: Instant
   draining = false
+  /** Parks under way. */
+  parking = 0
   /** On its way back: its last checkpoint goes along. */
   returning = false
   readonly #store: Store
   readonly #leaseMs: number
   readonly #events: PartitionEvents
   readonly #holds = new Map<string, Hold>()
+  readonly #parks = new Map<string, Promise<void>>()
   readonly #ending = manyWaitFor()
   #paused: Entry[] | undefined
   readonly #renewed = new Signal()
@@ -118,19 +124,35 @@ export class Partition implements Source {
     }
     if (this.asides.size > 0 || this.#holds.size > 0) {
       const key = streamKey(event)
-      const hold = this.#holds.get(key)
       const aside = this.asides.get(key)
-      if (hold) {
-        hold.entries.push(this.#held(event))
-        return
-      }
       if (aside && event.position >= aside.position) {
         aside.skipped = event.position
         this.window.pass(event.position)
         return
       }
+      const hold = this.#holds.get(key)
+      if (hold) {
+        hold.entries.push(this.#held(event))
+        return
+      }
     }
     this.handOut(this, this.window.add(event))
+  }
+
+  /** One that waited: hand it out, or have it wait on with its stream, or pass over it. */
+  #admit(entry: Entry): void {
+    const key = streamKey(entry.event)
+    const aside = this.asides.get(key)
+    const hold = this.#holds.get(key)
+    if (aside && entry.position >= aside.position) {
+      aside.skipped = Math.max(aside.skipped, entry.position)
+      this.window.ack(entry)
+      this.#events.changed(this)
+    } else if (!hold) {
+      this.handOut(this, entry)
+    } else if (!hold.entries.includes(entry)) {
+      hold.entries.push(entry)
+    }
   }
 
   handOut(source: Source, entry: Entry): void {
@@ -168,22 +190,59 @@ export class Partition implements Source {
       this.window.nacked(entry)
       const key = streamKey(entry.event)
       const hold = this.#hold(key, taken)
-      hold.timer = setTimeout(() => this.#unhold(key), delayMs)
+      hold.timer = setTimeout(() => {
+        hold.timer = undefined
+        this.#unhold(key)
+      }, delayMs)
     }
     this.#events.changed(this)
   }
 
   async park(entry: Entry, error: unknown): Promise<void> {
     const key = streamKey(entry.event)
-    this.#hold(key, this.window.takeBack(entry))
-    const { event, attempt } = entry
-    const ours = await persist(() => this.#store.park(this, event, attempt, error, false), {
+    const hold = this.#hold(key, this.window.takeBack(entry))
+    hold.parking++
+    this.parking++
+    // One after the other: of two events of a stream the earlier one counts.
+    const turn = (this.#parks.get(key) ?? Promise.resolve()).then(() => this.#park(key, entry, error))
+    const settled = turn.catch(() => {})
+    this.#parks.set(key, settled)
+    try {
+      await turn
+    } catch (cause) {
+      this.lose(cause)
+      throw cause
+    } finally {
+      hold.parking--
+      this.parking--
+      if (this.#parks.get(key) === settled) this.#parks.delete(key)
+      if (!hold.timer) this.#unhold(key)
+      this.#events.changed(this)
+    }
+  }
+
+  async #park(key: string, { event, attempt }: Entry, error: unknown, replaying = false): Promise<void> {
+    const before = this.asides.get(key)
+    if (before && before.position <= event.position) return
+    const ours = await persist(() => this.#store.park(this, event, attempt, error, replaying), {
       signal: this.#store.signal,
       logger: this.#store.logger,
     })
     if (!ours) this.lose()
     this.throwIfLost()
-    this.#setAside(key, { ...aside(event, attempt), replaying: false })
+    this.#setAside(key, { ...aside(event, attempt), replaying })
+  }
+
+  /**
+   * What waits for another try, while later ones are acked, goes to the next owner as a stream to be replayed, so that the
+   * checkpoint can pass and nothing is repeated.
+   */
+  async handOver(): Promise<void> {
+    if (this.window.out > 0) return
+    for (const [key, entry] of this.window.leftBehind()) {
+      this.#hold(key, this.window.takeBack(entry))
+      await this.#park(key, { ...entry, attempt: entry.attempt - 1 }, undefined, true)
+    }
   }
 
   async write(client: pg.ClientBase, entry: Entry): Promise<boolean> {
@@ -203,9 +262,10 @@ export class Partition implements Source {
   writtenAside(entry: Entry, retryInMs: number | null): void {
     const { event, attempt } = entry
     this.#hold(streamKey(event), this.window.takeBack(entry))
+    this.checkpoint(entry.position)
     const due = performance.now() + (retryInMs ?? 0)
     this.#setAside(streamKey(event), { ...aside(event, attempt), replaying: retryInMs !== null, due })
-    this.checkpoint(entry.position)
+    this.#unhold(streamKey(event))
   }
 
   #held(event: RecordedEvent): Entry {
@@ -220,34 +280,50 @@ export class Partition implements Source {
     this.#paused = paused
     return () => {
       this.#paused = undefined
-      for (const entry of paused) if (entry.state === 'held') this.handOut(this, entry)
+      for (const entry of paused) if (entry.state === 'held') this.#admit(entry)
     }
   }
 
   /** All later events of the stream wait, with these and those that wait already. */
-  #hold(key: string, entries: Entry[] = []): Hold {
-    const before = this.#holds.get(key)
-    clearTimeout(before?.timer)
-    const all = new Set([...(before?.entries ?? []), ...entries])
-    const hold: Hold = { entries: [...all].sort((a, b) => a.position - b.position) }
+  #hold(key: string, entries: Entry[]): Hold {
+    const hold: Hold = this.#holds.get(key) ?? { entries: [], parking: 0 }
+    clearTimeout(hold.timer)
+    hold.timer = undefined
+    hold.entries = [...new Set([...hold.entries, ...entries])].sort((a, b) => a.position - b.position)
     this.#holds.set(key, hold)
     return hold
   }
 
-  /** What waits goes out, in order. */
+  /** What waits goes out, in order; but not once more what is taken back by the very consumer that gets it. */
   #unhold(key: string): void {
     const hold = this.#holds.get(key)
+    if (!hold || hold.parking > 0) return
+    if (!this.valid) {
+      this.ours().then((ours) => ours && !hold.timer && this.#unhold(key))
+      return
+    }
     this.#holds.delete(key)
-    for (const entry of hold?.entries ?? []) if (entry.state === 'held') this.handOut(this, entry)
+    const turns = hold.entries.map(({ turn }) => turn)
+    hold.entries.forEach((entry, i) => {
+      if (entry.state === 'held' && entry.turn === turns[i]) this.#admit(entry)
+    })
   }
 
+  /** What of the stream lies at or behind `aside` is set aside; what lies before it still waits. */
   #setAside(key: string, aside: Aside): void {
-    const { entries } = this.#holds.get(key)!
-    this.#holds.delete(key)
-    aside.skipped = Math.max(aside.skipped, ...entries.map(({ position }) => position))
+    const hold = this.#holds.get(key)
+    const behind = hold?.entries.filter(({ position }) => position >= aside.position) ?? []
+    if (hold) hold.entries = hold.entries.filter(({ position }) => position < aside.position)
+    const before = this.asides.get(key)?.skipped ?? 0
+    aside.skipped = Math.max(aside.skipped, before, ...behind.map(({ position }) => position))
     this.asides.set(key, aside)
-    for (const entry of entries) this.window.ack(entry)
+    for (const entry of behind) this.window.ack(entry)
     if (aside.replaying) this.#events.aside(this)
+    this.#events.changed(this)
+  }
+
+  /** Something ended that a drain may wait for. */
+  touch(): void {
     this.#events.changed(this)
   }
 

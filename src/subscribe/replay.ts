@@ -26,6 +26,7 @@ export class Replay implements Source {
   readonly #store: Store
   readonly #settled = new Signal()
   #out: Entry | undefined
+  #busy = false
   #outcome: Outcome | undefined
   #settle: ((error?: unknown) => void)[] = []
   #running = false
@@ -42,7 +43,7 @@ export class Replay implements Source {
 
   /** The consumer has one of these, and a drain has to wait for it. */
   get busy(): boolean {
-    return this.#out?.state === 'out'
+    return this.#busy
   }
 
   /** Some stream may be due. */
@@ -52,10 +53,12 @@ export class Replay implements Source {
     this.#running = true
     this.#run()
       .catch((error) => {
+        for (const settle of this.#settle.splice(0)) settle(error)
         if (!this.partition.signal.aborted) this.partition.lose(error)
       })
       .finally(() => {
         this.#running = false
+        this.#idle()
         this.#later()
       })
   }
@@ -90,17 +93,16 @@ export class Replay implements Source {
         if (outcome === 'done' || outcome === 'written') {
           aside.position = event.position + 1
           aside.attempts = 0
-          for (const settle of this.#settle) settle()
-        } else {
-          for (const settle of this.#settle) settle()
-          return
         }
+        for (const settle of this.#settle.splice(0)) settle()
+        this.#idle()
+        if (outcome === 'again' || outcome === 'aside') return
       }
       if (events.length > 0) continue
-      if (aside.skipped <= partition.durable) break
+      if (aside.skipped <= until) break
       // Some were passed over that no checkpoint covers yet.
       const moved = partition.checkpointed.next()
-      if (aside.skipped > partition.durable) await moved
+      if (partition.durable <= until) await moved
     }
     const resume = partition.pause()
     await this.#move(aside, null)
@@ -135,6 +137,13 @@ export class Replay implements Source {
     return persist(action, { signal: this.#store.signal, logger: this.#store.logger })
   }
 
+  /** The consumer has nothing of ours, and what it had is written. */
+  #idle(): void {
+    if (!this.#busy) return
+    this.#busy = false
+    this.partition.touch()
+  }
+
   #end(entry: Entry, outcome: Outcome): void {
     entry.state = 'acked'
     entry.turn++
@@ -143,6 +152,7 @@ export class Replay implements Source {
   }
 
   begin(entry: Entry): void {
+    this.#busy = true
     entry.state = 'out'
     entry.since = performance.now()
   }
@@ -168,8 +178,12 @@ export class Replay implements Source {
   async park(entry: Entry, error: unknown): Promise<void> {
     const { event, attempt } = entry
     entry.turn++
-    const ours = await this.#persist(() => this.#store.park(this.partition, event, attempt, error, false))
-    if (!ours) this.partition.lose()
+    try {
+      const ours = await this.#persist(() => this.#store.park(this.partition, event, attempt, error, false))
+      if (!ours) this.partition.lose()
+    } catch (cause) {
+      this.partition.lose(cause)
+    }
     this.partition.throwIfLost()
     this.writtenAside(entry, null)
   }

@@ -16,5 +16,5 @@ export function retryPause(
   attempt: number,
   { minDelayMs, maxDelayMs }: Readonly<Required<RetryOptions>>,
 ): number {
-  return Math.random() * Math.min(maxDelayMs, minDelayMs * 2 ** (attempt - 1))
+  return Math.random() * Math.min(maxDelayMs, minDelayMs * 2 ** Math.min(attempt - 1, 31))
 }

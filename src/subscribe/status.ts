@@ -12,7 +12,7 @@ const NOTHING: ExecutorStatus = {
   inFlight: 0,
   partitions: [],
 }
-const ORDER = ['stopped', 'waiting', 'catching-up', 'live'] as const
+const ORDER = ['stopped', 'waiting', 'live', 'catching-up'] as const
 
 /** The statuses of this process's executors of one subscription, as one. */
 export class Statuses {

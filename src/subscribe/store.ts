@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { Database, Statement } from '../database.ts'
-import { SubscriptionMismatchError, SubscriptionNotFoundError } from '../errors.ts'
+import { SubscriptionMismatchError, SubscriptionNotFoundError, show } from '../errors.ts'
 import type { RecordedEvent } from '../event.ts'
 import { toEvent } from '../event.ts'
 import type { From } from '../live/observer.ts'
@@ -57,6 +57,7 @@ export class Store {
   readonly #selection: Selection
   readonly #partitions: number
   readonly #leaseMs: number
+  #revision: string | undefined // as it was registered
 
   constructor(
     db: Database,
@@ -81,11 +82,18 @@ export class Store {
     const position =
       from === 'start' ? 0 : from === 'end' ? await this.#reader.horizon(this.#selection) : from.after
     const scope = [categories.length ? categories : null, types, streamId]
-    await this.#call('subscribe', [this.#name, ...scope, this.#partitions, position])
+    const [row] = await this.#call('subscribe', [this.#name, ...scope, this.#partitions, position])
+    this.#revision = row![0]!
   }
 
   async claim(held: readonly Held[]): Promise<Share> {
-    const rows = await this.#call('claim', [this.#name, this.#owner, this.#leaseMs, ...arrays(held)])
+    const rows = await this.#call('claim', [
+      this.#name,
+      this.#owner,
+      this.#leaseMs,
+      ...arrays(held),
+      this.#revision,
+    ])
     const [, , , , share, waitMs] = rows[0] as readonly (string | null)[] as string[]
     const grants = (fresh: string) =>
       rows
@@ -207,7 +215,8 @@ const numbers = ([row]: readonly (readonly string[])[]): number[] =>
 /** What is kept of an error: its stack, which begins with its message. */
 function describe(error: unknown): string {
   if (error === undefined) return ''
-  const text = error instanceof Error ? (error.stack ?? `${error.name}: ${error.message}`) : String(error)
+  const { stack } = (error ?? {}) as { stack?: unknown }
+  const text = typeof error === 'string' ? error : typeof stack === 'string' ? stack : show(error)
   // Text of PostgreSQL's holds neither, and an error is not to be lost for its form.
   return text.replaceAll('\u0000', '\uFFFD').toWellFormed().slice(0, 100_000)
 }

@@ -63,12 +63,13 @@ export class TransactionalWorker extends BaseWorker {
       if (batch.length === 0) return void this.#queues.delete(partition)
       try {
         let left = batch
-        while (left.length > 0 && (await partition.ours())) left = await this.#handle(left)
+        while (left.length > 0 && (await partition.ours()) && !this.stopping) left = await this.#handle(left)
+        for (const delivery of left) delivery.nack() // let go of them: a drain waits for that
       } catch (error) {
         if (partition.lost) continue // and all that waits is stale
         if (!(error instanceof Fenced) && (partition.signal.aborted || !isTransient(error))) {
           if (!partition.signal.aborted) this.fail(error)
-          for (const delivery of batch) delivery.nack({ error }) // let go of them: a drain waits for that
+          for (const delivery of batch) delivery.nack({ error })
         } else {
           // Nobody knows what was committed: what the database has of us says where to go on.
           partition.lose(error instanceof Fenced ? undefined : error)
@@ -116,23 +117,23 @@ export class TransactionalWorker extends BaseWorker {
     const { source } = batch[0]!
     let handled = 0
     let failure: { delivery: HandedOut; error: unknown; delayMs: number | null } | undefined
-    await this.#transaction(async (client) => {
-      handled = 0
+    const handle = async (client: pg.ClientBase) => {
       for (const delivery of batch) {
         await client.query('savepoint meowmx')
         try {
           await this.#invoke(delivery, client)
-          await client.query('release savepoint meowmx').catch((error) => {
-            throw new HandlerFailed(error) // a query of the handler's failed, and it did not say so
-          })
+          // A query of the handler's may have failed, and it did not say so.
+          await client.query('set constraints all immediate; release savepoint meowmx').catch(failedHere)
           handled++
         } catch (failed) {
-          if (!(failed instanceof HandlerFailed)) throw failed
-          await client.query('rollback to savepoint meowmx')
+          if (!(failed instanceof HandlerFailed) || delivery.signal.aborted) throw failed
           failure = { delivery, error: failed.cause, delayMs: this.pause(delivery, failed.cause) }
+          await client.query('rollback to savepoint meowmx')
           break
         }
       }
+    }
+    const write = async (client: pg.ClientBase) => {
       const aside = failure && (failure.delayMs !== null || this.handling.onExhausted === 'park')
       if (failure && aside) {
         const { delivery, error, delayMs } = failure
@@ -142,7 +143,18 @@ export class TransactionalWorker extends BaseWorker {
       } else if (handled > 0) {
         await this.#write(client, batch[handled - 1]!)
       }
-    })
+    }
+    try {
+      await this.#transaction(async (client) => {
+        await handle(client)
+        await write(client)
+      })
+    } catch (error) {
+      if (!failure || !isTransient(error)) throw error
+      // The session ended while the handler had it: idle for longer than the lease, or killed by what it did.
+      if (handled > 0) return this.#carefully(batch.slice(0, handled))
+      await this.#transaction(write)
+    }
     if (handled > 0) source.written(batch.slice(0, handled).map(({ entry }) => entry))
     if (!failure) return handled
     const { delivery, error, delayMs } = failure as {
@@ -151,9 +163,8 @@ export class TransactionalWorker extends BaseWorker {
       delayMs: number | null
     }
     if (delayMs === null && this.handling.onExhausted === 'stop') {
-      for (const delivery of batch.slice(handled)) delivery.nack({ error })
-      this.fail(error)
-      return batch.length
+      this.fail(error) // and what is left is let go
+      return handled
     }
     source.writtenAside(delivery.entry, delayMs)
     return handled + 1
@@ -171,7 +182,7 @@ export class TransactionalWorker extends BaseWorker {
   }
 
   async #write(client: pg.ClientBase, { source, entry }: HandedOut): Promise<void> {
-    if (!(await source.write(client, entry))) throw new Fenced()
+    if (!(await source.write(client, entry).catch(failedHere))) throw new Fenced()
   }
 
   async #transaction(body: (client: pg.ClientBase) => Promise<void>): Promise<void> {
@@ -181,12 +192,21 @@ export class TransactionalWorker extends BaseWorker {
       try {
         await body(client)
       } catch (error) {
-        await client.query('rollback').catch(() => {})
+        // Where even that fails nobody else is to find the transaction open.
+        await client.query('rollback').catch(() => (client as pg.Client).end().catch(() => {}))
         throw error
       }
-      await client.query('commit')
+      await client.query('commit').catch((error) => {
+        throw error.severity === 'ERROR' ? new HandlerFailed(error) : error // a deferred constraint
+      })
     })
   }
+}
+
+/** A query of the handler's failed, and it did not say so: the transaction is of no use. */
+function failedHere(error: unknown): never {
+  const { code } = error as { code?: string }
+  throw code === '25P02' || code?.startsWith('23') ? new HandlerFailed(error) : error
 }
 
 /** The client for as long as a handler runs: one that goes on afterwards must not write into another's transaction. */

@@ -109,6 +109,7 @@ export class Window {
     if (this.#abandoned || entry.state === 'acked') return
     if (entry.state === 'out') this.#out--
     entry.state = 'acked'
+    entry.turn++ // who acked it can't nack or park it any more
     this.#unacked--
     this.#nacked.delete(entry)
     if (entry === this.#entries.first) this.#move()
@@ -132,6 +133,18 @@ export class Window {
     entry.attempt++
     this.#nacked.add(entry)
     this.#settleHeldBack(this.#entries)
+  }
+
+  /** The first of each stream among those that wait below what is acked: a checkpoint can't pass them. */
+  leftBehind(): Map<string, Entry> {
+    const entries = [...this.#entries]
+    const last = entries.findLastIndex(({ state }) => state === 'acked')
+    const first = new Map<string, Entry>()
+    for (const entry of entries.slice(0, Math.max(last, 0))) {
+      const key = `${entry.event.category}\u0000${entry.event.streamId}`
+      if (entry.state === 'held' && !first.has(key)) first.set(key, entry)
+    }
+    return first
   }
 
   /** Take back whatever the consumer has not begun. */

@@ -1,0 +1,188 @@
+// What managing asks of the log: no scan of the table and no sort of its events, at 100,000 of them, whether the server
+// plans for the values at hand or once for all; and where the index alone answers, nothing else is touched.
+import { readFileSync } from 'node:fs'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { EVENT_COLUMNS } from '../src/event.ts'
+import { closeAll, openStore, pgClient, uniqueName } from './support/store.ts'
+
+const schema = uniqueName('plans')
+const COUNT = 100_000
+await openStore({ schema, listen: false })
+const sql = await pgClient()
+await sql.query(`set search_path = ${schema}`)
+test.after.each(async () => {
+  await sql.query('rollback; delete from subscriptions')
+})
+test.after(closeAll)
+
+// A third of all in one category, the rest in 200.
+await sql.query(
+  `insert into events (version, category, stream_id, type, data)
+   select n / 5000, case when n % 5000 % 3 = 0 then 'big' else 'c' || n % 200 end, 's' || n % 5000,
+          'T' || n % 3, '{"price": 9}'
+   from generate_series(0, $1::int - 1) as n`,
+  [COUNT],
+)
+await sql.query('vacuum analyze events')
+
+interface Node {
+  'Node Type': string
+  'Relation Name'?: string
+  'Parent Relationship'?: string
+  'Shared Hit Blocks': number
+  'Shared Read Blocks': number
+  Plans?: Node[]
+}
+
+/** A statement, or one of those that run inside it. */
+interface Planned {
+  text: string
+  plan: Node
+}
+
+const file = (name: string) =>
+  readFileSync(new URL(`../sql/queries/${name}.sql`, import.meta.url), 'utf8')
+    .replaceAll('meowmx.', `${schema}.`)
+    .replaceAll('{{event}}', EVENT_COLUMNS)
+
+function walk(node: Node): Node[] {
+  return [node, ...(node.Plans ?? []).flatMap(walk)]
+}
+
+const nodes = (root: Node) =>
+  walk(root).map((node) => [node['Node Type'], node['Relation Name']].filter(Boolean).join(' '))
+
+/** The statement with all that runs inside it, itself last, by one way of planning. */
+async function plans(text: string, values: unknown[], mode: string): Promise<Planned[]> {
+  const client = await pgClient()
+  await client.query(`
+    load 'auto_explain';
+    set search_path = ${schema}; set plan_cache_mode = ${mode};
+    set auto_explain.log_min_duration = 0; set auto_explain.log_nested_statements = on;
+    set auto_explain.log_analyze = on; set auto_explain.log_buffers = on; set auto_explain.log_timing = off;
+    set auto_explain.log_format = json; set auto_explain.log_level = notice; set client_min_messages = notice`)
+  const found: Planned[] = []
+  client.on('notice', ({ message }) => {
+    const json = message?.match(/plan:\s*(\{[\s\S]*\})\s*$/)?.[1]
+    if (!json) return
+    const { 'Query Text': text, Plan: plan } = JSON.parse(json)
+    found.push({ text, plan })
+  })
+  await client.query('begin')
+  await client.query({ name: 'q', text, values })
+  await client.query('rollback')
+  await client.end()
+  return found
+}
+
+/** What a sort sorts: not what is asked on the way. */
+function sorted({ Plans = [] }: Node): Node[] {
+  const inputs = Plans.filter((node) => !/InitPlan|SubPlan/.test(node['Parent Relationship'] ?? ''))
+  return inputs.flatMap((node) => [node, ...sorted(node)])
+}
+
+/** By both ways of planning: no scan of the events, no sort of them, and so many blocks of them and their indexes at most. */
+async function isLean(text: string, values: unknown[], blocks: number): Promise<Planned[]> {
+  const all: Planned[] = []
+  for (const mode of ['force_custom_plan', 'force_generic_plan']) {
+    const found = await plans(text, values, mode)
+    const said = [mode, ...found.map(({ plan }) => nodes(plan).join('\n'))].join('\n\n')
+    const every = found.flatMap(({ plan }) => walk(plan))
+    const onEvents = every.filter((node) => node['Relation Name'] === 'events')
+    assert.not(
+      onEvents.some((node) => node['Node Type'] === 'Seq Scan'),
+      said,
+    )
+    const sorts = every.filter((node) => /Sort/.test(node['Node Type']))
+    assert.not(
+      sorts.some((sort) => sorted(sort).some((node) => onEvents.includes(node))),
+      said,
+    )
+    const touched = onEvents.reduce((sum, it) => sum + it['Shared Hit Blocks'] + it['Shared Read Blocks'], 0)
+    assert.ok(touched <= blocks, `${touched} blocks, ${said}`)
+    if (process.env.SHOW) console.log(touched)
+    all.push(...found)
+  }
+  return all
+}
+
+async function subscribe(
+  name: string,
+  categories: string[] | null,
+  types: string[] | null,
+  streamId: string | null,
+) {
+  await sql.query('select subscribe($1, $2, $3, $4, 4, 0)', [name, categories, types, streamId])
+}
+
+/** The plans of what counts a subscription's lag, alone in the store. */
+async function lagPlans(blocks: number, categories: string[] | null): Promise<string[]> {
+  const all = await isLean(file('subscriptions'), [], blocks)
+  const counts = all.filter(({ text }) => /count\(\*\) from events e/.test(text))
+  assert.is(counts.length, 2 * (categories?.length ?? 1))
+  return counts.flatMap(({ plan }) => nodes(plan).filter((node) => / events$/.test(node)))
+}
+
+// Blocks: those of the index, or of the index and the events, and what the rest of the question takes.
+for (const [name, categories, types, streamId, blocks, indexOnly] of [
+  ['of everything', null, null, null, 400, true],
+  ['of a big category', ['big'], null, null, 200, true],
+  ['of a small one', ['c7'], null, null, 20, true],
+  ['of twenty', Array.from({ length: 20 }, (_, i) => `c${i}`), null, null, 200, true],
+  ['of one that is not there', ['nobody'], null, null, 20, true],
+  ['of a type', null, ['T1'], null, 2_000, false],
+  ['of a type in a small category', ['c7'], ['T1'], null, 500, false],
+  ['of a stream', ['big'], null, 's0', 60, false],
+] as [string, string[] | null, string[] | null, string | null, number, boolean][]) {
+  test(`the lag ${name} touches ${blocks} blocks at most${indexOnly ? ', and no event' : ''}`, async () => {
+    await subscribe('lag', categories, types, streamId)
+    const found = await lagPlans(blocks, categories)
+    if (indexOnly) assert.equal([...new Set(found)], ['Index Only Scan events'])
+  })
+}
+
+test('the lag of partitions that are not equally far', async () => {
+  await subscribe('lag', ['c7'], null, null)
+  await sql.query('update checkpoints set position = partition * 1000')
+  await lagPlans(500, ['c7'])
+})
+
+test('of 1,000 blocked streams, each with 10 events: the first 10 events, and all of them', async () => {
+  await subscribe('parked', null, null, null)
+  await sql.query(`
+    insert into parked_events (subscription, category, stream_id, position, attempts, error)
+    select 'parked', category, stream_id, position, 1, '' from events where version = 10 and position % 5 = 0`)
+  const { rows } = await sql.query('select count(*)::int from parked_events')
+  assert.is(rows[0].count, 1_000)
+  await isLean(file('parked'), ['parked', 10], 40)
+  // Each stream's way down the index, and its events, each in another block.
+  await isLean(file('replay_parked'), ['parked', null], 20_000)
+  await isLean(file('subscriptions'), [], 20_000)
+  await isLean(file('replay_parked'), ['parked', 's0'], 40)
+})
+
+test('a look of waitFor', async () => {
+  await subscribe('wait', ['big'], ['T1'], null)
+  for (const position of [1, COUNT / 2, 2 * COUNT]) await isLean(file('reached'), ['wait', position], 10)
+})
+
+test('a checkpoint for which nobody waits looks for waiters by their index', async () => {
+  await sql.query(`
+    insert into waiters select 'other' || n, 1, gen_random_uuid(), clock_timestamp() + interval '1 h'
+    from generate_series(1, 1000) as n; analyze waiters`)
+  const found = await isLean('select ring_waiting($1)', ['wait'], 0)
+  const touched = found.flatMap(({ plan }) => nodes(plan)).filter((node) => node.includes('Scan'))
+  assert.ok(touched.length > 0)
+  assert.ok(
+    touched.every((node) => /^Index (Only )?Scan waiters$/.test(node)),
+    touched.join('\n'),
+  )
+})
+
+test('who stalls, of 200 categories', async () => {
+  await sql.query(`begin; select announce('c7')`)
+  await isLean(file('stallers'), [], 1_000)
+})
+
+test.run()
