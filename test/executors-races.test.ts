@@ -47,7 +47,7 @@ test('a clean stop with many streams at once repeats nothing', async () => {
   const { category, name } = given()
   const stream = (streamId: string) => ({ category, streamId })
   await meow.append(stream('a'), [event, event])
-  const { position } = await meow.append(stream('b'), Array(10).fill(event))
+  await meow.append(stream('b'), Array(10).fill(event))
   const handled: string[] = []
   let go = () => {}
   const first = meow.subscription(name, { category }).process(
@@ -65,17 +65,17 @@ test('a clean stop with many streams at once repeats nothing', async () => {
   const second = meow.subscription(name, { category }).process(({ streamId, version }) => {
     handled.push(`${streamId}${version}`)
   })
-  await meow.waitFor(name, position)
+  await until(() => handled.length >= 12, { what: 'the rest' })
   await second.stop()
   assert.equal([...handled].sort(), [...new Set(handled)].sort(), 'none twice')
-  assert.is(handled.length, 12)
+  assert.is((await meow.subscriptions()).find((one) => one.name === name)!.lag, 0)
 })
 
 test('a clean stop while one waits to be tried again repeats nothing', async () => {
   const { category, name } = given()
   const stream = (streamId: string) => ({ category, streamId })
   await meow.append(stream('a'), event)
-  const { position } = await meow.append(stream('b'), Array(10).fill(event))
+  await meow.append(stream('b'), Array(10).fill(event))
   const handled: string[] = []
   const first = meow.subscription(name, { category }).process(
     async ({ streamId, version }) => {
@@ -89,10 +89,9 @@ test('a clean stop while one waits to be tried again repeats nothing', async () 
   const second = meow.subscription(name, { category }).process(({ streamId, version }) => {
     handled.push(`${streamId}${version}`)
   })
-  await meow.waitFor(name, position)
+  await until(() => handled.length >= 11, { what: 'the rest' })
   await second.stop()
   assert.equal([...handled].sort(), [...new Set(handled)].sort(), 'none twice')
-  assert.is(handled.length, 11)
 })
 
 test('transactional, stopped while a failed batch is run again: stop() drains', async () => {
@@ -399,11 +398,9 @@ test('a newcomer gets its share at once, however long the lease', async () => {
       workers.push(worker)
       await worker.ready
       const share = Math.floor(8 / (i + 1))
-      const begin = performance.now()
       await until(() => current(subscription.status$).partitions.length >= share, {
         what: `the share of number ${i} in round ${round}`,
       })
-      console.log(`joined after ${Math.round(performance.now() - begin)} ms`)
     }
     await Promise.all(workers.map((worker) => worker.stop()))
     await Promise.all(stores.map((store) => store.close()))

@@ -139,19 +139,24 @@ export class Executor {
     const { signal } = this.#stopping
     const { logger } = this.#store
     const silence = this.#ports.onBell(() => this.#rung.fire())
-    const watch = watchUnacked(this.#options, logger, () => this.#partitions())
-    try {
-      await persist(() => this.#ports.register(), { signal, logger })
-      const loops = [this.#share(ready.resolve), this.#pump()]
-      await Promise.all(loops).finally(async () => {
-        this.stop()
-        await Promise.allSettled(loops) // a claim under way may still take something
+    const watch = watchUnacked(this.#options, logger, () => [...this.#owned.values()])
+    let failure: { error: unknown } | undefined
+    const until = async (loop: Promise<void>) => {
+      await loop.catch((error) => {
+        if (!signal.aborted) failure ??= { error } // what fails once we are stopped is of no interest
+        ready.reject(error)
       })
-    } catch (error) {
-      ready.reject(error)
-      if ((error as Error | undefined)?.name !== 'AbortError') throw error
-    } finally {
       this.stop()
+    }
+    try {
+      const registered = persist(() => this.#ports.register(), { signal, logger })
+      // All of them, for a claim under way may still take something.
+      await Promise.all([
+        until(registered.then(() => this.#share(ready.resolve))),
+        until(registered.then(() => this.#pump())),
+      ])
+      if (failure) throw (failure as { error: unknown }).error
+    } finally {
       await this.#leave()
       this.#releasing.abort()
       clearInterval(watch)

@@ -46,6 +46,11 @@ export class Replay implements Source {
     return this.#busy
   }
 
+  /** What the consumer has of it. */
+  get oldest(): Entry | undefined {
+    return this.#out?.state === 'out' ? this.#out : undefined
+  }
+
   /** Some stream may be due. */
   wake(): void {
     if (this.#running || this.partition.signal.aborted) return

@@ -212,11 +212,20 @@ const yes = ([row]: readonly (readonly string[])[]): boolean => row![0] === 't'
 const numbers = ([row]: readonly (readonly string[])[]): number[] =>
   row![0]! === '{}' ? [] : row![0]!.slice(1, -1).split(',').map(Number)
 
+/** Whatever was thrown, even what can't be made a string. */
+function words(error: unknown): string {
+  try {
+    return String(error)
+  } catch {
+    return show(error)
+  }
+}
+
 /** What is kept of an error: its stack, which begins with its message. */
 function describe(error: unknown): string {
   if (error === undefined) return ''
   const { stack } = (error ?? {}) as { stack?: unknown }
-  const text = typeof error === 'string' ? error : typeof stack === 'string' ? stack : show(error)
+  const text = typeof error === 'string' ? error : typeof stack === 'string' ? stack : words(error)
   // Text of PostgreSQL's holds neither, and an error is not to be lost for its form.
   return text.replaceAll('\u0000', '\uFFFD').toWellFormed().slice(0, 100_000)
 }

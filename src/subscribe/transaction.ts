@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { Database } from '../database.ts'
-import { isTransient } from '../database.ts'
+import { isLost, isTransient } from '../database.ts'
 import { MeowError } from '../errors.ts'
 import type { HandedOut } from './delivery.ts'
 import { invoke } from './invoke.ts'
@@ -107,7 +107,7 @@ export class TransactionalWorker extends BaseWorker {
     const last = batch.at(-1)!
     await this.#transaction(async (client) => {
       for (const delivery of batch) await this.#invoke(delivery, client)
-      await this.#write(client, last)
+      await this.#write(client, last).catch(endedHere)
     })
     last.source.written(batch.map(({ entry }) => entry))
   }
@@ -123,7 +123,10 @@ export class TransactionalWorker extends BaseWorker {
         try {
           await this.#invoke(delivery, client)
           // A query of the handler's may have failed, and it did not say so.
-          await client.query('set constraints all immediate; release savepoint meowmx').catch(failedHere)
+          await client
+            .query('set constraints all immediate; release savepoint meowmx')
+            .catch(failedHere)
+            .catch(endedHere)
           handled++
         } catch (failed) {
           if (!(failed instanceof HandlerFailed) || delivery.signal.aborted) throw failed
@@ -207,6 +210,11 @@ export class TransactionalWorker extends BaseWorker {
 function failedHere(error: unknown): never {
   const { code } = error as { code?: string }
   throw code === '25P02' || code?.startsWith('23') ? new HandlerFailed(error) : error
+}
+
+/** The session ended while a handler had it: it may have been idle for longer than the lease. */
+function endedHere(error: unknown): never {
+  throw isLost(error) ? new HandlerFailed(error) : error
 }
 
 /** The client for as long as a handler runs: one that goes on afterwards must not write into another's transaction. */

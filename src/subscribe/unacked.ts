@@ -1,5 +1,6 @@
 import type { Logger } from '../options.ts'
 import type { Partition } from './partition.ts'
+import type { Replay } from './replay.ts'
 import type { Entry } from './window.ts'
 
 /**
@@ -9,13 +10,14 @@ import type { Entry } from './window.ts'
 export function watchUnacked(
   { name, unackedWarningMs }: { name: string; unackedWarningMs: number },
   logger: Logger,
-  partitions: () => Partition[],
+  partitions: () => readonly { partition: Partition; replay: Replay }[],
 ): NodeJS.Timeout {
   const warned = new WeakSet<Entry>()
   return setInterval(
     () => {
-      for (const { number, window } of partitions()) {
-        const { oldest } = window
+      for (const { partition, replay } of partitions()) {
+        const { number, window } = partition
+        const oldest = replay.oldest ?? window.oldest
         const ms = oldest ? performance.now() - oldest.since : 0
         if (!oldest || ms < unackedWarningMs || warned.has(oldest)) continue
         warned.add(oldest)
