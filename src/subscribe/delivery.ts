@@ -102,7 +102,7 @@ export class HandedOut {
 
   /** From here on the consumer has it. False: it is taken back. */
   begin(): boolean {
-    if (this.stale || this.source.partition.signal.aborted) return false
+    if (this.stale) return false
     this.source.begin(this.entry)
     return true
   }

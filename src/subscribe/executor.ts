@@ -268,7 +268,7 @@ export class Executor {
     const left = () =>
       owned.reduce(
         (sum, { partition, replay }) =>
-          partition.lost ? sum : sum + partition.window.out + partition.parking + (replay.busy ? 1 : 0),
+          partition.lost ? sum : sum + partition.window.left + partition.parking + (replay.busy ? 1 : 0),
         0,
       )
     const wake = () => this.#changed.fire()

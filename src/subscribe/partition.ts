@@ -238,7 +238,7 @@ export class Partition implements Source {
    * checkpoint can pass and nothing is repeated.
    */
   async handOver(): Promise<void> {
-    if (this.window.out > 0) return
+    if (this.window.left > 0) return
     for (const [key, entry] of this.window.leftBehind()) {
       this.#hold(key, this.window.takeBack(entry))
       await this.#park(key, { ...entry, attempt: entry.attempt - 1 }, undefined, true)

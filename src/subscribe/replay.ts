@@ -37,6 +37,7 @@ export class Replay implements Source {
     this.#store = store
     partition.signal.addEventListener('abort', () => {
       clearTimeout(this.#timer)
+      if (this.#out?.state === 'queued') this.#out.turn++ // taken back
       this.#settled.fire()
     })
   }

@@ -54,6 +54,13 @@ export class Window {
     return this.#out
   }
 
+  /** How many a drain has to wait for: the consumer has them, or begins with them yet. */
+  get left(): number {
+    let queued = 0
+    for (const { state } of this.#entries) if (state === 'queued') queued++
+    return this.#out + queued
+  }
+
   /**
    * How many come again if we end now; `strict`: those too that are acked behind one that is not. But where a nacked one
    * holds the checkpoint back these never count: the others flow on.
@@ -147,9 +154,11 @@ export class Window {
     return first
   }
 
-  /** Take back whatever the consumer has not begun. */
+  /** Take back what the consumer has not begun; but not what lies below an acked one, or that would come again too. */
   withdraw(): void {
-    for (const entry of this.#entries) if (entry.state === 'queued') this.#hold(entry)
+    const entries = [...this.#entries]
+    const last = entries.findLastIndex(({ state }) => state === 'acked' || state === 'out')
+    for (const entry of entries.slice(last + 1)) if (entry.state === 'queued') this.#hold(entry)
   }
 
   /** A checkpoint at `position` is durable. */

@@ -42,6 +42,8 @@ export abstract class BaseWorker implements Worker {
   done!: Promise<void>
   protected readonly handling: Handling
   protected stopping = false
+  /** All is drained and given back. */
+  protected ended = false
   #executor!: Executor
   #failure: { error: unknown } | undefined
 
@@ -55,7 +57,7 @@ export abstract class BaseWorker implements Worker {
     this.ready = this.#executor.ready
     this.done = this.#executor.done
       .finally(() => {
-        this.stopping = true
+        this.stopping = this.ended = true
         this.wake()
       })
       .finally(() => {
@@ -68,6 +70,10 @@ export abstract class BaseWorker implements Worker {
 
   /** Something to look at: a delivery, the end. */
   protected wake(): void {}
+
+  protected get failed(): boolean {
+    return this.#failure !== undefined
+  }
 
   /** The error that ends the worker. */
   protected fail(error: unknown): void {
@@ -127,19 +133,16 @@ export class HandlerWorker extends BaseWorker {
   }
 
   async #run(): Promise<void> {
-    while (!this.stopping) {
+    // A drain waits for some that are not begun yet.
+    while (!this.ended) {
       const arrived = this.#arrived.next()
-      for (let delivery = this.#next(); delivery; delivery = this.#next()) {
+      for (let delivery = this.#streams.next(); delivery; delivery = this.#streams.next()) {
         const handled = this.#handle(delivery)
         if (handled) this.#finish(handled, delivery)
         else this.#streams.done(delivery)
       }
       await arrived
     }
-  }
-
-  #next(): HandedOut | undefined {
-    return this.stopping ? undefined : this.#streams.next()
   }
 
   async #finish(handled: Promise<void>, delivery: HandedOut): Promise<void> {
@@ -150,7 +153,9 @@ export class HandlerWorker extends BaseWorker {
 
   /** A promise only where there is something to wait for. */
   #handle(delivery: HandedOut): undefined | Promise<void> {
-    if (!delivery.certain) return delivery.ours().then((ours) => (ours ? this.#handle(delivery) : undefined))
+    if (this.failed) return void delivery.nack() // let go of it
+    if (!delivery.certain)
+      return delivery.ours().then((ours) => (ours ? this.#handle(delivery) : delivery.nack()))
     if (!delivery.begin()) return
     try {
       const result = invoke(this.handling.handler, delivery, this.handling.timeoutMs)
