@@ -59,7 +59,9 @@ export class TransactionalWorker extends BaseWorker {
   async #run(partition: Partition, queue: Queue<HandedOut>): Promise<void> {
     await Promise.resolve() // what else is delivered now goes along
     for (;;) {
-      const batch = this.stopping ? [] : this.#take(queue)
+      // A drain waits for what it can't take back; so let go of it.
+      if (this.stopping) for (const delivery of queue.clear()) delivery.nack()
+      const batch = this.#take(queue)
       if (batch.length === 0) return void this.#queues.delete(partition)
       try {
         let left = batch
