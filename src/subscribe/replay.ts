@@ -79,9 +79,9 @@ export class Replay implements Source {
 
   async #run(): Promise<void> {
     for (;;) {
-      const due = [...this.partition.asides.values()].filter(
-        ({ replaying, due }) => replaying && due <= performance.now(),
-      )
+      const due = [...this.partition.asides.values()]
+        .filter(({ replaying, due }) => replaying && due <= performance.now())
+        .sort((a, b) => a.position - b.position)
       if (due.length === 0 || this.partition.signal.aborted) return
       for (const aside of due) await this.#stream(aside)
     }
