@@ -113,7 +113,17 @@ begin
         ))
     );
   end loop;
-  return _lag;
+  -- Below the checkpoint, and not handled: what is on its way back.
+  return _lag + (
+    select coalesce(sum((
+      select count(*) from set_aside(p, _types) e
+      where e.position <= (
+        select c.position from checkpoints c
+        where c.subscription = _name and c.partition = stream_hash(p.category, p.stream_id) % _partitions
+      )
+    )), 0)
+    from parked_events p where p.subscription = _name and p.replaying
+  );
 end
 $$;
 

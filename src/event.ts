@@ -7,6 +7,9 @@ export interface StreamRef {
   streamId: string
 }
 
+/** A stream as the key of a Map: no name holds the separator. */
+export const streamKey = ({ category, streamId }: StreamRef): string => `${category}\u0000${streamId}`
+
 /** An event to append. */
 export interface NewEvent {
   /** What happened, e.g. `OrderPlaced`; at most 255 characters. */

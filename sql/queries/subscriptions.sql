@@ -7,18 +7,7 @@ select
     where m.key is null or m.key = -1
       or m.key in (select meowmx.category_key(name) from unnest(s.categories) as name)
       or s.categories is null and m.key = meowmx.store_key()
-  )) + (
-    -- Below the checkpoint, and not handled: what is on its way back.
-    select coalesce(sum((
-      select count(*) from meowmx.set_aside(p, s.types) e
-      where e.position <= (
-        select k.position from meowmx.checkpoints k
-        where k.subscription = s.name
-          and k.partition = meowmx.stream_hash(p.category, p.stream_id) % s.partitions
-      )
-    )), 0)
-    from meowmx.parked_events p where p.subscription = s.name and p.replaying
-  ) as lag,
+  )) as lag,
   (
     select coalesce(sum((select count(*) from meowmx.set_aside(p, s.types))), 0)
     from meowmx.parked_events p where p.subscription = s.name

@@ -1,5 +1,6 @@
 import { ValidationError } from '../errors.ts'
 import type { NewEvent, RecordedEvent, StreamRef } from '../event.ts'
+import { streamKey } from '../event.ts'
 import { encodeJson } from '../json.ts'
 import { name, parse, version } from '../options.ts'
 import { uuidv7 } from './uuid.ts'
@@ -74,7 +75,7 @@ export function encodeRequest(
     )
   return {
     stream: { category, streamId },
-    key: `${category}\u0000${streamId}`,
+    key: streamKey({ category, streamId }),
     expected: checkExpected(expected, expectedPath),
     events: encoded,
     lookup,

@@ -20,7 +20,7 @@ export interface SubscriptionInfo {
   partitions: PartitionInfo[]
   /** The least of its partitions' positions. */
   position: number
-  /** Events that it selects above its partitions' positions, up to the horizon. */
+  /** Events that it has still to handle: above its partitions' positions up to the horizon, and replays under way. */
   lag: number
   /** Events that are set aside: as many as `parked` lists without a limit. */
   parked: number

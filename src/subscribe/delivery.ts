@@ -16,7 +16,7 @@ export interface Delivery<E = RecordedEvent> {
   /** 1, 2, 3 …: how often it was delivered by this executor, counting nacks. */
   readonly attempt: number
   readonly partition: number
-  /** True: it was taken back, or its partition is another's. What is done with it does nothing; it comes again. */
+  /** True: it is acked already, or it was taken back, or its partition is another's. What is done with it does nothing. */
   readonly stale: boolean
   /**
    * The event is handled. Acks may come in any order.

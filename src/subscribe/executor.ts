@@ -1,4 +1,5 @@
 import { LeaseLostError } from '../errors.ts'
+import { streamKey } from '../event.ts'
 import type { LiveFeed } from '../live/live.ts'
 import { persist } from '../live/patience.ts'
 import { Signal } from '../live/signal.ts'
@@ -228,18 +229,16 @@ export class Executor {
       })
       const replay = new Replay(partition, this.#store)
       for (const [number, aside] of asides)
-        if (number === grant.partition)
-          partition.asides.set(`${aside.category}\u0000${aside.streamId}`, aside)
+        if (number === grant.partition) partition.asides.set(streamKey(aside), aside)
       this.#owned.set(grant.partition, { partition, replay })
     }
-    for (const [number, { category, streamId, replaying }] of asides) {
+    for (const [number, { replaying, ...stream }] of asides) {
       const owned = this.#owned.get(number)
       if (!owned) continue // lost or given back meanwhile
-      const { partition, replay } = owned
-      const aside = partition.asides.get(`${category}\u0000${streamId}`)
+      const aside = owned.partition.asides.get(streamKey(stream))
       if (aside && replaying) aside.replaying = true
-      replay.wake()
     }
+    for (const { replay } of this.#owned.values()) replay.wake()
     if (taken.length > 0) this.#restart.abort()
   }
 
@@ -289,7 +288,7 @@ export class Executor {
   }
 
   async #release(owned: readonly Owned[], leaving: boolean): Promise<void> {
-    if (this.#options.strict)
+    if (this.#options.strict && !this.#releasing.signal.aborted)
       for (const { partition } of owned) await partition.handOver().catch((error) => partition.lose(error))
     const ours = owned.map(({ partition }) => partition).filter(({ lost }) => !lost)
     for (const partition of ours) partition.returning = true
@@ -319,6 +318,7 @@ export class Executor {
     if (this.#owned.get(partition.number)?.partition === partition) this.#owned.delete(partition.number)
     this.#changed.fire()
     // What failed may fail again: not at once.
+    clearTimeout(this.#later)
     if (cause === undefined) this.#rung.fire()
     else this.#later = setTimeout(() => this.#rung.fire(), LOST_MS)
   }

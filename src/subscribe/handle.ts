@@ -5,6 +5,7 @@ import { LeaseLostError } from '../errors.ts'
 import { manyWaitFor } from '../live/abort.ts'
 import { method, parse } from '../options.ts'
 import type { Delivery } from './delivery.ts'
+import { isPromise } from './invoke.ts'
 import { Streams } from './streams.ts'
 
 export interface HandleOptions {
@@ -166,8 +167,4 @@ function covered<E>(unsettled: Map<Delivery<E>, string>): Set<Delivery<E>> {
 function streamOf(event: unknown): string {
   const { category, streamId } = (event ?? {}) as { category?: unknown; streamId?: unknown }
   return streamId === undefined ? '' : `${category}\u0000${streamId}`
-}
-
-function isPromise(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as PromiseLike<unknown> | null)?.then === 'function'
 }

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { LeaseLostError } from '../errors.ts'
 import type { RecordedEvent } from '../event.ts'
+import { streamKey } from '../event.ts'
 import { manyWaitFor } from '../live/abort.ts'
 import { persist } from '../live/patience.ts'
 import { Signal } from '../live/signal.ts'
@@ -344,8 +345,6 @@ export class Partition implements Source {
     this.checkpointed.fire()
   }
 }
-
-export const streamKey = ({ category, streamId }: RecordedEvent): string => `${category}\u0000${streamId}`
 
 const aside = ({ category, streamId, position }: RecordedEvent, attempts: number): Aside => ({
   category,

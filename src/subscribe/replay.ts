@@ -1,10 +1,10 @@
 import type pg from 'pg'
 import type { RecordedEvent } from '../event.ts'
+import { streamKey } from '../event.ts'
 import { persist } from '../live/patience.ts'
 import { Signal } from '../live/signal.ts'
 import type { NackOptions, Source } from './delivery.ts'
 import type { Partition } from './partition.ts'
-import { streamKey } from './partition.ts'
 import type { Aside, Store } from './store.ts'
 import type { Entry } from './window.ts'
 
@@ -112,7 +112,7 @@ export class Replay implements Source {
     }
     const resume = partition.pause()
     await this.#move(aside, null)
-    partition.asides.delete(`${aside.category}\u0000${aside.streamId}`)
+    partition.asides.delete(streamKey(aside))
     resume()
   }
 

@@ -16,7 +16,7 @@ import type { BaseWorker, Worker } from './worker.ts'
 const CLOSING_MS = 5_000
 
 /** A durable, named consumer of events with a checkpoint in the store. Made by `meow.subscription`. */
-export class DurableSubscription {
+export class DurableSubscription<E = RecordedEvent> {
   readonly name: string
   /** How this process's part in it stands: the current value first, then each change; completes when the store closes. */
   readonly status$: Observable<SubscriptionStatus>
@@ -51,7 +51,7 @@ export class DurableSubscription {
    *   await delivery.ack()
    * })).subscribe()
    */
-  deliveries(): Observable<Delivery> {
+  deliveries(): Observable<Delivery<E>> {
     const { leaseMs } = this.options
     return new Observable((subscriber) => {
       // The consumer may be at work on what it has in hand: it can still ack, for a while.
@@ -63,7 +63,7 @@ export class DurableSubscription {
       }
       const running = this.#subscriptions.start(this, {
         deliver: (delivery) => {
-          if (delivery.begin()) subscriber.next(toDelivery(delivery))
+          if (delivery.begin()) subscriber.next(toDelivery(delivery) as Delivery<E>)
         },
         end: () => retire(Math.min(leaseMs, CLOSING_MS)),
         patienceMs: leaseMs,
@@ -90,16 +90,16 @@ export class DurableSubscription {
    * @example
    * subscription.process((event, { client }) => client.query('insert into mails …'), { transactional: true })
    */
-  process(handler: Handler, options?: ProcessOptions & { transactional?: false }): Worker
+  process(handler: Handler<E>, options?: ProcessOptions & { transactional?: false }): Worker
   process(
     handler: (
-      event: RecordedEvent,
+      event: E,
       context: Parameters<Handler>[1] & Required<Pick<Parameters<Handler>[1], 'client'>>,
     ) => unknown,
     options: ProcessOptions & { transactional: true },
   ): Worker
-  process(handler: Handler, options?: ProcessOptions): Worker
-  process(handler: (event: RecordedEvent, context: any) => unknown, options: ProcessOptions = {}): Worker {
+  process(handler: Handler<E>, options?: ProcessOptions): Worker
+  process(handler: (event: any, context: any) => unknown, options: ProcessOptions = {}): Worker {
     parse(method, handler, 'handler')
     const checked = parse(processOptions, options, 'options')
     const worker: BaseWorker = this.#subscriptions.work(this, { handler, ...checked }, (deliver) => {

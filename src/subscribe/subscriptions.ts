@@ -43,7 +43,7 @@ export class Subscriptions {
   readonly #live: Live
   readonly #reader: Reader
   readonly #running = new Map<string, Set<Running>>()
-  readonly #made = new Set<DurableSubscription>() // that were used
+  readonly #made = new Set<DurableSubscription<any>>() // that were used
   #closed = false
 
   constructor(db: Database, live: Live, reader: Reader) {
@@ -63,7 +63,7 @@ export class Subscriptions {
   }
 
   /** @internal */
-  start(subscription: DurableSubscription, { deliver, end, patienceMs, strict }: Consumer): Running {
+  start(subscription: DurableSubscription<any>, { deliver, end, patienceMs, strict }: Consumer): Running {
     if (this.#closed) throw new ClosedError()
     const { name, selection, options, statuses } = subscription
     this.#made.add(subscription)
@@ -108,7 +108,7 @@ export class Subscriptions {
 
   /** @internal */
   work(
-    subscription: DurableSubscription,
+    subscription: DurableSubscription<any>,
     how: Omit<Handling, 'logger' | 'subscription'> & { transactional: boolean },
     start: Start,
   ): BaseWorker {

@@ -1,4 +1,5 @@
 import type { RecordedEvent } from '../event.ts'
+import { streamKey } from '../event.ts'
 import { Queue } from './queue.ts'
 
 /**
@@ -47,11 +48,6 @@ export class Window {
   /** How many deliveries are not acked. */
   get size(): number {
     return this.#unacked
-  }
-
-  /** How many the consumer has, and has not acked. */
-  get out(): number {
-    return this.#out
   }
 
   /** How many a drain has to wait for: the consumer has them, or begins with them yet. */
@@ -148,7 +144,7 @@ export class Window {
     const last = entries.findLastIndex(({ state }) => state === 'acked')
     const first = new Map<string, Entry>()
     for (const entry of entries.slice(0, Math.max(last, 0))) {
-      const key = `${entry.event.category}\u0000${entry.event.streamId}`
+      const key = streamKey(entry.event)
       if (entry.state === 'held' && !first.has(key)) first.set(key, entry)
     }
     return first
