@@ -56,6 +56,8 @@ test('positions that a crash takes back are used again; live observers get each 
     const kept = await meow.append(stream, [event, event, event])
     await until(() => handled.at(-1) === kept.position, { what: 'the subscription' })
     for (const observer of observers) await observer.has(handled.length)
+    // Its commit would carry the positions to disk that the crash is to take back.
+    await meow.waitFor('crash', kept.position)
 
     const doomed = await pgClient(server)
     await doomed.query('begin')

@@ -125,3 +125,13 @@ export async function partitionOf(
   await client.end()
   return Number(rows[0].partition)
 }
+
+/** Ids of streams of a category: `each` of every partition. */
+export async function streamsOf(category: string, partitions: number, each: number): Promise<string[][]> {
+  const streams: string[][] = Array.from({ length: partitions }, () => [])
+  for (let n = 0; streams.some(({ length }) => length < each); n++) {
+    const found = streams[await partitionOf({ category, streamId: `s${n}_` }, partitions)]!
+    if (found.length < each) found.push(`s${n}_`)
+  }
+  return streams
+}
