@@ -8,6 +8,7 @@ import type { Meow, Selector } from '../src/index.ts'
 import { pageQuery } from '../src/read/page.ts'
 import { select } from '../src/read/selector.ts'
 import { closeAll, openStore, pgClient, uniqueName } from './support/store.ts'
+import { vacuum } from './support/vacuum.ts'
 
 const schema = uniqueName('plans')
 const COUNT = 100_000
@@ -33,7 +34,7 @@ await meow.append(
   { category: 'rare', streamId: 'a' },
   [1, 2, 3].map((data) => ({ type: 'T', data })),
 )
-await sql.query(`vacuum analyze ${schema}.events`)
+await vacuum(sql, `${schema}.events`)
 
 interface Node {
   'Node Type': string

@@ -5,6 +5,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { EVENT_COLUMNS } from '../src/event.ts'
 import { closeAll, openStore, pgClient, uniqueName } from './support/store.ts'
+import { vacuum } from './support/vacuum.ts'
 
 const schema = uniqueName('plans')
 const COUNT = 100_000
@@ -24,7 +25,7 @@ await sql.query(
    from generate_series(0, $1::int - 1) as n`,
   [COUNT],
 )
-await sql.query('vacuum analyze events')
+await vacuum(sql, 'events')
 
 interface Node {
   'Node Type': string

@@ -8,6 +8,7 @@ import { EVENT_COLUMNS } from '../src/event.ts'
 import { pageQuery } from '../src/read/page.ts'
 import { select } from '../src/read/selector.ts'
 import { openStore, pgClient, uniqueName } from './support/store.ts'
+import { vacuum } from './support/vacuum.ts'
 
 const plans = suite('plans: no sequential scan and no sort on any read at 100,000 events')
 const schema = uniqueName('plans')
@@ -26,7 +27,7 @@ plans.before(async () => {
      from generate_series(0, $1::int - 1) as n`,
     [EVENTS],
   )
-  await client.query('vacuum analyze events')
+  await vacuum(client, 'events')
 })
 
 plans.after(async () => {

@@ -1,0 +1,18 @@
+import type pg from 'pg'
+import { until } from './until.ts'
+
+/**
+ * Statistics, and a visibility map in which every page stands, as the plans of a store at rest have them. A vacuum leaves
+ * out what an open transaction of another test may still have to see: then once more.
+ */
+export async function vacuum(client: pg.Client, table: string): Promise<void> {
+  const swept = async () => {
+    await client.query(`vacuum analyze ${table}`)
+    const { rows } = await client.query(
+      'select relallvisible = relpages as swept from pg_class where oid = $1::regclass',
+      [table],
+    )
+    return rows[0].swept as boolean
+  }
+  await until(swept, { what: `every page of ${table} to be all-visible`, timeoutMs: 60_000 })
+}
