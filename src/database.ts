@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
+import type { Clock } from './clock.ts'
+import { systemClock } from './clock.ts'
 import { ClosedError, ConnectionError, MeowError, SchemaError, TimeoutError } from './errors.ts'
 import { EVENT_COLUMNS } from './event.ts'
 import type { Settings } from './options.ts'
@@ -35,9 +37,26 @@ interface Kept {
   onError(): void
 }
 
-/** The way to the server: one pool, one place that turns its errors into ours. */
-export class Database {
+/** What all that reads and subscribes needs of the server and of time. */
+export interface Queries {
   readonly settings: Settings
+  readonly clock: Clock
+  /** `meowmx.` stands for the store's schema, `{{event}}` for the columns of an event. */
+  statement(text: string): Statement
+  /** A statement from sql/queries. */
+  file(name: string): Statement
+  /** On any connection, or on the caller's. */
+  query(statement: Statement, values?: unknown[], client?: pg.ClientBase): Promise<Row[]>
+  /** Borrow a connection. */
+  withClient<T>(use: (client: pg.PoolClient) => Promise<T>): Promise<T>
+  /** An error of the driver or the server as one of ours. */
+  translate(error: unknown): unknown
+}
+
+/** The way to the server: one pool, one place that turns its errors into ours. */
+export class Database implements Queries {
+  readonly settings: Settings
+  readonly clock = systemClock
   readonly schema: string
   readonly quotedSchema: string
   readonly #pool: pg.Pool

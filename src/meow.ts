@@ -11,6 +11,7 @@ import type { StoreStatus } from './live/listener.ts'
 import { Live } from './live/live.ts'
 import type { EventsOptions, From } from './live/observer.ts'
 import { Observer } from './live/observer.ts'
+import { makeSubscriber } from './live/subscriber.ts'
 import type { SubscriptionChanges } from './manage/administer.ts'
 import { Administration } from './manage/administer.ts'
 import type { ParkedEvent, ParkedOptions, ReplayOptions } from './manage/parked.ts'
@@ -80,7 +81,7 @@ export class Meow implements AsyncDisposable {
     this.#batcher = new Batcher(db, batch)
     this.#appender = new Appender(batch, this.#batcher)
     this.#reader = new Reader(db)
-    this.#live = new Live(db)
+    this.#live = new Live(db, (events) => makeSubscriber(db, events))
     this.#observer = new Observer(db, this.#live, this.#reader)
     this.#subscriptions = new Subscriptions(db, this.#live, this.#reader)
     this.#list = new SubscriptionList(db)

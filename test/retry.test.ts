@@ -1,6 +1,7 @@
 // A handler that fails is tried again: how often, how soon, and what else goes on meanwhile.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { systemClock } from '../src/clock.ts'
 import type { Handler, Meow, ProcessOptions, RecordedEvent, SubscriptionOptions } from '../src/index.ts'
 import { TimeoutError, ValidationError } from '../src/index.ts'
 import { retryPause } from '../src/subscribe/retry.ts'
@@ -111,7 +112,7 @@ test('pauses: the ceiling doubles up to maxDelayMs, and all below it is as likel
   const retry = { maxAttempts: 99, minDelayMs: 100, maxDelayMs: 3_000 }
   const draws = 4_000
   for (const [i, ceiling] of [100, 200, 400, 800, 1_600, 3_000, 3_000].entries()) {
-    const pauses = upTo(draws).map(() => retryPause(i + 1, retry))
+    const pauses = upTo(draws).map(() => retryPause(i + 1, retry, systemClock))
     assert.ok(
       pauses.every((pause) => pause >= 0 && pause < ceiling),
       `attempt ${i + 1}: below ${ceiling}`,
@@ -127,9 +128,10 @@ test('pauses: the ceiling doubles up to maxDelayMs, and all below it is as likel
 
 test('pauses: no ceiling at all, and attempts without end', () => {
   const none = { maxAttempts: 1e9, minDelayMs: 0, maxDelayMs: 0 }
-  assert.is(retryPause(1, none), 0)
-  assert.is(retryPause(5_000, { ...none, maxDelayMs: 1_000 }), 0)
-  for (const _ of upTo(100)) assert.ok(retryPause(5_000, { ...none, minDelayMs: 1, maxDelayMs: 10 }) < 10)
+  assert.is(retryPause(1, none, systemClock), 0)
+  assert.is(retryPause(5_000, { ...none, maxDelayMs: 1_000 }, systemClock), 0)
+  for (const _ of upTo(100))
+    assert.ok(retryPause(5_000, { ...none, minDelayMs: 1, maxDelayMs: 10 }, systemClock) < 10)
 })
 
 test('an event comes again after its pause, and not before', async () => {

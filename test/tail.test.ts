@@ -4,6 +4,7 @@ import { setMaxListeners } from 'node:events'
 import { setImmediate as turn } from 'node:timers/promises'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { systemClock } from '../src/clock.ts'
 import type { RecordedEvent } from '../src/event.ts'
 import { makeGlance } from '../src/live/glance.ts'
 import type { TailPorts } from '../src/live/tail.ts'
@@ -144,6 +145,7 @@ class World {
       return cut(found, after)
     }
     const tail = new Tail({
+      clock: systemClock,
       look: makeGlance({ behind } as unknown as PageReader, look, size),
       page: async (after, until) => {
         await this.step()

@@ -1,6 +1,7 @@
 // The checkpoint never passes a delivery that is not acked, and acks settle exactly once (I4).
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { systemClock } from '../src/clock.ts'
 import type { RecordedEvent } from '../src/event.ts'
 import type { Entry } from '../src/subscribe/window.ts'
 import { Window } from '../src/subscribe/window.ts'
@@ -11,7 +12,7 @@ const add = (window: Window, position: number) =>
   window.add({ category: 'c', streamId: 's', position } as RecordedEvent)
 
 test('the example of its comment', () => {
-  const window = new Window(0)
+  const window = new Window(0, systemClock)
   const [three, seven, eight, twelve] = [3, 7, 8, 12].map((position) => add(window, position)) as Entry[]
   window.pass(15)
   assert.is(window.watermark, 0)
@@ -27,7 +28,7 @@ test('the example of its comment', () => {
 })
 
 test('what nothing was selected of is passed over at once', () => {
-  const window = new Window(5)
+  const window = new Window(5, systemClock)
   window.pass(1000)
   assert.is(window.watermark, 1000)
   window.pass(900)
@@ -35,7 +36,7 @@ test('what nothing was selected of is passed over at once', () => {
 })
 
 test('an ack settles when a checkpoint covers it, not before, and only once', () => {
-  const window = new Window(0)
+  const window = new Window(0, systemClock)
   const settled: string[] = []
   const entries = [1, 2, 3].map((position) => {
     const entry = add(window, position)
@@ -74,7 +75,7 @@ test('random acks against a model, 2,000 seeds', () => {
 /** Deliver, pass, ack and write checkpoints at random, and say after each step what must hold. */
 function compare(random: Random): void {
   const start = random.int(0, 100)
-  const window = new Window(start)
+  const window = new Window(start, systemClock)
   const added: { position: number; acked: boolean; entry: Entry; settled: unknown[] }[] = []
   let position = start
   let passed = start

@@ -1,14 +1,12 @@
 import { randomUUID } from 'node:crypto'
-import { setTimeout as delay } from 'node:timers/promises'
-import createSubscriber from 'pg-listen'
 import type { Observable } from 'rxjs'
 import { BehaviorSubject } from 'rxjs'
-import type { Database } from '../database.ts'
+import type { Queries } from '../database.ts'
 import { GOODBYE_MS } from '../database.ts'
-import { Sockets } from '../sockets.ts'
 import { manyWaitFor } from './abort.ts'
 import { backoff } from './patience.ts'
 import { Signal } from './signal.ts'
+import type { Connect, Subscriber } from './subscriber.ts'
 
 /** How push stands. Without it events still arrive, every `pollIntervalMs`. */
 export interface StoreStatus {
@@ -22,20 +20,20 @@ export interface StoreStatus {
 /** What is told to whoever listens: a notification's payload, or null: some may have been missed, look. */
 type Ear = (payload: string | null) => void
 
-const CHECK_MS = 2_000
+/** Pause between two echoes. */
 const ECHO_MS = 15_000
 
 /**
  * The LISTEN connection of this process, through pg-listen, treated as disposable: whatever goes wrong, it is thrown
  * away and a fresh one is made, for ever.
  *
- * - pg-listen's own reconnecting gives up after seconds and survives close(): with `retryLimit: 1` it only reports.
  * - Notifications sent while we were away are lost: after each connect every ear is told to look.
  * - A connection can look alive and be deaf (half-open, a promoted standby): an echo on a private channel shows it.
  */
 export class Listener {
   readonly status$: Observable<StoreStatus>
-  readonly #db: Database
+  readonly #db: Queries
+  readonly #connect: Connect
   readonly #ears = new Map<string, Set<Ear>>()
   readonly #status: BehaviorSubject<StoreStatus>
   readonly #closing = manyWaitFor()
@@ -44,11 +42,12 @@ export class Listener {
   #listens: Promise<unknown> = Promise.resolve() // LISTENs go one after the other
   #running: Promise<void> = Promise.resolve()
 
-  constructor(db: Database) {
+  constructor(db: Queries, connect: Connect) {
     this.#db = db
+    this.#connect = connect
     this.#status = new BehaviorSubject<StoreStatus>({
       state: db.settings.listen ? 'reconnecting' : 'polling',
-      since: new Date(),
+      since: new Date(db.clock.wall()),
     })
     this.status$ = this.#status.asObservable()
     if (db.settings.listen) this.#running = this.#run()
@@ -91,26 +90,27 @@ export class Listener {
           'the listener lost its connection; polling until it is back',
         )
         this.#become('reconnecting', this.#db.translate(cause))
-        await delay(backoff(attempt), undefined, { signal: this.#closing.signal }).catch(() => {})
+        await this.#db.clock.sleep(backoff(attempt, this.#db.clock), this.#closing.signal).catch(() => {})
       }
     }
   }
 
   /** One connection, from its making to its loss, with which it rejects. */
   async #session(established: () => void): Promise<void> {
-    const sockets = new Sockets()
-    const subscriber = makeSubscriber(this.#db, sockets)
     let lose: (error: unknown) => void = () => {}
     const lost = new Promise<never>((_, reject) => {
       lose = reject
     })
     this.#lose = lose
     lost.catch(() => {})
-    subscriber.events.on('error', lose)
-    // A channel may be called "error", which an emitter without a listener throws.
-    subscriber.notifications.on('error', () => {})
-    subscriber.events.on('notification', ({ channel, payload }) => {
-      this.#hear(channel, payload ?? '')
+    const echoes = new Signal()
+    const echoChannel = `meowmx_${randomUUID()}`
+    const subscriber = this.#connect({
+      lost: lose,
+      heard: (channel, payload) => {
+        if (channel === echoChannel) echoes.fire()
+        else this.#hear(channel, payload)
+      },
     })
     try {
       await Promise.race([subscriber.connect(), lost])
@@ -118,20 +118,20 @@ export class Listener {
       this.#listens = Promise.resolve()
       for (const channel of this.#ears.keys()) this.#listen(channel)
       await Promise.race([this.#settledListens(), lost])
-      const echo = await Promise.race([this.#makeEcho(subscriber, lost), lost])
+      await Promise.race([subscriber.listenTo(echoChannel), lost])
+      const echo = () => this.#echo(echoes, subscriber.notify(echoChannel), lost)
       await echo()
       established()
       this.#become('listening')
       for (const channel of this.#ears.keys()) this.#hear(channel, null)
       for (;;) {
-        await Promise.race([delay(ECHO_MS, undefined, { signal: this.#closing.signal }), lost])
+        await Promise.race([this.#db.clock.sleep(ECHO_MS, this.#closing.signal), lost])
         await echo()
       }
     } finally {
       this.#subscriber = undefined
       this.#lose = undefined
-      subscriber.close().catch(() => {})
-      await sockets.closed(this.#closing.signal.aborted ? GOODBYE_MS : 0)
+      await subscriber.close(this.#closing.signal.aborted ? GOODBYE_MS : 0)
     }
   }
 
@@ -163,23 +163,16 @@ export class Listener {
       .catch((error) => lose?.(error))
   }
 
-  /** A function that proves that notifications come back: it rejects where one does not. */
-  async #makeEcho(subscriber: Subscriber, lost: Promise<never>): Promise<() => Promise<void>> {
-    const channel = `meowmx_${randomUUID()}`
-    const heard = new Signal()
-    subscriber.notifications.on(channel, () => heard.fire())
-    await subscriber.listenTo(channel)
-    return async () => {
-      const timer = new AbortController()
-      const late = delay(this.#db.settings.queryTimeoutMs, undefined, { signal: timer.signal }).then(() => {
-        throw new Error('the connection is deaf: an echo did not come back')
-      })
-      late.catch(() => {})
-      const back = heard.next()
-      await Promise.race([subscriber.notify(channel, '').then(() => back), late, lost]).finally(() =>
-        timer.abort(),
-      )
-    }
+  /** Proves that notifications come back: rejects where one does not. */
+  async #echo(echoes: Signal, sent: Promise<unknown>, lost: Promise<never>): Promise<void> {
+    const { clock, settings } = this.#db
+    const back = echoes.next()
+    let forget = () => {}
+    const late = new Promise<never>((_, reject) => {
+      const deaf = () => reject(new Error('the connection is deaf: an echo did not come back'))
+      forget = clock.after(settings.queryTimeoutMs, deaf)
+    })
+    await Promise.race([sent.then(() => back), late, lost]).finally(forget)
   }
 
   /** An error thrown from here would wedge the socket. */
@@ -195,25 +188,8 @@ export class Listener {
 
   #become(state: StoreStatus['state'], cause?: unknown): void {
     if (this.#status.value.state === state && state !== 'reconnecting') return
-    const since = this.#status.value.state === state ? this.#status.value.since : new Date()
+    const since =
+      this.#status.value.state === state ? this.#status.value.since : new Date(this.#db.clock.wall())
     this.#status.next({ state, since, ...(cause === undefined ? {} : { cause }) })
   }
-}
-
-type Subscriber = ReturnType<typeof makeSubscriber>
-
-function makeSubscriber(db: Database, sockets: Sockets) {
-  const { listenConnectionString, queryTimeoutMs } = db.settings
-  const config = db.connectionConfig(`meowmx listener ${db.schema}`, listenConnectionString)
-  // TypeScript sees the CommonJS module itself under nodenext; Node may give either.
-  const create = ((createSubscriber as any).default ?? createSubscriber) as typeof createSubscriber.default
-  return create<Record<string, string>>(
-    {
-      ...config,
-      query_timeout: Math.min(queryTimeoutMs, 5_000),
-      connectionTimeoutMillis: Math.min(queryTimeoutMs, 5_000),
-      stream: (config as { stream?: unknown }).stream ?? sockets.make,
-    } as Parameters<typeof create>[0],
-    { retryLimit: 1, paranoidChecking: CHECK_MS, parse: (payload) => payload },
-  )
 }

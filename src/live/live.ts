@@ -1,4 +1,4 @@
-import type { Database, Statement } from '../database.ts'
+import type { Queries, Statement } from '../database.ts'
 import { ClosedError } from '../errors.ts'
 import { HorizonReader } from '../read/horizon.ts'
 import { PageReader } from '../read/page.ts'
@@ -7,7 +7,8 @@ import { abortWith, manyWaitFor } from './abort.ts'
 import { Feed } from './feed.ts'
 import { makeGlance } from './glance.ts'
 import { Listener } from './listener.ts'
-import { persist } from './patience.ts'
+import { patience, persist } from './patience.ts'
+import type { Connect } from './subscriber.ts'
 import { ANY_POSITION, Tail } from './tail.ts'
 
 /** Events of one query at most. */
@@ -29,16 +30,16 @@ interface SharedTail {
 /** What is live in this process: one listener, one poll timer, one look at the horizons, one tail a selection. */
 export class Live {
   readonly listener: Listener
-  readonly #db: Database
+  readonly #db: Queries
   readonly #horizons: HorizonReader
   readonly #scope: Statement
   readonly #tails = new Map<string, SharedTail>()
   readonly #closing = manyWaitFor()
-  #poll: NodeJS.Timeout | undefined
+  #endPoll = () => {}
 
-  constructor(db: Database) {
+  constructor(db: Queries, connect: Connect) {
     this.#db = db
-    this.listener = new Listener(db)
+    this.listener = new Listener(db, connect)
     this.#horizons = new HorizonReader(db)
     this.#scope = db.file('scope')
   }
@@ -74,22 +75,19 @@ export class Live {
 
   #start(selection: Selection): SharedTail {
     const pages = new PageReader(this.#db, selection)
-    const { logger } = this.#db.settings
     const opening = abortWith(this.#closing.signal)
-    const { signal } = opening
+    const waiting = patience(this.#db, opening.signal)
     const look = (after: number) => this.#horizons.look((client) => pages.behind(after, PAGE_SIZE, client))
     const deafen: (() => void)[] = []
     let closed = false
     const open = async () => {
-      const scope = await persist(() => this.#db.query(this.#scope, [selection.categories]), {
-        signal,
-        logger,
-      })
+      const scope = await persist(() => this.#db.query(this.#scope, [selection.categories]), waiting)
       const tail = new Tail({
         look: makeGlance(pages, look, PAGE_SIZE),
         page: (after, until) => pages.forward(after, until, PAGE_SIZE),
         keys: scope.map(([, key]) => Number(key)),
-        logger,
+        clock: waiting.clock,
+        logger: waiting.logger,
       })
       if (closed) tail.close()
       else
@@ -106,14 +104,14 @@ export class Live {
         if (this.#tails.get(selection.key) === shared) this.#tails.delete(selection.key)
         for (const off of deafen) off()
         shared.tail.then((tail) => tail.close()).catch(() => {})
-        if (this.#tails.size === 0) clearInterval(this.#poll)
+        if (this.#tails.size === 0) this.#endPoll()
       },
     }
     // One that could not be opened is not kept: the next observer tries again.
     shared.tail.catch(() => this.#tails.get(selection.key) === shared && this.#tails.delete(selection.key))
     if (this.#tails.size === 0) {
-      clearInterval(this.#poll) // that of a tail which could not be opened, and is not closed yet
-      this.#poll = setInterval(() => this.#wakeAll(), this.#db.settings.pollIntervalMs)
+      this.#endPoll() // that of a tail which could not be opened, and is not closed yet
+      this.#endPoll = this.#db.clock.every(this.#db.settings.pollIntervalMs, () => this.#wakeAll())
     }
     this.#tails.set(selection.key, shared)
     return shared
@@ -125,7 +123,7 @@ export class Live {
 
   async close(): Promise<void> {
     this.#closing.abort(new ClosedError())
-    clearInterval(this.#poll)
+    this.#endPoll()
     for (const shared of [...this.#tails.values()]) shared.close()
     await this.listener.close()
   }

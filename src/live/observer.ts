@@ -1,6 +1,6 @@
 import { finalize, Observable } from 'rxjs'
 import { z } from 'zod'
-import type { Database } from '../database.ts'
+import type { Queries } from '../database.ts'
 import { ClosedError } from '../errors.ts'
 import type { RecordedEvent } from '../event.ts'
 import { parse, position, signal } from '../options.ts'
@@ -15,7 +15,7 @@ import { iterate } from './iterate.ts'
 import type { Live } from './live.ts'
 import { PAGE_SIZE } from './live.ts'
 import { observe } from './observe.ts'
-import { persist } from './patience.ts'
+import { patience, persist } from './patience.ts'
 
 /** Where to begin: at the first event, at the horizon of now, or after a position. */
 export type From = 'start' | 'end' | { after: number }
@@ -40,12 +40,12 @@ const eventsOptions = z.strictObject({
 
 /** Events without a checkpoint: pushed as an Observable, or pulled as an AsyncIterable. */
 export class Observer {
-  readonly #db: Database
+  readonly #db: Queries
   readonly #live: Live
   readonly #reader: Reader
   readonly #closing = manyWaitFor()
 
-  constructor(db: Database, live: Live, reader: Reader) {
+  constructor(db: Queries, live: Live, reader: Reader) {
     this.#db = db
     this.#live = live
     this.#reader = reader
@@ -87,18 +87,17 @@ export class Observer {
   }
 
   async #open(selection: Selection, from: From, live: boolean, signal: AbortSignal): Promise<Source> {
-    const { logger } = this.#db.settings
     const horizon =
       live && from !== 'end'
         ? Infinity
-        : await persist(() => this.#reader.horizon(selection), { signal, logger })
+        : await persist(() => this.#reader.horizon(selection), patience(this.#db, signal))
     const after = from === 'start' ? 0 : from === 'end' ? horizon : from.after
     if (live) return { feed: this.#live.follow(selection, after), until: Infinity }
     const pages = new PageReader(this.#db, selection)
     const read = (after: number, signal: AbortSignal) =>
       after >= horizon
         ? Promise.resolve({ events: [], hashes: [], after, position: after })
-        : persist(() => pages.forward(after, horizon, PAGE_SIZE), { signal, logger })
+        : persist(() => pages.forward(after, horizon, PAGE_SIZE), patience(this.#db, signal))
     return { feed: new Feed(read, after), until: horizon }
   }
 

@@ -1,23 +1,29 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import type { Clock } from '../clock.ts'
+import type { Queries } from '../database.ts'
 import { isTransient } from '../database.ts'
 import type { Logger } from '../options.ts'
 
-/** Wait, or reject as soon as the signal aborts. */
-export async function wait(ms: number, signal: AbortSignal): Promise<void> {
-  await delay(ms, undefined, { signal })
+/** For how long, by which clock, and who hears of it. */
+export interface Patience {
+  readonly signal: AbortSignal
+  readonly clock: Clock
+  readonly logger: Logger
 }
 
+export const patience = ({ clock, settings }: Queries, signal: AbortSignal): Patience => ({
+  signal,
+  clock,
+  logger: settings.logger,
+})
+
 /** Pause before try n (1, 2, …) of something that failed: 50 ms doubling to 2 s, with equal jitter. */
-export function backoff(attempt: number): number {
+export function backoff(attempt: number, clock: Clock): number {
   const ceiling = Math.min(2_000, 25 * 2 ** attempt)
-  return ceiling / 2 + (Math.random() * ceiling) / 2
+  return ceiling / 2 + (clock.random() * ceiling) / 2
 }
 
 /** Do it until it is done, over lost connections; rejects with any other error, or once the signal aborts. */
-export async function persist<T>(
-  action: () => Promise<T>,
-  { signal, logger }: { signal: AbortSignal; logger: Logger },
-): Promise<T> {
+export async function persist<T>(action: () => Promise<T>, { signal, clock, logger }: Patience): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     signal.throwIfAborted()
     try {
@@ -25,7 +31,7 @@ export async function persist<T>(
     } catch (error) {
       if (signal.aborted || !isTransient(error)) throw error
       logger.warn({ err: error, attempt }, 'the database did not answer; trying again')
-      await wait(backoff(attempt), signal)
+      await clock.sleep(backoff(attempt, clock), signal)
     }
   }
 }

@@ -1,8 +1,9 @@
+import type { Clock } from '../clock.ts'
 import type { Logger } from '../options.ts'
 import type { Horizons } from '../read/horizon.ts'
 import type { Page } from '../read/page.ts'
 import { manyWaitFor } from './abort.ts'
-import { persist, wait } from './patience.ts'
+import { persist } from './patience.ts'
 import { Ring } from './ring.ts'
 import { Signal } from './signal.ts'
 
@@ -17,6 +18,7 @@ export interface TailPorts {
   page(after: number, until: number): Promise<Page>
   /** The lock keys that this tail heeds. */
   keys: readonly number[]
+  clock: Clock
   logger: Logger
 }
 
@@ -119,7 +121,11 @@ export class Tail {
       const held = this.#expected > this.#horizon
       if (this.#wakes === this.#seen) {
         const woken = this.#woken.next()
-        if (held) await Promise.race([woken, wait(Math.min(50, 2 ** attempt), this.#closing.signal)])
+        if (held)
+          await Promise.race([
+            woken,
+            this.#ports.clock.sleep(Math.min(50, 2 ** attempt), this.#closing.signal),
+          ])
         else await aborted(woken, this.#closing.signal)
       }
       if (this.#wakes !== this.#seen && !held) attempt = 0
@@ -145,7 +151,8 @@ export class Tail {
   }
 
   get #patience() {
-    return { signal: this.#closing.signal, logger: this.#ports.logger }
+    const { clock, logger } = this.#ports
+    return { signal: this.#closing.signal, clock, logger }
   }
 }
 

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
 import { z } from 'zod'
-import type { Database, Statement } from '../database.ts'
+import type { Queries, Statement } from '../database.ts'
 import { ClosedError, SubscriptionNotFoundError, TimeoutError } from '../errors.ts'
 import { abortWith, manyWaitFor } from '../live/abort.ts'
 import type { Listener } from '../live/listener.ts'
-import { persist, wait } from '../live/patience.ts'
+import { patience, persist } from '../live/patience.ts'
 import { Signal } from '../live/signal.ts'
 import { aborted } from '../live/tail.ts'
 import { ms, name, parse, position, signal } from '../options.ts'
@@ -31,14 +31,14 @@ const KEPT_MS = 5_000
  *             -> a checkpoint is just being written, maybe by one who did not see us: look again soon, then less often
  */
 export class Waiting {
-  readonly #db: Database
+  readonly #db: Queries
   readonly #listener: Listener
   readonly #look: Statement
   readonly #enter: Statement
   readonly #leave: Statement
   readonly #closing = manyWaitFor()
 
-  constructor(db: Database, listener: Listener) {
+  constructor(db: Queries, listener: Listener) {
     this.#db = db
     this.#listener = listener
     this.#look = db.file('reached')
@@ -56,15 +56,15 @@ export class Waiting {
     }
     const { timeoutMs, signal } = parse(waitOptions, options, 'options')
     const giveUp = abortWith(this.#closing.signal, signal)
-    const timer = setTimeout(() => {
+    const forget = this.#db.clock.after(timeoutMs, () => {
       const what = `waiting for subscription "${subscription}" to come to position ${at}`
       giveUp.abort(new TimeoutError(what, timeoutMs))
-    }, timeoutMs)
+    })
     try {
       giveUp.signal.throwIfAborted()
       await aborted(this.#wait(waiter, giveUp.signal), giveUp.signal)
     } finally {
-      clearTimeout(timer)
+      forget()
       giveUp.abort()
       waiter.leave()
     }
@@ -76,17 +76,17 @@ export class Waiting {
 
   async #wait(waiter: Waiter, signal: AbortSignal): Promise<void> {
     const { settings } = this.#db
-    const first = await persist(() => this.#read(waiter), { signal, logger: settings.logger })
+    const first = await persist(() => this.#read(waiter), patience(this.#db, signal))
     if (first.reached) return
     signal.throwIfAborted()
     this.#listen(waiter, first.channel)
     for (let attempt = 0; ; ) {
       const heard = waiter.heard.next()
       const look = () => this.#enterAndRead(waiter)
-      const { reached, changing } = await persist(look, { signal, logger: settings.logger })
+      const { reached, changing } = await persist(look, patience(this.#db, signal))
       if (reached) return
       const pauseMs = changing ? Math.min(2 ** attempt, settings.pollIntervalMs) : settings.pollIntervalMs
-      const rung = await soonest(heard, pauseMs, signal)
+      const rung = await soonest(heard, (ended) => this.#db.clock.sleep(pauseMs, ended), signal)
       attempt = rung || !changing ? 0 : attempt + 1
     }
   }
@@ -140,10 +140,14 @@ interface Look {
 }
 
 /** Waits for one or the other; true: it was heard. */
-async function soonest(heard: Promise<void>, ms: number, signal: AbortSignal): Promise<boolean> {
+async function soonest(
+  heard: Promise<void>,
+  sleep: (signal: AbortSignal) => Promise<void>,
+  signal: AbortSignal,
+): Promise<boolean> {
   const pause = abortWith(signal)
   try {
-    return await Promise.race([heard.then(() => true), wait(ms, pause.signal).then(() => false)])
+    return await Promise.race([heard.then(() => true), sleep(pause.signal).then(() => false)])
   } finally {
     pause.abort()
   }

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type { Database, Row, Statement } from '../database.ts'
+import type { Queries, Row, Statement } from '../database.ts'
 
 /** All horizons of the store at one moment; sql/003_horizon.sql says how they come about. */
 export class Horizons {
@@ -58,13 +58,13 @@ export type Behind<T> = (client: pg.ClientBase) => Promise<T>
 
 /** Reads the horizons; asked by many at once it asks the server once. */
 export class HorizonReader {
-  readonly #db: Database
+  readonly #db: Queries
   readonly #statement: Statement
   #last: Horizons | undefined
   #running: Promise<Horizons> | undefined
   #next: Promise<Horizons> | undefined
 
-  constructor(db: Database) {
+  constructor(db: Queries) {
     this.#db = db
     this.#statement = db.file('horizons')
   }

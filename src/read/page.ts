@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type { Database, Statement } from '../database.ts'
+import type { Queries, Statement } from '../database.ts'
 import type { RecordedEvent } from '../event.ts'
 import { EVENT_COLUMNS, toEvent } from '../event.ts'
 import type { Selection } from './selector.ts'
@@ -29,12 +29,12 @@ const MAX_WALK = 100_000
 
 /** Reads pages of one selection. The only query that is put together in code: its shape depends on the selection. */
 export class PageReader {
-  readonly #db: Database
+  readonly #db: Queries
   readonly #selection: Selection
   readonly #forward: Statement
   readonly #backward: Statement
 
-  constructor(db: Database, selection: Selection) {
+  constructor(db: Queries, selection: Selection) {
     this.#db = db
     this.#selection = selection
     this.#forward = db.statement(pageQuery(selection, 'forward'))

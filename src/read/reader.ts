@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { z } from 'zod'
 import { checkStream } from '../append/request.ts'
-import type { Database, Statement } from '../database.ts'
+import type { Queries, Statement } from '../database.ts'
 import type { RecordedEvent, StreamRef } from '../event.ts'
 import { toEvent } from '../event.ts'
 import { client, parse, position, version } from '../options.ts'
@@ -71,12 +71,12 @@ const readOptions = z.strictObject({
 const LOAD_PAGE = 10_000
 
 export class Reader {
-  readonly #db: Database
+  readonly #db: Queries
   readonly #load: Record<'forward' | 'backward', Statement>
   readonly #horizon: Statement
   readonly #categories: Statement
 
-  constructor(db: Database) {
+  constructor(db: Queries) {
     this.#db = db
     this.#load = { forward: db.file('load'), backward: db.file('load_backward') }
     this.#horizon = db.file('horizon')

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { isTransient } from '../database.ts'
 import { backoff } from '../live/patience.ts'
 import { now } from './instant.ts'
@@ -19,7 +18,7 @@ export class Checkpoints {
   readonly #events: CheckpointEvents
   readonly #moved = new Set<Partition>()
   #running: Promise<void> | undefined
-  #timer: NodeJS.Timeout | undefined
+  #forget: (() => void) | undefined
 
   constructor(store: Store, events: CheckpointEvents) {
     this.#store = store
@@ -43,23 +42,24 @@ export class Checkpoints {
 
   /** Nothing was acked, but passed over: that is worth a write now and then. */
   pokeLater(partitions: () => Iterable<Partition>, ms: number): void {
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined
+    this.#forget ??= this.#store.clock.after(ms, () => {
+      this.#forget = undefined
       for (const partition of partitions()) this.poke(partition)
-    }, ms)
+    })
   }
 
   close(): void {
-    clearTimeout(this.#timer)
+    this.#forget?.()
   }
 
   async #run(): Promise<void> {
+    const { clock, signal } = this.#store
     for (let attempt = 1; this.#moved.size > 0 && !this.#store.signal.aborted; ) {
       const partitions = [...this.#moved].filter(({ lost, returning }) => !lost && !returning)
       this.#moved.clear()
       if (partitions.length === 0) return
       const positions = partitions.map(({ window }) => window.watermark)
-      const at = now()
+      const at = now(clock)
       try {
         const ours = await this.#store.advance(partitions, positions)
         partitions.forEach((partition, i) => {
@@ -79,7 +79,7 @@ export class Checkpoints {
         }
         for (const partition of partitions) this.#moved.add(partition)
         this.#store.logger.warn({ err: error, attempt }, 'a checkpoint could not be written; trying again')
-        await delay(backoff(attempt++), undefined, { signal: this.#store.signal }).catch(() => {})
+        await clock.sleep(backoff(attempt++, clock), signal).catch(() => {})
       }
     }
   }

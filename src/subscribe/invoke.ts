@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import type { Clock } from '../clock.ts'
 import { TimeoutError } from '../errors.ts'
 import type { RecordedEvent } from '../event.ts'
 import { abortWith } from '../live/abort.ts'
@@ -20,7 +21,7 @@ export type Handler<E = RecordedEvent> = (event: E, context: HandlerContext) => 
 export function invoke(
   handler: Handler,
   { event, attempt, signal }: HandedOut,
-  timeoutMs: number | undefined,
+  { timeoutMs, clock }: { timeoutMs?: number | undefined; clock: Clock },
   client?: pg.ClientBase,
 ): undefined | Promise<unknown> {
   if (timeoutMs === undefined) {
@@ -29,17 +30,17 @@ export function invoke(
   }
   const stop = abortWith(signal)
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
+    const forget = clock.after(timeoutMs, () => {
       const error = new TimeoutError('a handler', timeoutMs)
       stop.abort(error)
       reject(error)
-    }, timeoutMs)
+    })
     new Promise((done) =>
       done(handler(event, { attempt, signal: stop.signal, ...(client ? { client } : {}) })),
     )
       .then(resolve, reject)
       .finally(() => {
-        clearTimeout(timer)
+        forget()
         stop.abort()
       })
   })

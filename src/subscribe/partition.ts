@@ -28,7 +28,7 @@ export interface PartitionEvents {
 interface Hold {
   entries: Entry[]
   /** Of a nack. */
-  timer?: NodeJS.Timeout | undefined
+  forget?: (() => void) | undefined
   /** Parks under way. */
   parking: number
 }
@@ -66,7 +66,7 @@ export class Partition implements Source {
     this.number = grant.partition
     this.epoch = grant.epoch
     this.durable = grant.position
-    this.window = new Window(grant.position)
+    this.window = new Window(grant.position, store.clock)
     this.renewedAt = at
     this.#store = store
     this.#leaseMs = leaseMs
@@ -80,7 +80,7 @@ export class Partition implements Source {
 
   /** False: the lease may have run out (we were frozen, or cut off). Nothing is to be begun until it is renewed. */
   get valid(): boolean {
-    return !this.#lost && elapsed(this.renewedAt) < this.#leaseMs
+    return !this.#lost && elapsed(this.#store.clock, this.renewedAt) < this.#leaseMs
   }
 
   get lost(): boolean {
@@ -191,10 +191,10 @@ export class Partition implements Source {
       this.window.nacked(entry)
       const key = streamKey(entry.event)
       const hold = this.#hold(key, taken)
-      hold.timer = setTimeout(() => {
-        hold.timer = undefined
+      hold.forget = this.#store.clock.after(delayMs, () => {
+        hold.forget = undefined
         this.#unhold(key)
-      }, delayMs)
+      })
     }
     this.#events.changed(this)
   }
@@ -217,7 +217,7 @@ export class Partition implements Source {
       hold.parking--
       this.parking--
       if (this.#parks.get(key) === settled) this.#parks.delete(key)
-      if (!hold.timer) this.#unhold(key)
+      if (!hold.forget) this.#unhold(key)
       this.#events.changed(this)
     }
   }
@@ -225,10 +225,8 @@ export class Partition implements Source {
   async #park(key: string, { event, attempt }: Entry, error: unknown, replaying = false): Promise<void> {
     const before = this.asides.get(key)
     if (before && before.position <= event.position) return
-    const ours = await persist(() => this.#store.park(this, event, attempt, error, replaying), {
-      signal: this.#store.signal,
-      logger: this.#store.logger,
-    })
+    const park = () => this.#store.park(this, event, attempt, error, replaying)
+    const ours = await persist(park, this.#store)
     if (!ours) this.lose()
     this.throwIfLost()
     this.#setAside(key, { ...aside(event, attempt), replaying })
@@ -264,7 +262,7 @@ export class Partition implements Source {
     const { event, attempt } = entry
     this.#hold(streamKey(event), this.window.takeBack(entry))
     this.checkpoint(entry.position)
-    const due = performance.now() + (retryInMs ?? 0)
+    const due = this.#store.clock.now() + (retryInMs ?? 0)
     this.#setAside(streamKey(event), { ...aside(event, attempt), replaying: retryInMs !== null, due })
     this.#unhold(streamKey(event))
   }
@@ -288,8 +286,8 @@ export class Partition implements Source {
   /** All later events of the stream wait, with these and those that wait already. */
   #hold(key: string, entries: Entry[]): Hold {
     const hold: Hold = this.#holds.get(key) ?? { entries: [], parking: 0 }
-    clearTimeout(hold.timer)
-    hold.timer = undefined
+    hold.forget?.()
+    hold.forget = undefined
     hold.entries = [...new Set([...hold.entries, ...entries])].sort((a, b) => a.position - b.position)
     this.#holds.set(key, hold)
     return hold
@@ -300,7 +298,7 @@ export class Partition implements Source {
     const hold = this.#holds.get(key)
     if (!hold || hold.parking > 0) return
     if (!this.valid) {
-      this.ours().then((ours) => ours && !hold.timer && this.#unhold(key))
+      this.ours().then((ours) => ours && !hold.forget && this.#unhold(key))
       return
     }
     this.#holds.delete(key)
@@ -332,7 +330,7 @@ export class Partition implements Source {
   drain(): void {
     this.draining = true
     this.window.withdraw()
-    for (const { timer } of this.#holds.values()) clearTimeout(timer)
+    for (const { forget } of this.#holds.values()) forget?.()
     this.#ending.abort()
     this.#renewed.fire()
   }

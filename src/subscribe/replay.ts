@@ -30,13 +30,13 @@ export class Replay implements Source {
   #outcome: Outcome | undefined
   #settle: ((error?: unknown) => void)[] = []
   #running = false
-  #timer: NodeJS.Timeout | undefined
+  #forget = () => {}
 
   constructor(partition: Partition, store: Store) {
     this.partition = partition
     this.#store = store
     partition.signal.addEventListener('abort', () => {
-      clearTimeout(this.#timer)
+      this.#forget()
       if (this.#out?.state === 'queued') this.#out.turn++ // taken back
       this.#settled.fire()
     })
@@ -55,7 +55,7 @@ export class Replay implements Source {
   /** Some stream may be due. */
   wake(): void {
     if (this.#running || this.partition.signal.aborted) return
-    clearTimeout(this.#timer)
+    this.#forget()
     this.#running = true
     this.#run()
       .catch((error) => {
@@ -74,13 +74,14 @@ export class Replay implements Source {
     const waiting = [...this.partition.asides.values()].filter(({ replaying }) => replaying)
     if (waiting.length === 0 || this.partition.signal.aborted) return
     const due = Math.min(...waiting.map(({ due }) => due))
-    this.#timer = setTimeout(() => this.wake(), Math.max(due - performance.now(), 0) + 1)
+    const { clock } = this.#store
+    this.#forget = clock.after(Math.max(due - clock.now(), 0) + 1, () => this.wake())
   }
 
   async #run(): Promise<void> {
     for (;;) {
       const due = [...this.partition.asides.values()]
-        .filter(({ replaying, due }) => replaying && due <= performance.now())
+        .filter(({ replaying, due }) => replaying && due <= this.#store.clock.now())
         .sort((a, b) => a.position - b.position)
       if (due.length === 0 || this.partition.signal.aborted) return
       for (const aside of due) await this.#stream(aside)
@@ -140,7 +141,7 @@ export class Replay implements Source {
   }
 
   #persist<T>(action: () => Promise<T>): Promise<T> {
-    return persist(action, { signal: this.#store.signal, logger: this.#store.logger })
+    return persist(action, this.#store)
   }
 
   /** The consumer has nothing of ours, and what it had is written. */
@@ -160,7 +161,7 @@ export class Replay implements Source {
   begin(entry: Entry): void {
     this.#busy = true
     entry.state = 'out'
-    entry.since = performance.now()
+    entry.since = this.#store.clock.now()
   }
 
   done(entry: Entry): void {
@@ -177,7 +178,7 @@ export class Replay implements Source {
   nack(entry: Entry, { delayMs = 0 }: NackOptions): void {
     const aside = this.partition.asides.get(streamKey(entry.event))!
     aside.attempts = entry.attempt
-    aside.due = performance.now() + delayMs
+    aside.due = this.#store.clock.now() + delayMs
     this.#end(entry, 'again')
   }
 
@@ -211,7 +212,7 @@ export class Replay implements Source {
     const aside = this.partition.asides.get(streamKey(entry.event))!
     aside.attempts = entry.attempt
     aside.replaying = retryInMs !== null
-    aside.due = performance.now() + (retryInMs ?? 0)
+    aside.due = this.#store.clock.now() + (retryInMs ?? 0)
     this.#end(entry, retryInMs === null ? 'aside' : 'again')
   }
 }

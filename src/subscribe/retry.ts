@@ -1,3 +1,5 @@
+import type { Clock } from '../clock.ts'
+
 /** How often and how soon a handler that fails is tried again. */
 export interface RetryOptions {
   /** Times that an event is handled at most. Default 5, minimum 1. */
@@ -15,6 +17,7 @@ export interface RetryOptions {
 export function retryPause(
   attempt: number,
   { minDelayMs, maxDelayMs }: Readonly<Required<RetryOptions>>,
+  clock: Clock,
 ): number {
-  return Math.random() * Math.min(maxDelayMs, minDelayMs * 2 ** Math.min(attempt - 1, 31))
+  return clock.random() * Math.min(maxDelayMs, minDelayMs * 2 ** Math.min(attempt - 1, 31))
 }

@@ -1,5 +1,5 @@
 import { ReplaySubject } from 'rxjs'
-import type { ExecutorStatus } from './executor.ts'
+import type { ExecutorStatus } from './report.ts'
 
 /** How a subscription stands in this process. */
 export type SubscriptionStatus = ExecutorStatus

@@ -1,5 +1,6 @@
 import type pg from 'pg'
-import type { Database, Statement } from '../database.ts'
+import type { Clock } from '../clock.ts'
+import type { Queries, Statement } from '../database.ts'
 import { SubscriptionMismatchError, SubscriptionNotFoundError, show } from '../errors.ts'
 import type { RecordedEvent } from '../event.ts'
 import { toEvent } from '../event.ts'
@@ -49,8 +50,9 @@ type Held = { readonly number: number; readonly epoch: number }
 /** What one executor says to the database; sql/007_executors.sql and 008_parked.sql. */
 export class Store {
   readonly logger: Logger
+  readonly clock: Clock
   readonly signal: AbortSignal
-  readonly #db: Database
+  readonly #db: Queries
   readonly #reader: Reader
   readonly #name: string
   readonly #owner: string
@@ -60,12 +62,13 @@ export class Store {
   #revision: string | undefined // as it was registered
 
   constructor(
-    db: Database,
+    db: Queries,
     reader: Reader,
     options: { name: string; owner: string; selection: Selection; partitions: number; leaseMs: number },
     signal: AbortSignal,
   ) {
     this.logger = db.settings.logger
+    this.clock = db.clock
     this.signal = signal
     this.#db = db
     this.#reader = reader

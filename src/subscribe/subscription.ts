@@ -58,8 +58,8 @@ export class DurableSubscription<E = RecordedEvent> {
       const retire = (patienceMs: number) => {
         running.retired = true
         executor.stop()
-        const timer = setTimeout(() => void executor.release(), patienceMs)
-        return executor.done.catch(() => {}).finally(() => clearTimeout(timer))
+        const forget = this.#subscriptions.clock.after(patienceMs, () => void executor.release())
+        return executor.done.catch(() => {}).finally(forget)
       }
       const running = this.#subscriptions.start(this, {
         deliver: (delivery) => {

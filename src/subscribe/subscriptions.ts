@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
-import type { Database } from '../database.ts'
+import type { Clock } from '../clock.ts'
+import type { Queries } from '../database.ts'
 import { ClosedError } from '../errors.ts'
 import { manyWaitFor } from '../live/abort.ts'
 import type { Live } from '../live/live.ts'
-import { persist } from '../live/patience.ts'
+import { patience, persist } from '../live/patience.ts'
 import { name, parse } from '../options.ts'
 import type { Reader } from '../read/reader.ts'
 import { select } from '../read/selector.ts'
@@ -39,14 +40,14 @@ export interface Consumer {
 
 /** The durable subscriptions of a store in this process: makes them, and ends their executors on close. */
 export class Subscriptions {
-  readonly #db: Database
+  readonly #db: Queries
   readonly #live: Live
   readonly #reader: Reader
   readonly #running = new Map<string, Set<Running>>()
   readonly #made = new Set<DurableSubscription<any>>() // that were used
   #closed = false
 
-  constructor(db: Database, live: Live, reader: Reader) {
+  constructor(db: Queries, live: Live, reader: Reader) {
     this.#db = db
     this.#live = live
     this.#reader = reader
@@ -109,13 +110,19 @@ export class Subscriptions {
   /** @internal */
   work(
     subscription: DurableSubscription<any>,
-    how: Omit<Handling, 'logger' | 'subscription'> & { transactional: boolean },
+    how: Omit<Handling, 'clock' | 'logger' | 'subscription'> & { transactional: boolean },
     start: Start,
   ): BaseWorker {
-    const handling = { ...how, logger: this.#db.settings.logger, subscription: subscription.name }
+    const { clock, settings } = this.#db
+    const handling = { ...how, clock, logger: settings.logger, subscription: subscription.name }
     return how.transactional
       ? new TransactionalWorker(start, handling, this.#db, subscription.options.leaseMs)
       : new HandlerWorker(start, handling)
+  }
+
+  /** @internal */
+  get clock(): Clock {
+    return this.#db.clock
   }
 
   /** Whether there is an executor to be drained. */
@@ -135,7 +142,7 @@ export class Subscriptions {
     const closing = new AbortController()
     let off = () => {}
     // Without the bell what it rings for is found at the next turn.
-    persist(() => store.bell(), { signal: closing.signal, logger: store.logger })
+    persist(() => store.bell(), patience(this.#db, closing.signal))
       .then((channel) => {
         if (!closing.signal.aborted) off = this.#live.listener.on(channel, ring)
       })

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type { Database } from '../database.ts'
+import type { Queries } from '../database.ts'
 import { isLost, isTransient } from '../database.ts'
 import { MeowError } from '../errors.ts'
 import type { HandedOut } from './delivery.ts'
@@ -35,11 +35,11 @@ class Fenced extends MeowError {
  * same transaction; so the checkpoint moves on, and other streams with it.
  */
 export class TransactionalWorker extends BaseWorker {
-  readonly #db: Database
+  readonly #db: Queries
   readonly #leaseMs: number
   readonly #queues = new Map<Partition, Queue<HandedOut>>()
 
-  constructor(start: Start, handling: Handling, db: Database, leaseMs: number) {
+  constructor(start: Start, handling: Handling, db: Queries, leaseMs: number) {
     super(handling)
     this.#db = db
     this.#leaseMs = leaseMs
@@ -178,7 +178,7 @@ export class TransactionalWorker extends BaseWorker {
   async #invoke(delivery: HandedOut, client: pg.ClientBase): Promise<void> {
     const lent = lend(client)
     try {
-      await invoke(this.handling.handler, delivery, this.handling.timeoutMs, lent.client)
+      await invoke(this.handling.handler, delivery, this.handling, lent.client)
     } catch (error) {
       throw new HandlerFailed(error)
     } finally {

@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.ts'
 import type { Logger } from '../options.ts'
 import type { Partition } from './partition.ts'
 import type { Replay } from './replay.ts'
@@ -9,31 +10,29 @@ import type { Entry } from './window.ts'
  */
 export function watchUnacked(
   { name, unackedWarningMs }: { name: string; unackedWarningMs: number },
-  logger: Logger,
+  { clock, logger }: { clock: Clock; logger: Logger },
   partitions: () => readonly { partition: Partition; replay: Replay }[],
-): NodeJS.Timeout {
+): () => void {
   const warned = new WeakSet<Entry>()
-  return setInterval(
-    () => {
-      for (const { partition, replay } of partitions()) {
-        const { number, window } = partition
-        const oldest = replay.oldest ?? window.oldest
-        const ms = oldest ? performance.now() - oldest.since : 0
-        if (!oldest || ms < unackedWarningMs || warned.has(oldest)) continue
-        warned.add(oldest)
-        const { position, event } = oldest
-        logger.warn(
-          {
-            subscription: name,
-            partition: number,
-            position,
-            category: event.category,
-            streamId: event.streamId,
-          },
-          `position ${position} was delivered ${Math.round(ms)} ms ago and is neither acked, nacked nor parked: the checkpoint waits below it`,
-        )
-      }
-    },
-    Math.min(Math.max(unackedWarningMs / 4, 10), 1_000),
-  )
+  const pauseMs = Math.min(Math.max(unackedWarningMs / 4, 10), 1_000)
+  return clock.every(pauseMs, () => {
+    for (const { partition, replay } of partitions()) {
+      const { number, window } = partition
+      const oldest = replay.oldest ?? window.oldest
+      const ms = oldest ? clock.now() - oldest.since : 0
+      if (!oldest || ms < unackedWarningMs || warned.has(oldest)) continue
+      warned.add(oldest)
+      const { position, event } = oldest
+      logger.warn(
+        {
+          subscription: name,
+          partition: number,
+          position,
+          category: event.category,
+          streamId: event.streamId,
+        },
+        `position ${position} was delivered ${Math.round(ms)} ms ago and is neither acked, nacked nor parked: the checkpoint waits below it`,
+      )
+    }
+  })
 }

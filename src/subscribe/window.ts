@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.ts'
 import type { RecordedEvent } from '../event.ts'
 import { streamKey } from '../event.ts'
 import { Queue } from './queue.ts'
@@ -36,11 +37,13 @@ export class Window {
   readonly #nacked = new Set<Entry>()
   #unacked = 0
   #out = 0
+  readonly #clock: Clock
   #watermark: number
   #passed: number
   #abandoned: { error: unknown } | undefined
 
-  constructor(position: number) {
+  constructor(position: number, clock: Clock) {
+    this.#clock = clock
     this.#watermark = position
     this.#passed = position
   }
@@ -97,7 +100,7 @@ export class Window {
   begin(entry: Entry): void {
     if (entry.state === 'out') return
     entry.state = 'out'
-    entry.since = performance.now()
+    entry.since = this.#clock.now()
     this.#out++
   }
 

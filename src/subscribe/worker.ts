@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.ts'
 import { LeaseLostError } from '../errors.ts'
 import { streamKey } from '../event.ts'
 import { Signal } from '../live/signal.ts'
@@ -28,6 +29,7 @@ export interface Handling {
   readonly batchSize: number
   readonly retry: Readonly<Required<RetryOptions>>
   readonly onExhausted: 'park' | 'stop'
+  readonly clock: Clock
   readonly logger: Logger
   /** Its name. */
   readonly subscription: string
@@ -87,7 +89,7 @@ export abstract class BaseWorker implements Worker {
 
   /** How long to wait before the next attempt; null: there is none. */
   protected pause({ attempt, event }: HandedOut, error: unknown): number | null {
-    const { retry, logger, subscription, onExhausted } = this.handling
+    const { retry, clock, logger, subscription, onExhausted } = this.handling
     const { position, category, streamId, type } = event
     const said = { err: error, subscription, attempt, position, category, streamId, type }
     if (attempt >= retry.maxAttempts) {
@@ -96,7 +98,7 @@ export abstract class BaseWorker implements Worker {
       return null
     }
     logger.warn(said, 'a handler failed; trying again')
-    return retryPause(attempt, retry)
+    return retryPause(attempt, retry, clock)
   }
 
   async stop(): Promise<void> {
@@ -158,7 +160,7 @@ export class HandlerWorker extends BaseWorker {
       return delivery.ours().then((ours) => (ours ? this.#handle(delivery) : delivery.nack()))
     if (!delivery.begin()) return
     try {
-      const result = invoke(this.handling.handler, delivery, this.handling.timeoutMs)
+      const result = invoke(this.handling.handler, delivery, this.handling)
       if (!result) {
         delivery.done()
         return

@@ -1,0 +1,109 @@
+import { LeaseLostError } from '../errors.ts'
+import type { Checkpoints } from './checkpoints.ts'
+import type { Holding, Holdings } from './holdings.ts'
+import { elapsed } from './instant.ts'
+import type { Store } from './store.ts'
+
+export interface GiveBackOptions {
+  name: string
+  leaseMs: number
+  /** How long a partition that goes to another executor waits for the next ack. */
+  patienceMs: number
+  /** The consumer waits for its deliveries' checkpoints: what it could not finish is handed over, too. */
+  strict: boolean
+}
+
+/**
+ * Gives partitions back cleanly: begin nothing more, wait until what the consumer has is acked, write that, let go. So
+ * the next owner repeats nothing.
+ */
+export class GiveBack {
+  readonly #holdings: Holdings
+  readonly #checkpoints: Checkpoints
+  readonly #store: Store
+  readonly #options: GiveBackOptions
+  readonly #releasing: AbortSignal
+
+  /** `releasing`, aborted: wait for no ack any more. */
+  constructor(
+    holdings: Holdings,
+    checkpoints: Checkpoints,
+    store: Store,
+    options: GiveBackOptions,
+    releasing: AbortSignal,
+  ) {
+    this.#holdings = holdings
+    this.#checkpoints = checkpoints
+    this.#store = store
+    this.#options = options
+    this.#releasing = releasing
+  }
+
+  /** One partition, to another executor. */
+  one(holding: Holding): Promise<void> {
+    holding.partition.drain()
+    holding.leaving = this.#drained([holding], this.#options.patienceMs)
+      .then(() => this.#release([holding], false))
+      .catch(() => {})
+    return holding.leaving
+  }
+
+  /** All, in the end: the executor takes part no longer. */
+  async all(): Promise<void> {
+    const all = [...this.#holdings]
+    for (const { partition } of all) partition.drain()
+    await Promise.all(all.map(({ leaving }) => leaving))
+    const rest = all.filter(({ partition }) => this.#holdings.has(partition))
+    await this.#drained(rest)
+    await this.#release(rest, true)
+  }
+
+  /** The consumer has nothing of these in hand any more, or nobody is to wait for that: nothing was acked for long. */
+  async #drained(holdings: readonly Holding[], patienceMs = Infinity): Promise<void> {
+    const { clock } = this.#store
+    const { changed } = this.#holdings
+    const renewMs = this.#options.leaseMs / 3
+    const left = () =>
+      holdings.reduce(
+        (sum, { partition, replay }) =>
+          partition.lost ? sum : sum + partition.window.left + partition.parking + (replay.busy ? 1 : 0),
+        0,
+      )
+    const wake = () => changed.fire()
+    this.#releasing.addEventListener('abort', wake)
+    let since = clock.now()
+    for (let before = left(); before > 0 && !this.#releasing.aborted; ) {
+      const forget = clock.after(Math.min(renewMs, patienceMs), wake)
+      await changed.next()
+      forget()
+      const after = left()
+      if (after < before) since = clock.now()
+      else if (clock.now() - since >= patienceMs) break
+      before = after
+      for (const { partition } of holdings)
+        if (elapsed(clock, partition.renewedAt) > renewMs) this.#checkpoints.renew(partition)
+    }
+    this.#releasing.removeEventListener('abort', wake)
+  }
+
+  async #release(holdings: readonly Holding[], leaving: boolean): Promise<void> {
+    if (this.#options.strict && !this.#releasing.aborted)
+      for (const { partition } of holdings) await partition.handOver().catch((error) => partition.lose(error))
+    const ours = holdings.map(({ partition }) => partition).filter(({ lost }) => !lost)
+    for (const partition of ours) partition.returning = true
+    const positions = ours.map(({ window }) => window.watermark)
+    try {
+      if (ours.length > 0 || leaving) {
+        const released = await this.#store.release(ours, positions, leaving)
+        ours.forEach((partition, i) => {
+          if (released.includes(partition.number)) partition.checkpoint(positions[i]!)
+        })
+      }
+    } catch (error) {
+      this.#store.logger.warn({ err: error }, 'a lease could not be given back; it runs out by itself')
+    }
+    for (const partition of ours) partition.end(new LeaseLostError(this.#options.name, partition.number))
+    for (const { partition } of holdings) this.#holdings.remove(partition)
+    this.#holdings.changed.fire()
+  }
+}

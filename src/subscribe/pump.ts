@@ -1,0 +1,106 @@
+import type { LiveFeed } from '../live/live.ts'
+import { aborted } from '../live/tail.ts'
+import type { Page } from '../read/page.ts'
+import type { Holdings } from './holdings.ts'
+
+export interface PumpPorts {
+  /** Events after a position, without end. */
+  follow(after: number): LiveFeed
+  /** How it stands: what is there is handed out, or not yet. */
+  report(state: 'catching-up' | 'live', horizon?: number): void
+  /** All up to a position was handed out, or passed over. */
+  passed(): void
+}
+
+export interface PumpOptions {
+  partitions: number
+  maxInFlight: number
+  /** What is acked behind an unacked one is in flight too. */
+  strict: boolean
+}
+
+/**
+ * Reads from the least position of the partitions that are held on, by one feed for all of them, and hands out what is
+ * theirs until maxInFlight are out.
+ */
+export class Pump {
+  readonly #holdings: Holdings
+  readonly #options: PumpOptions
+  readonly #ports: PumpPorts
+  #restart = new AbortController()
+
+  constructor(holdings: Holdings, options: PumpOptions, ports: PumpPorts) {
+    this.#holdings = holdings
+    this.#options = options
+    this.#ports = ports
+  }
+
+  /** Begin anew, further back: partitions came. */
+  restart(): void {
+    this.#restart.abort()
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const changed = this.#holdings.changed.next()
+      this.#restart = new AbortController()
+      const end = () => this.#restart.abort()
+      signal.addEventListener('abort', end, { once: true })
+      const { active } = this.#holdings
+      if (active.length === 0) await changed
+      else await this.#follow(Math.min(...active.map(({ window }) => window.passed)), this.#restart.signal)
+      signal.removeEventListener('abort', end)
+    }
+  }
+
+  async #follow(after: number, restart: AbortSignal): Promise<void> {
+    const feed = this.#ports.follow(after)
+    let position = after
+    const report = () =>
+      this.#ports.report(position < feed.horizon() ? 'catching-up' : 'live', feed.horizon())
+    try {
+      this.#ports.report('catching-up')
+      // Where nothing is left to do, the first page is long in coming.
+      feed
+        .begun()
+        .then(() => restart.aborted || report())
+        .catch(() => {})
+      while (!restart.aborted && this.#holdings.active.length > 0) {
+        const page = await aborted(feed.next(), restart)
+        if (!(await this.#handOut(page, restart)) || restart.aborted) return
+        position = page.position
+        for (const partition of this.#holdings.active) partition.window.pass(position)
+        this.#ports.passed()
+        report()
+      }
+    } catch (error) {
+      if (!restart.aborted) throw error
+    } finally {
+      feed.close()
+    }
+  }
+
+  /** False: interrupted. What was handed out till then is known by each partition's `passed`. */
+  async #handOut({ events, hashes }: Page, restart: AbortSignal): Promise<boolean> {
+    const { partitions, maxInFlight, strict } = this.#options
+    let room = 0
+    for (let i = 0; i < events.length; i++) {
+      const event = events[i]!
+      const partition = this.#holdings.get(partitions === 1 ? 0 : hashes[i]! % partitions)?.partition
+      if (!partition || partition.draining || event.position <= partition.window.passed) continue
+      while (room <= 0 || !partition.valid) {
+        const changed = this.#holdings.changed.next()
+        room = this.#holdings.room(maxInFlight, strict)
+        if (restart.aborted || partition.draining) break
+        if (room > 0 && partition.valid) break
+        this.#ports.report('catching-up')
+        await changed
+      }
+      if (restart.aborted) return false
+      if (partition.draining) continue
+      room--
+      partition.offer(event)
+    }
+    return true
+  }
+}

@@ -1,0 +1,67 @@
+import type { Holdings } from './holdings.ts'
+import type { Store } from './store.ts'
+
+export interface ExecutorStatus {
+  state: 'waiting' | 'catching-up' | 'live' | 'stopped'
+  /** The checkpoint, as far as this executor knows: the least of its partitions'. */
+  position: number
+  horizon: number
+  /** Events that are not acked yet: of these partitions, or, while catching up, of the whole subscription. */
+  lag: number
+  /** Deliveries that are not acked. */
+  inFlight: number
+  /** The partitions that this executor owns. */
+  partitions: number[]
+}
+
+/** Pause between two counts of what there is to catch up with. */
+const COUNT_MS = 1_000
+
+/** Tells how an executor stands. */
+export class Report {
+  readonly #holdings: Holdings
+  readonly #store: Store
+  readonly #tell: (status: ExecutorStatus) => void
+  #state: ExecutorStatus['state'] = 'waiting'
+  #position = 0
+  #horizon = 0
+  #lag = 0
+  #countedAt = -Infinity
+
+  constructor(holdings: Holdings, store: Store, tell: (status: ExecutorStatus) => void) {
+    this.#holdings = holdings
+    this.#store = store
+    this.#tell = tell
+  }
+
+  is(state = this.#state, horizon = 0): void {
+    const { partitions } = this.#holdings
+    this.#state = state
+    this.#horizon = Math.max(this.#horizon, horizon)
+    const inFlight = partitions.reduce((sum, { window }) => sum + window.size, 0)
+    if (state === 'catching-up') this.#count()
+    if (partitions.length > 0) this.#position = Math.min(...partitions.map(({ durable }) => durable))
+    this.#tell({
+      state,
+      position: this.#position,
+      horizon: Math.max(this.#horizon, this.#position),
+      lag: state === 'catching-up' ? Math.max(this.#lag, inFlight) : inFlight,
+      inFlight,
+      partitions: partitions.map(({ number }) => number).sort((a, b) => a - b),
+    })
+  }
+
+  /** How much there is to catch up with, counted once a second at most. */
+  #count(): void {
+    const now = this.#store.clock.now()
+    if (now - this.#countedAt < COUNT_MS) return
+    this.#countedAt = now
+    this.#store
+      .lag()
+      .then((lag) => {
+        this.#lag = lag
+        if (this.#state === 'catching-up') this.is()
+      })
+      .catch((error) => this.#store.logger.debug({ err: error }, 'a lag could not be counted'))
+  }
+}
