@@ -1,0 +1,17 @@
+// The subscribing engine over a simulated clock, network and database: whatever the order in which things happen and
+// break, every committed event is handled, in order, repeated at most as promised, and in time once nothing breaks any more.
+import { test } from 'uvu'
+import { Live } from '../src/live/live.ts'
+import { Reader } from '../src/read/reader.ts'
+import { Subscriptions } from '../src/subscribe/subscriptions.ts'
+import { explore } from './simulation/explore.ts'
+
+const runs = Number(process.env.MEOWMX_SCHEDULES ?? 2_000)
+
+test(`${runs} schedules`, async () => {
+  const began = performance.now()
+  await explore({ Live, Reader, Subscriptions }, runs)
+  console.log(`${runs} schedules in ${((performance.now() - began) / 1_000).toFixed(1)} s`)
+})
+
+test.run()

@@ -1,0 +1,101 @@
+import type { RecordedEvent } from '../../src/event.ts'
+import type { SimulatedDatabase, Stored } from './database.ts'
+
+/** A promise that was broken; FAULTS.md has their numbers. */
+export class Broken extends Error {
+  override name = 'Broken'
+}
+
+/** Watches one run of the simulation for broken promises. */
+export class Checks {
+  readonly completed = new Set<number>()
+  readonly #begun = new Set<number>()
+  readonly #at = new Map<string, string>() // what a machine's streams are at
+  readonly #selects: (event: Pick<Stored, 'category'>) => boolean
+  readonly #repeatsPerTakeover: number
+  #first: Broken | undefined
+  #database: SimulatedDatabase | undefined
+  #repeats = 0
+  #granted = 0
+
+  constructor(selects: (event: Pick<Stored, 'category'>) => boolean, repeatsPerTakeover: number) {
+    this.#selects = selects
+    this.#repeatsPerTakeover = repeatsPerTakeover
+  }
+
+  watch(database: SimulatedDatabase): void {
+    this.#database = database
+  }
+
+  /** Remembered, and thrown by the scheduler: thrown into the engine it might be taken for a handler's. */
+  broken(what: string): void {
+    this.#first ??= new Broken(what)
+  }
+
+  throwIfBroken(): void {
+    if (this.#first) throw this.#first
+  }
+
+  begins(machine: string, { position, streamId, version }: RecordedEvent): void {
+    const { events } = this.#database!
+    if (!events.some((event) => event.position === position)) this.broken(`I3: ${position} is not committed`)
+    const key = `${machine} ${streamId}`
+    const other = this.#at.get(key)
+    if (other) this.broken(`I2: ${machine} begins ${streamId}.${version} while at ${other}`)
+    this.#at.set(key, `${streamId}.${version}`)
+    if (this.completed.has(position)) this.#repeats++
+    const most = this.#repeatsPerTakeover * (this.#granted - this.#database!.checkpoints.length)
+    if (this.#repeats > most) this.broken(`I6: ${this.#repeats} repeats, at most ${most}`)
+    if (this.#begun.has(position)) return
+    this.#begun.add(position)
+    const before = events.find((event) => event.streamId === streamId && event.version === version - 1)
+    if (version > 0 && !this.completed.has(before!.position))
+      this.broken(`I2: ${streamId}.${version} begins before the one before it is handled`)
+  }
+
+  ends(machine: string, { position, streamId }: RecordedEvent, handled: boolean): void {
+    this.#at.delete(`${machine} ${streamId}`)
+    if (handled) this.completed.add(position)
+  }
+
+  granted(): void {
+    this.#granted++
+  }
+
+  committed(rows: readonly Stored[]): void {
+    for (const row of rows) {
+      const { position } = this.#database!.checkpoints[this.#database!.partitionOf(row.streamId)]!
+      if (this.#selects(row) && position >= row.position)
+        this.broken(`I4: ${row.position} is committed below the checkpoint ${position}`)
+    }
+  }
+
+  checkpoint(partition: number, epoch: number, before: number): void {
+    const database = this.#database!
+    const now = database.checkpoints[partition]!
+    if (now.epoch !== epoch) this.broken(`I5: a write of epoch ${epoch} was accepted in epoch ${now.epoch}`)
+    for (const { position, streamId } of this.#selected()) {
+      if (position <= before || position > now.position || this.completed.has(position)) continue
+      const parked = database.parked.get(streamId)
+      if (database.partitionOf(streamId) === partition && !(parked && parked.position <= position))
+        this.broken(`I4: the checkpoint passes ${position}, which is not handled`)
+    }
+  }
+
+  /** What is committed, and not handled, or no checkpoint covers it, or it is parked. */
+  get left(): string[] {
+    const database = this.#database!
+    return this.#selected()
+      .filter(({ position, streamId }) => {
+        const checkpoint = database.checkpoints[database.partitionOf(streamId)]!
+        return (
+          !this.completed.has(position) || checkpoint.position < position || database.parked.has(streamId)
+        )
+      })
+      .map(({ position, streamId, version }) => `${streamId}.${version} at ${position}`)
+  }
+
+  #selected(): Stored[] {
+    return this.#database!.events.filter(this.#selects)
+  }
+}

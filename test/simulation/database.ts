@@ -1,0 +1,285 @@
+import type { Row } from '../../src/database.ts'
+
+/** An event as the simulated database has it. */
+export interface Stored {
+  readonly position: number
+  readonly category: string
+  readonly streamId: string
+  readonly version: number
+}
+
+/** A transaction that appends: announced, it takes positions, and ends. */
+export interface Transaction {
+  readonly category: string
+  readonly streamId: string
+  /** All its positions are above this. */
+  readonly announced: number
+  readonly rows: Stored[]
+}
+
+export interface Checkpoint {
+  position: number
+  epoch: number
+  owner: string | null
+  leaseUntil: number
+}
+
+interface Parked {
+  readonly category: string
+  readonly streamId: string
+  position: number
+  attempts: number
+  replaying: boolean
+}
+
+/** What checks and the network hear of. */
+export interface DatabaseEvents {
+  notify(channel: string, payload: string): void
+  committed(rows: readonly Stored[]): void
+  /** A checkpoint was written, by whom holds `epoch`. */
+  checkpoint(partition: number, epoch: number, before: number): void
+  /** A partition was given to an executor. */
+  granted(partition: number): void
+}
+
+/** For mutants of what is SQL in reality. */
+export interface Flaws {
+  /** A stale epoch is accepted. */
+  unfenced?: boolean
+}
+
+const KEYS: Record<string, number> = { a: 1, b: 2 }
+const STORE_KEY = 100
+const hash = (streamId: string) => [...streamId].reduce((sum, char) => sum * 31 + char.charCodeAt(0), 7)
+export const BELL = '#bell'
+
+/**
+ * What of PostgreSQL and of sql/ the subscribing engine can see, in memory: each statement happens at one moment, as under
+ * READ COMMITTED. test/simulation-model.test.ts compares it with the real one.
+ */
+export class SimulatedDatabase {
+  readonly events: Stored[] = [] // committed, in the order of positions
+  readonly open: Transaction[] = []
+  readonly checkpoints: Checkpoint[]
+  readonly parked = new Map<string, Parked>()
+  readonly #executors = new Map<string, { joined: number; aliveUntil: number }>()
+  readonly #versions = new Map<string, number>()
+  readonly #on: DatabaseEvents
+  readonly #flaws: Flaws
+  readonly #now: () => number
+  #head = 0
+  #joins = 0
+
+  constructor(partitions: number, now: () => number, on: DatabaseEvents, flaws: Flaws = {}) {
+    const free = () => ({ position: 0, epoch: 0, owner: null, leaseUntil: 0 })
+    this.checkpoints = Array.from({ length: partitions }, free)
+    this.#now = now
+    this.#on = on
+    this.#flaws = flaws
+  }
+
+  partitionOf(streamId: string): number {
+    return hash(streamId) % this.checkpoints.length
+  }
+
+  // ------------------------------------------------------------------------------------------------- appending
+
+  /** Where another transaction appends to the stream this one would wait for it: undefined. */
+  begin(category: string, streamId: string): Transaction | undefined {
+    if (this.open.some((other) => other.streamId === streamId)) return undefined
+    const transaction = { category, streamId, announced: this.#head, rows: [] }
+    this.open.push(transaction)
+    return transaction
+  }
+
+  append({ category, streamId, rows }: Transaction): void {
+    const version = (this.#versions.get(streamId) ?? 0) + rows.length
+    rows.push({ position: ++this.#head, category, streamId, version })
+  }
+
+  end(transaction: Transaction, how: 'commit' | 'rollback'): void {
+    this.open.splice(this.open.indexOf(transaction), 1)
+    const { rows, streamId, category } = transaction
+    if (how === 'rollback' || rows.length === 0) return
+    this.#versions.set(streamId, (this.#versions.get(streamId) ?? 0) + rows.length)
+    this.events.push(...rows)
+    this.events.sort((one, other) => one.position - other.position)
+    this.#on.committed(rows)
+    for (const channel of [category, '*']) this.#on.notify(channel, String(rows.at(-1)!.position))
+  }
+
+  // ------------------------------------------------------------------------------------------------- reading
+
+  scope(categories: readonly string[]): Row[] {
+    if (categories.length === 0) return [['*', String(STORE_KEY)]]
+    return categories.map((category) => [category, String(KEYS[category])])
+  }
+
+  horizons(known: number | null): Row[] {
+    const head = this.#head
+    if (head === known) return []
+    const bounds = new Map<number, number>()
+    for (const { category, announced } of this.open)
+      for (const key of [KEYS[category]!, STORE_KEY])
+        bounds.set(key, Math.min(announced, bounds.get(key) ?? announced))
+    const at = (bound: number) => this.events.findLast(({ position }) => position <= bound)?.position ?? 0
+    return [...[...bounds].map(([key, bound]) => [key, at(bound), head]), [null, at(head), head]].map((row) =>
+      row.map((value) => (value === null ? null : String(value))),
+    ) as unknown as Row[]
+  }
+
+  page(after: number, until: number, limit: number, category: string | undefined): Row[] {
+    return this.events
+      .filter(({ position }) => position > after && position <= until)
+      .filter((event) => category === undefined || event.category === category)
+      .slice(0, limit)
+      .map((event) => [...toRow(event), String(hash(event.streamId))])
+  }
+
+  replayed(streamId: string, from: number, until: number, limit: number): Row[] {
+    return this.events
+      .filter((event) => event.streamId === streamId && event.position >= from && event.position <= until)
+      .slice(0, limit)
+      .map(toRow)
+  }
+
+  // ---------------------------------------------------------------------------------------------- subscribing
+
+  claim(owner: string, leaseMs: number, partitions: readonly number[], epochs: readonly number[]): Row[] {
+    const now = this.#now()
+    const until = now + leaseMs
+    const known = this.#executors.get(owner)
+    this.#executors.set(owner, { joined: known?.joined ?? ++this.#joins, aliveUntil: until })
+    if (!known) this.#on.notify(BELL, '')
+    for (const [other, { aliveUntil }] of this.#executors)
+      if (aliveUntil <= now) this.#executors.delete(other)
+    const held = partitions.filter((partition, i) => {
+      const checkpoint = this.checkpoints[partition]!
+      const ours = checkpoint.epoch === epochs[i] && checkpoint.owner === owner
+      if (ours) checkpoint.leaseUntil = until
+      return ours
+    })
+    const alive = [...this.#executors.values()]
+    const { joined } = this.#executors.get(owner)!
+    const before = alive.filter((other) => other.joined < joined).length
+    const count = this.checkpoints.length
+    const share = Math.floor(count / alive.length) + (before < count % alive.length ? 1 : 0)
+    const taken: number[] = []
+    this.checkpoints.forEach((checkpoint, partition) => {
+      if (held.length + taken.length >= share || held.includes(partition)) return
+      if (checkpoint.owner !== null && checkpoint.owner !== owner && checkpoint.leaseUntil > now) return
+      Object.assign(checkpoint, { epoch: checkpoint.epoch + 1, owner, leaseUntil: until })
+      taken.push(partition)
+      this.#on.granted(partition)
+    })
+    const ends = [
+      ...this.checkpoints
+        .filter((other) => other.owner !== null && other.owner !== owner && other.leaseUntil > now)
+        .map(({ leaseUntil }) => leaseUntil),
+      ...[...this.#executors].filter(([other]) => other !== owner).map(([, { aliveUntil }]) => aliveUntil),
+    ]
+    const waitMs = ends.length > 0 ? String(Math.ceil(Math.min(...ends) - now)) : null
+    const rows = [...held, ...taken].map((partition) => {
+      const { epoch, position } = this.checkpoints[partition]!
+      return [partition, epoch, position].map(String).concat(taken.includes(partition) ? 't' : 'f')
+    })
+    return (rows.length > 0 ? rows : [[null, null, null, null]]).map((row) => [
+      ...row,
+      String(share),
+      waitMs,
+    ]) as unknown as Row[]
+  }
+
+  advance(
+    leaseMs: number,
+    partitions: readonly number[],
+    epochs: readonly number[],
+    positions: readonly number[],
+  ): Row[] {
+    const ours = partitions.filter((partition, i) => {
+      if (!this.#holds(partition, epochs[i]!)) return false
+      this.#move(partition, epochs[i]!, positions[i]!)
+      this.checkpoints[partition]!.leaseUntil = this.#now() + leaseMs
+      return true
+    })
+    return [[`{${ours}}`]]
+  }
+
+  release(
+    owner: string,
+    partitions: readonly number[],
+    epochs: readonly number[],
+    positions: readonly number[],
+    leaving: boolean,
+  ): Row[] {
+    const ours = partitions.filter((partition, i) => {
+      if (!this.#holds(partition, epochs[i]!)) return false
+      this.#move(partition, epochs[i]!, positions[i]!)
+      this.checkpoints[partition]!.owner = null
+      return true
+    })
+    if (leaving) {
+      for (const checkpoint of this.checkpoints) if (checkpoint.owner === owner) checkpoint.owner = null
+      this.#executors.delete(owner)
+    }
+    this.#on.notify(BELL, '')
+    return [[`{${ours}}`]]
+  }
+
+  park(
+    partition: number,
+    epoch: number,
+    category: string,
+    streamId: string,
+    position: number,
+    attempts: number,
+    replaying: boolean,
+  ): Row[] {
+    if (!this.#holds(partition, epoch)) return [['f']]
+    this.parked.set(streamId, { category, streamId, position, attempts, replaying })
+    return [['t']]
+  }
+
+  parkedStreams(partitions: readonly number[]): Row[] {
+    return [...this.parked.values()]
+      .filter(({ streamId }) => partitions.includes(this.partitionOf(streamId)))
+      .map(({ category, streamId, position, attempts, replaying }) => [
+        String(this.partitionOf(streamId)),
+        category,
+        streamId,
+        String(position),
+        String(attempts),
+        replaying ? 't' : 'f',
+      ])
+  }
+
+  moveAside(partition: number, epoch: number, streamId: string, position: number | null): Row[] {
+    if (!this.#holds(partition, epoch)) return [['f']]
+    const parked = this.parked.get(streamId)
+    if (position === null) this.parked.delete(streamId)
+    else if (parked) Object.assign(parked, { position, attempts: 0 })
+    return [['t']]
+  }
+
+  /** What an administrator does. */
+  replayParked(): void {
+    for (const parked of this.parked.values()) Object.assign(parked, { replaying: true })
+    this.#on.notify(BELL, '')
+  }
+
+  #holds(partition: number, epoch: number): boolean {
+    const checkpoint = this.checkpoints[partition]!
+    return checkpoint.owner !== null && (checkpoint.epoch === epoch || this.#flaws.unfenced === true)
+  }
+
+  #move(partition: number, epoch: number, position: number): void {
+    const checkpoint = this.checkpoints[partition]!
+    const before = checkpoint.position
+    checkpoint.position = Math.max(before, position)
+    this.#on.checkpoint(partition, epoch, before)
+  }
+}
+
+function toRow({ position, category, streamId, version }: Stored): Row {
+  return [String(position), '0', `${position}`, String(version), category, streamId, 'T', 'null', '{}']
+}

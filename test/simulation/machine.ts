@@ -1,0 +1,238 @@
+import type { Clock } from '../../src/clock.ts'
+import type { Queries, Row, Statement } from '../../src/database.ts'
+import type { Connect, SubscriberEvents } from '../../src/live/subscriber.ts'
+import { connectOptions, parse } from '../../src/options.ts'
+import type { SimulatedDatabase } from './database.ts'
+import { BELL } from './database.ts'
+import type { Timers } from './timers.ts'
+
+/** Something that may happen next, on a machine's network or inside it. */
+export interface Task {
+  /** Whose; null: the server's. */
+  readonly machine: Machine | null
+  readonly what: string
+  happen(luck: number): void
+  /** The connection breaks instead. */
+  fail?(): void
+}
+
+export interface World {
+  readonly database: SimulatedDatabase
+  readonly timers: Timers
+  readonly tasks: Task[]
+  readonly random: () => number
+}
+
+const lost = () => Object.assign(new Error('connection lost'), { code: 'ECONNRESET' })
+
+/** A connection of its own: statements on it happen one after the other. */
+interface Session {
+  readonly waiting: (() => void)[]
+  busy: boolean
+  broken: boolean
+}
+
+/**
+ * One process: its clocks, its connections, what it listens to. Each statement arrives, happens and is answered as tasks of
+ * their own, between which anything may happen.
+ */
+export class Machine {
+  readonly name: string
+  frozen = false
+  dead = false
+  readonly queries: Queries
+  readonly connect: Connect
+  readonly #world: World
+  readonly #skew: number
+  #listener: { events: SubscriberEvents; channels: Set<string>; pending: [string, string][] } | undefined
+
+  constructor(
+    name: string,
+    world: World,
+    settings: { pollIntervalMs: number; listen: boolean; skew: number },
+  ) {
+    this.name = name
+    this.#world = world
+    this.#skew = settings.skew
+    this.queries = this.#makeQueries(
+      parse(connectOptions, { pollIntervalMs: settings.pollIntervalMs, listen: settings.listen }, 'options'),
+    )
+    this.connect = (events) => this.#subscriber(events)
+  }
+
+  /** kill -9 */
+  kill(): void {
+    this.dead = true
+    this.#listener = undefined
+    this.#world.timers.forget(this)
+  }
+
+  /** The server notifies. `dropped`: and nobody hears of it. */
+  notify(channel: string, payload: string): void {
+    const listener = this.#listener
+    if (!listener?.channels.has(channel)) return
+    listener.pending.push([channel, payload])
+    this.#post(`hear ${channel} ${payload}`, () => {
+      const [heard, what] = listener.pending.shift()! // in the order of sending, whichever task it is
+      if (this.#listener === listener) listener.events.heard(heard, what)
+    })
+  }
+
+  /** Its LISTEN connection breaks. */
+  deafen(): void {
+    const listener = this.#listener
+    this.#listener = undefined
+    listener?.events.lost(lost())
+  }
+
+  readonly clock: Clock = {
+    now: () => this.#world.timers.now,
+    wall: () => this.#world.timers.now + this.#skew,
+    random: () => this.#world.random(),
+    after: (ms, call) => this.#world.timers.after(this, ms, call),
+    every: (ms, call) => {
+      let cancel = () => {}
+      const again = () => {
+        cancel = this.#world.timers.after(this, ms, () => {
+          again()
+          call()
+        })
+      }
+      again()
+      return () => cancel()
+    },
+    sleep: (ms, signal) =>
+      new Promise((resolve, reject) => {
+        if (signal?.aborted) return reject(signal.reason)
+        const forget = this.#world.timers.after(this, ms, () => {
+          signal?.removeEventListener('abort', abort)
+          resolve()
+        })
+        const abort = () => {
+          forget()
+          reject(signal!.reason)
+        }
+        signal?.addEventListener('abort', abort, { once: true })
+      }),
+  }
+
+  #post(what: string, happen: (luck: number) => void, fail?: () => void): void {
+    if (this.dead) return
+    this.#world.tasks.push({ machine: this, what, happen, ...(fail ? { fail } : {}) })
+  }
+
+  /** A task of the server's, and then one that brings the answer; either may be lost. */
+  #ask<T>(what: string, answer: () => T, session: Session = { waiting: [], busy: false, broken: false }) {
+    return new Promise<T>((resolve, reject) => {
+      const breakDown = () => {
+        session.broken = true
+        reject(lost())
+        next()
+      }
+      const next = () => {
+        session.busy = false
+        session.waiting.shift()?.()
+      }
+      const send = () => {
+        if (session.broken) return breakDown()
+        session.busy = true
+        this.#world.tasks.push({
+          machine: null,
+          what: `${this.name}: ${what}`,
+          happen: () => {
+            let reply: () => void
+            try {
+              const rows = answer()
+              reply = () => resolve(rows)
+            } catch (error) {
+              reply = () => reject(error)
+            }
+            this.#post(`answer to ${what}`, reply, breakDown)
+            next()
+          },
+          fail: () => this.#post(`loss of ${what}`, breakDown),
+        })
+      }
+      if (session.busy) session.waiting.push(send)
+      else send()
+    })
+  }
+
+  #makeQueries(settings: Queries['settings']): Queries {
+    const { database } = this.#world
+    const execute = (name: string, values: any[]): Row[] => {
+      switch (name) {
+        case 'scope':
+          return database.scope(values[0])
+        case 'horizons':
+          return database.horizons(values[0])
+        case 'page':
+          return database.page(values[0], values[1], values[2], values[3])
+        case 'bell':
+          return [[BELL]]
+        case 'subscribe':
+          return [['revision']]
+        case 'claim':
+          return database.claim(values[1], values[2], values[3], values[4])
+        case 'advance':
+          return database.advance(values[1], values[2], values[3], values[4])
+        case 'release':
+          return database.release(values[1], values[2], values[3], values[4], values[5])
+        case 'park':
+          return database.park(values[1], values[2], values[3], values[4], values[5], values[6], values[8])
+        case 'parked_streams':
+          return database.parkedStreams(values[1])
+        case 'replayed_events':
+          return database.replayed(values[1], values[2], values[3], values[4])
+        case 'replayed':
+          return database.moveAside(values[1], values[2], values[4], values[5])
+        case 'lag':
+          return [['0']] // of status$ alone, which nobody looks at here
+        default:
+          throw new Error(`the simulated database does not know the statement ${name}`)
+      }
+    }
+    const query = (statement: Statement, values: unknown[] = [], client?: unknown): Promise<Row[]> =>
+      this.#ask(statement.name, () => execute(statement.name, values), client as Session | undefined)
+    return {
+      settings,
+      clock: this.clock,
+      file: (name) => ({ name, text: '' }),
+      statement: (text) => ({ name: text.includes(' desc') ? 'backward' : 'page', text }),
+      query,
+      withClient: (use) => use({ waiting: [], busy: false, broken: false } as never),
+      translate: (error) => error,
+    }
+  }
+
+  #subscriber(events: SubscriberEvents): ReturnType<Connect> {
+    const listener = { events, channels: new Set<string>(), pending: [] }
+    const mine = () => {
+      if (this.#listener !== listener) throw lost()
+    }
+    return {
+      connect: () =>
+        this.#ask('connect', () => {
+          this.#listener = listener
+        }),
+      listenTo: (channel) =>
+        this.#ask(`listen ${channel}`, () => {
+          mine()
+          listener.channels.add(channel)
+        }),
+      unlisten: (channel) =>
+        this.#ask(`unlisten ${channel}`, () => {
+          mine()
+          listener.channels.delete(channel)
+        }),
+      notify: (channel) =>
+        this.#ask(`echo`, () => {
+          mine()
+          this.notify(channel, '')
+        }),
+      close: async () => {
+        if (this.#listener === listener) this.#listener = undefined
+      },
+    }
+  }
+}

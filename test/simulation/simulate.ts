@@ -1,0 +1,358 @@
+import type { Live } from '../../src/live/live.ts'
+import type { Reader } from '../../src/read/reader.ts'
+import type { Subscriptions } from '../../src/subscribe/subscriptions.ts'
+import type { Worker } from '../../src/subscribe/worker.ts'
+import { Broken, Checks } from './checks.ts'
+import type { Flaws, Transaction } from './database.ts'
+import { SimulatedDatabase } from './database.ts'
+import type { Task } from './machine.ts'
+import { Machine } from './machine.ts'
+import { Timers } from './timers.ts'
+
+/** The classes under test: those of src/, or of a copy with a planted defect. */
+export interface Engine {
+  Live: typeof Live
+  Reader: typeof Reader
+  Subscriptions: typeof Subscriptions
+}
+
+export interface Setup {
+  partitions: number
+  machines: number
+  concurrency: number
+  maxInFlight: number
+  /** Handlers that take time, and fail now and then. */
+  slowHandlers: boolean
+  /** Every category, or one of the two. */
+  everything: boolean
+  /**
+   * reliable: no notification is lost but by a connection that breaks, and there is practically no poll. lossy: any may be
+   * lost without a sign. none: nobody listens.
+   */
+  push: 'reliable' | 'lossy' | 'none'
+}
+
+const LEASE_MS = 1_000
+/** How long after the last fault all has to be handled, in simulated time: back-off, a lease, a poll, retries. */
+export const HEALED_MS = 20_000
+const STREAMS = [
+  ['a', 'a0'],
+  ['a', 'a1'],
+  ['a', 'a2'],
+  ['b', 'b0'],
+] as const
+
+interface Process {
+  readonly machine: Machine
+  readonly worker: Worker
+  stop(): Promise<void>
+  /** It was told to stop, and has not ended yet. */
+  ending: boolean
+}
+
+/** All that is pending has gone as far as it can. */
+const settled = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+/**
+ * One run: executors of one subscription over a simulated network, clock and database. `choices` say what happens next, one
+ * number a step, as long as they last; then all is healed, and everything has to be handled in time. The same choices give
+ * the same run. 0 always is the most ordinary step, so that fewer and smaller numbers are simpler runs.
+ *
+ * @returns how long it took after healing until all was handled, in simulated ms, and all that happened
+ * @throws Broken, with what happened
+ */
+export async function simulate(
+  engine: Engine,
+  setup: Setup,
+  choices: readonly number[],
+  flaws: Flaws = {},
+): Promise<{ healedMs: number; trace: string[] }> {
+  const run = new Simulation(engine, setup, flaws)
+  try {
+    for (const choice of choices) await run.step(choice)
+    const healedMs = await run.heal()
+    await run.close()
+    return { healedMs, trace: run.trace }
+  } catch (error) {
+    if (error instanceof Broken) error.message += `\n  ${run.trace.slice(-60).join('\n  ')}`
+    throw error
+  }
+}
+
+class Simulation {
+  readonly trace: string[] = []
+  readonly #engine: Engine
+  readonly #setup: Setup
+  readonly #checks: Checks
+  readonly #database: SimulatedDatabase
+  readonly #timers = new Timers()
+  readonly #tasks: Task[] = []
+  readonly #processes: Process[] = []
+  #names = 0
+  #healing = false
+
+  constructor(engine: Engine, setup: Setup, flaws: Flaws) {
+    this.#engine = engine
+    this.#setup = setup
+    const checks = new Checks(({ category }) => setup.everything || category === 'a', setup.maxInFlight + 1)
+    this.#checks = checks
+    this.#database = new SimulatedDatabase(
+      setup.partitions,
+      () => this.#timers.now,
+      {
+        notify: (channel, payload) => {
+          for (const { machine } of this.#processes) machine.notify(channel, payload)
+        },
+        committed: (rows) => checks.committed(rows),
+        checkpoint: (partition, epoch, before) => checks.checkpoint(partition, epoch, before),
+        granted: () => checks.granted(),
+      },
+      flaws,
+    )
+    checks.watch(this.#database)
+    for (let i = 0; i < setup.machines; i++) this.#start()
+  }
+
+  /** Each kind of step has its share of the numbers; what is not possible is replaced by an ordinary one. */
+  async step(choice: number): Promise<void> {
+    const kind = choice & 15
+    const n = choice >> 4
+    if (kind >= 14 ? !this.#fault(n) : kind >= 11 ? !this.#write(n) : kind >= 9 ? !this.#pass() : true)
+      this.#happen(n) || this.#pass()
+    await settled()
+    this.#checks.throwIfBroken()
+  }
+
+  /** No more faults: how long until all is handled? */
+  async heal(): Promise<number> {
+    this.#healing = true
+    this.#say('healed')
+    for (const { machine } of this.#processes) machine.frozen = false
+    for (const transaction of [...this.#database.open]) this.#database.end(transaction, 'commit')
+    const { now } = this.#timers
+    let replayAt = now
+    await this.#until(
+      () => {
+        if (this.#checks.left.length === 0) return true
+        if (
+          this.#timers.now >= replayAt &&
+          [...this.#database.parked.values()].some((one) => !one.replaying)
+        ) {
+          this.#database.replayParked()
+          replayAt = this.#timers.now + 1_000
+        }
+        return false
+      },
+      () => `I7: left: ${this.#checks.left.join(', ')}`,
+    )
+    return this.#timers.now - now
+  }
+
+  /** All stop cleanly, and leave nothing behind. */
+  async close(): Promise<void> {
+    let open = 0
+    for (const process of this.#processes) {
+      if (process.machine.dead) continue
+      open++
+      process.stop().then(
+        () => open--,
+        (error) => this.#checks.broken(`I10: ${error}`),
+      )
+    }
+    await this.#until(
+      () => open === 0,
+      () => 'I8: a close() does not end',
+    )
+    for (const { machine } of this.#processes)
+      if (this.#timers.of(machine) > 0) this.#checks.broken('I8: a closed process has timers')
+    this.#checks.throwIfBroken()
+  }
+
+  async #until(done: () => boolean, failure: () => string): Promise<void> {
+    const deadline = this.#timers.now + HEALED_MS
+    for (let steps = 0; ; steps++) {
+      await settled()
+      this.#checks.throwIfBroken()
+      const busy = this.#enabled().length > 0
+      if (!busy && done()) return
+      if (this.#timers.now > deadline || steps > 20_000) throw new Broken(failure())
+      this.#happen(0) || this.#pass()
+    }
+  }
+
+  // ----------------------------------------------------------------------------------------- what may happen next
+
+  #enabled(): Task[] {
+    return this.#tasks.filter(({ machine }) => !machine?.frozen && !machine?.dead)
+  }
+
+  #happen(n: number): boolean {
+    const tasks = this.#enabled()
+    const task = tasks[n % tasks.length]
+    if (!task) return false
+    this.#take(task)
+    this.#say(task.machine ? `${task.machine.name}: ${task.what}` : task.what)
+    task.happen(Math.floor(n / tasks.length))
+    return true
+  }
+
+  #pass(): boolean {
+    const passed = this.#timers.next()
+    if (passed) this.#say(`a timer, at ${this.#timers.now}`)
+    return passed
+  }
+
+  #write(n: number): boolean {
+    const { open } = this.#database
+    const [category, streamId] = STREAMS[(n >> 3) % STREAMS.length]!
+    const any = open[(n >> 3) % open.length]
+    switch (n & 7) {
+      case 0:
+      case 1:
+      case 2: {
+        const transaction = this.#database.begin(category, streamId)
+        if (!transaction) return false
+        for (let i = 0; i <= (n & 7) % 2; i++) this.#database.append(transaction)
+        this.#end(transaction, 'commit')
+        return true
+      }
+      case 3:
+      case 4:
+        if (open.length > 2 || !this.#database.begin(category, streamId)) return false
+        this.#say(`begin and announce: ${streamId}`)
+        return true
+      case 5:
+      case 6:
+        if (!any) return false
+        if (any.rows.length > 0) this.#end(any, 'commit')
+        else {
+          this.#database.append(any)
+          this.#say(`append ${any.streamId}: ${any.rows.at(-1)!.position}`)
+        }
+        return true
+      default:
+        if (any) this.#end(any, 'rollback')
+        return any !== undefined
+    }
+  }
+
+  #end(transaction: Transaction, how: 'commit' | 'rollback'): void {
+    this.#say(`${how} ${transaction.streamId}: ${transaction.rows.map(({ position }) => position)}`)
+    this.#database.end(transaction, how)
+  }
+
+  #fault(n: number): boolean {
+    const processes = this.#processes.filter(({ machine, ending }) => !machine.dead && !ending)
+    const process = processes[(n >> 3) % processes.length]
+    switch (n & 7) {
+      case 0:
+      case 1: {
+        const breakable = this.#enabled().filter(({ fail }) => fail)
+        const task = breakable[(n >> 3) % breakable.length]
+        if (task) this.#take(task)
+        if (task) this.#say(`BREAKS: ${task.what}`)
+        task?.fail?.()
+        return task !== undefined
+      }
+      case 2: {
+        if (this.#setup.push !== 'lossy') return false
+        const heard = this.#tasks.filter(({ what }) => what.startsWith('hear'))
+        const task = heard[(n >> 3) % heard.length]
+        if (task) this.#take(task)
+        if (task) this.#say(`LOST: ${task.what}`)
+        return task !== undefined
+      }
+      case 3:
+        if (!process) return false
+        this.#say(`LISTENER of ${process.machine.name} breaks`)
+        process.machine.deafen()
+        return true
+      case 4:
+        if (!process) return false
+        process.machine.frozen = !process.machine.frozen
+        this.#say(`${process.machine.name} is ${process.machine.frozen ? 'FROZEN' : 'thawed'}`)
+        return true
+      case 5:
+        if (!process || this.#names > 6) return false
+        this.#say(`KILL ${process.machine.name}`)
+        process.machine.kill()
+        this.#start()
+        return true
+      case 6:
+        if (!process || process.machine.frozen || this.#names > 6) return false
+        this.#say(`STOP ${process.machine.name}`)
+        process.ending = true
+        process.stop().catch((error) => this.#checks.broken(`I10: ${error}`))
+        this.#start()
+        return true
+      default:
+        this.#say('replay')
+        this.#database.replayParked()
+        return true
+    }
+  }
+
+  #take(task: Task): void {
+    this.#tasks.splice(this.#tasks.indexOf(task), 1)
+  }
+
+  #say(what: string): void {
+    this.trace.push(what)
+  }
+
+  // --------------------------------------------------------------------------------------------------- a process
+
+  #start(): void {
+    const { partitions, concurrency, maxInFlight, everything, push } = this.#setup
+    const { Live, Reader, Subscriptions } = this.#engine
+    const machine = new Machine(
+      `m${this.#names++}`,
+      { database: this.#database, timers: this.#timers, tasks: this.#tasks, random: () => 0.5 },
+      {
+        pollIntervalMs: push === 'reliable' ? 3_600_000 : 100,
+        listen: push !== 'none',
+        skew: (this.#names % 3) * 1_800_000,
+      },
+    )
+    const live = new Live(machine.queries, machine.connect)
+    const subscriptions = new Subscriptions(machine.queries, live, new Reader(machine.queries))
+    const subscription = subscriptions.get('s', {
+      ...(everything ? {} : { category: 'a' }),
+      partitions,
+      maxInFlight,
+      leaseMs: LEASE_MS,
+    })
+    const handler = (event: Parameters<Checks['begins']>[1]) => {
+      this.#checks.begins(machine.name, event)
+      const end = (handled: boolean) => this.#checks.ends(machine.name, event, handled)
+      if (!this.#setup.slowHandlers) return end(true)
+      return new Promise<void>((resolve, reject) => {
+        this.#tasks.push({
+          machine,
+          what: `handled ${event.streamId}.${event.version} at ${event.position}`,
+          happen: (luck) => {
+            const fails = !this.#healing && luck % 4 === 3
+            end(!fails)
+            if (fails) reject(new Error('bad luck'))
+            else resolve()
+          },
+        })
+      })
+    }
+    const worker = subscription.process(handler, {
+      concurrency,
+      retry: { maxAttempts: 2, minDelayMs: 10, maxDelayMs: 10 },
+    })
+    const process: Process = {
+      machine,
+      worker,
+      ending: false,
+      stop: async () => {
+        await subscriptions.close()
+        await live.close()
+      },
+    }
+    worker.done.catch((error) => this.#checks.broken(`I7: a worker ended: ${error}`))
+    this.#processes.push(process)
+  }
+}
