@@ -60,6 +60,8 @@ export class Listener {
     if (ears.size === 1) {
       this.#ears.set(channel, ears)
       this.#listen(channel)
+      // What was sent before the LISTEN was lost.
+      this.#listens.then(() => this.#hear(channel, null))
     }
     return () => {
       if (!ears.delete(ear) || ears.size > 0) return
@@ -123,6 +125,7 @@ export class Listener {
       await echo()
       established()
       this.#become('listening')
+      // What was sent while we were away was lost.
       for (const channel of this.#ears.keys()) this.#hear(channel, null)
       for (;;) {
         await Promise.race([this.#db.clock.sleep(ECHO_MS, this.#closing.signal), lost])
@@ -149,8 +152,6 @@ export class Listener {
     if (!subscriber) return // whoever connects next listens to all
     this.#listens = this.#listens
       .then(() => (this.#ears.has(channel) ? subscriber.listenTo(channel) : undefined))
-      // What was sent before the LISTEN was lost.
-      .then(() => this.#hear(channel, null))
       .catch((error) => lose?.(error))
   }
 

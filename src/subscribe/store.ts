@@ -100,7 +100,7 @@ export class Store {
     const [, , , , share, waitMs] = rows[0] as readonly (string | null)[] as string[]
     const grants = (fresh: string) =>
       rows
-        .filter((row) => row[3] === fresh)
+        .filter(([partition, , , taken]) => partition !== null && taken === fresh) // none: one row, for the share
         .map(([partition, epoch, position]) => ({
           partition: Number(partition),
           epoch: Number(epoch),

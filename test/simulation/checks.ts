@@ -6,17 +6,27 @@ export class Broken extends Error {
   override name = 'Broken'
 }
 
+/** What a run came to: a run in which nothing happens shows nothing. */
+export interface Counts {
+  handled: number
+  repeated: number
+  /** Partitions that went to another executor. */
+  takenOver: number
+  /** Writes of an owner that is none any more. */
+  refused: number
+  parked: number
+}
+
 /** Watches one run of the simulation for broken promises. */
 export class Checks {
   readonly completed = new Set<number>()
+  readonly counts: Counts = { handled: 0, repeated: 0, takenOver: 0, refused: 0, parked: 0 }
   readonly #begun = new Set<number>()
   readonly #at = new Map<string, string>() // what a machine's streams are at
   readonly #selects: (event: Pick<Stored, 'category'>) => boolean
   readonly #repeatsPerTakeover: number
   #first: Broken | undefined
   #database: SimulatedDatabase | undefined
-  #repeats = 0
-  #granted = 0
 
   constructor(selects: (event: Pick<Stored, 'category'>) => boolean, repeatsPerTakeover: number) {
     this.#selects = selects
@@ -36,16 +46,16 @@ export class Checks {
     if (this.#first) throw this.#first
   }
 
-  begins(machine: string, { position, streamId, version }: RecordedEvent): void {
+  begins(machine: string, { position, streamId, version }: RecordedEvent, attempt: number): void {
     const { events } = this.#database!
     if (!events.some((event) => event.position === position)) this.broken(`I3: ${position} is not committed`)
     const key = `${machine} ${streamId}`
     const other = this.#at.get(key)
     if (other) this.broken(`I2: ${machine} begins ${streamId}.${version} while at ${other}`)
     this.#at.set(key, `${streamId}.${version}`)
-    if (this.completed.has(position)) this.#repeats++
-    const most = this.#repeatsPerTakeover * (this.#granted - this.#database!.checkpoints.length)
-    if (this.#repeats > most) this.broken(`I6: ${this.#repeats} repeats, at most ${most}`)
+    if (this.completed.has(position) && attempt === 1) this.counts.repeated++
+    const most = this.#repeatsPerTakeover * this.counts.takenOver
+    if (this.counts.repeated > most) this.broken(`I6: ${this.counts.repeated} repeats, at most ${most}`)
     if (this.#begun.has(position)) return
     this.#begun.add(position)
     const before = events.find((event) => event.streamId === streamId && event.version === version - 1)
@@ -55,11 +65,22 @@ export class Checks {
 
   ends(machine: string, { position, streamId }: RecordedEvent, handled: boolean): void {
     this.#at.delete(`${machine} ${streamId}`)
-    if (handled) this.completed.add(position)
+    if (!handled) return
+    this.completed.add(position)
+    this.counts.handled++
   }
 
-  granted(): void {
-    this.#granted++
+  /** A partition was given to an executor: for the `epoch`th time. */
+  granted(epoch: number): void {
+    if (epoch > 1) this.counts.takenOver++
+  }
+
+  refused(): void {
+    this.counts.refused++
+  }
+
+  parked(): void {
+    this.counts.parked++
   }
 
   committed(rows: readonly Stored[]): void {

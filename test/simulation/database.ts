@@ -39,7 +39,11 @@ export interface DatabaseEvents {
   /** A checkpoint was written, by whom holds `epoch`. */
   checkpoint(partition: number, epoch: number, before: number): void
   /** A partition was given to an executor. */
-  granted(partition: number): void
+  granted(epoch: number): void
+  /** A write with a stale epoch was refused. */
+  refused(): void
+  /** A stream was set aside. */
+  parked(): void
 }
 
 /** For mutants of what is SQL in reality. */
@@ -76,6 +80,11 @@ export class SimulatedDatabase {
     this.#now = now
     this.#on = on
     this.#flaws = flaws
+  }
+
+  /** The last position that was handed out. */
+  get head(): number {
+    return this.#head
   }
 
   partitionOf(streamId: string): number {
@@ -170,7 +179,7 @@ export class SimulatedDatabase {
       if (checkpoint.owner !== null && checkpoint.owner !== owner && checkpoint.leaseUntil > now) return
       Object.assign(checkpoint, { epoch: checkpoint.epoch + 1, owner, leaseUntil: until })
       taken.push(partition)
-      this.#on.granted(partition)
+      this.#on.granted(checkpoint.epoch)
     })
     const ends = [
       ...this.checkpoints
@@ -183,7 +192,7 @@ export class SimulatedDatabase {
       const { epoch, position } = this.checkpoints[partition]!
       return [partition, epoch, position].map(String).concat(taken.includes(partition) ? 't' : 'f')
     })
-    return (rows.length > 0 ? rows : [[null, null, null, null]]).map((row) => [
+    return (rows.length > 0 ? rows : [[null, null, null, 'f']]).map((row) => [
       ...row,
       String(share),
       waitMs,
@@ -236,6 +245,7 @@ export class SimulatedDatabase {
     replaying: boolean,
   ): Row[] {
     if (!this.#holds(partition, epoch)) return [['f']]
+    this.#on.parked()
     this.parked.set(streamId, { category, streamId, position, attempts, replaying })
     return [['t']]
   }
@@ -269,7 +279,9 @@ export class SimulatedDatabase {
 
   #holds(partition: number, epoch: number): boolean {
     const checkpoint = this.checkpoints[partition]!
-    return checkpoint.owner !== null && (checkpoint.epoch === epoch || this.#flaws.unfenced === true)
+    if (checkpoint.owner !== null && (checkpoint.epoch === epoch || this.#flaws.unfenced)) return true
+    this.#on.refused()
+    return false
   }
 
   #move(partition: number, epoch: number, position: number): void {

@@ -1,37 +1,75 @@
 import fc from 'fast-check'
+import type { Counts } from './checks.ts'
 import type { Flaws } from './database.ts'
 import type { Engine, Setup } from './simulate.ts'
-import { simulate } from './simulate.ts'
+import { AMBUSHES, LATE, simulate } from './simulate.ts'
 
-const setup: fc.Arbitrary<Setup> = fc.record({
+const sizes = {
   partitions: fc.integer({ min: 1, max: 3 }),
-  machines: fc.integer({ min: 1, max: 3 }),
+  machines: fc.constantFrom(1, 1, 2, 3),
   concurrency: fc.integer({ min: 1, max: 2 }),
   maxInFlight: fc.integer({ min: 1, max: 4 }),
   slowHandlers: fc.boolean(),
+  failures: fc.constantFrom(0, 1, 3),
+  late: fc.constantFrom(...LATE),
+}
+
+/** Much is written, and much may break. */
+const busy: fc.Arbitrary<Setup> = fc.record({
+  ...sizes,
   everything: fc.boolean(),
   push: fc.constantFrom('reliable', 'lossy', 'none'),
+  events: fc.constantFrom(3, 5, 10, 20),
+  faults: fc.constantFrom(0, 1, 2, 4, 8),
+  ambush: fc.constant(null),
+  begin: fc.constantFrom('cold', 'listening', 'working'),
 })
+
+/** Little is written, and that while the connection is not there, or is not listening yet. */
+const quiet: fc.Arbitrary<Setup> = fc.record({
+  ...sizes,
+  late: fc.constantFrom('listen', 'nothing'),
+  everything: fc.constant(false),
+  push: fc.constant('reliable'),
+  events: fc.integer({ min: 1, max: 3 }),
+  faults: fc.constantFrom(0, 2, 6),
+  ambush: fc.constantFrom(...AMBUSHES),
+  begin: fc.constant('listening'),
+})
+
+const setup = fc.oneof({ arbitrary: busy, weight: 3 }, { arbitrary: quiet, weight: 2 })
 
 /** Who takes part, and what happens, a number a step. */
-const schedules = fc.record({
-  setup,
-  choices: fc.array(fc.nat({ max: 0xffff }), { maxLength: 250, size: 'max' }),
-})
+const schedules = fc.noBias(
+  fc.record({ setup, choices: fc.array(fc.nat({ max: 0xffff }), { maxLength: 250, size: 'max' }) }),
+)
+
+const anySeed = () => Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31))
 
 /**
- * Runs so many schedules, those of a seed (SEED, or any). One in which a promise is broken is made as short as it can be,
+ * Runs so many schedules, those of a seed (SEED of the environment, or any). One in which a promise is broken is made as short as it can be,
  * and thrown with what happened in it, and with how to run it again.
+ *
+ * @returns what they came to together, and how long it took at most after healing until all was handled, in simulated ms
  */
-export async function explore(engine: Engine, runs: number, flaws: Flaws = {}): Promise<void> {
+export async function explore(
+  engine: Engine,
+  runs: number,
+  { flaws = {}, seed = anySeed(), shrink = true }: { flaws?: Flaws; seed?: number; shrink?: boolean } = {},
+): Promise<{ total: Counts; healedMs: number }> {
+  const total: Counts = { handled: 0, repeated: 0, takenOver: 0, refused: 0, parked: 0 }
+  let slowest = 0
   const property = fc.asyncProperty(schedules, async ({ setup, choices }) => {
-    await simulate(engine, setup, choices, flaws)
+    const { counts, healedMs } = await simulate(engine, setup, choices, flaws)
+    for (const key of Object.keys(total) as (keyof Counts)[]) total[key] += counts[key]
+    slowest = Math.max(slowest, healedMs)
   })
   const details = await fc.check(property, {
     numRuns: runs,
-    ...(process.env.SEED ? { seed: Number(process.env.SEED) } : {}),
+    seed,
+    endOnFailure: !shrink,
   })
-  if (!details.failed) return
+  if (!details.failed) return { total, healedMs: slowest }
   const [schedule] = details.counterexample ?? []
   throw new Error(
     `after ${details.numRuns} schedules, SEED=${details.seed}:\n${details.errorInstance}\n${JSON.stringify(schedule)}`,

@@ -44,6 +44,7 @@ export class Machine {
   readonly connect: Connect
   readonly #world: World
   readonly #skew: number
+  #connected = false
   #listener: { events: SubscriberEvents; channels: Set<string>; pending: [string, string][] } | undefined
 
   constructor(
@@ -72,7 +73,7 @@ export class Machine {
     const listener = this.#listener
     if (!listener?.channels.has(channel)) return
     listener.pending.push([channel, payload])
-    this.#post(`hear ${channel} ${payload}`, () => {
+    this.#post(`hear ${channel.slice(0, 8)} ${payload}`, () => {
       const [heard, what] = listener.pending.shift()! // in the order of sending, whichever task it is
       if (this.#listener === listener) listener.events.heard(heard, what)
     })
@@ -212,21 +213,22 @@ export class Machine {
     }
     return {
       connect: () =>
-        this.#ask('connect', () => {
+        this.#ask(this.#connected ? 'connect again' : 'connect', () => {
+          this.#connected = true
           this.#listener = listener
         }),
       listenTo: (channel) =>
-        this.#ask(`listen ${channel}`, () => {
+        this.#ask(`listen ${channel.slice(0, 8)}`, () => {
           mine()
           listener.channels.add(channel)
         }),
       unlisten: (channel) =>
-        this.#ask(`unlisten ${channel}`, () => {
+        this.#ask(`unlisten ${channel.slice(0, 8)}`, () => {
           mine()
           listener.channels.delete(channel)
         }),
       notify: (channel) =>
-        this.#ask(`echo`, () => {
+        this.#ask('echo', () => {
           mine()
           this.notify(channel, '')
         }),

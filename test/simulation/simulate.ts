@@ -1,7 +1,9 @@
 import type { Live } from '../../src/live/live.ts'
 import type { Reader } from '../../src/read/reader.ts'
+import type { Handler } from '../../src/subscribe/invoke.ts'
 import type { Subscriptions } from '../../src/subscribe/subscriptions.ts'
 import type { Worker } from '../../src/subscribe/worker.ts'
+import type { Counts } from './checks.ts'
 import { Broken, Checks } from './checks.ts'
 import type { Flaws, Transaction } from './database.ts'
 import { SimulatedDatabase } from './database.ts'
@@ -21,8 +23,10 @@ export interface Setup {
   machines: number
   concurrency: number
   maxInFlight: number
-  /** Handlers that take time, and fail now and then. */
+  /** Handlers that take time. */
   slowHandlers: boolean
+  /** So many in four fail, of those that take time. */
+  failures: number
   /** Every category, or one of the two. */
   everything: boolean
   /**
@@ -30,7 +34,31 @@ export interface Setup {
    * lost without a sign. none: nobody listens.
    */
   push: 'reliable' | 'lossy' | 'none'
+  /** So many at most: what is committed last has nothing behind it that would draw attention to it. */
+  events: number
+  /** Faults at most: where there are many, little else comes to pass. */
+  faults: number
+  /** What has to wait until nothing else is pending, mostly: a kind of task. */
+  late: (typeof LATE)[number]
+  /** An event is committed right before each such task, and at no other time; null: at any time. */
+  ambush: (typeof AMBUSHES)[number] | null
+  /** What has come about before the first choice: nothing; all listen; all are at work, with events to handle. */
+  begin: 'cold' | 'listening' | 'working'
 }
+
+export const LATE = [
+  'nothing',
+  'listen',
+  'hear',
+  'answer',
+  'handled',
+  'page',
+  'horizons',
+  'claim',
+  'advance',
+] as const
+
+export const AMBUSHES = ['listen a', 'connect again'] as const
 
 const LEASE_MS = 1_000
 /** How long after the last fault all has to be handled, in simulated time: back-off, a lease, a poll, retries. */
@@ -66,13 +94,14 @@ export async function simulate(
   setup: Setup,
   choices: readonly number[],
   flaws: Flaws = {},
-): Promise<{ healedMs: number; trace: string[] }> {
+): Promise<{ healedMs: number; counts: Counts; trace: string[] }> {
   const run = new Simulation(engine, setup, flaws)
   try {
+    await run.warmUp()
     for (const choice of choices) await run.step(choice)
     const healedMs = await run.heal()
     await run.close()
-    return { healedMs, trace: run.trace }
+    return { healedMs, counts: run.counts, trace: run.trace }
   } catch (error) {
     if (error instanceof Broken) error.message += `\n  ${run.trace.slice(-60).join('\n  ')}`
     throw error
@@ -89,7 +118,8 @@ class Simulation {
   readonly #tasks: Task[] = []
   readonly #processes: Process[] = []
   #names = 0
-  #healing = false
+  #faults = 0
+  #state: 'beginning' | 'running' | 'healing' = 'beginning'
 
   constructor(engine: Engine, setup: Setup, flaws: Flaws) {
     this.#engine = engine
@@ -105,7 +135,9 @@ class Simulation {
         },
         committed: (rows) => checks.committed(rows),
         checkpoint: (partition, epoch, before) => checks.checkpoint(partition, epoch, before),
-        granted: () => checks.granted(),
+        granted: (epoch) => checks.granted(epoch),
+        refused: () => checks.refused(),
+        parked: () => checks.parked(),
       },
       flaws,
     )
@@ -113,19 +145,39 @@ class Simulation {
     for (let i = 0; i < setup.machines; i++) this.#start()
   }
 
-  /** Each kind of step has its share of the numbers; what is not possible is replaced by an ordinary one. */
+  get counts(): Counts {
+    return this.#checks.counts
+  }
+
+  async warmUp(): Promise<void> {
+    const { begin } = this.#setup
+    const registering = ({ what }: Task) => begin === 'listening' && what.includes('subscribe')
+    while (begin !== 'cold') {
+      await settled()
+      const task = this.#enabled().find((task) => !registering(task))
+      if (!task) break
+      this.#do(task)
+    }
+    if (begin === 'working') for (let i = 0; i < 2 * STREAMS.length; i++) this.#write((i << 3) | 1)
+    this.#state = 'running'
+  }
+
+  /**
+   * Each kind of step has its share of the numbers; what is not possible is replaced by an ordinary one. Mostly it is the
+   * oldest task that happens next: so nothing is so late that all else has ended.
+   */
   async step(choice: number): Promise<void> {
     const kind = choice & 15
     const n = choice >> 4
     if (kind >= 14 ? !this.#fault(n) : kind >= 11 ? !this.#write(n) : kind >= 9 ? !this.#pass() : true)
-      this.#happen(n) || this.#pass()
+      this.#happen(kind < 5 ? 0 : n, n) || this.#pass()
     await settled()
     this.#checks.throwIfBroken()
   }
 
   /** No more faults: how long until all is handled? */
   async heal(): Promise<number> {
-    this.#healing = true
+    this.#state = 'healing'
     this.#say('healed')
     for (const { machine } of this.#processes) machine.frozen = false
     for (const transaction of [...this.#database.open]) this.#database.end(transaction, 'commit')
@@ -183,17 +235,24 @@ class Simulation {
   // ----------------------------------------------------------------------------------------- what may happen next
 
   #enabled(): Task[] {
-    return this.#tasks.filter(({ machine }) => !machine?.frozen && !machine?.dead)
+    const enabled = this.#tasks.filter(({ machine }) => !machine?.frozen && !machine?.dead)
+    const late = enabled.filter(({ what }) => what.includes(this.#setup.late))
+    return late.length > 0 ? [...enabled.filter((task) => !late.includes(task)), ...late] : enabled
   }
 
-  #happen(n: number): boolean {
+  #happen(n: number, luck = 0): boolean {
     const tasks = this.#enabled()
     const task = tasks[n % tasks.length]
-    if (!task) return false
+    if (task) this.#do(task, luck >> 4)
+    return task !== undefined
+  }
+
+  #do(task: Task, luck = 0): void {
+    const { ambush } = this.#setup
+    if (ambush && task.what.endsWith(ambush) && this.#state === 'running') this.#commit('a', 'a0', 1)
     this.#take(task)
     this.#say(task.machine ? `${task.machine.name}: ${task.what}` : task.what)
-    task.happen(Math.floor(n / tasks.length))
-    return true
+    task.happen(luck)
   }
 
   #pass(): boolean {
@@ -206,19 +265,15 @@ class Simulation {
     const { open } = this.#database
     const [category, streamId] = STREAMS[(n >> 3) % STREAMS.length]!
     const any = open[(n >> 3) % open.length]
+    if (this.#setup.ambush) return false
     switch (n & 7) {
       case 0:
       case 1:
-      case 2: {
-        const transaction = this.#database.begin(category, streamId)
-        if (!transaction) return false
-        for (let i = 0; i <= (n & 7) % 2; i++) this.#database.append(transaction)
-        this.#end(transaction, 'commit')
-        return true
-      }
+      case 2:
+        return this.#commit(category, streamId, 1 + ((n & 7) % 2))
       case 3:
       case 4:
-        if (open.length > 2 || !this.#database.begin(category, streamId)) return false
+        if (!this.#begin(category, streamId)) return false
         this.#say(`begin and announce: ${streamId}`)
         return true
       case 5:
@@ -236,12 +291,32 @@ class Simulation {
     }
   }
 
+  #commit(category: string, streamId: string, events: number): boolean {
+    const transaction = this.#begin(category, streamId)
+    if (!transaction) return false
+    for (let i = 0; i < events; i++) this.#database.append(transaction)
+    this.#end(transaction, 'commit')
+    return true
+  }
+
+  #begin(category: string, streamId: string): Transaction | undefined {
+    const { open, head } = this.#database
+    return open.length < 3 && head < this.#setup.events ? this.#database.begin(category, streamId) : undefined
+  }
+
   #end(transaction: Transaction, how: 'commit' | 'rollback'): void {
     this.#say(`${how} ${transaction.streamId}: ${transaction.rows.map(({ position }) => position)}`)
     this.#database.end(transaction, how)
   }
 
   #fault(n: number): boolean {
+    if (this.#faults >= this.#setup.faults) return false
+    const done = this.#breakSomething(n)
+    if (done) this.#faults++
+    return done
+  }
+
+  #breakSomething(n: number): boolean {
     const processes = this.#processes.filter(({ machine, ending }) => !machine.dead && !ending)
     const process = processes[(n >> 3) % processes.length]
     switch (n & 7) {
@@ -255,7 +330,7 @@ class Simulation {
         return task !== undefined
       }
       case 2: {
-        if (this.#setup.push !== 'lossy') return false
+        if (this.#setup.push !== 'lossy') return this.#breakSomething(n + 1)
         const heard = this.#tasks.filter(({ what }) => what.startsWith('hear'))
         const task = heard[(n >> 3) % heard.length]
         if (task) this.#take(task)
@@ -286,6 +361,7 @@ class Simulation {
         this.#start()
         return true
       default:
+        if (this.#database.parked.size === 0) return this.#breakSomething(n - 1)
         this.#say('replay')
         this.#database.replayParked()
         return true
@@ -322,8 +398,8 @@ class Simulation {
       maxInFlight,
       leaseMs: LEASE_MS,
     })
-    const handler = (event: Parameters<Checks['begins']>[1]) => {
-      this.#checks.begins(machine.name, event)
+    const handler: Handler = (event, { attempt }) => {
+      this.#checks.begins(machine.name, event, attempt)
       const end = (handled: boolean) => this.#checks.ends(machine.name, event, handled)
       if (!this.#setup.slowHandlers) return end(true)
       return new Promise<void>((resolve, reject) => {
@@ -331,7 +407,7 @@ class Simulation {
           machine,
           what: `handled ${event.streamId}.${event.version} at ${event.position}`,
           happen: (luck) => {
-            const fails = !this.#healing && luck % 4 === 3
+            const fails = this.#state !== 'healing' && luck % 4 < this.#setup.failures
             end(!fails)
             if (fails) reject(new Error('bad luck'))
             else resolve()

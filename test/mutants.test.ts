@@ -1,0 +1,52 @@
+// The simulation is to be trusted: each planted defect is found within 100 schedules, and more hidden ones within 1,000.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { cp } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { explore } from './simulation/explore.ts'
+import { engineOf, mutants, plant, uproot } from './simulation/mutants.ts'
+
+// Always the same schedules: of other seeds, some need more (see SEED in CONTRIBUTING.md).
+const seed = Number(process.env.SEED ?? 1)
+
+for (const mutant of mutants) {
+  const schedules = mutant.hidden ? 1_000 : 100
+  test(`found within ${schedules} schedules: ${mutant.name}`, async () => {
+    const folder = await plant(mutant)
+    try {
+      const engine = await engineOf(folder)
+      const found = await explore(engine, schedules, { flaws: mutant.flaws ?? {}, seed, shrink: false }).then(
+        () => undefined,
+        (error) => String(error),
+      )
+      assert.ok(found, 'not found')
+      assert.match(found!, /Broken: I\d/)
+      console.log(`${mutant.name}: ${found!.split('\n').slice(0, 2).join(' ')}`)
+    } finally {
+      await uproot(folder)
+    }
+  })
+}
+
+test('in PostgreSQL too: what the simulation takes for an unfenced ack is found by the test of the fence', async () => {
+  const folder = await plant(mutants.find(({ name }) => name === 'unfenced ack')!)
+  try {
+    await cp(import.meta.dirname, join(folder, 'test'), { recursive: true })
+    const child = spawn(process.execPath, ['--import', 'tsx', 'test/executors-fence.test.ts'], {
+      cwd: folder,
+    })
+    let said = ''
+    child.stdout.on('data', (data) => {
+      said += data
+    })
+    const [code] = await once(child, 'close')
+    assert.is(code, 1, said)
+    assert.match(said, /FAIL/)
+  } finally {
+    await uproot(folder)
+  }
+})
+
+test.run()

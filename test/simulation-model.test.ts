@@ -1,0 +1,217 @@
+// The database of the simulation does what PostgreSQL does with our SQL: the same random calls on both, the same answers.
+import type pg from 'pg'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Meow } from '../src/index.ts'
+import type { Transaction } from './simulation/database.ts'
+import { SimulatedDatabase } from './simulation/database.ts'
+import type { Random } from './support/random.ts'
+import { random, seeded } from './support/random.ts'
+import { closeAll, openStore, pgClient, uniqueName } from './support/store.ts'
+
+test.after(closeAll)
+const nobody = { notify() {}, committed() {}, checkpoint() {}, granted() {}, refused() {}, parked() {} }
+const text = (rows: unknown) =>
+  JSON.parse(JSON.stringify(rows), (_, value) => (typeof value === 'number' ? String(value) : value))
+
+async function store(): Promise<{ meow: Meow; connect(): Promise<pg.Client> }> {
+  const schema = uniqueName('model')
+  const meow = await openStore({ schema, listen: false })
+  const connect = async () => {
+    const client = await pgClient()
+    await client.query(`set search_path = ${schema}`)
+    return client
+  }
+  return { meow, connect }
+}
+
+/** Rows as a Queries gives them: arrays of text. */
+async function rows(client: pg.Client, query: string, values: unknown[]): Promise<unknown[][]> {
+  const result = await client.query<unknown[]>({
+    text: query,
+    values,
+    rowMode: 'array',
+    types: { getTypeParser: () => (value: string) => value },
+  } as pg.QueryArrayConfig)
+  return result.rows
+}
+
+const dice = seeded('simulation-model')
+
+test('horizons and pages, while transactions are open', async () => {
+  for (let round = 0; round < 5; round++) await transactions(random(dice.int(0, 2 ** 31)))
+})
+
+async function transactions(dice: Random): Promise<void> {
+  const { meow, connect } = await store()
+  const sql = await connect()
+  const model = new SimulatedDatabase(1, () => 0, nobody)
+  const keys = await rows(sql, `select category_key('a'), category_key('b'), store_key()`, [])
+  const [a, b, all] = keys[0]!.map(String)
+  const names: Record<string, string> = { [a!]: '1', [b!]: '2', [all!]: '100' }
+  const idle = [await connect(), await connect(), await connect()]
+  const open: { client: pg.Client; transaction: Transaction }[] = []
+  for (let step = 0; step < 120; step++) {
+    const what = dice.int(0, 9)
+    const one = open.length > 0 ? dice.pick(open) : undefined
+    if (what < 3 && idle.length > 0) {
+      const category = dice.pick(['a', 'b'])
+      const transaction = model.begin(category, `${category}${dice.int(0, 2)}`)
+      if (!transaction) continue
+      const client = idle.pop()!
+      await client.query('begin')
+      await client.query('select announce($1)', [category])
+      open.push({ client, transaction })
+    } else if (what < 6 && one) {
+      const { category, streamId } = one.transaction
+      model.append(one.transaction)
+      const { version, position } = one.transaction.rows.at(-1)!
+      const { events } = await meow.append(
+        { category, streamId },
+        { type: 'T', data: null },
+        { client: one.client },
+      )
+      assert.equal([events[0]!.version, events[0]!.position], [version, position])
+    } else if (one) {
+      const how = dice.chance(0.7) ? 'commit' : 'rollback'
+      await one.client.query(how)
+      model.end(one.transaction, how)
+      open.splice(open.indexOf(one), 1)
+      idle.push(one.client)
+    }
+    const known = dice.chance(0.5) ? model.head : null
+    const real = (await rows(sql, 'select key, horizon, head from horizons($1)', [known])).map(
+      ([key, ...rest]) => [key === null ? null : names[String(key)], ...rest],
+    )
+    const byKey = (all: unknown[][]) => all.map((row) => JSON.stringify(row)).sort()
+    assert.equal(byKey(real), byKey(model.horizons(known) as never))
+    const [after, until] = [dice.int(0, model.head), dice.int(0, model.head)]
+    const page = await rows(
+      sql,
+      `select position, version, category, stream_id from events
+       where category = 'a' and position > $1 and position <= $2 order by position limit 3`,
+      [after, until],
+    )
+    assert.equal(
+      page,
+      model
+        .page(after, until, 3, 'a')
+        .map(([position, , , version, category, stream]) => [position, version, category, stream]),
+    )
+  }
+  for (const { client } of open) await client.query('rollback')
+}
+
+test('claims, checkpoints, releases, and what is set aside, by owners old and new', async () => {
+  for (let round = 0; round < 5; round++) await owners(random(dice.int(0, 2 ** 31)))
+})
+
+async function owners(dice: Random): Promise<void> {
+  const { connect } = await store()
+  const sql = await connect()
+  const partitions = dice.int(1, 5)
+  await sql.query(`select subscribe('s', null, null, null, $1, 0)`, [partitions])
+  let now = 0
+  const model = new SimulatedDatabase(partitions, () => now, nobody)
+  const leaseMs = 3_600_000
+  const upTo = Array.from({ length: partitions }, (_, n) => n)
+  const epoch = (partition: number) =>
+    Math.max(model.checkpoints[partition]!.epoch - (dice.chance(0.2) ? 1 : 0), 0)
+  for (let step = 0; step < 150; step++) {
+    const owner = `o${dice.int(0, 3)}`
+    const some = upTo.filter(() => dice.chance(0.5))
+    const epochs = some.map(epoch)
+    const positions = some.map(() => dice.int(0, 1_000))
+    const [partition, stream] = [dice.int(0, partitions - 1), `s${dice.int(0, 3)}`]
+    const position = dice.int(1, 1_000)
+    const one = epoch(partition)
+    switch (dice.int(0, 6)) {
+      case 0:
+      case 1: {
+        const real = await rows(
+          sql,
+          `select partition, epoch, reached, fresh, share from claim('s', $1, $2, $3, $4)`,
+          [owner, leaseMs, some, epochs],
+        )
+        const simulated = model.claim(owner, leaseMs, some, epochs).map((row) => row.slice(0, 5))
+        const sorted = (all: unknown[][]) =>
+          text(all)
+            .map((row: unknown) => JSON.stringify(row))
+            .sort()
+        assert.equal(sorted(real), sorted(simulated as never))
+        break
+      }
+      case 2:
+        assert.equal(
+          await rows(sql, `select advance('s', $1, $2, $3, $4)`, [leaseMs, some, epochs, positions]),
+          model.advance(leaseMs, some, epochs, positions),
+        )
+        break
+      case 3: {
+        const leaving = dice.chance(0.5)
+        assert.equal(
+          await rows(sql, `select release('s', $1, $2, $3, $4, $5)`, [
+            owner,
+            some,
+            epochs,
+            positions,
+            leaving,
+          ]),
+          model.release(owner, some, epochs, positions, leaving),
+        )
+        break
+      }
+      case 4: {
+        const replaying = dice.chance(0.5)
+        assert.equal(
+          await rows(sql, `select park('s', $1, $2, 'a', $3, $4, 2, 'error', $5)`, [
+            partition,
+            one,
+            stream,
+            position,
+            replaying,
+          ]),
+          model.park(partition, one, 'a', stream, position, 2, replaying),
+        )
+        break
+      }
+      case 5: {
+        const to = dice.chance(0.5) ? position : null
+        assert.equal(
+          await rows(sql, `select replayed('s', $1, $2, 'a', $3, $4)`, [partition, one, stream, to]),
+          model.moveAside(partition, one, stream, to),
+        )
+        break
+      }
+      default: {
+        // Some lease runs out.
+        now += 1
+        const gone = dice.pick(upTo)
+        model.checkpoints[gone]!.leaseUntil = now
+        await sql.query(
+          `update checkpoints set lease_until = clock_timestamp() where partition = $1 and owner is not null`,
+          [gone],
+        )
+      }
+    }
+    const real = await rows(sql, 'select position, epoch, owner from checkpoints order by partition', [])
+    assert.equal(
+      real,
+      model.checkpoints.map(({ position, epoch, owner }) => [String(position), String(epoch), owner]),
+    )
+    const aside = await rows(
+      sql,
+      `select category, stream_id, position, attempts, replaying from parked_events order by stream_id`,
+      [],
+    )
+    assert.equal(
+      aside,
+      model
+        .parkedStreams(upTo)
+        .map((row) => row.slice(1))
+        .sort(([, one], [, other]) => (one! < other! ? -1 : 1)),
+    )
+  }
+}
+
+test.run()

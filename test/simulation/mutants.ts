@@ -1,0 +1,137 @@
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import type { Flaws } from './database.ts'
+import type { Engine } from './simulate.ts'
+
+/** A defect: one text of src/ or sql/ replaced by another. */
+export interface Mutant {
+  readonly name: string
+  readonly file: string
+  readonly from: string
+  readonly to: string
+  /** The defect is of SQL: what it is in the simulated database. */
+  readonly flaws?: Flaws
+  /** One of our own, more hidden than those of FAULTS.md. */
+  readonly hidden?: true
+}
+
+/** Those that a simulation has to find, and a few that are harder to. */
+export const mutants: readonly Mutant[] = [
+  {
+    name: 'no horizon',
+    file: 'src/read/horizon.ts',
+    from: 'return [EVERY, ...keys].reduce((least, key) => Math.min(least, this.#held.get(key) ?? least), this.#free)',
+    to: 'return this.#free',
+  },
+  {
+    name: 'horizon and read in one snapshot',
+    file: 'src/read/horizon.ts',
+    from: `const answers = await Promise.allSettled([this.#read(client), behind(client)])
+      const [horizons, more] = answers.map(`,
+    to: `const answers = await Promise.allSettled([behind(client), this.#read(client)])
+      const [horizons, more] = answers.reverse().map(`,
+  },
+  {
+    name: 'catch-up before LISTEN',
+    file: 'src/live/listener.ts',
+    from: 'this.#listens.then(() => this.#hear(channel, null))',
+    to: '',
+  },
+  {
+    name: 'ack before the handler',
+    file: 'src/subscribe/worker.ts',
+    from: 'const result = invoke(',
+    to: 'delivery.done()\n      const result = invoke(',
+  },
+  {
+    name: 'unfenced ack',
+    file: 'sql/007_executors.sql',
+    from: `where c.subscription = _subscription and c.partition = n.partition and c.epoch = n.epoch and c.owner is not null
+    returning c.partition
+  )
+  select coalesce(array_agg(partition), '{}') into _ours from moved;`,
+    to: `where c.subscription = _subscription and c.partition = n.partition
+    returning c.partition
+  )
+  select coalesce(array_agg(partition), '{}') into _ours from moved;`,
+    flaws: { unfenced: true },
+  },
+  {
+    name: 'no poll',
+    file: 'src/live/live.ts',
+    from: 'this.#db.clock.every(this.#db.settings.pollIntervalMs, () => this.#wakeAll())',
+    to: '() => {}',
+  },
+  {
+    name: '`connected` ignored',
+    file: 'src/live/listener.ts',
+    from: 'for (const channel of this.#ears.keys()) this.#hear(channel, null)',
+    to: '',
+  },
+  {
+    name: 'the checkpoint passes what is queued',
+    hidden: true,
+    file: 'src/subscribe/window.ts',
+    from: "entry?.state === 'acked'; entry = this.#entries.first",
+    to: "entry && entry.state !== 'out'; entry = this.#entries.first",
+  },
+  {
+    name: 'a failed event does not hold up its stream',
+    hidden: true,
+    file: 'src/subscribe/partition.ts',
+    from: `      const hold = this.#holds.get(key)
+      if (hold) {`,
+    to: `      const hold = this.#holds.get(key)
+      if (hold && false) {`,
+  },
+  {
+    name: 'a partition is taken where its last owner began, not where it ended',
+    hidden: true,
+    file: 'src/subscribe/give-back.ts',
+    from: 'const positions = ours.map(({ window }) => window.watermark)',
+    to: 'const positions = ours.map(({ window }) => window.passed)',
+  },
+  {
+    name: 'a replay ends below what was passed over',
+    hidden: true,
+    file: 'src/subscribe/replay.ts',
+    from: 'if (aside.skipped <= until) break',
+    to: 'break',
+  },
+]
+
+const root = new URL('../../', import.meta.url).pathname
+
+/** A copy of src/ and sql/ with the defect, where imports of packages work; returns its folder. */
+export async function plant({ name, file, from, to }: Mutant): Promise<string> {
+  const folder = join(
+    root,
+    'node_modules',
+    '.meowmx-mutants',
+    `${process.pid}-${name.replaceAll(/\W+/g, '-')}`,
+  )
+  await mkdir(folder, { recursive: true })
+  for (const part of ['src', 'sql', 'package.json'])
+    await cp(join(root, part), join(folder, part), { recursive: true })
+  const text = await readFile(join(folder, file), 'utf8')
+  if (text.split(from).length !== 2) throw new Error(`${name}: its text is not there exactly once in ${file}`)
+  await writeFile(
+    join(folder, file),
+    text.replace(from, () => to),
+  )
+  return folder
+}
+
+export async function uproot(folder: string): Promise<void> {
+  await rm(folder, { recursive: true, force: true })
+}
+
+/** The classes that a folder with src/ has. */
+export async function engineOf(folder: string): Promise<Engine> {
+  const load = (file: string) => import(pathToFileURL(join(folder, 'src', file)).href)
+  const [{ Live }, { Reader }, { Subscriptions }] = await Promise.all(
+    ['live/live.ts', 'read/reader.ts', 'subscribe/subscriptions.ts'].map(load),
+  )
+  return { Live, Reader, Subscriptions }
+}
