@@ -126,7 +126,9 @@ as $$
 declare
   _ours int[];
 begin
-  perform from checkpoints c where c.subscription = _subscription and (c.partition = any (_partitions) or _leaving)
+  -- Not others' rows: who leaves is not to wait for what they have under way.
+  perform from checkpoints c
+  where c.subscription = _subscription and (c.partition = any (_partitions) or _leaving and c.owner = _owner)
   order by c.partition for no key update;
   with freed as (
     update checkpoints c
