@@ -44,24 +44,27 @@ begin
 end
 $$;
 
--- A stream that is set aside is passed, though the checkpoint may be far behind.
+-- A stream that is set aside is passed, though the checkpoint may be far behind; and what is replayed, once it is handled.
 create function ring_parked() returns trigger
 language plpgsql
 set search_path from current
 as $$
+declare
+  _subscription constant text := coalesce(new.subscription, old.subscription);
 begin
   if exists (
     select from waiters w
-    where w.subscription = new.subscription and w.position >= new.position and w.until > clock_timestamp()
+    where w.subscription = _subscription and w.position >= least(old.position, new.position)
+      and w.until > clock_timestamp()
   ) then
-    perform pg_notify(waiting_channel(new.subscription), '');
+    perform pg_notify(waiting_channel(_subscription), '');
   end if;
   return null;
 end
 $$;
 
 create trigger ring_parked
-  after insert or update of position on parked_events
+  after insert or update of position or delete on parked_events
   for each row execute function ring_parked();
 
 -- Announce a waiter, for a while, or once more; and sweep up those whose while is over.
