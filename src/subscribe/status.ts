@@ -30,10 +30,6 @@ export class Statuses {
     if (status.state === 'stopped' && this.#of.size > 1) this.#of.delete(executor)
   }
 
-  complete(): void {
-    this.status$.complete()
-  }
-
   #emit(last: ExecutorStatus): void {
     const running = [...this.#of.values()].filter(({ state }) => state !== 'stopped')
     this.status$.next(running.length > 1 ? merge(running) : (running[0] ?? last))
@@ -43,11 +39,13 @@ export class Statuses {
 function merge(running: ExecutorStatus[]): ExecutorStatus {
   const owning = running.filter(({ partitions }) => partitions.length > 0)
   const sum = (field: 'lag' | 'inFlight') => running.reduce((sum, status) => sum + status[field], 0)
+  // Of those that catch up, each tells the lag of the whole subscription.
+  const whole = running.filter(({ state }) => state === 'catching-up').map(({ lag }) => lag)
   return {
     state: ORDER[Math.max(...running.map(({ state }) => ORDER.indexOf(state)))]!,
     position: owning.length > 0 ? Math.min(...owning.map(({ position }) => position)) : 0,
     horizon: Math.max(...running.map(({ horizon }) => horizon)),
-    lag: sum('lag'),
+    lag: whole.length > 0 ? Math.max(...whole, sum('inFlight')) : sum('lag'),
     inFlight: sum('inFlight'),
     partitions: owning.flatMap(({ partitions }) => partitions).sort((a, b) => a - b),
   }

@@ -34,7 +34,10 @@ export class DurableSubscription<E = RecordedEvent> {
     this.selection = selection
     this.options = options
     this.#subscriptions = subscriptions
-    this.status$ = this.statuses.status$.asObservable()
+    this.status$ = new Observable((subscriber) => {
+      subscriber.add(this.statuses.status$.subscribe(subscriber))
+      subscriber.add(subscriptions.closed$.subscribe({ complete: () => subscriber.complete() }))
+    })
   }
 
   /**

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
+import { Subject } from 'rxjs'
 import type { Clock } from '../clock.ts'
 import type { Queries } from '../database.ts'
 import { ClosedError } from '../errors.ts'
@@ -44,7 +45,8 @@ export class Subscriptions {
   readonly #live: Live
   readonly #reader: Reader
   readonly #running = new Map<string, Set<Running>>()
-  readonly #made = new Set<DurableSubscription<any>>() // that were used
+  /** Completes once the store is closed. */
+  readonly closed$ = new Subject<never>()
   #closed = false
 
   constructor(db: Queries, live: Live, reader: Reader) {
@@ -67,7 +69,6 @@ export class Subscriptions {
   start(subscription: DurableSubscription<any>, { deliver, end, patienceMs, strict }: Consumer): Running {
     if (this.#closed) throw new ClosedError()
     const { name, selection, options, statuses } = subscription
-    this.#made.add(subscription)
     const siblings = this.#running.get(name) ?? new Set()
     this.#running.set(name, siblings)
     // Who is on its way out here, and only waits for late acks, makes room.
@@ -135,7 +136,7 @@ export class Subscriptions {
     await Promise.all(
       [...this.#running.values()].flatMap((siblings) => [...siblings].map(({ end }) => end())),
     )
-    for (const { statuses } of this.#made) statuses.complete()
+    this.closed$.complete()
   }
 
   #onBell(store: Store, ring: () => void): () => void {

@@ -1,0 +1,77 @@
+// status$ of a subscription counts each event once, says what is so, ends with the store, and keeps nothing alive.
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { SubscriptionOptions } from '../src/index.ts'
+import { collect } from './support/collect.ts'
+import { current } from './support/status.ts'
+import { closeAll, openStore, uniqueName } from './support/store.ts'
+import { until } from './support/until.ts'
+
+const meow = await openStore()
+test.after(closeAll)
+
+/** A subscription to a category of its own, of `streams` streams with one event each. */
+async function given(streams: number, options: SubscriptionOptions = {}) {
+  const [category, name] = [uniqueName('status'), uniqueName('status')]
+  const append = (streamId: string) => meow.append({ category, streamId }, { type: 'Happened', data: {} })
+  for (let n = 0; n < streams; n++) await append(`${n}`)
+  return { name, append, subscription: meow.subscription(name, { category, ...options }) }
+}
+
+test('two executors of one process tell what there is once, not twice', async () => {
+  const { subscription } = await given(100, { partitions: 4, maxInFlight: 2 })
+  const { all: statuses } = collect(subscription.status$)
+  const stuck = [collect(subscription.deliveries()), collect(subscription.deliveries())]
+  const told = () => current(subscription.status$)
+  await until(() => told().inFlight === 4 && told().partitions.length === 4 && told().lag === 100, {
+    what: 'both to be at work',
+  })
+  assert.ok(Math.max(...statuses.map(({ lag }) => lag)) <= 100)
+  for (const { subscription } of stuck) subscription.unsubscribe()
+})
+
+test('it completes with the store, used or not, and tells its last value still', async () => {
+  const other = await openStore()
+  const [used, unused] = [uniqueName('used'), uniqueName('unused')].map((name) =>
+    other.subscription(name, { category: name }),
+  )
+  const seen = [used!, unused!].map(({ status$ }) => collect(status$))
+  await used!.process(() => {}).ready
+  await until(() => current(used!.status$).state === 'live', { what: 'it to be live' })
+  await other.close()
+  for (const collected of seen) {
+    await collected.ended()
+    assert.is(collected.all.at(-1)!.state, 'stopped')
+  }
+  for (const { status$ } of [used!, unused!]) {
+    const late = collect(status$)
+    await late.ended()
+    assert.is(late.all.length, 1)
+  }
+})
+
+test('a store does not keep the subscriptions that were used', async () => {
+  setFlagsFromString('--expose-gc')
+  const collectGarbage = runInNewContext('gc') as () => void
+  const use = async () => {
+    const { subscription } = await given(0)
+    const worker = subscription.process(() => {})
+    await worker.ready
+    await worker.stop()
+    return new WeakRef(subscription)
+  }
+  const used: WeakRef<object>[] = []
+  for (let n = 0; n < 5; n++) used.push(await use())
+  await until(
+    () => {
+      collectGarbage()
+      // The last one may still be on a stack.
+      return used.filter((one) => one.deref()).length <= 1
+    },
+    { what: 'them to be forgotten' },
+  )
+})
+
+test.run()
