@@ -12,6 +12,10 @@ import { BaseWorker } from './worker.ts'
 /** Events of one transaction with a savepoint each: more than 64 subtransactions in one slow everybody down. */
 const CAREFUL = 64
 
+/** What was deferred must hold; but it is to be deferred still for those who follow. */
+const CHECK =
+  'savepoint deferred; set constraints all immediate; rollback to deferred; release savepoint meowmx'
+
 /** A handler threw `cause`. */
 class HandlerFailed extends MeowError {
   constructor(cause: unknown) {
@@ -125,10 +129,7 @@ export class TransactionalWorker extends BaseWorker {
         try {
           await this.#invoke(delivery, client)
           // A query of the handler's may have failed, and it did not say so.
-          await client
-            .query('set constraints all immediate; release savepoint meowmx')
-            .catch(failedHere)
-            .catch(endedHere)
+          await client.query(CHECK).catch(failedHere).catch(endedHere)
           handled++
         } catch (failed) {
           if (!(failed instanceof HandlerFailed) || delivery.signal.aborted) throw failed
