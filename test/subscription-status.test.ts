@@ -5,19 +5,21 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { SubscriptionOptions } from '../src/index.ts'
 import { collect } from './support/collect.ts'
-import { current } from './support/status.ts'
-import { closeAll, openStore, uniqueName } from './support/store.ts'
+import { holdingPool } from './support/holding-pool.ts'
+import { current, listening } from './support/status.ts'
+import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
 
 const meow = await openStore()
 test.after(closeAll)
 
 /** A subscription to a category of its own, of `streams` streams with one event each. */
-async function given(streams: number, options: SubscriptionOptions = {}) {
-  const [category, name] = [uniqueName('status'), uniqueName('status')]
+async function given(streams: number, options: SubscriptionOptions = {}, store = meow) {
+  const name = uniqueName('status')
+  const category = name
   const append = (streamId: string) => meow.append({ category, streamId }, { type: 'Happened', data: {} })
   for (let n = 0; n < streams; n++) await append(`${n}`)
-  return { name, append, subscription: meow.subscription(name, { category, ...options }) }
+  return { name, append, subscription: store.subscription(name, { category, ...options }) }
 }
 
 test('two executors of one process tell what there is once, not twice', async () => {
@@ -72,6 +74,45 @@ test('a store does not keep the subscriptions that were used', async () => {
     },
     { what: 'them to be forgotten' },
   )
+})
+
+test('who lost all that it had waits, whatever is appended', async () => {
+  const other = await openStore({ pollIntervalMs: 3_600_000 })
+  await listening(other)
+  const { name, append, subscription } = await given(1, { leaseMs: 3_600_000 }, other)
+  const worker = subscription.process(() => {})
+  await until(() => current(subscription.status$).state === 'live', { what: 'it to be live' })
+  const sql = await pgClient()
+  await sql.query(`set search_path = ${storeSchema}`)
+  // Another took it; the bell makes it look.
+  await sql.query(`update checkpoints set epoch = epoch + 1, owner = 'other' where subscription = $1`, [name])
+  await sql.query(`select pg_notify(bell($1), '')`, [name])
+  await until(() => current(subscription.status$).state === 'waiting', { what: 'it to wait' })
+  const { all: statuses } = collect(subscription.status$)
+  // The executor reads before we do, by the same tail.
+  const events = collect(other.events({ category: name }, { from: 'end' }))
+  await append('a')
+  await events.has(1)
+  await until(() => current(other.status$).state === 'listening', { what: 'push' })
+  assert.equal(
+    statuses.filter(({ state }) => state !== 'waiting'),
+    [],
+  )
+  await worker.stop()
+})
+
+test('ready of a worker that is stopped before it could register rejects with an error of ours', async () => {
+  const { pool, hold } = holdingPool()
+  const other = await openStore({ pool })
+  const held = hold('.subscribe(')
+  const worker = other.subscription(uniqueName('stopped'), {}).process(() => {})
+  await held.some()
+  const stopping = worker.stop()
+  held.release()
+  assert.is((await worker.ready.catch((error) => error))?.code, 'ERR_CLOSED')
+  await stopping
+  await other.close()
+  await pool.end()
 })
 
 test.run()

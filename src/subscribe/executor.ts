@@ -1,4 +1,4 @@
-import { LeaseLostError } from '../errors.ts'
+import { ClosedError, LeaseLostError } from '../errors.ts'
 import { streamKey } from '../event.ts'
 import type { LiveFeed } from '../live/live.ts'
 import { persist } from '../live/patience.ts'
@@ -127,7 +127,7 @@ export class Executor {
     const until = async (loop: Promise<void>) => {
       await loop.catch((error) => {
         if (!signal.aborted) failure ??= { error } // what fails once we are stopped is of no interest
-        ready.reject(error)
+        ready.reject(signal.aborted ? new ClosedError(`this executor of "${this.#options.name}"`) : error)
       })
       this.stop()
     }

@@ -56,8 +56,10 @@ export class Pump {
   async #follow(after: number, restart: AbortSignal): Promise<void> {
     const feed = this.#ports.follow(after)
     let position = after
-    const report = () =>
+    const report = () => {
+      if (this.#holdings.active.length === 0) return // all are lost, or on their way back
       this.#ports.report(position < feed.horizon() ? 'catching-up' : 'live', feed.horizon())
+    }
     try {
       this.#ports.report('catching-up')
       // Where nothing is left to do, the first page is long in coming.
