@@ -14,6 +14,7 @@ import type { HandedOut } from './delivery.ts'
 import { Executor } from './executor.ts'
 import type { SubscriptionOptions } from './options.ts'
 import { subscriptionOptions } from './options.ts'
+import { Slots } from './slots.ts'
 import { Store } from './store.ts'
 import { DurableSubscription } from './subscription.ts'
 import { TransactionalWorker } from './transaction.ts'
@@ -44,6 +45,7 @@ export class Subscriptions {
   readonly #db: Queries
   readonly #live: Live
   readonly #reader: Reader
+  readonly #slots: Slots
   readonly #running = new Map<string, Set<Running>>()
   /** Completes once the store is closed. */
   readonly closed$ = new Subject<never>()
@@ -53,6 +55,9 @@ export class Subscriptions {
     this.#db = db
     this.#live = live
     this.#reader = reader
+    // One is left for all else, or leases run out unrenewed while handlers keep all of them.
+    const { pool, maxConnections } = db.settings
+    this.#slots = new Slots(Math.max((pool?.options.max ?? maxConnections) - 1, 1))
   }
 
   get(subscription: string, options: SubscriptionOptions): DurableSubscription {
@@ -117,7 +122,7 @@ export class Subscriptions {
     const { clock, settings } = this.#db
     const handling = { ...how, clock, logger: settings.logger, subscription: subscription.name }
     return how.transactional
-      ? new TransactionalWorker(start, handling, this.#db, subscription.options.leaseMs)
+      ? new TransactionalWorker(start, handling, this.#db, subscription.options.leaseMs, this.#slots)
       : new HandlerWorker(start, handling)
   }
 

@@ -6,6 +6,7 @@ import type { HandedOut } from './delivery.ts'
 import { invoke } from './invoke.ts'
 import type { Partition } from './partition.ts'
 import { Queue } from './queue.ts'
+import type { Slots } from './slots.ts'
 import type { Handling, Start } from './worker.ts'
 import { BaseWorker } from './worker.ts'
 
@@ -41,10 +42,13 @@ class Fenced extends MeowError {
 export class TransactionalWorker extends BaseWorker {
   readonly #db: Queries
   readonly #leaseMs: number
+  readonly #slots: Slots
   readonly #queues = new Map<Partition, Queue<HandedOut>>()
 
-  constructor(start: Start, handling: Handling, db: Queries, leaseMs: number) {
+  /** `slots`: of the connections of `db`, those that such transactions may keep. */
+  constructor(start: Start, handling: Handling, db: Queries, leaseMs: number, slots: Slots) {
     super(handling)
+    this.#slots = slots
     this.#db = db
     this.#leaseMs = leaseMs
     this.launch(start)
@@ -69,7 +73,10 @@ export class TransactionalWorker extends BaseWorker {
       if (batch.length === 0) return void this.#queues.delete(partition)
       try {
         let left = batch
-        while (left.length > 0 && (await partition.ours()) && !this.stopping) left = await this.#handle(left)
+        await this.#slots.use(async () => {
+          while (left.length > 0 && (await partition.ours()) && !this.stopping)
+            left = await this.#handle(left)
+        })
         for (const delivery of left) delivery.nack() // let go of them: a drain waits for that
       } catch (error) {
         if (partition.lost) continue // and all that waits is stale
