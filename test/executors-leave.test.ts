@@ -1,8 +1,11 @@
-// An executor that stops waits for what it has in hand, and for nothing else: no neighbour's transaction.
+// An executor that stops waits for what it has in hand, and for nothing else: no neighbour, no server that is away.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { Meow } from '../src/index.ts'
+import { collect } from './support/collect.ts'
+import { startProxy } from './support/proxy.ts'
 import { createSubscription, sqlExecutor } from './support/sql-executor.ts'
-import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
+import { closeAll, databaseUrl, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
 
 const meow = await openStore()
@@ -70,6 +73,94 @@ test('who leaves and who claims are no deadlock', async () => {
     rows.map(({ owner }) => owner),
     ['other', 'other'],
   )
+})
+
+/** What a worker whose handler fails for the last time, or a consumer, has begun when the server goes away. */
+const begunWrites = {
+  'a park': async (store: Meow, name: string, away: () => Promise<void>) => {
+    let begun = false
+    let fail = (_: Error) => {}
+    const handler = () => {
+      begun = true
+      return new Promise((_, reject) => {
+        fail = reject
+      })
+    }
+    store
+      .subscription(name, { category: name, leaseMs: 1_000 })
+      .process(handler, { retry: { maxAttempts: 1 } })
+    await until(() => begun, { what: 'the handler' })
+    await away()
+    fail(new Error('no'))
+  },
+  'a replay': (store: Meow, name: string, away: () => Promise<void>) => replay(store, name, away),
+  'a replay that fails again': (store: Meow, name: string, away: () => Promise<void>) =>
+    replay(store, name, away, new Error('no')),
+  'a retry behind which others are acked': async (store: Meow, name: string, away: () => Promise<void>) => {
+    await meow.append({ category: name, streamId: 'b' }, { type: 'Happened', data: {} })
+    let handled = false
+    const handler = ({ streamId }: { streamId: string }) => {
+      if (streamId === 'a') throw new Error('not yet')
+      handled = true
+    }
+    store
+      .subscription(name, { category: name, leaseMs: 1_000 })
+      .process(handler, { retry: { minDelayMs: 3_600_000, maxDelayMs: 3_600_000 } })
+    await until(() => handled, { what: 'the other' })
+    await away()
+  },
+}
+
+async function replay(store: Meow, name: string, away: () => Promise<void>, error?: Error): Promise<void> {
+  let begun = 0
+  let end = () => {}
+  const handler = () => {
+    if (++begun === 1) throw new Error('no')
+    return new Promise<void>((resolve, reject) => {
+      end = () => (error ? reject(error) : resolve())
+    })
+  }
+  store.subscription(name, { category: name, leaseMs: 1_000 }).process(handler, { retry: { maxAttempts: 1 } })
+  await until(async () => (await meow.parked(name).catch(() => [])).length === 1, { what: 'it to be parked' })
+  await meow.replayParked(name)
+  await until(() => begun === 2, { what: 'the replay' })
+  await away()
+  end()
+}
+
+for (const [what, begin] of Object.entries(begunWrites)) {
+  test(`close() does not wait for a server that is away: ${what}`, async () => {
+    const name = uniqueName('leave')
+    await meow.append({ category: name, streamId: 'a' }, { type: 'Happened', data: {} })
+    const proxy = await startProxy(databaseUrl())
+    const store = await openStore({ connectionString: proxy.url, queryTimeoutMs: 2_000 })
+    await begin(store, name, () => proxy.cut())
+    let closed = false
+    store.close().then(() => {
+      closed = true
+    })
+    await until(() => closed, { what: 'close()' }).finally(() => proxy.heal())
+    await until(() => closed, { what: 'close() behind the outage' })
+    await proxy.close()
+  })
+}
+
+test('a park that nobody can write any more rejects as an ack does', async () => {
+  const name = uniqueName('leave')
+  await meow.append({ category: name, streamId: 'a' }, { type: 'Happened', data: {} })
+  const proxy = await startProxy(databaseUrl())
+  const store = await openStore({ connectionString: proxy.url, queryTimeoutMs: 2_000 })
+  const { all, has, subscription } = collect(
+    store.subscription(name, { category: name, leaseMs: 1_000 }).deliveries(),
+  )
+  await has(1)
+  await proxy.cut()
+  const parking = all[0]!.park(new Error('no')).catch((error) => error)
+  subscription.unsubscribe()
+  assert.is((await parking)?.code, 'ERR_LEASE_LOST')
+  await proxy.heal()
+  await store.close()
+  await proxy.close()
 })
 
 test.run()

@@ -64,11 +64,13 @@ export class GiveBack {
     const { changed } = this.#holdings
     const renewMs = this.#options.leaseMs / 3
     const left = () =>
-      holdings.reduce(
-        (sum, { partition, replay }) =>
-          partition.lost ? sum : sum + partition.window.left + partition.parking + (replay.busy ? 1 : 0),
-        0,
-      )
+      holdings.reduce((sum, { partition, replay }) => {
+        if (partition.lost) return sum
+        const inHand = partition.window.left + (replay.oldest ? 1 : 0)
+        // What is yet to be written waits for the database, but no longer than the lease.
+        const unwritten = partition.parking + (replay.busy && !replay.oldest ? 1 : 0)
+        return sum + inHand + (partition.valid ? unwritten : 0)
+      }, 0)
     const wake = () => changed.fire()
     this.#releasing.addEventListener('abort', wake)
     let since = clock.now()
@@ -87,8 +89,10 @@ export class GiveBack {
   }
 
   async #release(holdings: readonly Holding[], leaving: boolean): Promise<void> {
-    if (this.#options.strict && !this.#releasing.aborted)
-      for (const { partition } of holdings) await partition.handOver().catch((error) => partition.lose(error))
+    if (this.#options.strict && !this.#releasing.aborted) {
+      for (const { partition } of holdings) partition.handOver().catch((error) => partition.lose(error))
+      await this.#drained(holdings)
+    }
     const ours = holdings.map(({ partition }) => partition).filter(({ lost }) => !lost)
     for (const partition of ours) partition.returning = true
     const positions = ours.map(({ window }) => window.watermark)

@@ -212,6 +212,7 @@ export class Partition implements Source {
       await turn
     } catch (cause) {
       this.lose(cause)
+      this.throwIfLost()
       throw cause
     } finally {
       hold.parking--
@@ -238,9 +239,15 @@ export class Partition implements Source {
    */
   async handOver(): Promise<void> {
     if (this.window.left > 0) return
-    for (const [key, entry] of this.window.leftBehind()) {
-      this.#hold(key, this.window.takeBack(entry))
-      await this.#park(key, { ...entry, attempt: entry.attempt - 1 }, undefined, true)
+    this.parking++
+    try {
+      for (const [key, entry] of this.window.leftBehind()) {
+        this.#hold(key, this.window.takeBack(entry))
+        await this.#park(key, { ...entry, attempt: entry.attempt - 1 }, undefined, true)
+      }
+    } finally {
+      this.parking--
+      this.#events.changed(this)
     }
   }
 

@@ -47,9 +47,9 @@ export class Replay implements Source {
     return this.#busy
   }
 
-  /** What the consumer has of it. */
+  /** What the consumer has of it, and has not parked. */
   get oldest(): Entry | undefined {
-    return this.#out?.state === 'out' ? this.#out : undefined
+    return this.#out?.state === 'out' && this.#out.turn === 0 ? this.#out : undefined
   }
 
   /** Some stream may be due. */
