@@ -176,7 +176,9 @@ begin
              case when f.failed then nullif(_parked.error, '') end, _parked.parked_at,
              e.position, e.recorded_at, e.id, e.version, e.category, e.stream_id, e.type, e.data, e.metadata
       from set_aside(_parked, _types) e,
-           lateral (select e.position = _parked.position and _parked.attempts > 0 as failed) as f
+           lateral (
+             select e.position = _parked.position and (_parked.attempts > 0 or _parked.error <> '') as failed
+           ) as f
       order by e.version limit _limit;
     get diagnostics _count = row_count;
     _limit := _limit - _count;
@@ -184,7 +186,7 @@ begin
 end
 $$;
 
--- Put streams back: all, or one. Returns how many events these are.
+-- Put streams back: all, or one; their attempts are counted anew. Returns how many events these are.
 create function replay_parked(_subscription text, _stream_id text default null) returns bigint
 language plpgsql
 set search_path from current
@@ -198,7 +200,7 @@ begin
     raise exception 'there is no subscription "%"', _subscription using errcode = 'MW011';
   end if;
   with put_back as (
-    update parked_events p set replaying = true
+    update parked_events p set replaying = true, attempts = 0
     where p.subscription = _subscription and not p.replaying and (_stream_id is null or p.stream_id = _stream_id)
     returning p
   )

@@ -8,7 +8,7 @@ import { name, parse } from '../options.ts'
 /** An event that a subscription has set aside: one that failed, or one of its stream that waits behind it. */
 export interface ParkedEvent {
   event: RecordedEvent
-  /** How often it was tried; 0: it only waits behind another. */
+  /** How often it was tried; 0: it only waits behind another, or was put back, which counts anew. */
   attempts: number
   /** What the last attempt failed with, its stack where there is one; null: it only waits, or was parked without. */
   error: string | null
