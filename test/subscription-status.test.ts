@@ -90,9 +90,10 @@ test('who lost all that it had waits, whatever is appended', async () => {
   await until(() => current(subscription.status$).state === 'waiting', { what: 'it to wait' })
   const { all: statuses } = collect(subscription.status$)
   // The executor reads before we do, by the same tail.
-  const events = collect(other.events({ category: name }, { from: 'end' }))
-  await append('a')
+  const events = collect(other.events({ category: name }))
   await events.has(1)
+  await append('a')
+  await events.has(2)
   await until(() => current(other.status$).state === 'listening', { what: 'push' })
   assert.equal(
     statuses.filter(({ state }) => state !== 'waiting'),
@@ -113,6 +114,35 @@ test('ready of a worker that is stopped before it could register rejects with an
   await stopping
   await other.close()
   await pool.end()
+})
+
+test('what is replayed is in flight, too, and takes its place', async () => {
+  const { name, append, subscription } = await given(1, { maxInFlight: 2, leaseMs: 60_000 })
+  const { all, has, subscription: running } = collect(subscription.deliveries())
+  const inFlight = (count: number) =>
+    until(() => current(subscription.status$).inFlight === count, { what: `${count} in flight` })
+  await has(1)
+  await inFlight(1)
+  await all[0]!.park()
+  await inFlight(0)
+  await meow.replayParked(name)
+  await has(2)
+  await inFlight(1)
+  for (const streamId of ['a', 'b', 'c']) await append(streamId)
+  await has(3)
+  await inFlight(2)
+  await all[1]!.ack()
+  await has(4)
+  await inFlight(2)
+  assert.equal(
+    all.map(({ event }) => event.streamId),
+    ['0', '0', 'a', 'b'],
+  )
+  for (const delivery of all.slice(2)) void delivery.ack()
+  await has(5)
+  await all[4]!.ack()
+  await inFlight(0)
+  running.unsubscribe()
 })
 
 test.run()

@@ -14,7 +14,7 @@ import { Pump } from './pump.ts'
 import { Replay } from './replay.ts'
 import type { ExecutorStatus } from './report.ts'
 import { Report } from './report.ts'
-import type { Grant, Share, Store } from './store.ts'
+import type { Aside, Grant, Share, Store } from './store.ts'
 import { watchUnacked } from './unacked.ts'
 
 export interface ExecutorPorts {
@@ -198,7 +198,12 @@ export class Executor {
   async #take(taken: readonly Grant[], at: Instant): Promise<void> {
     const numbers = taken.map(({ partition }) => partition)
     // Streams are set aside by us, or before: only whether they are to be replayed is for others to say.
-    for (const { partition } of this.#holdings) if (partition.asides.size > 0) numbers.push(partition.number)
+    // The answer may be older than what becomes of a replay meanwhile: it tells only of those that wait now.
+    const waiting = new Set<Aside>()
+    for (const { partition } of this.#holdings) {
+      if (partition.asides.size > 0) numbers.push(partition.number)
+      for (const aside of partition.asides.values()) if (!aside.replaying) waiting.add(aside)
+    }
     if (numbers.length === 0) return
     const asides = await this.#persist(() => this.#store.asides(numbers))
     for (const grant of taken) {
@@ -207,10 +212,10 @@ export class Executor {
         if (number === grant.partition) partition.asides.set(streamKey(aside), aside)
       this.#holdings.add({ partition, replay: new Replay(partition, this.#store) })
     }
-    for (const [number, { replaying, ...stream }] of asides) {
+    for (const [number, { replaying, attempts, ...stream }] of asides) {
       const holding = this.#holdings.get(number) // or lost or given back meanwhile
       const aside = holding?.partition.asides.get(streamKey(stream))
-      if (aside && replaying) aside.replaying = true
+      if (aside && replaying && waiting.has(aside)) Object.assign(aside, { replaying, attempts })
     }
     for (const { replay } of this.#holdings) replay.wake()
     if (taken.length > 0) this.#pump.restart()
@@ -224,6 +229,7 @@ export class Executor {
         this.#holdings.changed.fire()
       },
       aside: (partition) => this.#holdings.get(partition.number)?.replay.wake(),
+      replay: () => this.#report.is(),
       lost: (partition, cause) => this.#lose(partition, cause),
     })
   }

@@ -53,12 +53,20 @@ export class Holdings implements Iterable<Holding> {
     return this.partitions.filter(({ draining }) => !draining)
   }
 
+  /** Deliveries that are not acked. */
+  get inFlight(): number {
+    let count = 0
+    for (const { partition, replay } of this.#held.values())
+      count += partition.window.size + (replay.oldest ? 1 : 0)
+    return count
+  }
+
   /** How many deliveries more may go out. */
   room(maxInFlight: number, strict: boolean): number {
     let load = 0
     let span = 0
-    for (const { partition } of this.#held.values()) {
-      load += partition.window.load(strict)
+    for (const { partition, replay } of this.#held.values()) {
+      load += partition.window.load(strict) + (replay.oldest ? 1 : 0)
       span += partition.window.span
     }
     return Math.min(maxInFlight - load, Math.max(MAX_SPAN, 16 * maxInFlight) - span)

@@ -20,6 +20,8 @@ export interface PartitionEvents {
   changed(partition: Partition): void
   /** A stream was set aside, to be tried again later. */
   aside(partition: Partition): void
+  /** The consumer got an event of a replay, or has dealt with it. */
+  replay(): void
   /** A write said that another owns it. */
   lost(partition: Partition, cause?: unknown): void
 }
@@ -328,9 +330,10 @@ export class Partition implements Source {
     this.#events.changed(this)
   }
 
-  /** Something ended that a drain may wait for. */
+  /** An event of a replay is in flight, or no longer: a drain may wait for that. */
   touch(): void {
     this.#events.changed(this)
+    this.#events.replay()
   }
 
   /** Begin nothing more of it: what the consumer has is all there is to wait for. */

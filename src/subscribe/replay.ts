@@ -162,6 +162,7 @@ export class Replay implements Source {
     this.#busy = true
     entry.state = 'out'
     entry.since = this.#store.clock.now()
+    this.partition.touch()
   }
 
   done(entry: Entry): void {

@@ -35,10 +35,9 @@ export class Report {
   }
 
   is(state = this.#state, horizon = 0): void {
-    const { partitions } = this.#holdings
+    const { partitions, inFlight } = this.#holdings
     this.#state = state
     this.#horizon = Math.max(this.#horizon, horizon)
-    const inFlight = partitions.reduce((sum, { window }) => sum + window.size, 0)
     if (state === 'catching-up') this.#count()
     if (partitions.length > 0) this.#position = Math.min(...partitions.map(({ durable }) => durable))
     this.#tell({
