@@ -125,7 +125,7 @@ async function owners(dice: Random): Promise<void> {
     const [partition, stream] = [dice.int(0, partitions - 1), `s${dice.int(0, 3)}`]
     const position = dice.int(1, 1_000)
     const one = epoch(partition)
-    switch (dice.int(0, 6)) {
+    switch (dice.int(0, 7)) {
       case 0:
       case 1: {
         const real = await rows(
@@ -183,6 +183,10 @@ async function owners(dice: Random): Promise<void> {
         )
         break
       }
+      case 6:
+        await rows(sql, `select replay_parked('s')`, [])
+        model.replayParked()
+        break
       default: {
         // Some lease runs out.
         now += 1

@@ -1,3 +1,4 @@
+import { isTransient } from '../database.ts'
 import { LeaseLostError } from '../errors.ts'
 import type { Checkpoints } from './checkpoints.ts'
 import type { Holding, Holdings } from './holdings.ts'
@@ -98,7 +99,12 @@ export class GiveBack {
     const positions = ours.map(({ window }) => window.watermark)
     try {
       if (ours.length > 0 || leaving) {
-        const released = await this.#store.release(ours, positions, leaving)
+        const release = () => this.#store.release(ours, positions, leaving)
+        // Once more on another connection: an old one may have broken unnoticed.
+        const released = await release().catch((error) => {
+          if (isTransient(error)) return release()
+          throw error
+        })
         ours.forEach((partition, i) => {
           if (released.includes(partition.number)) partition.checkpoint(positions[i]!)
         })

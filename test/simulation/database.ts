@@ -273,7 +273,8 @@ export class SimulatedDatabase {
 
   /** What an administrator does. */
   replayParked(): void {
-    for (const parked of this.parked.values()) Object.assign(parked, { replaying: true })
+    for (const parked of this.parked.values())
+      if (!parked.replaying) Object.assign(parked, { replaying: true, attempts: 0 })
     this.#on.notify(BELL, '')
   }
 
