@@ -2,14 +2,14 @@ import type pg from 'pg'
 import type { LeaseLostError } from '../errors.ts'
 import type { RecordedEvent } from '../event.ts'
 import { streamKey } from '../event.ts'
-import { manyWaitFor } from '../live/abort.ts'
 import { persist } from '../live/patience.ts'
 import { Signal } from '../live/signal.ts'
 import type { Logger } from '../options.ts'
 import type { NackOptions, Source } from './delivery.ts'
 import { HandedOut } from './delivery.ts'
+import { Holds } from './holds.ts'
 import type { Instant } from './instant.ts'
-import { elapsed } from './instant.ts'
+import { Lease } from './lease.ts'
 import type { Aside, Grant, Store } from './store.ts'
 import type { Entry } from './window.ts'
 import { Window } from './window.ts'
@@ -26,20 +26,9 @@ export interface PartitionEvents {
   lost(partition: Partition, cause?: unknown): void
 }
 
-/** A stream whose events wait: one of them was nacked, or is being set aside. */
-interface Hold {
-  entries: Entry[]
-  /** Of a nack. */
-  forget?: (() => void) | undefined
-  /** Parks under way. */
-  parking: number
-}
-
 /** A partition that we own: what of it is on its way, what waits to be tried again, and what is set aside. */
-export class Partition implements Source {
+export class Partition extends Lease implements Source {
   readonly partition = this
-  readonly number: number
-  readonly epoch: number
   readonly window: Window
   /** Streams that are set aside, by stream. */
   readonly asides = new Map<string, Aside>()
@@ -47,64 +36,26 @@ export class Partition implements Source {
   readonly checkpointed = new Signal()
   /** The checkpoint. */
   durable: number
-  /** Counted from before the request: it never runs out later here than in the database. */
-  renewedAt: Instant
-  draining = false
   /** Parks under way. */
   parking = 0
   /** On its way back: its last checkpoint goes along. */
   returning = false
   readonly #store: Store
-  readonly #leaseMs: number
   readonly #events: PartitionEvents
-  readonly #holds = new Map<string, Hold>()
+  readonly #holds = new Holds()
   readonly #parks = new Map<string, Promise<void>>()
-  readonly #ending = manyWaitFor()
   #paused: Entry[] | undefined
-  readonly #renewed = new Signal()
-  #lost: LeaseLostError | undefined
 
   constructor(grant: Grant, at: Instant, store: Store, leaseMs: number, events: PartitionEvents) {
-    this.number = grant.partition
-    this.epoch = grant.epoch
+    super(grant, at, leaseMs, store.clock)
     this.durable = grant.position
     this.window = new Window(grant.position, store.clock)
-    this.renewedAt = at
     this.#store = store
-    this.#leaseMs = leaseMs
     this.#events = events
-  }
-
-  /** Aborts when it is given back or lost. */
-  get signal(): AbortSignal {
-    return this.#ending.signal
-  }
-
-  /** False: the lease may have run out (we were frozen, or cut off). Nothing is to be begun until it is renewed. */
-  get valid(): boolean {
-    return !this.#lost && elapsed(this.#store.clock, this.renewedAt) < this.#leaseMs
-  }
-
-  get lost(): boolean {
-    return this.#lost !== undefined
   }
 
   get logger(): Logger {
     return this.#store.logger
-  }
-
-  throwIfLost(): void {
-    if (this.#lost) throw this.#lost
-  }
-
-  async ours(): Promise<boolean> {
-    while (!this.valid && !this.signal.aborted) await this.#renewed.next()
-    return !this.signal.aborted
-  }
-
-  renewed(at: Instant): void {
-    this.renewedAt = at
-    this.#renewed.fire()
   }
 
   /** It may be another's: we hold it no longer, and claim it anew. */
@@ -125,7 +76,7 @@ export class Partition implements Source {
       this.#paused.push(this.#held(event))
       return
     }
-    if (this.asides.size > 0 || this.#holds.size > 0) {
+    if (this.asides.size > 0 || !this.#holds.empty) {
       const key = streamKey(event)
       const aside = this.asides.get(key)
       if (aside && event.position >= aside.position) {
@@ -159,7 +110,7 @@ export class Partition implements Source {
   }
 
   handOut(source: Source, entry: Entry): void {
-    if (this.draining || this.#lost) return
+    if (this.draining || this.lost) return
     entry.state = 'queued'
     this.#events.deliver(new HandedOut(source, entry))
   }
@@ -192,7 +143,7 @@ export class Partition implements Source {
     if (!this.draining) {
       this.window.nacked(entry)
       const key = streamKey(entry.event)
-      const hold = this.#hold(key, taken)
+      const hold = this.#holds.hold(key, taken)
       hold.forget = this.#store.clock.after(delayMs, () => {
         hold.forget = undefined
         this.#unhold(key)
@@ -203,7 +154,7 @@ export class Partition implements Source {
 
   async park(entry: Entry, error: unknown): Promise<void> {
     const key = streamKey(entry.event)
-    const hold = this.#hold(key, this.window.takeBack(entry))
+    const hold = this.#holds.hold(key, this.window.takeBack(entry))
     hold.parking++
     this.parking++
     // One after the other: of two events of a stream the earlier one counts.
@@ -244,7 +195,7 @@ export class Partition implements Source {
     this.parking++
     try {
       for (const [key, entry] of this.window.leftBehind()) {
-        this.#hold(key, this.window.takeBack(entry))
+        this.#holds.hold(key, this.window.takeBack(entry))
         await this.#park(key, { ...entry, attempt: entry.attempt - 1 }, undefined, true)
       }
     } finally {
@@ -269,7 +220,7 @@ export class Partition implements Source {
 
   writtenAside(entry: Entry, retryInMs: number | null): void {
     const { event, attempt } = entry
-    this.#hold(streamKey(event), this.window.takeBack(entry))
+    this.#holds.hold(streamKey(event), this.window.takeBack(entry))
     this.checkpoint(entry.position)
     const due = this.#store.clock.now() + (retryInMs ?? 0)
     this.#setAside(streamKey(event), { ...aside(event, attempt), replaying: retryInMs !== null, due })
@@ -292,16 +243,6 @@ export class Partition implements Source {
     }
   }
 
-  /** All later events of the stream wait, with these and those that wait already. */
-  #hold(key: string, entries: Entry[]): Hold {
-    const hold: Hold = this.#holds.get(key) ?? { entries: [], parking: 0 }
-    hold.forget?.()
-    hold.forget = undefined
-    hold.entries = [...new Set([...hold.entries, ...entries])].sort((a, b) => a.position - b.position)
-    this.#holds.set(key, hold)
-    return hold
-  }
-
   /** What waits goes out, in order; but not once more what is taken back by the very consumer that gets it. */
   #unhold(key: string): void {
     const hold = this.#holds.get(key)
@@ -319,9 +260,7 @@ export class Partition implements Source {
 
   /** What of the stream lies at or behind `aside` is set aside; what lies before it still waits. */
   #setAside(key: string, aside: Aside): void {
-    const hold = this.#holds.get(key)
-    const behind = hold?.entries.filter(({ position }) => position >= aside.position) ?? []
-    if (hold) hold.entries = hold.entries.filter(({ position }) => position < aside.position)
+    const behind = this.#holds.cut(key, aside.position)
     const before = this.asides.get(key)?.skipped ?? 0
     aside.skipped = Math.max(aside.skipped, before, ...behind.map(({ position }) => position))
     this.asides.set(key, aside)
@@ -337,19 +276,15 @@ export class Partition implements Source {
   }
 
   /** Begin nothing more of it: what the consumer has is all there is to wait for. */
-  drain(): void {
-    this.draining = true
+  override drain(): void {
     this.window.withdraw()
-    for (const { forget } of this.#holds.values()) forget?.()
-    this.#ending.abort()
-    this.#renewed.fire()
+    this.#holds.stop()
+    super.drain()
   }
 
-  /** It is another's, or nobody's. */
-  end(error: LeaseLostError): void {
-    this.#lost ??= error
-    this.drain()
-    this.window.abandon(this.#lost)
+  override end(error: LeaseLostError): void {
+    super.end(error)
+    this.window.abandon(error)
     this.checkpointed.fire()
   }
 }
