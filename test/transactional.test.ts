@@ -646,13 +646,23 @@ test('who lost the lease commits nothing: effects once, whoever is at work', asy
     await write(event, client)
   })
   await begun.opened
-  await sql.query(`delete from ${storeSchema}.executors where subscription = $1`, [name])
+  const other = await openStore({ pollIntervalMs: 60_000 })
+  await listening(other)
+  const next = process((event, { client }) => write(event, client), {}, other)
+  await next.ready
+  // The zombie is no longer one of those who share, so that it is the other who takes what is free.
+  await sql.query('begin')
+  await sql.query(
+    `delete from ${storeSchema}.executors using ${storeSchema}.checkpoints c
+     where executors.subscription = $1 and c.subscription = $1 and executors.owner = c.owner`,
+    [name],
+  )
   await sql.query(
     `update ${storeSchema}.checkpoints set epoch = epoch + 1, owner = null, lease_until = null where subscription = $1`,
     [name],
   )
-  const other = await openStore({ pollIntervalMs: 60_000 })
-  const next = process((event, { client }) => write(event, client), {}, other)
+  await sql.query(`select pg_notify(${storeSchema}.bell($1), '')`, [name])
+  await sql.query('commit')
   await hasWritten(3)
   going.open()
   await zombie.stop()
