@@ -40,7 +40,7 @@ export interface RecordedEvent {
 
 /** The columns of an event in the order that `toEvent` takes them. */
 export const EVENT_COLUMNS =
-  "position, (date_part('epoch', recorded_at) * 1000)::bigint, id, version, category, stream_id, type, data, metadata"
+  "position, (pg_catalog.date_part('epoch', recorded_at) * 1000::float8)::bigint, id, version, category, stream_id, type, data, metadata"
 
 /** One row of EVENT_COLUMNS, each value as the text that PostgreSQL sends. */
 export function toEvent(row: readonly string[]): RecordedEvent {

@@ -20,10 +20,10 @@ export async function migrate(db: Database): Promise<{ applied: string[] }> {
   return db.withClient(async (client) => {
     try {
       await client.query('begin isolation level read committed')
-      await client.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [
+      await client.query('select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0))', [
         `meowmx migrate ${db.schema}`,
       ])
-      const { rows } = await client.query('select to_regnamespace($1) is not null as there', [
+      const { rows } = await client.query('select pg_catalog.to_regnamespace($1) is not null as there', [
         db.quotedSchema,
       ])
       if (!rows[0].there) await client.query(`create schema ${db.quotedSchema}`)
@@ -65,7 +65,7 @@ async function appliedMigrations(db: Database, client?: pg.ClientBase): Promise<
   return rows.map(([id]) => Number(id))
 }
 
-const EXISTS = { name: 'meowmx_exists', text: 'select to_regclass($1) is not null' }
+const EXISTS = { name: 'meowmx_exists', text: 'select pg_catalog.to_regclass($1) is not null' }
 
 /** Refuse a schema that is newer than this library, or in a state in which readers could miss events. */
 export async function checkHealth(db: Database): Promise<void> {
@@ -93,7 +93,7 @@ export async function checkHealth(db: Database): Promise<void> {
   if (Number(highest) > Number(lastValue)) {
     refuse(
       `position ${highest} is above its sequence (${lastValue})`,
-      `select setval('${sequence.replaceAll("'", "''")}', (select max(position) from ${events}))`,
+      `select pg_catalog.setval('${sequence.replaceAll("'", "''")}', (select max(position) from ${events}))`,
     )
   }
 }

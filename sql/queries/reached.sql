@@ -10,7 +10,7 @@ select
       ), c.position >= $2)
       from meowmx.events e
       join meowmx.checkpoints c
-        on c.subscription = s.name and c.partition = meowmx.stream_hash(e.category, e.stream_id) % s.partitions
+        on c.subscription = s.name and c.partition = meowmx.stream_hash(e.category, e.stream_id) % s.partitions::bigint
       where e.position = $2
         and (s.categories is null or e.category = any (s.categories))
         and (s.types is null or e.type = any (s.types))

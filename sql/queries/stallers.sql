@@ -22,7 +22,7 @@ with recursive locks as materialized (
 )
 select
   w.pid, a.application_name, current_database(),
-  trunc(extract(epoch from coalesce(a.xact_start, p.prepared, a.state_change)) * 1000) as since,
+  pg_catalog.trunc(extract(epoch from coalesce(a.xact_start, p.prepared, a.state_change)) * 1000::numeric) as since,
   coalesce(a.query, 'PREPARE TRANSACTION ' || quote_literal(p.gid)), w.category
 from waited w
 left join pg_stat_activity a on a.pid = w.pid
