@@ -1,3 +1,16 @@
+-- Whether two are the same value: key order and white space aside. What jsonb can't hold (by a raw INSERT: \u0000, half a
+-- surrogate pair) is the same as nothing but itself.
+create function same_json(_one json, _other json) returns boolean
+language plpgsql immutable
+set search_path from current
+as $$
+begin
+  return _one::text = _other::text or _one::jsonb = _other::jsonb;
+exception when data_exception or program_limit_exceeded then
+  return false;
+end
+$$;
+
 -- Append a batch of requests, each with its own outcome.
 --
 --   _category, _stream_id  the distinct streams of the batch
@@ -66,7 +79,7 @@ begin
       from json_to_recordset(_events) as e (r int, i uuid, t text, d json)
       left join lateral (
         select (x.category, x.stream_id, x.type) = (_category[_stream[e.r]], _stream_id[_stream[e.r]], e.t)
-               and x.data::jsonb = coalesce(e.d, 'null')::jsonb as same
+               and same_json(x.data, coalesce(e.d, 'null')) as same
         from events x where x.id = e.i
       ) as was on true
       group by e.r having count(was.same) > 0
@@ -158,7 +171,7 @@ begin
       select e.version from events e where e.category = _category and e.stream_id = _stream_id order by e.version desc limit 1
     ), -1);
     if _lookup then
-      select (x.category, x.stream_id, x.type) = (_category, _stream_id, _type) and x.data::jsonb = _data::jsonb
+      select (x.category, x.stream_id, x.type) = (_category, _stream_id, _type) and same_json(x.data, _data)
       into _same from events x where x.id = _id;
       if found then
         outcome := case when _same then 'deduplicated' else 'duplicate' end;
