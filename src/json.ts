@@ -8,7 +8,7 @@ const MAX_DEPTH = 2_000
  * `undefined` is left out and `toJSON` is honoured.
  */
 export function encodeJson(value: unknown, path: string): string {
-  check(value, path, [])
+  if (!isPlain(value)) check(value, path)
   return JSON.stringify(value)
 }
 
@@ -25,7 +25,39 @@ function isPlain(value: unknown): boolean {
   return typeof value === 'number' ? Number.isFinite(value) : typeof value === 'boolean' || value === null
 }
 
-function check(value: unknown, path: string, above: object[]): void {
+/** An object that is being looked through; `items` is what stands for it in JSON, mostly itself. */
+interface Level {
+  readonly value: object
+  readonly items: Record<number | string, unknown>
+  /** Null: of an array. */
+  readonly keys: readonly string[] | null
+  readonly length: number
+  readonly path: string
+  next: number
+}
+
+/** With a stack of its own: what is allowed to be deep must not overflow that of the caller. */
+function check(value: unknown, path: string): void {
+  const above: Level[] = []
+  let level = enter(value, path, above)
+  while (level) {
+    const { items, keys, path, next } = level
+    level.next++
+    if (next === level.length) {
+      above.pop()
+      level = above.at(-1)
+      continue
+    }
+    const key = keys ? keys[next]! : next
+    const item = items[key]
+    if (keys && item === undefined) continue
+    if (keys && !isPlain(key)) checkText(key as string, `${path}.${key}`)
+    if (!isPlain(item)) level = enter(item, keys ? `${path}.${key}` : `${path}[${key}]`, above) ?? level
+  }
+}
+
+/** Check a value itself; where there is something in it, that is the next level. */
+function enter(value: unknown, path: string, above: Level[]): Level | undefined {
   switch (typeof value) {
     case 'string':
       checkText(value, path)
@@ -36,58 +68,53 @@ function check(value: unknown, path: string, above: object[]): void {
       if (!Number.isFinite(value)) throw new ValidationError(path, 'must be a finite number', value)
       return
     case 'object':
-      if (value !== null) checkObject(value, path, above)
-      return
+      return value === null ? undefined : enterObject(value, path, above)
     default:
       throw new ValidationError(path, 'must be a JSON value', value)
   }
 }
 
-function checkObject(value: object, path: string, above: object[]): void {
-  if (above.includes(value)) throw new ValidationError(path, 'must not contain itself', '[a cycle]')
+function enterObject(value: object, path: string, above: Level[]): Level | undefined {
+  for (const level of above)
+    if (level.value === value || level.items === value)
+      throw new ValidationError(path, 'must not contain itself', '[a cycle]')
   if (above.length >= MAX_DEPTH)
     throw new ValidationError(`${path.slice(0, 80)}…`, `must not be deeper than ${MAX_DEPTH} levels`, '[…]')
   const { toJSON } = value as { toJSON?: unknown }
-  if (typeof toJSON !== 'function' && isOrdinary(value)) {
-    checkItems(value, path, above)
-  } else if (typeof toJSON === 'function') {
+  if (typeof toJSON === 'function') {
     if (value instanceof Date && Number.isNaN(value.getTime()))
       throw new ValidationError(path, 'must be a valid date', value)
     const json: unknown = toJSON.call(value, '')
     // As in JSON.stringify: what an object stands for is not asked again what it stands for.
-    if (typeof json === 'object' && json !== null) checkItems(json, path, [...above, value])
-    else check(json, path, above)
-  } else if (value instanceof Number || value instanceof String || value instanceof Boolean) {
-    check(value.valueOf(), path, above)
-  } else if (LOST_IN_JSON.some((type) => value instanceof type)) {
-    throw new ValidationError(
-      path,
-      `must be a JSON value (JSON would lose what a ${value.constructor.name} holds)`,
-      value,
-    )
-  } else {
-    checkItems(value, path, above)
+    return typeof json === 'object' && json !== null
+      ? into(value, json, path, above)
+      : enter(json, path, above)
   }
+  if (!isOrdinary(value)) {
+    if (value instanceof Number || value instanceof String || value instanceof Boolean)
+      return enter(value.valueOf(), path, above)
+    if (LOST_IN_JSON.some((type) => value instanceof type)) {
+      throw new ValidationError(
+        path,
+        `must be a JSON value (JSON would lose what a ${value.constructor.name} holds)`,
+        value,
+      )
+    }
+  }
+  return into(value, value, path, above)
+}
+
+function into(value: object, items: object, path: string, above: Level[]): Level {
+  const keys = Array.isArray(items) ? null : Object.keys(items)
+  const { length } = keys ?? (items as unknown[])
+  const level = { value, items: items as Level['items'], keys, length, path, next: 0 }
+  above.push(level)
+  return level
 }
 
 function isOrdinary(value: object): boolean {
   const prototype = Object.getPrototypeOf(value)
   return prototype === Object.prototype || prototype === Array.prototype || prototype === null
-}
-
-function checkItems(value: object, path: string, above: object[]): void {
-  above.push(value)
-  if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) if (!isPlain(value[i])) check(value[i], `${path}[${i}]`, above)
-  } else {
-    for (const key of Object.keys(value)) {
-      const item = (value as Record<string, unknown>)[key]
-      if (item === undefined) continue
-      if (!isPlain(key)) checkText(key, `${path}.${key}`)
-      if (!isPlain(item)) check(item, `${path}.${key}`, above)
-    }
-  }
-  above.pop()
 }
 
 const LOST_IN_JSON = [Map, Set, WeakMap, WeakSet, RegExp, Promise, Error, ArrayBuffer, BigInt, Symbol]
