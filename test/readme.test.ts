@@ -3,7 +3,9 @@ import { join, resolve } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 
-const readme = suite('README: its code is an example that runs, its promises name tests that exist')
+const readme = suite(
+  'README: its code is an example that runs, its promises name tests that exist, as do those of SECURITY.md',
+)
 const root = resolve(import.meta.dirname, '..')
 const text = readFileSync(join(root, 'README.md'), 'utf8')
 
@@ -27,7 +29,8 @@ readme('every block of TypeScript stands in a file of examples/, to the letter',
 })
 
 readme('every link leads somewhere', () => {
-  const links = [...text.matchAll(/\]\(([^)#]+)\)/g)]
+  const security = readFileSync(join(root, 'SECURITY.md'), 'utf8')
+  const links = [...`${text}${security}`.matchAll(/\]\(([^)#]+)\)/g)]
     .map(([, link]) => link!)
     .filter((link) => !/^https?:/.test(link))
   assert.ok(links.length > 20)

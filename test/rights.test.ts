@@ -1,70 +1,321 @@
-// The rights that README's Operations name are enough for who connects, appends and runs subscriptions, and no more is
-// granted: a role that has less hears which right is missing.
-import { randomBytes } from 'node:crypto'
+// The statements of SECURITY.md, to the letter: each role can do all of its work through the library, and nothing else.
+import { readFileSync } from 'node:fs'
+import pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { ConnectionError } from '../src/index.ts'
-import { closeAll, databaseUrl, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
-import { until } from './support/until.ts'
+import type { Meow, RecordedEvent } from '../src/index.ts'
+import { ConnectionError, connect, DuplicateEventError } from '../src/index.ts'
+import { copyIn } from './support/copy.ts'
+import { rejects } from './support/rejects.ts'
+import { databaseUrl, uniqueName } from './support/store.ts'
+import { execute, manage, read, write } from './support/work.ts'
 
-test.after(closeAll)
+const schema = uniqueName('rights')
+const text = readFileSync(new URL('../SECURITY.md', import.meta.url), 'utf8')
+const blocks = [...text.matchAll(/```sql\n(.*?)```/gs)].map(([, sql]) =>
+  sql!
+    .replaceAll(/\bmeowmx_(\w+)/g, `${schema}_$1`)
+    .replaceAll(/\bmeowmx\.(?!maintenance\b)/g, `${schema}.`)
+    .replaceAll(/\bschema meowmx\b/g, `schema ${schema}`)
+    .replaceAll(/\bshop\b/g, `${schema}_shop`),
+)
+const [roles, grants, login, erasure] = blocks as [string, string, string, string]
+const event = { type: 'T', data: 1 }
 
-test('an executor: append, handle, fail, park, replay, wait', async () => {
-  const owner = await openStore()
-  const admin = await pgClient()
-  const role = `executor_${randomBytes(4).toString('hex')}`
-  const on = (names: string) =>
-    names
-      .split(' ')
-      .map((name) => `${storeSchema}.${name}`)
-      .join(', ')
-  await admin.query(`
-    create role ${role} login;
-    grant usage on schema ${storeSchema} to ${role};
-    grant select on ${on('migrations events events_position_seq retired_epoch')} to ${role};
-    grant insert on ${on('events')} to ${role};
-    grant select, insert, update on ${on('subscriptions checkpoints executors parked_events')} to ${role};
-    grant delete on ${on('executors parked_events')} to ${role};
-    grant select, insert, update, delete on ${on('waiters')} to ${role}`)
+/** A store and a connection of one login. */
+interface Party {
+  readonly meow: Meow
+  readonly sql: pg.Client
+}
+const parties = new Map<string, Party>()
+const of = (name: string): Party => parties.get(name)!
+const admin = new pg.Client({ connectionString: databaseUrl() })
+
+async function enter(role: string): Promise<Party> {
+  await admin.query(`alter role ${role} password 'let me in'`)
   const url = new URL(databaseUrl())
-  url.username = role
-  url.password = ''
-  try {
-    const meow = await openStore({ connectionString: url.href })
-    const [category, name] = [uniqueName('rights'), uniqueName('rights')]
-    const { position } = await meow.append(
-      { category, streamId: 'a' },
-      [1, 2].map((data) => ({ type: 'T', data })),
-    )
-    let poisonous = true
-    const handled: number[] = []
-    for (const transactional of [false, true]) {
-      poisonous = true
-      handled.length = 0
-      const worker = meow.subscription(`${name} ${transactional}`, { category, partitions: 2 }).process(
-        ({ version }) => {
-          if (poisonous) throw new Error('poison')
-          handled.push(version)
-        },
-        { transactional, retry: { maxAttempts: 1 } },
-      )
-      await worker.ready
-      await meow.waitFor(`${name} ${transactional}`, position, { timeoutMs: 30_000 })
-      assert.is((await meow.parked(`${name} ${transactional}`)).length, 2)
-      poisonous = false
-      assert.is(await meow.replayParked(`${name} ${transactional}`), 2)
-      await until(() => handled.length === 2, { what: 'the replay' })
-      await worker.stop()
-    }
-    assert.equal(handled, [0, 1])
-    const refused = await meow.deleteSubscription(`${name} true`).catch((error) => error)
-    assert.instance(refused, ConnectionError)
-    assert.match(refused.message, /missing rights: .*permission denied/)
-    await meow.close()
-  } finally {
-    await admin.query(`drop owned by ${role}; drop role ${role}`)
-    await owner.close()
+  ;[url.username, url.password] = [role, 'let me in']
+  const sql = new pg.Client({ connectionString: url.href })
+  await sql.connect()
+  const party = { sql, meow: await connect({ connectionString: url.href, schema }) }
+  parties.set(role.slice(schema.length + 1), party)
+  return party
+}
+
+let written: RecordedEvent[]
+let subscription: string
+async function prepare(): Promise<void> {
+  await admin.connect()
+  await admin.query(roles)
+  // Where new functions are not everybody's, the grants do, too.
+  await admin.query(
+    `alter default privileges for role ${schema}_migrator revoke execute on functions from public`,
+  )
+  const migrator = await enter(`${schema}_migrator`)
+  assert.ok((await migrator.meow.migrate()).applied.length > 0)
+  assert.equal(await migrator.meow.migrate(), { applied: [] })
+  await migrator.sql.query(grants)
+  await migrator.sql.query(grants) // as after each update
+  await admin.query(login)
+  await enter(`${schema}_shop`)
+  for (const role of ['reader', 'writer', 'executor', 'manager']) {
+    await admin.query(`create role ${schema}_a_${role} login in role ${schema}_${role}`)
+    await enter(`${schema}_a_${role}`)
   }
+  written = await write(of('a_writer').meow, of('a_writer').sql)
+  subscription = await execute(of('a_executor').meow, written)
+}
+test.after.each(async () => {
+  for (const { sql } of parties.values()) await sql.query('rollback') // what a failed test left open
+})
+async function cleanUp(): Promise<void> {
+  for (const { meow, sql } of parties.values()) await Promise.all([meow.close(), sql.end()])
+  await admin.query(`drop schema if exists ${schema} cascade`)
+  const { rows } = await admin.query('select rolname as name from pg_roles where starts_with(rolname, $1)', [
+    schema,
+  ])
+  for (const { name } of rows) await admin.query(`drop owned by ${name}; drop role ${name}`)
+  await admin.end()
+}
+test.before(async () => {
+  await prepare().catch((error) => cleanUp().finally(() => Promise.reject(error)))
+})
+test.after(cleanUp)
+
+test('each role can do its work', async () => {
+  for (const name of ['a_reader', 'a_writer', 'a_executor', 'a_manager', 'shop', 'migrator']) {
+    const { meow, sql } = of(name)
+    await read(meow, written, sql)
+    assert.equal(await meow.migrate(), { applied: [] })
+    const late = await meow
+      .waitFor(subscription, written.at(-1)!.position, { timeoutMs: 50 })
+      .catch((error) => error)
+    assert.is(late.code, 'ERR_TIMEOUT', name)
+    await meow.parked(subscription)
+  }
+  const shop = of('shop')
+  await execute(shop.meow, await write(shop.meow, shop.sql))
+  await manage(of('a_manager').meow, await execute(of('a_manager').meow, written))
+})
+
+const hints = ['delete waiters', 'insert waiters', 'update waiters']
+const executing = [
+  'delete executors delete parked_events insert checkpoints insert executors insert parked_events insert subscriptions',
+  'update checkpoints update executors update parked_events update subscriptions',
+].flatMap((words) => words.match(/\w+ \w+/g)!)
+const writes: [name: string, rights: string[]][] = [
+  ['reader', hints],
+  ['writer', [...hints, 'insert events']],
+  ['executor', [...hints, ...executing]],
+  ['manager', [...hints, ...executing, 'delete checkpoints', 'delete subscriptions', 'update retired_epoch']],
+  ['public', []],
+]
+for (const [name, rights] of writes) {
+  test(`of all tables and sequences, ${name} may change ${rights.length ? rights.join(', ') : 'none'}`, async () => {
+    // Who has a right may not hand it on: PostgreSQL takes that for a warning, and does nothing.
+    if (name !== 'public')
+      await of(`a_${name}`).sql.query(`grant all on all tables in schema ${schema} to public`)
+    const { rows } = await admin.query(
+      `select array_agg(lower(kind) || ' ' || relname order by kind, relname) as rights
+       from pg_class, unnest('{INSERT,UPDATE,DELETE,TRUNCATE,TRIGGER,REFERENCES,USAGE}'::text[]) as kind
+       where relnamespace = $1::regnamespace and case
+         when relkind = 'S' then kind in ('UPDATE', 'USAGE') and has_sequence_privilege($2, oid, kind)
+         when relkind = 'r' and kind in ('DELETE', 'TRUNCATE', 'TRIGGER') then has_table_privilege($2, oid, kind)
+         when relkind = 'r' and kind <> 'USAGE' then has_any_column_privilege($2, oid, kind)
+       end`,
+      [schema, name === 'public' ? name : `${schema}_${name}`],
+    )
+    assert.equal(rows[0].rights ?? [], rights.toSorted())
+  })
+}
+
+const everybody = [
+  `update ${schema}.events set type = 'U'`,
+  `update ${schema}.events set type = type where false`,
+  `delete from ${schema}.events`,
+  `truncate ${schema}.events`,
+  `insert into ${schema}.events (version, category, stream_id, type, data) values (0, 'c', 's', 'T', '1')
+   on conflict (id) do update set data = '1'`,
+  `insert into ${schema}.events (position, version, category, stream_id, type, data) overriding system value
+   values (1000000, 0, 'c', 's', 'T', '1')`,
+  `alter table ${schema}.events disable trigger append_only`,
+  `drop trigger appended on ${schema}.events`,
+  `create trigger mine before insert on ${schema}.events for each row execute function pg_catalog.suppress_redundant_updates_trigger()`,
+  `create rule mine as on insert to ${schema}.events do instead nothing`,
+  `create index on ${schema}.events (type)`,
+  `drop table ${schema}.events`,
+  `lock table ${schema}.events in exclusive mode`,
+  `alter table ${schema}.events owner to current_user`,
+  `set session_replication_role = replica`,
+  `select setval('${schema}.events_position_seq', 1)`,
+  `select nextval('${schema}.events_position_seq')`,
+  `alter sequence ${schema}.events_position_seq cache 20`,
+  `insert into ${schema}.migrations (id, name) values (999, 'mine')`,
+  `update ${schema}.migrations set name = 'mine'`,
+  `create table ${schema}.mine ()`,
+  `create function ${schema}.announce(varchar) returns void language sql as ''`,
+  `create or replace function ${schema}.announced() returns jsonb language sql as 'select null::jsonb'`,
+  `alter function ${schema}.horizons(bigint) set search_path = public`,
+  `drop schema ${schema} cascade`,
+]
+const appending = [
+  `select ${schema}.append('c', 's', '{"type": "T"}')`,
+  `insert into ${schema}.events (version, category, stream_id, type, data) values (0, 'c', 's', 'T', '1')`,
+]
+const consuming = [
+  `select ${schema}.subscribe('mine', null, null, null, 1, 0)`,
+  `update ${schema}.checkpoints set position = 0`,
+  `update ${schema}.subscriptions set created_at = now()`,
+  `insert into ${schema}.checkpoints (subscription, partition, position) values ('s', 7, 0)`,
+  `insert into ${schema}.executors (subscription, owner, alive_until) values ('s', 'me', now())`,
+  `insert into ${schema}.parked_events (subscription, category, stream_id, position, attempts, error) values ('s', 'c', 's', 1, 1, '')`,
+  `delete from ${schema}.parked_events`,
+  `delete from ${schema}.executors`,
+  `select * from ${schema}.subscriptions for update`,
+]
+const managing = [
+  `update ${schema}.subscriptions set partitions = 7`,
+  `delete from ${schema}.subscriptions`,
+  `delete from ${schema}.checkpoints`,
+  `select setval('${schema}.retired_epoch', 7)`,
+]
+const refusals: [name: string, statements: string[]][] = [
+  ['a_reader', [...everybody, ...appending, ...consuming, ...managing]],
+  ['a_writer', [...everybody, ...consuming, ...managing]],
+  ['a_executor', [...everybody, ...appending, ...managing]],
+  ['a_manager', [...everybody, ...appending]],
+  ['shop', [...everybody, ...managing]],
+  ['migrator', ['create schema mine', 'create role mine', 'set session_replication_role = replica']],
+]
+for (const [name, statements] of refusals) {
+  test(`${name} is refused ${statements.length} statements, with the administrator's setting too`, async () => {
+    const { sql } = of(name)
+    for (const setting of ['off', 'on']) {
+      await sql.query('select set_config($1, $2, false)', ['meowmx.maintenance', setting])
+      for (const statement of statements) {
+        await sql.query('begin')
+        const error = (await rejects(sql.query(statement), Error).catch((error) => {
+          throw new Error(`${statement}: ${error.message}`)
+        })) as pg.DatabaseError
+        assert.is(error.code, '42501', `${statement}: ${error.message}`)
+        await sql.query('rollback')
+      }
+    }
+    await sql.query('reset meowmx.maintenance')
+  })
+}
+
+const appends = (meow: Meow) => [
+  meow.append({ category: 'c', streamId: 's' }, event),
+  meow.append({ category: 'c', streamId: 's' }, [event, event]),
+  meow.appendAll([{ stream: { category: 'c', streamId: 's' }, events: event }]),
+]
+const subscribes = (meow: Meow) => [
+  meow
+    .subscription(subscription, { category: written[0]!.category, types: ['T'], partitions: 2 })
+    .process(() => {}).ready,
+  meow.subscription(uniqueName('new'), {}).process(() => {}).done,
+  meow.replayParked(subscription),
+  meow.resetSubscription(subscription, 'start'),
+]
+const manages = (meow: Meow) => [
+  meow.alterSubscription(subscription, { partitions: 3 }),
+  meow.deleteSubscription(subscription),
+]
+const calls: [name: string, calls: ((meow: Meow) => Promise<unknown>[])[]][] = [
+  ['a_reader', [appends, subscribes, manages]],
+  ['a_writer', [subscribes, manages]],
+  ['a_executor', [appends, manages]],
+  ['a_manager', [appends]],
+]
+for (const [name, kinds] of calls) {
+  test(`${name} hears from the library which right is missing`, async () => {
+    const { meow } = of(name)
+    const before = await of('a_reader').meow.subscriptions()
+    for (const promise of kinds.flatMap((kind) => kind(meow)))
+      assert.match(
+        (await rejects(promise, ConnectionError)).message,
+        /^missing rights: permission denied .*; grant/,
+      )
+    assert.equal(await of('a_reader').meow.subscriptions(), before)
+  })
+}
+
+test('a writer can not choose positions by COPY; nor, by any setting, leave out the checks', async () => {
+  const { sql, meow } = of('a_writer')
+  const columns = 'version, category, stream_id, type, data'
+  const positions = copyIn(
+    sql,
+    `copy ${schema}.events (position, ${columns}) from stdin`,
+    `9\t0\tc\ts\tT\t1\n`,
+  )
+  assert.is(((await rejects(positions, Error)) as pg.DatabaseError).code, '42501')
+  const { rows } = await sql.query(`select ${schema}.store_key() as store`)
+  const unannounced = [['meowmx.appending', rows[0].store]]
+  for (const [settings, version, code] of [
+    [unannounced, 0, 'MW002'],
+    [[], 7, 'MW003'],
+  ] as const) {
+    await sql.query('begin')
+    for (const [name, value] of [...settings, ['meowmx.maintenance', 'on']])
+      await sql.query('select set_config($1, $2, true)', [name, value])
+    const insert = `insert into ${schema}.events (${columns}) values (${version}, 'forged', 's', 'T', '1')`
+    assert.is(((await rejects(sql.query(insert), Error)) as pg.DatabaseError).code, code)
+    await sql.query('rollback')
+  }
+  assert.equal(await meow.load({ category: 'forged', streamId: 's' }), [])
+})
+
+test('a writer who forges an announcement harms the delivery of his own events alone', async () => {
+  const { sql } = of('a_writer')
+  const { meow } = of('shop')
+  const category = uniqueName('forged')
+  const { rows } = await sql.query(
+    `select ${schema}.store_key() as store, ${schema}.mark_name() as mark, ${schema}.category_key($1)::text as key,
+            last_value as head from ${schema}.events_position_seq`,
+    [category],
+  )
+  const { store, mark, key, head } = rows[0]
+  await sql.query('begin')
+  await sql.query(
+    `select set_config('meowmx.appending', $1, true),
+            set_config($2, jsonb_build_object('xid', pg_current_xact_id()::text, 'count', 1, $3::text, $4::bigint)::text, true)`,
+    [store, mark, key, head],
+  )
+  await sql.query(
+    `insert into ${schema}.events (version, category, stream_id, type, data) values (7, $1, 'forged', 'T', '1')`,
+    [category],
+  )
+  const honest = await meow.append({ category, streamId: 'honest' }, [event, event])
+  const position = (await meow.read({ category })).position
+  await sql.query('commit')
+  const later = await meow.append({ category, streamId: 'honest' }, event)
+  assert.equal((await meow.read({ category }, { after: position })).events, later.events)
+  const all = (await meow.read({ category })).events
+  assert.equal(all.slice(1), [...honest.events, ...later.events])
+})
+
+test('erasing: the owner may, for one transaction; nobody else', async () => {
+  const { meow } = of('shop')
+  const stream = { category: 'customer', streamId: '42' }
+  const { events } = await meow.append(stream, [
+    { type: 'Named', data: { name: 'Ada' }, metadata: { ip: '::1' } },
+    { type: 'Moved', data: { to: 'here' } },
+  ])
+  for (const name of ['a_writer', 'a_executor', 'a_manager', 'shop']) {
+    const error = (await rejects(of(name).sql.query(erasure), Error)) as pg.DatabaseError
+    assert.is(error.code, '42501')
+    await of(name).sql.query('rollback')
+  }
+  assert.equal(await meow.load(stream), events)
+  await of('migrator').sql.query(erasure)
+  assert.equal(
+    await meow.load(stream),
+    events.map((event) => ({ ...event, data: {}, metadata: {} })),
+  )
+  const { id, type, data } = events[0]!
+  await rejects(meow.append(stream, { id, type, data }), DuplicateEventError)
+  assert.is((await meow.append(stream, event, { expectedVersion: 1 })).version, 2)
 })
 
 test.run()

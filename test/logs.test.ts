@@ -1,0 +1,110 @@
+// What is logged, at every level: never a password, and of events nothing but what a handler's own error tells.
+import { inspect } from 'node:util'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Delivery } from '../src/index.ts'
+import { connect } from '../src/index.ts'
+import { collect } from './support/collect.ts'
+import { startProxy } from './support/proxy.ts'
+import { listening } from './support/status.ts'
+import { closeAll, databaseUrl, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
+import { until } from './support/until.ts'
+
+const role = uniqueName('logs')
+const password = uniqueName('password')
+const secret = uniqueName('secret')
+const lines: [level: string, line: string][] = []
+const log =
+  (level: string) =>
+  (...args: unknown[]) =>
+    lines.push([level, inspect(args, { depth: Infinity })])
+const logger = { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') }
+const sql = await pgClient()
+test.after(async () => {
+  await sql.query(`drop owned by ${role}; drop role ${role}`)
+  await closeAll()
+})
+
+test('failures of handlers, acks too late, an outage: neither password nor payload', async () => {
+  await openStore()
+  await sql.query(`create role ${role} superuser login password '${password}'`)
+  const url = new URL(databaseUrl())
+  ;[url.username, url.password] = [role, password]
+  const proxy = await startProxy(url.href)
+  const meow = await openStore({
+    connectionString: proxy.url,
+    logger,
+    queryTimeoutMs: 2_000,
+    pollIntervalMs: 100,
+  })
+  const category = uniqueName('logs')
+  const event = { type: 'T', data: { secret }, metadata: { secret } }
+  const told: unknown[] = [] // all that the library rejects with
+  const tell = (error: unknown) => void told.push(error)
+
+  const { position } = await meow.append({ category, streamId: 'a' }, [event, event])
+  await meow.append({ category, streamId: 'a' }, event, { expectedVersion: 7 }).catch(tell)
+  await meow
+    .append({ category, streamId: 'a' }, [{ ...event, metadata: { bad: [secret, Number.NaN] } }])
+    .catch(tell)
+  assert.is(told.length, 2)
+  const worker = meow.subscription(uniqueName('fails'), { category }).process(
+    () => {
+      throw new Error('no reason')
+    },
+    { retry: { maxAttempts: 2, minDelayMs: 1, maxDelayMs: 1 } },
+  )
+  const writer = meow.subscription(uniqueName('fails'), { category }).process(
+    async (event, { client }) => {
+      await client.query('insert into nowhere values ($1)', [event.data])
+    },
+    { transactional: true, retry: { maxAttempts: 2, minDelayMs: 1, maxDelayMs: 1 } },
+  )
+  worker.done.catch(tell)
+  writer.done.catch(tell)
+  const name = uniqueName('late')
+  const { all, has, subscription } = collect<Delivery>(meow.subscription(name, { category }).deliveries())
+  await has(2)
+  await meow.resetSubscription(name, 'start') // the lease is gone
+  all[0]!.ack().catch(tell)
+  all[1]!.nack({ error: new Error('no reason') })
+  await until(async () => (await meow.subscriptions()).filter(({ parked }) => parked === 2).length === 2, {
+    what: 'all to be parked',
+  })
+  await listening(meow)
+  await proxy.cut()
+  await meow.append({ category, streamId: 'a' }, event).catch(tell)
+  await meow.load({ category, streamId: 'a' }).catch(tell)
+  await meow.waitFor(name, position + 1_000, { timeoutMs: 100 }).catch(tell)
+  await connect({ connectionString: proxy.url, schema: storeSchema, logger }).catch(tell)
+  await until(() => lines.some(([, line]) => line.includes('the listener lost its connection')), {
+    what: 'the log',
+  })
+  await proxy.heal()
+  await listening(meow)
+  subscription.unsubscribe()
+  await meow.close()
+  await proxy.close()
+
+  for (const level of ['debug', 'warn', 'error'])
+    assert.ok(
+      lines.some(([of]) => of === level),
+      level,
+    )
+  for (const word of ['a handler failed; trying again', 'for the last time', 'nowhere', 'no reason'])
+    assert.ok(
+      lines.some(([, line]) => line.includes(word)),
+      word,
+    )
+  for (const [level, line] of lines) {
+    assert.ok(!line.includes(password), `${level}: ${line}`)
+    assert.ok(!line.includes(secret), `${level}: ${line}`)
+  }
+  assert.ok(told.length >= 6, `${told.length} errors`)
+  for (const error of told) {
+    assert.ok(!inspect(error, { depth: Infinity }).includes(password), inspect(error))
+    assert.ok(!(error as Error).message.includes(secret), (error as Error).message)
+  }
+})
+
+test.run()
