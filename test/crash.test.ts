@@ -1,14 +1,11 @@
 // A crash that sets the sequence back loses and repeats no event, over which positions are handed out twice; prepared
 // transactions are refused after an append, and honoured where there is one.
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { EmbeddedPostgres } from '../src/embedded.ts'
-import { startPostgres } from '../src/embedded.ts'
 import { collect } from './support/collect.ts'
+import type { OwnServer } from './support/own-server.ts'
+import { ownServer } from './support/own-server.ts'
 import { closeAll, openStore, pgClient } from './support/store.ts'
 import { until } from './support/until.ts'
 
@@ -17,26 +14,19 @@ const stream = { category: 'crash', streamId: '1' }
 // What only a WAL writer would write stays in memory, to be lost.
 const settings = { wal_writer_delay: '10s', max_prepared_transactions: 2, autovacuum: false }
 
-let directory: string
-let server: EmbeddedPostgres
+let server: OwnServer
 
 test.before(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'meowmx-crash-'))
-  server = await startPostgres({ dataDir: join(directory, 'data'), settings })
+  server = await ownServer(settings)
 })
 test.after(async () => {
   await closeAll()
-  await server.stop()
-  await rm(directory, { recursive: true, force: true })
+  await server.remove()
 })
 
-/** pg_ctl stop -m immediate, and start: on the same port, so that whoever lost it finds it again. */
 async function crash(): Promise<void> {
-  const pid = (await readFile(join(directory, 'data', 'postmaster.pid'), 'utf8')).split('\n')[0]
-  process.kill(Number(pid), 'SIGQUIT')
-  await server.stop()
-  const { port } = new URL(server.connectionString)
-  server = await startPostgres({ dataDir: join(directory, 'data'), settings: { ...settings, port } })
+  await server.kill()
+  await server.start()
 }
 
 test('positions that a crash takes back are used again; live observers get each event once', async () => {

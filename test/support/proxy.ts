@@ -6,34 +6,94 @@ import { connect, createServer } from 'node:net'
 export interface Proxy {
   /** The server's address, through here. */
   readonly url: string
-  /** Nothing passes any more, in either direction, and nobody is told; new connections are taken, and hang. */
-  blackhole(): void
+  /** Where its connections to the server begin: `client_port` in pg_stat_activity. */
+  readonly ports: readonly number[]
+  /**
+   * Nothing passes any more, and nobody is told: in either direction, in which case new connections are taken, and hang,
+   * or only what is on its way to the server, or back from it.
+   */
+  blackhole(way?: 'both' | 'there' | 'back'): void
+  /** The end of a blackhole that TCP survives: what was held back passes now. */
+  thaw(): void
+  /** All connections are reset; new ones pass. */
+  reset(): void
   /** All connections are reset, and new ones refused. */
   cut(): Promise<void>
+  /** What passes takes so much longer, each way. */
+  slow(ms: number): void
   /** As before, for new connections. */
   heal(): Promise<void>
   close(): Promise<void>
 }
 
+/** Sees what passes one connection; what comes back from the server it may change, or swallow. */
+export interface Tap {
+  there(chunk: Buffer): void
+  back(chunk: Buffer): Buffer | undefined
+}
+
 /** A TCP proxy to the server at `target`, a connection string; keeps no process alive. */
-export async function startProxy(target: string): Promise<Proxy> {
+export async function startProxy(target: string, tap?: (reset: () => void) => Tap): Promise<Proxy> {
   const to = new URL(target)
   const sockets = new Set<Socket>()
-  let silent = false
+  const ways = new Map<Socket, 'there' | 'back'>() // what comes out of it goes …
+  const hanging = new Set<Socket>() // taken, and not led on
+  let silent: 'both' | 'there' | 'back' | undefined
+  let delayMs = 0
+
+  const keep = (socket: Socket) => {
+    sockets.add(socket.unref())
+    socket.on('error', () => {})
+    socket.on('close', () => {
+      sockets.delete(socket)
+      ways.delete(socket)
+      hanging.delete(socket)
+    })
+  }
+  const held = (way: 'there' | 'back') => silent === 'both' || silent === way
+  const lead = (
+    from: Socket,
+    onto: Socket,
+    way: 'there' | 'back',
+    see: (chunk: Buffer) => Buffer | undefined,
+  ) => {
+    let due = 0 // nothing overtakes what was delayed before it
+    ways.set(from, way)
+    const write = (chunk: Buffer) => {
+      if (!onto.writable || onto.write(chunk)) return
+      from.pause()
+      onto.once('drain', () => held(way) || from.resume())
+    }
+    from.on('data', (chunk: Buffer) => {
+      const passing = see(chunk)
+      if (!passing) return
+      const now = performance.now()
+      due = Math.max(due, delayMs > 0 ? now + delayMs : 0)
+      if (due > now) setTimeout(write, due - now, passing).unref()
+      else write(passing)
+    })
+    if (held(way)) from.pause()
+    from.on('close', (failed) => (failed ? onto.destroy() : onto.end()))
+  }
+  const join = (inward: Socket) => {
+    const outward = connect(Number(to.port || 5432), to.hostname)
+    keep(outward)
+    const seen = tap?.(() => {
+      inward.resetAndDestroy()
+      outward.resetAndDestroy()
+    })
+    lead(inward, outward, 'there', (chunk) => {
+      seen?.there(chunk)
+      return chunk
+    })
+    lead(outward, inward, 'back', (chunk) => (seen ? seen.back(chunk) : chunk))
+  }
+
   const open = async (port: number) => {
     const server = createServer((inward) => {
-      const outward = silent ? undefined : connect(Number(to.port || 5432), to.hostname)
-      for (const socket of [inward, outward]) {
-        if (!socket) continue
-        sockets.add(socket.unref())
-        socket.on('error', () => {})
-        socket.on('close', () => sockets.delete(socket))
-      }
-      if (!outward) return
-      inward.pipe(outward)
-      outward.pipe(inward)
-      inward.on('close', () => outward.destroy())
-      outward.on('close', () => inward.destroy())
+      keep(inward)
+      if (silent === 'both') hanging.add(inward)
+      else join(inward)
     }).listen(port, '127.0.0.1')
     await once(server, 'listening')
     return server.unref()
@@ -43,25 +103,38 @@ export async function startProxy(target: string): Promise<Proxy> {
   const url = new URL(target)
   url.hostname = '127.0.0.1'
   url.port = String(own)
+  const reset = () => {
+    for (const socket of sockets) socket.resetAndDestroy()
+  }
   const cut = async () => {
     const closing = server && once(server, 'close')
     server?.close()
     server = undefined
-    for (const socket of sockets) socket.resetAndDestroy()
+    reset()
     await closing
   }
   return {
     url: url.href,
-    blackhole: () => {
-      silent = true
-      for (const socket of sockets) {
-        socket.unpipe()
-        socket.pause()
-      }
+    get ports() {
+      return [...ways].flatMap(([{ localPort }, way]) => (way === 'back' && localPort ? [localPort] : []))
     },
+    blackhole: (way = 'both') => {
+      silent = way
+      for (const [socket, way] of ways) if (held(way)) socket.pause()
+    },
+    thaw: () => {
+      silent = undefined
+      for (const socket of ways.keys()) socket.resume()
+      for (const socket of hanging) join(socket)
+      hanging.clear()
+    },
+    reset,
     cut,
+    slow: (ms) => {
+      delayMs = ms
+    },
     heal: async () => {
-      silent = false
+      silent = undefined
       server ??= await open(own)
     },
     close: cut,

@@ -1,0 +1,40 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { startPostgres } from '../../src/embedded.ts'
+
+/** A server that its test may do anything to; it comes back at the same address. */
+export interface OwnServer {
+  readonly connectionString: string
+  /** pg_ctl stop -m immediate: it forgets what is not on disk. */
+  kill(): Promise<void>
+  /** The same data again, on the same port. */
+  start(): Promise<void>
+  /** Ends it, and removes all of it. */
+  remove(): Promise<void>
+}
+
+export async function ownServer(
+  settings: Readonly<Record<string, string | number | boolean>>,
+): Promise<OwnServer> {
+  const directory = await mkdtemp(join(tmpdir(), 'meowmx-own-'))
+  const dataDir = join(directory, 'data')
+  let server = await startPostgres({ dataDir, settings })
+  const { connectionString } = server
+  const { port } = new URL(connectionString)
+  return {
+    connectionString,
+    kill: async () => {
+      const pid = (await readFile(join(dataDir, 'postmaster.pid'), 'utf8')).split('\n')[0]
+      process.kill(Number(pid), 'SIGQUIT')
+      await server.stop()
+    },
+    start: async () => {
+      server = await startPostgres({ dataDir, settings: { ...settings, port } })
+    },
+    remove: async () => {
+      await server.stop()
+      await rm(directory, { recursive: true, force: true })
+    },
+  }
+}
