@@ -1,0 +1,270 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Meow } from '../../src/index.ts'
+import { ownServer } from '../support/own-server.ts'
+import { random } from '../support/random.ts'
+import { until } from '../support/until.ts'
+import { setAsides, startAudit, writtenCheckpoints } from './audit.ts'
+import { check } from './check.ts'
+import { faults } from './faults.ts'
+import type { ChildOptions } from './member.ts'
+import type { Recovery } from './recovery.ts'
+import { Recoveries } from './recovery.ts'
+import type { Step } from './schedule.ts'
+import { schedule } from './schedule.ts'
+import { World } from './world.ts'
+import { Writers } from './writers.ts'
+
+export interface FaultRunOptions {
+  /** Decides what happens and when, though not the timing of each run. */
+  seed: number
+  /** How long faults happen. */
+  seconds: number
+  /** Without the server, or a way to it, for so long, once. */
+  outageMs?: number
+  /** Path of the library's index.ts; its SQL is beside that directory. Default: ours. */
+  library?: string
+}
+
+export interface FaultReport {
+  readonly seed: number
+  /** What the seed made of the run, in words. */
+  readonly setting: string
+  readonly steps: readonly Step[]
+  /** What broke: nothing, where all is well. */
+  readonly violations: string[]
+  readonly recoveries: readonly Recovery[]
+  /** From the end of all faults until nothing was left to handle. */
+  drainMs: number | null
+  events: number
+  handledAgain: number
+  takeovers: number
+  /** How each executor ended, with what it logged last. */
+  executors: string[]
+}
+
+const SCHEMA = 'faults'
+const NAME = 'faults'
+const EXECUTORS = 3
+const PARTITIONS = 6
+const SELECTED = ['a', 'b']
+const LEASE_MS = 1_500
+const MAX_IN_FLIGHT = 32
+const QUERY_TIMEOUT_MS = 1_500
+
+/**
+ * How long it may take, after the last fault, until nothing is left to handle: a poll where a notification may be lost
+ * without a word, the lease of whoever is gone, the check that finds a dead listener (2 s and a query's timeout), the
+ * longest pauses between tries (2 s to connect, 0.3 s to handle); and what a slow machine needs to do the work.
+ */
+const boundMs = (pollMs: number) => pollMs + LEASE_MS + 2_000 + QUERY_TIMEOUT_MS + 2 * 2_000 + 20_000
+
+/** One server, executors as processes of their own behind proxies, writers; faults, then none, then nothing left to do. */
+export async function faultRun({
+  seed,
+  seconds,
+  outageMs,
+  library = new URL('../../src/index.ts', import.meta.url).pathname,
+}: FaultRunOptions): Promise<FaultReport> {
+  const dice = random(seed)
+  const transactional = seed % 2 === 1
+  // Without polls whatever is lost has to be told of by the connection that lost it.
+  const push = Math.floor(seed / 2) % 2 === 1
+  const pollIntervalMs = push ? 60_000 : 500
+  const concurrency = transactional ? 1 : dice.pick([1, 4, 8])
+  const steps = schedule(seed, { seconds, executors: EXECUTORS, push, ...(outageMs ? { outageMs } : {}) })
+  const report: FaultReport = {
+    seed,
+    setting: `${transactional ? 'transactional' : `concurrency ${concurrency}`}, poll ${pollIntervalMs} ms`,
+    steps,
+    violations: [],
+    recoveries: [],
+    drainMs: null,
+    events: 0,
+    handledAgain: 0,
+    takeovers: 0,
+    executors: [],
+  }
+  const options: Omit<ChildOptions, 'url' | 'seed' | 'clockOffsetMs'> = {
+    library,
+    schema: SCHEMA,
+    name: NAME,
+    subscription: {
+      category: SELECTED,
+      partitions: PARTITIONS,
+      leaseMs: LEASE_MS,
+      maxInFlight: MAX_IN_FLIGHT,
+    },
+    process: {
+      transactional,
+      concurrency,
+      timeoutMs: 1_000,
+      retry: { maxAttempts: 4, minDelayMs: 20, maxDelayMs: 300 },
+    },
+    connectOptions: { pollIntervalMs, queryTimeoutMs: QUERY_TIMEOUT_MS },
+    handlerMs: [0, dice.pick([0, 2, 10])],
+  }
+  // Without fsync what is written survives a crash of the server, if not of the machine. What only a WAL writer would
+  // write is lost, so that positions come again.
+  const server = await ownServer({
+    max_connections: 60,
+    max_prepared_transactions: 5,
+    fsync: false,
+    wal_writer_delay: '10s',
+  })
+  const { connect } = (await import(library)) as typeof import('../../src/index.ts')
+  const stores: Meow[] = []
+  const open = async (connectionString: string) => {
+    const meow = await connect({ connectionString, schema: SCHEMA, queryTimeoutMs: QUERY_TIMEOUT_MS })
+    stores.push(meow)
+    return meow
+  }
+  const world = await World.make(server, options, { executors: EXECUTORS, seed })
+  const recoveries = new Recoveries(world, { categories: SELECTED, partitions: PARTITIONS })
+  Object.assign(report, { recoveries: recoveries.all })
+  try {
+    const control = await open(server.connectionString)
+    await control.migrate()
+    await startAudit(world.sql, SCHEMA)
+    await world.sql.query(`create table ${SCHEMA}.effects (position bigint, id uuid)`)
+    await world.sql.query('create role junk login')
+    await world.sql.query(`grant usage on schema ${SCHEMA} to junk`)
+    await world.sql.query('create database elsewhere')
+    const writers = new Writers({
+      meow: await open(world.writers.url),
+      url: world.writers.url,
+      schema: SCHEMA,
+      categories: [...SELECTED, 'unselected'],
+      seed,
+      queryTimeoutMs: QUERY_TIMEOUT_MS,
+    })
+    await writers.backlog(dice.int(0, 800))
+    for (const slot of world.slots) world.join(slot)
+    await until(() => world.members.every(({ state }) => state !== ''), {
+      timeoutMs: 60_000,
+      what: 'the executors',
+    })
+    writers.start()
+    const written = delay(seconds * 1_000).then(() => writers.stop())
+    // All of them, for what is under way must not outlive the run.
+    const ends = await Promise.allSettled([
+      written,
+      ...steps.map((step) => happen(world, step, written, recoveries)),
+    ])
+    for (const end of ends) if (end.status === 'rejected') throw end.reason
+    for (const { signal } of world.members) signal('SIGCONT')
+
+    const begin = performance.now()
+    const bound = boundMs(push ? 0 : pollIntervalMs)
+    for (;;) {
+      const [info] = await control.subscriptions()
+      if (info!.lag === 0 && info!.parked === 0) {
+        report.drainMs = Math.round(performance.now() - begin)
+        break
+      }
+      if (performance.now() - begin > bound) {
+        const stallers = await control.stallers()
+        report.violations.push(
+          `I7 after ${Math.round(bound)} ms without faults: ${JSON.stringify(info)}, held by ${JSON.stringify(stallers)}`,
+        )
+        break
+      }
+      if (info!.parked > 0) await control.replayParked(NAME)
+      await delay(50)
+    }
+    await recoveries.stop()
+
+    await closeAll(world, stores, report)
+    const events = await committedEvents(world)
+    const { rows: effects } = await world.sql.query(`select id from ${SCHEMA}.effects`)
+    const begun = world.members.flatMap(({ begun }) => begun)
+    const done = world.members.flatMap(({ done }) => done)
+    const checkpoints = await writtenCheckpoints(world.sql, SCHEMA)
+    report.events = events.length
+    report.handledAgain = done.length - new Set(done.map(({ id }) => id)).size
+    report.takeovers = checkpoints.filter(
+      ({ oldOwner, epoch, oldEpoch }) => oldOwner !== null && epoch !== oldEpoch,
+    ).length
+    report.violations.push(
+      ...check({
+        transactional,
+        maxInFlight: MAX_IN_FLIGHT,
+        selected: SELECTED,
+        events,
+        attempts: writers.attempts,
+        begun,
+        done,
+        effects: effects.map(({ id }) => id),
+        written: checkpoints,
+        setAsides: await setAsides(world.sql, SCHEMA),
+      }),
+    )
+  } catch (error) {
+    report.violations.push(`the run itself failed: ${(error as Error).stack ?? error}`)
+  } finally {
+    await recoveries.stop()
+    await Promise.all(stores.map((store) => store.close().catch(() => {})))
+    await world.end()
+    report.executors = world.members.map((member) =>
+      [
+        `${member.pid}: ${member.state}; begun ${member.begun.length}, done ${member.done.length}; ended ${member.ends}; exit ${member.exit}`,
+        ...member.warnings.slice(-5),
+        member.stderr,
+      ].join('\n    '),
+    )
+  }
+  return report
+}
+
+/** One fault, from its beginning to its end. */
+async function happen(
+  world: World,
+  step: Step,
+  written: Promise<void>,
+  recoveries: Recoveries,
+): Promise<void> {
+  await delay(step.atMs)
+  let heal: () => unknown
+  try {
+    heal = await faults[step.fault]!(world, world.slots[step.slot]!, random(step.seed))
+  } catch (error) {
+    // Where the server was lost in the middle of it there is nothing to break; what the server refuses is a mistake here.
+    if ((error as { severity?: string }).severity === 'ERROR') throw error
+    return
+  }
+  await (step.last ? written : delay(step.forMs))
+  await heal()
+  recoveries.healed(step.fault)
+}
+
+async function committedEvents({ sql }: World) {
+  const { rows } = await sql.query(
+    `select position::float8, id, category, stream_id as "streamId", version,
+            (${SCHEMA}.stream_hash(category, stream_id) % $1::int)::int as partition
+     from ${SCHEMA}.events order by position`,
+    [PARTITIONS],
+  )
+  return rows
+}
+
+/** I8: after close nothing is left of the executors, and nothing went wrong that nobody saw coming. */
+async function closeAll(world: World, stores: readonly Meow[], report: FaultReport): Promise<void> {
+  for (const { tell } of world.members) tell('close')
+  for (const member of world.members) {
+    await until(() => member.exit !== undefined, { timeoutMs: 30_000, what: '' }).catch(() => {})
+    const { pid, exit, killed, ends, stderr } = member
+    if (exit === undefined) report.violations.push(`I8 executor ${pid} did not end within 30 s of close()`)
+    else if (exit !== 0 && !killed) report.violations.push(`I8 executor ${pid} ended with ${exit}`)
+    if (stderr !== '') report.violations.push(`I8 executor ${pid} wrote: ${stderr}`)
+    for (const end of ends) if (end !== null) report.violations.push(`I8 a worker of ${pid} ended: ${end}`)
+  }
+  await Promise.all(stores.map((store) => store.close()))
+  const left = async () =>
+    (
+      await world.sql.query(
+        `select application_name, state, query from pg_stat_activity where application_name like 'meowmx%'`,
+      )
+    ).rows
+  await until(async () => (await left()).length === 0, { what: '' }).catch(async () => {
+    report.violations.push(`I8 backends that are left: ${JSON.stringify(await left())}`)
+  })
+}

@@ -1,0 +1,78 @@
+import type { Random } from '../support/random.ts'
+import { random } from '../support/random.ts'
+import { faults } from './faults.ts'
+
+/** A fault, when it begins, how long it lasts and, where it is one executor's, whose it is. */
+export interface Step {
+  readonly fault: string
+  readonly atMs: number
+  readonly forMs: number
+  readonly slot: number
+  readonly seed: number
+  /** It lasts until the writers have stopped: what it hides is told of by nothing that comes after. */
+  readonly last?: boolean
+}
+
+/** How long faults last; in long runs up to `longer` times as long. */
+const LASTING: Readonly<Record<string, [number, number]>> = {
+  blackhole: [300, 3_500],
+  'blackhole there': [300, 3_500],
+  'blackhole back': [300, 3_500],
+  slow: [500, 2_000],
+  'lose notifications': [500, 3_000],
+  'no listener': [500, 3_000],
+  outage: [500, 1_500],
+  'cut off': [500, 1_500],
+  'freeze an executor': [300, 3_000],
+  'kill an executor': [0, 500],
+  'close an executor': [0, 500],
+  'freeze a backend': [200, 2_000],
+  'foreign transaction': [1_000, 5_000],
+  'foreign transaction elsewhere': [1_000, 5_000],
+  'orphan prepared transaction': [1_000, 5_000],
+  'idle in transaction': [1_000, 5_000],
+  trouble: [500, 2_000],
+  'no connection left': [200, 1_000],
+}
+
+/** Whoever takes the whole server away leaves nothing that another fault could happen to. */
+const ALONE = ['outage', 'cut off', 'kill the server']
+
+/**
+ * Faults from a shuffled deck, so that each comes before any comes again, over so many seconds; many overlap. `push`: what
+ * is lost without a word is found by polling alone, so it is left out where nobody polls.
+ */
+export function schedule(
+  seed: number,
+  {
+    seconds,
+    executors,
+    push,
+    outageMs,
+  }: { seconds: number; executors: number; push: boolean; outageMs?: number },
+): Step[] {
+  const dice = random(seed)
+  const names = Object.keys(faults).filter((name) => !push || name !== 'lose notifications')
+  const steps: Step[] = []
+  let deck: string[] = []
+  let atMs = 200
+  const longer = seconds > 20 ? 2 : 1
+  if (outageMs) deck = [...shuffled(names, dice).slice(0, 8), 'outage']
+  while (atMs < seconds * 1_000 - 300) {
+    if (deck.length === 0) deck = shuffled(names, dice)
+    const fault = deck.shift()!
+    const [least, most] = LASTING[fault] ?? [0, 0]
+    const long = fault === 'outage' && outageMs && !steps.some((step) => step.fault === 'outage')
+    const forMs = long ? outageMs : dice.int(least, most * longer)
+    steps.push({ fault, atMs, forMs, slot: dice.int(0, executors - 1), seed: dice.int(0, 2 ** 32 - 1) })
+    atMs += (ALONE.includes(fault) ? forMs : 0) + dice.int(50, 900 * longer)
+  }
+  const last = dice.chance(0.8) ? (push ? 'no listener' : 'lose notifications') : 'cut off'
+  steps.push({ fault: last, atMs: (seconds - 1) * 1_000, forMs: 0, slot: 0, seed: 0, last: true })
+  return steps
+}
+
+function shuffled<T>(items: readonly T[], dice: Random): T[] {
+  const rest = [...items]
+  return items.map(() => rest.splice(dice.int(0, rest.length - 1), 1)[0]!)
+}

@@ -1,0 +1,217 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import pg from 'pg'
+import type { Meow, NewEvent } from '../../src/index.ts'
+import type { Random } from '../support/random.ts'
+import { random } from '../support/random.ts'
+
+/** Events that were to be written, all or none, and what the writer was told. */
+export interface Attempt {
+  readonly what: string
+  readonly ids: readonly string[]
+  outcome: 'open' | 'done' | 'refused' | 'unknown'
+}
+
+export interface WriterOptions {
+  meow: Meow
+  /** Where transactions of the writers' own go. */
+  url: string
+  schema: string
+  categories: readonly string[]
+  seed: number
+  queryTimeoutMs: number
+}
+
+/** Errors that say: not written. */
+const REFUSALS = ['ERR_VERSION_CONFLICT', 'ERR_CONNECTION', 'ERR_TIMEOUT']
+const STREAMS = 12
+
+/** Many writers at once, in every way there is to write, until they are stopped. */
+export class Writers {
+  readonly attempts: Attempt[] = []
+  readonly #options: WriterOptions
+  #running: Promise<void> = Promise.resolve()
+  #stopped = false
+
+  constructor(options: WriterOptions) {
+    this.#options = options
+  }
+
+  /** Writes at once what is to wait: who has much to do has much in hand when something happens. */
+  async backlog(count: number): Promise<void> {
+    const dice = random(this.#options.seed)
+    await Promise.all(Array.from({ length: count }, () => this.#append(dice)))
+  }
+
+  /** Nine at once, until they are stopped. */
+  start(): void {
+    const kinds = [
+      ...Array(4).fill((dice: Random) => this.#append(dice)),
+      ...Array(3).fill((dice: Random) => this.#transaction(dice)),
+      ...[1, 2].map((n) => (dice: Random) => this.#insert(dice, `raw ${n}`)),
+    ]
+    const dice = random(this.#options.seed + 1)
+    const loops = kinds.map(async (write) => {
+      const own = random(dice.int(0, 2 ** 32 - 1))
+      while (!this.#stopped) {
+        await write(own)
+        await delay(own.int(5, 50))
+      }
+    })
+    this.#running = Promise.all(loops).then(() => {})
+    this.#running.catch(() => {}) // told by stop()
+  }
+
+  /** Ends what is under way; rejects where a writer was told what it must not be told. */
+  stop(): Promise<void> {
+    this.#stopped = true
+    return this.#running
+  }
+
+  #attempt(what: string, events: readonly NewEvent[]): Attempt {
+    const attempt: Attempt = { what, ids: events.map(({ id }) => id!), outcome: 'open' }
+    this.attempts.push(attempt)
+    return attempt
+  }
+
+  #stream(dice: Random) {
+    return { category: dice.pick(this.#options.categories), streamId: `${dice.int(1, STREAMS)}` }
+  }
+
+  /** Appends of the library, which travel together; one whose outcome is unknown is mostly tried again, by its ids. */
+  async #append(dice: Random): Promise<void> {
+    const { meow } = this.#options
+    const events = [newEvents(dice), newEvents(dice)]
+    const several = dice.chance(0.2)
+    const attempt = this.#attempt(several ? 'appendAll' : 'append', several ? events.flat() : events[0]!)
+    const streams = [this.#stream(dice), this.#stream(dice)]
+    const options = dice.chance(0.1) ? { expectedVersion: dice.int(-1, 9) } : {}
+    const again = dice.chance(0.7)
+    for (;;) {
+      try {
+        if (several) await meow.appendAll(streams.map((stream, i) => ({ stream, events: events[i]! })))
+        else await meow.append(streams[0]!, events[0]!, options)
+        attempt.outcome = 'done'
+        return
+      } catch (error) {
+        const { code } = error as { code?: string }
+        if (code === 'ERR_OUTCOME_UNKNOWN') attempt.outcome = 'unknown'
+        else if (!REFUSALS.includes(code!)) throw error
+        else if (attempt.outcome === 'open') attempt.outcome = 'refused'
+        if (attempt.outcome !== 'unknown' || !again) return
+        await delay(50)
+      }
+    }
+  }
+
+  /** A transaction of its own: appends early and late, savepoints, naps; some are rolled back. */
+  async #transaction(dice: Random): Promise<void> {
+    const { meow, schema } = this.#options
+    const nap = () => delay(dice.chance(0.1) ? dice.int(500, 1_500) : dice.int(0, 100))
+    await this.#inTransaction(dice, async (client, kept) => {
+      const append = async () => {
+        const [stream, events] = [this.#stream(dice), newEvents(dice)]
+        const attempt = this.#attempt('append in a transaction', events)
+        kept.push(attempt)
+        if (dice.chance(0.7)) await meow.append(stream, events, { client })
+        else
+          await client.query(`select from ${schema}.append($1, $2, $3)`, [
+            stream.category,
+            stream.streamId,
+            JSON.stringify(events),
+          ])
+        return attempt
+      }
+      if (dice.chance(0.3)) await client.query('select pg_current_xact_id()')
+      for (let step = dice.int(1, 3); step > 0; step--) {
+        if (dice.chance(0.4)) await nap()
+        if (dice.chance(0.4)) {
+          await client.query('savepoint a')
+          const attempt = await append()
+          if (dice.chance(0.3)) await nap()
+          if (dice.chance(0.5)) {
+            await client.query('rollback to a')
+            attempt.outcome = 'refused'
+          }
+          if (dice.chance(0.5)) await client.query('release a')
+        } else await append()
+      }
+      if (dice.chance(0.5)) await nap()
+    })
+  }
+
+  /** Statements that know nothing of the append function, to streams of its own. */
+  async #insert(dice: Random, name: string): Promise<void> {
+    const { schema, categories } = this.#options
+    await this.#inTransaction(dice, async (client, kept) => {
+      for (let step = dice.int(1, 3); step > 0; step--) {
+        const stream = [dice.pick(categories), `${name} ${dice.int(0, 3)}`]
+        const { rows } = await client.query(
+          `select coalesce(max(version), -1) + 1 as next from ${schema}.events where category = $1 and stream_id = $2`,
+          stream,
+        )
+        const events = newEvents(dice)
+        kept.push(this.#attempt('insert', events))
+        const values = events.map(
+          ({ id, type }, i) => `('${id}', $1, $2, ${rows[0].next + i}, '${type}', '{}')`,
+        )
+        await client.query(
+          `insert into ${schema}.events (id, category, stream_id, version, type, data) values ${values}`,
+          stream,
+        )
+        if (dice.chance(0.3)) await delay(dice.chance(0.1) ? dice.int(500, 1_500) : dice.int(0, 100))
+      }
+    })
+  }
+
+  async #inTransaction(
+    dice: Random,
+    body: (client: pg.Client, kept: Attempt[]) => Promise<void>,
+  ): Promise<void> {
+    const { url, queryTimeoutMs } = this.#options
+    const client = new pg.Client({
+      connectionString: url,
+      application_name: 'writer',
+      query_timeout: queryTimeoutMs,
+      connectionTimeoutMillis: queryTimeoutMs,
+    })
+    client.on('error', () => {})
+    const kept: Attempt[] = []
+    let committing = false
+    const settle = (outcome: Attempt['outcome']) => {
+      for (const attempt of kept) if (attempt.outcome === 'open') attempt.outcome = outcome
+    }
+    try {
+      await client.connect()
+      await client.query('begin')
+      await body(client, kept)
+      if (dice.chance(0.8)) {
+        committing = true
+        await client.query('commit')
+        settle('done')
+      } else {
+        await client.query('rollback')
+        settle('refused')
+      }
+    } catch (error) {
+      // The server's own word is one: it refuses. So far nothing was to be committed, or nobody knows.
+      settle(!committing || (error as { severity?: string }).severity === 'ERROR' ? 'refused' : 'unknown')
+    } finally {
+      // Gone, whatever the way to the server is like: an orderly goodbye might wait for long.
+      ;(client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy()
+    }
+  }
+}
+
+function newEvents(dice: Random): NewEvent[] {
+  return Array.from({ length: dice.int(1, 3) }, () => ({ id: uuid(dice), type: 'Happened', data: {} }))
+}
+
+function uuid(dice: Random): string {
+  const hex = Array.from({ length: 4 }, () =>
+    dice
+      .int(0, 2 ** 32 - 1)
+      .toString(16)
+      .padStart(8, '0'),
+  ).join('')
+  return hex.replace(/(.{8})(.{4}).(.{3}).(.{3})(.{12})/, '$1-$2-4$3-8$4-$5')
+}
