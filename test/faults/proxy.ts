@@ -20,7 +20,7 @@ const NOTIFICATION = 'A'.charCodeAt(0)
 export async function startFaultProxy(target: string): Promise<FaultProxy> {
   let toLose = 0
   let deaf = false
-  const banned = false
+  let banned = false
   const listeners = new Set<() => void>()
   const tap = (reset: () => void): Tap => {
     const committing = new Set<string>() // names of prepared statements
@@ -63,8 +63,13 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
   const deafen = (on: boolean) => {
     deaf = on
   }
+  const banListeners = (ban: boolean) => {
+    banned = ban
+    for (const reset of listeners) reset()
+    listeners.clear()
+  }
   return Object.defineProperties(
-    { loseAnswer, deafen } as FaultProxy,
+    { loseAnswer, deafen, banListeners } as FaultProxy,
     Object.getOwnPropertyDescriptors(proxy),
   )
 }

@@ -8,8 +8,7 @@ export function report(run: FaultReport, repeat: string): string {
     `${takeovers} takeovers, ${handledAgain} handled again, drained in ${drainMs} ms`
   if (violations.length === 0) return line
   const happened = steps.map(
-    ({ fault, atMs, forMs, slot, last }) =>
-      `${atMs} ms: ${fault}, ${last ? 'to the end' : `${forMs} ms`}, executor ${slot}`,
+    ({ fault, atMs, forMs, slot }) => `${atMs} ms: ${fault}, ${forMs} ms, executor ${slot}`,
   )
   return [line, `  again: ${repeat}`, ...violations, 'faults', ...happened, 'executors', ...executors].join(
     '\n  ',

@@ -9,8 +9,6 @@ export interface Step {
   readonly forMs: number
   readonly slot: number
   readonly seed: number
-  /** It lasts until the writers have stopped: what it hides is told of by nothing that comes after. */
-  readonly last?: boolean
 }
 
 /** How long faults last; in long runs up to `longer` times as long. */
@@ -67,8 +65,6 @@ export function schedule(
     steps.push({ fault, atMs, forMs, slot: dice.int(0, executors - 1), seed: dice.int(0, 2 ** 32 - 1) })
     atMs += (ALONE.includes(fault) ? forMs : 0) + dice.int(50, 900 * longer)
   }
-  const last = dice.chance(0.8) ? (push ? 'no listener' : 'lose notifications') : 'cut off'
-  steps.push({ fault: last, atMs: (seconds - 1) * 1_000, forMs: 0, slot: 0, seed: 0, last: true })
   return steps
 }
 

@@ -29,17 +29,18 @@ const STREAMS = 12
 export class Writers {
   readonly attempts: Attempt[] = []
   readonly #options: WriterOptions
+  readonly #dice: Random
   #running: Promise<void> = Promise.resolve()
   #stopped = false
 
   constructor(options: WriterOptions) {
     this.#options = options
+    this.#dice = random(options.seed)
   }
 
   /** Writes at once what is to wait: who has much to do has much in hand when something happens. */
   async backlog(count: number): Promise<void> {
-    const dice = random(this.#options.seed)
-    await Promise.all(Array.from({ length: count }, () => this.#append(dice)))
+    await Promise.all(Array.from({ length: count }, () => this.#append(this.#dice)))
   }
 
   /** Nine at once, until they are stopped. */
@@ -49,9 +50,8 @@ export class Writers {
       ...Array(3).fill((dice: Random) => this.#transaction(dice)),
       ...[1, 2].map((n) => (dice: Random) => this.#insert(dice, `raw ${n}`)),
     ]
-    const dice = random(this.#options.seed + 1)
     const loops = kinds.map(async (write) => {
-      const own = random(dice.int(0, 2 ** 32 - 1))
+      const own = random(this.#dice.int(0, 2 ** 32 - 1))
       while (!this.#stopped) {
         await write(own)
         await delay(own.int(5, 50))
