@@ -76,8 +76,11 @@ export const faults: Readonly<Record<string, Fault>> = {
     return () => proxy.slow(0)
   },
   'lose answers': (world, { proxy }, dice) => {
-    for (const each of [world.writers, proxy]) for (let n = dice.int(1, 3); n > 0; n--) each.loseAnswer()
-    return nothing
+    const both = [world.writers, proxy]
+    for (const each of both) each.loseAnswers(dice.int(1, 3))
+    return () => {
+      for (const each of both) each.loseAnswers(0)
+    }
   },
   'lose notifications': ({ slots }) => {
     for (const { proxy } of slots) proxy.deafen(true)

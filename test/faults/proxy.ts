@@ -3,8 +3,8 @@ import { startProxy } from '../support/proxy.ts'
 
 /** A proxy that knows enough of PostgreSQL's protocol to swallow an answer. */
 export interface FaultProxy extends Way {
-  /** Swallows the answer to the next thing that commits, and resets its connection: done or not, nobody knows. */
-  loseAnswer(): void
+  /** Swallows the answer to the next things that commit, and resets their connections: done or not, nobody knows. */
+  loseAnswers(count: number): void
   /** Swallows notifications, while everything else passes. */
   deafen(deaf: boolean): void
   /** Resets connections that are there to listen, and each new one; all others pass. */
@@ -57,8 +57,8 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
     }
   }
   const proxy = await startProxy(target, tap)
-  const loseAnswer = () => {
-    toLose++
+  const loseAnswers = (count: number) => {
+    toLose = count
   }
   const deafen = (on: boolean) => {
     deaf = on
@@ -69,7 +69,7 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
     listeners.clear()
   }
   return Object.defineProperties(
-    { loseAnswer, deafen, banListeners } as FaultProxy,
+    { loseAnswers, deafen, banListeners } as FaultProxy,
     Object.getOwnPropertyDescriptors(proxy),
   )
 }

@@ -5,13 +5,25 @@ import { random } from '../support/random.ts'
 import { until } from '../support/until.ts'
 import { setAsides, startAudit, writtenCheckpoints } from './audit.ts'
 import { check } from './check.ts'
+import { closeAll } from './close.ts'
 import { drained } from './drain.ts'
 import { faults } from './faults.ts'
-import type { ChildOptions } from './member.ts'
 import type { Recovery } from './recovery.ts'
 import { Recoveries } from './recovery.ts'
 import type { Step } from './schedule.ts'
 import { schedule } from './schedule.ts'
+import {
+  EXECUTORS,
+  MAX_IN_FLIGHT,
+  NAME,
+  noticeMs,
+  PARTITIONS,
+  QUERY_TIMEOUT_MS,
+  recoveryMs,
+  SCHEMA,
+  SELECTED,
+  settingOf,
+} from './setting.ts'
 import { World } from './world.ts'
 import { Writers } from './writers.ts'
 
@@ -43,22 +55,6 @@ export interface FaultReport {
   executors: string[]
 }
 
-const SCHEMA = 'faults'
-const NAME = 'faults'
-const EXECUTORS = 3
-const PARTITIONS = 6
-const SELECTED = ['a', 'b']
-const LEASE_MS = 1_500
-const MAX_IN_FLIGHT = 32
-const QUERY_TIMEOUT_MS = 1_500
-
-/**
- * How long it may take, after the last fault, until nothing is left to handle: a poll where a notification may be lost
- * without a word, the lease of whoever is gone, the check that finds a dead listener (2 s and a query's timeout), the
- * longest pauses between tries (2 s to connect, 0.3 s to handle). What the work itself takes comes on top.
- */
-const boundMs = (pollMs: number) => pollMs + LEASE_MS + 2_000 + QUERY_TIMEOUT_MS + 2 * 2_000
-
 /** One server, executors as processes of their own behind proxies, writers; faults, then none, then nothing left to do. */
 export async function faultRun({
   seed,
@@ -66,16 +62,16 @@ export async function faultRun({
   outageMs,
   library = new URL('../../src/index.ts', import.meta.url).pathname,
 }: FaultRunOptions): Promise<FaultReport> {
-  const dice = random(seed)
-  const transactional = seed % 2 === 1
-  // Without polls whatever is lost has to be told of by the connection that lost it.
-  const push = Math.floor(seed / 2) % 2 === 1
-  const pollIntervalMs = push ? 60_000 : 500
-  const concurrency = transactional ? 1 : dice.pick([1, 4, 8])
-  const steps = schedule(seed, { seconds, executors: EXECUTORS, push, ...(outageMs ? { outageMs } : {}) })
+  const setting = settingOf(seed)
+  const steps = schedule(seed, {
+    seconds,
+    executors: EXECUTORS,
+    push: setting.push,
+    ...(outageMs ? { outageMs } : {}),
+  })
   const report: FaultReport = {
     seed,
-    setting: `${transactional ? 'transactional' : `concurrency ${concurrency}`}, poll ${pollIntervalMs} ms`,
+    setting: setting.name,
     steps,
     violations: [],
     recoveries: [],
@@ -84,25 +80,6 @@ export async function faultRun({
     handledAgain: 0,
     takeovers: 0,
     executors: [],
-  }
-  const options: Omit<ChildOptions, 'url' | 'seed' | 'clockOffsetMs'> = {
-    library,
-    schema: SCHEMA,
-    name: NAME,
-    subscription: {
-      category: SELECTED,
-      partitions: PARTITIONS,
-      leaseMs: LEASE_MS,
-      maxInFlight: MAX_IN_FLIGHT,
-    },
-    process: {
-      transactional,
-      concurrency,
-      timeoutMs: 1_000,
-      retry: { maxAttempts: 4, minDelayMs: 20, maxDelayMs: 300 },
-    },
-    connectOptions: { pollIntervalMs, queryTimeoutMs: QUERY_TIMEOUT_MS },
-    handlerMs: [0, dice.pick([0, 2, 10])],
   }
   // Without fsync what is written survives a crash of the server, if not of the machine. What only a WAL writer would
   // write is lost, so that positions come again.
@@ -119,7 +96,7 @@ export async function faultRun({
     stores.push(meow)
     return meow
   }
-  const world = await World.make(server, options, { executors: EXECUTORS, seed })
+  const world = await World.make(server, { library, ...setting.executor }, { executors: EXECUTORS, seed })
   const recoveries = new Recoveries(world, { categories: SELECTED, partitions: PARTITIONS })
   Object.assign(report, { recoveries: recoveries.all })
   try {
@@ -138,7 +115,7 @@ export async function faultRun({
       seed,
       queryTimeoutMs: QUERY_TIMEOUT_MS,
     })
-    await writers.backlog(dice.int(0, 800))
+    await writers.backlog(setting.backlog)
     for (const slot of world.slots) world.join(slot)
     const joining = performance.now()
     await until(() => world.members.every(({ state }) => state !== ''), {
@@ -152,25 +129,21 @@ export async function faultRun({
     const ends = await Promise.allSettled([written, ...steps.map((step) => happen(world, step, recoveries))])
     for (const end of ends) if (end.status === 'rejected') throw end.reason
     for (const { signal } of world.members) signal('SIGCONT')
-    // Events that come while all is quiet and notifications are lost: nothing that comes later tells of them.
-    const hidden = async (fault: string) => {
-      const heal = await faults[fault]!(world, world.slots[0]!, dice)
-      await writers.backlog(10)
-      await heal()
-    }
 
-    const bound = boundMs(push ? 0 : pollIntervalMs) + 5_000 + 2 * joinMs
-    const drain = await drained(control, NAME, bound)
+    const drain = await drained(control, NAME, recoveryMs(setting) + 5_000 + 2 * joinMs)
     if (typeof drain === 'number') report.drainMs = drain
     else report.violations.push(`I7 without faults, ${drain}`)
-    const quiet = push ? 'no listener' : 'lose notifications'
-    await hidden(quiet)
-    recoveries.healed(`${quiet}, when all is quiet`)
-    const found = await drained(control, NAME, (push ? 2_000 : pollIntervalMs) + 2_000 + joinMs / 2)
-    if (typeof found === 'string') report.violations.push(`I7 nothing told of it (${quiet}), and ${found}`)
+    // Events that come while all is quiet and notifications are lost: nothing that comes later tells of them.
+    const last = setting.push ? 'no listener' : 'lose notifications'
+    const heal = await faults[last]!(world, world.slots[0]!, random(seed))
+    await writers.backlog(10)
+    await heal()
+    recoveries.healed(`${last}, when all is quiet`)
+    const noticed = await drained(control, NAME, noticeMs(setting) + 2_000 + joinMs / 2)
+    if (typeof noticed === 'string') report.violations.push(`I7 nothing told of it (${last}), and ${noticed}`)
     await recoveries.stop()
 
-    await closeAll(world, stores, report)
+    report.violations.push(...(await closeAll(world, stores)))
     const events = await committedEvents(world)
     const { rows: effects } = await world.sql.query(`select id from ${SCHEMA}.effects`)
     const begun = world.members.flatMap(({ begun }) => begun)
@@ -183,7 +156,7 @@ export async function faultRun({
     ).length
     report.violations.push(
       ...check({
-        transactional,
+        transactional: setting.transactional,
         maxInFlight: MAX_IN_FLIGHT,
         selected: SELECTED,
         events,
@@ -236,27 +209,4 @@ async function committedEvents({ sql }: World) {
     [PARTITIONS],
   )
   return rows
-}
-
-/** I8: after close nothing is left of the executors, and nothing went wrong that nobody saw coming. */
-async function closeAll(world: World, stores: readonly Meow[], report: FaultReport): Promise<void> {
-  for (const { tell } of world.members) tell('close')
-  for (const member of world.members) {
-    await until(() => member.exit !== undefined, { timeoutMs: 30_000, what: '' }).catch(() => {})
-    const { pid, exit, killed, ends, stderr } = member
-    if (exit === undefined) report.violations.push(`I8 executor ${pid} did not end within 30 s of close()`)
-    else if (exit !== 0 && !killed) report.violations.push(`I8 executor ${pid} ended with ${exit}`)
-    if (stderr !== '') report.violations.push(`I8 executor ${pid} wrote: ${stderr}`)
-    for (const end of ends) if (end !== null) report.violations.push(`I8 a worker of ${pid} ended: ${end}`)
-  }
-  await Promise.all(stores.map((store) => store.close()))
-  const left = async () =>
-    (
-      await world.sql.query(
-        `select application_name, state, query from pg_stat_activity where application_name like 'meowmx%'`,
-      )
-    ).rows
-  await until(async () => (await left()).length === 0, { what: '' }).catch(async () => {
-    report.violations.push(`I8 backends that are left: ${JSON.stringify(await left())}`)
-  })
 }

@@ -17,6 +17,7 @@ const LASTING: Readonly<Record<string, [number, number]>> = {
   'blackhole there': [300, 3_500],
   'blackhole back': [300, 3_500],
   slow: [500, 2_000],
+  'lose answers': [300, 1_500],
   'lose notifications': [500, 3_000],
   'no listener': [500, 3_000],
   outage: [500, 1_500],
