@@ -21,7 +21,7 @@ for (const seeds of [
   test(`seeds ${seeds.join(' and ')}`, async () => {
     const two = await Promise.all(seeds.map((seed) => faultRun({ seed, seconds: SECONDS })))
     reports.push(...two)
-    for (const one of two) console.log(report(one, `MEOWMX_FAULT_SEED=${first} npm test faults`))
+    for (const one of two) console.log(report(one, `MEOWMX_FAULT_SEED=${first} npm test -- faults`))
     assert.equal(
       two.flatMap(({ violations }) => violations),
       [],
