@@ -7,6 +7,7 @@ import { manyWaitFor } from './abort.ts'
 import { backoff } from './patience.ts'
 import { Signal } from './signal.ts'
 import type { Connect, Subscriber } from './subscriber.ts'
+import { answerMs } from './subscriber.ts'
 
 /** How push stands. Without it events still arrive, every `pollIntervalMs`. */
 export interface StoreStatus {
@@ -20,7 +21,7 @@ export interface StoreStatus {
 /** What is told to whoever listens: a notification's payload, or null: some may have been missed, look. */
 type Ear = (payload: string | null) => void
 
-/** Pause between two echoes. */
+/** Pause between two echoes: one wakes every listener of the database, so it is sent less often than a mere question. */
 const ECHO_MS = 15_000
 
 /**
@@ -171,7 +172,7 @@ export class Listener {
     let forget = () => {}
     const late = new Promise<never>((_, reject) => {
       const deaf = () => reject(new Error('the connection is deaf: an echo did not come back'))
-      forget = clock.after(settings.queryTimeoutMs, deaf)
+      forget = clock.after(answerMs(settings), deaf)
     })
     await Promise.race([sent.then(() => back), late, lost]).finally(forget)
   }

@@ -21,15 +21,23 @@ export interface SubscriberEvents {
 /** Makes a LISTEN connection to the store's server. */
 export type Connect = (events: SubscriberEvents) => Subscriber
 
-/** Pause between two looks at whether the connection answers. */
-const CHECK_MS = 2_000
+/**
+ * Pause between two questions whether the connection is alive, and how long it has to answer: one that went dead without a
+ * word is found out within both together.
+ */
+const CHECK_MS = 1_000
+const ANSWER_MS = 4_000
+
+/** How long the listener waits for any answer; what is at hand on its connection is never long in coming. */
+export const answerMs = ({ queryTimeoutMs }: { queryTimeoutMs: number }): number =>
+  Math.min(queryTimeoutMs, ANSWER_MS)
 
 /**
  * Through pg-listen, whose own reconnecting gives up after seconds and survives close(): with `retryLimit: 1` it only
  * reports.
  */
 export function makeSubscriber(db: Database, { lost, heard }: SubscriberEvents): Subscriber {
-  const { listenConnectionString, queryTimeoutMs } = db.settings
+  const { listenConnectionString } = db.settings
   const sockets = new Sockets()
   const config = db.connectionConfig(`meowmx listener ${db.schema}`, listenConnectionString)
   // TypeScript sees the CommonJS module itself under nodenext; Node may give either.
@@ -37,8 +45,8 @@ export function makeSubscriber(db: Database, { lost, heard }: SubscriberEvents):
   const subscriber = create<Record<string, string>>(
     {
       ...config,
-      query_timeout: Math.min(queryTimeoutMs, 5_000),
-      connectionTimeoutMillis: Math.min(queryTimeoutMs, 5_000),
+      query_timeout: answerMs(db.settings),
+      connectionTimeoutMillis: answerMs(db.settings),
       stream: (config as { stream?: unknown }).stream ?? sockets.make,
     } as Parameters<typeof create>[0],
     { retryLimit: 1, paranoidChecking: CHECK_MS, parse: (payload) => payload },
