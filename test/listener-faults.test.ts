@@ -1,0 +1,153 @@
+// What can befall the listener's connection alone: its backend ends, freezes, or its network loses all or half of what is
+// sent. Push is back within a bound, and what is appended meanwhile arrives by the poll, which is as often as by default.
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { EmbeddedPostgres } from '../src/embedded.ts'
+import { startPostgres } from '../src/embedded.ts'
+import type { Meow } from '../src/index.ts'
+import type { Collected } from './support/collect.ts'
+import { collect } from './support/collect.ts'
+import type { Proxy } from './support/proxy.ts'
+import { startProxy } from './support/proxy.ts'
+import { current, listening } from './support/status.ts'
+import { closeAll, openStore, pgClient, uniqueName } from './support/store.ts'
+import { until } from './support/until.ts'
+
+const event = { type: 'Happened', data: {} }
+const schema = uniqueName('faults')
+/** What a machine that does something else may add. */
+const SLACK_MS = 2_000
+const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
+
+// Of our own, for only its processes can be frozen.
+let server: EmbeddedPostgres
+let writer: Meow
+test.before(async () => {
+  server = await startPostgres({ settings: { fsync: false } })
+  const { connectionString } = server
+  process.env.DATABASE_URL = connectionString
+  writer = await openStore({ connectionString, schema, listen: false })
+})
+test.after(async () => {
+  await closeAll()
+  await server.stop()
+})
+
+const listenerPid = async (): Promise<number> => {
+  const sql = await pgClient()
+  const { rows } = await sql.query(
+    'select pid from pg_stat_activity where application_name = $1 order by backend_start desc limit 1',
+    [`meowmx listener ${schema}`],
+  )
+  await sql.end()
+  return rows[0].pid
+}
+
+/** Appends, and returns how long it took to arrive, in ms. */
+async function arrival(
+  stream: { category: string; streamId: string },
+  seen: Collected<unknown>,
+): Promise<number> {
+  const count = seen.all.length
+  const begin = performance.now()
+  await writer.append(stream, event)
+  await seen.has(count + 1, 60_000)
+  return Math.round(performance.now() - begin)
+}
+
+/** How long until push is in that state, in ms. */
+async function becomes(meow: Meow, state: string): Promise<number> {
+  const begin = performance.now()
+  await until(() => current(meow.status$).state === state, { what: state, timeoutMs: 60_000 })
+  return Math.round(performance.now() - begin)
+}
+
+test('terminated: push is back within 200 ms, and nothing is lost that was appended in between', async () => {
+  const meow = await openStore({ schema, pollIntervalMs: 60_000 })
+  const stream = { category: uniqueName('ended'), streamId: '1' }
+  const seen = collect(meow.events({ category: stream.category }))
+  await listening(meow)
+  await arrival(stream, seen)
+  const sql = await pgClient()
+  const [back, arrivals]: number[][] = [[], []]
+  for (const _ of upTo(20)) {
+    const pid = await listenerPid()
+    const begin = performance.now()
+    // In one go: the notification is sent while nobody listens.
+    const count = seen.all.length
+    await sql.query(
+      `select pg_terminate_backend(${pid}); select from ${schema}.append('${stream.category}', '1', '{"type": "Happened", "data": {}}')`,
+    )
+    await seen.has(count + 1)
+    arrivals!.push(Math.round(performance.now() - begin))
+    await until(async () => current(meow.status$).state === 'listening' && (await listenerPid()) !== pid, {
+      what: 'push',
+    })
+    back!.push(Math.round(performance.now() - begin))
+  }
+  const median = (numbers: number[]) => numbers.toSorted((a, b) => a - b)[numbers.length / 2]!
+  console.log(
+    `terminated: events after ${median(arrivals!)} ms, push after ${median(back!)} ms`,
+    arrivals,
+    back,
+  )
+  // The middle one: what else this machine does is not the listener's.
+  assert.ok(median(arrivals!) < 200 && median(back!) < 200)
+  assert.equal(
+    seen.all.map(({ version }) => version),
+    upTo(21),
+  )
+  await meow.close()
+})
+
+/** What is broken, and how it is mended. */
+const silences: Record<string, (proxy: Proxy) => Promise<() => Promise<void>>> = {
+  'a network that loses everything': async (proxy) => {
+    proxy.blackhole()
+    return proxy.heal
+  },
+  'a network that loses the answers': async (proxy) => {
+    proxy.blackhole('back')
+    return proxy.heal
+  },
+  'a backend that is frozen': async () => {
+    const pid = await listenerPid()
+    process.kill(pid, 'SIGSTOP')
+    return async () => {
+      process.kill(pid, 'SIGCONT')
+    }
+  },
+}
+
+for (const [what, silence] of Object.entries(silences)) {
+  test(`${what}: found out within 5 s, meanwhile the poll brings the events`, async () => {
+    const proxy = await startProxy(server.connectionString)
+    const meow = await openStore({ schema, listenConnectionString: proxy.url })
+    const stream = { category: uniqueName('silent'), streamId: '1' }
+    const seen = collect(meow.events({ category: stream.category }))
+    await listening(meow)
+    await arrival(stream, seen)
+
+    const mend = await silence(proxy)
+    const noticed = becomes(meow, 'reconnecting')
+    const polled = await arrival(stream, seen)
+    const detection = await noticed
+    await mend()
+    const healing = await becomes(meow, 'listening')
+    console.log(
+      `${what}: first event after ${polled} ms, noticed after ${detection} ms, push again after ${healing} ms`,
+    )
+    assert.ok(polled < 1_000 + SLACK_MS, `an event took ${polled} ms`)
+    assert.ok(detection < 5_000 + SLACK_MS, `noticed after ${detection} ms`)
+    assert.ok(healing < 6_000 + SLACK_MS, `push again after ${healing} ms`)
+    await arrival(stream, seen)
+    assert.equal(
+      seen.all.map(({ version }) => version),
+      upTo(3),
+    )
+    await meow.close()
+    await proxy.close()
+  })
+}
+
+test.run()
