@@ -7,7 +7,7 @@ import { startPostgres } from '../src/embedded.ts'
 import type { Meow } from '../src/index.ts'
 import type { Collected } from './support/collect.ts'
 import { collect } from './support/collect.ts'
-import type { Proxy } from './support/proxy.ts'
+import type { Proxy as Way } from './support/proxy.ts'
 import { startProxy } from './support/proxy.ts'
 import { current, listening } from './support/status.ts'
 import { closeAll, openStore, pgClient, uniqueName } from './support/store.ts'
@@ -101,14 +101,14 @@ test('terminated: push is back within 200 ms, and nothing is lost that was appen
 })
 
 /** What is broken, and how it is mended. */
-const silences: Record<string, (proxy: Proxy) => Promise<() => Promise<void>>> = {
-  'a network that loses everything': async (proxy) => {
-    proxy.blackhole()
-    return proxy.heal
+const silences: Record<string, (way: Way) => Promise<() => Promise<void>>> = {
+  'a network that loses everything': async (way) => {
+    way.blackhole()
+    return way.heal
   },
-  'a network that loses the answers': async (proxy) => {
-    proxy.blackhole('back')
-    return proxy.heal
+  'a network that loses the answers': async (way) => {
+    way.blackhole('back')
+    return way.heal
   },
   'a backend that is frozen': async () => {
     const pid = await listenerPid()
