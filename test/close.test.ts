@@ -1,14 +1,12 @@
 // close() at any moment leaves no connection and no handle (I8): a child process, which never calls process.exit(), opens
 // and closes stores at random moments, under faults, and ends by itself.
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { firstValueFrom, toArray } from 'rxjs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { closeOften } from './support/close.ts'
 import { collect } from './support/collect.ts'
 import { countingPool } from './support/counting-pool.ts'
-import { seeded } from './support/random.ts'
-import { closeAll, openStore, pgClient, uniqueName } from './support/store.ts'
+import { closeAll, openStore, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
 
 test.after(closeAll)
@@ -19,34 +17,7 @@ for (const [faults, rounds] of [
   ['cut', 15],
   ['blackhole', 3],
 ] as const) {
-  test(`at random moments, ${rounds} times: fault ${faults}`, async () => {
-    const { seed } = seeded(faults)
-    const schema = uniqueName('close')
-    await (await openStore({ schema })).close()
-    const file = new URL('support/close-often.ts', import.meta.url).pathname
-    const args = ['--import', 'tsx', file, String(seed), schema, String(rounds), faults]
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
-    let output = ''
-    for (const pipe of [child.stdout, child.stderr])
-      pipe.setEncoding('utf8').on('data', (text) => {
-        output += text
-      })
-    const late = setTimeout(() => child.kill('SIGKILL'), 30_000)
-    const [code, signal] = await once(child, 'exit')
-    clearTimeout(late)
-    assert.equal([code, signal], [0, null], `SEED=${seed}: ${output}`)
-    const sql = await pgClient()
-    const left = async () => {
-      const { rows } = await sql.query(
-        'select application_name from pg_stat_activity where application_name = any ($1)',
-        [[`meowmx ${schema}`, `meowmx listener ${schema}`]],
-      )
-      return rows
-    }
-    await until(async () => (await left()).length === 0, {
-      what: `the connections after fault ${faults} to be gone`,
-    })
-  })
+  test(`at random moments, ${rounds} times: fault ${faults}`, () => closeOften(faults, rounds))
 }
 
 test('what is under way is brought to its end, then everything is refused', async () => {

@@ -1,10 +1,13 @@
 /**
  * A process that opens and closes stores at random moments, and then has nothing left to do. Takes the random seed, the
- * schema and how many rounds; ends by itself, for it never calls process.exit().
+ * schema, how many rounds and the faults to choose from; ends by itself, for it never calls process.exit(). A fault that
+ * ends in `, noticed` is closed under after it was noticed, at any moment of the attempts to connect again that follow;
+ * `, mended` while these succeed.
  */
 import type { Socket } from 'node:net'
-import { setImmediate as turn } from 'node:timers/promises'
+import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises'
 import pg from 'pg'
+import { filter, firstValueFrom } from 'rxjs'
 import type { Meow } from '../../src/index.ts'
 import { connect } from '../../src/index.ts'
 import { startProxy } from './proxy.ts'
@@ -41,7 +44,7 @@ const activities: ((meow: Meow) => unknown)[] = [
 ]
 
 for (let round = 0; round < Number(rounds); round++) {
-  const fault = dice.pick(faults.split(','))
+  const [fault, then] = dice.pick(faults.split(';')).split(', ')
   const proxy = await startProxy(connectionString)
   const { port } = new URL(proxy.url)
   const meow = await connect({
@@ -63,11 +66,19 @@ for (let round = 0; round < Number(rounds); round++) {
   }
   if (fault === 'cut') await proxy.cut()
   if (fault === 'blackhole') proxy.blackhole()
+  if (fault === 'no answers') proxy.blackhole('answers')
   await pause()
+  if (then) {
+    await firstValueFrom(meow.status$.pipe(filter(({ cause }) => cause !== undefined)))
+    // Somewhere among the attempts: at the moment itself there is nothing to wait for.
+    await delay(dice.int(0, dice.pick([20, 200, 2_500])))
+    if (then === 'mended') await proxy.heal()
+    await pause()
+  }
   const begin = performance.now()
   await Promise.all([meow.close(), meow.close()])
   const took = performance.now() - begin
-  console.log(`${fault}: closed in ${Math.round(took)} ms`)
+  console.log(`${[fault, then]}: closed in ${Math.round(took)} ms`)
   const left = (process as any)
     ._getActiveHandles()
     .filter((handle: Socket) => handle.remotePort === Number(port))
