@@ -66,7 +66,7 @@ for (let round = 0; round < Number(rounds); round++) {
   }
   if (fault === 'cut') await proxy.cut()
   if (fault === 'blackhole') proxy.blackhole()
-  if (fault === 'no answers') proxy.blackhole('answers')
+  if (fault === 'no answers') proxy.blackhole('back')
   await pause()
   if (then) {
     await firstValueFrom(meow.status$.pipe(filter(({ cause }) => cause !== undefined)))
