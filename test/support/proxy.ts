@@ -73,7 +73,7 @@ export async function startProxy(target: string, tap?: (reset: () => void) => Ta
       else write(passing)
     })
     if (held(way)) from.pause()
-    from.on('close', (failed) => (failed ? onto.destroy() : onto.end()))
+    from.on('close', () => onto.destroySoon()) // once all that passed is sent
   }
   const join = (inward: Socket) => {
     const outward = connect(Number(to.port || 5432), to.hostname)
