@@ -144,6 +144,7 @@ test('an uncommitted checkpoint does not count; its commit does, though it was w
   assert.equal(heard, [], 'nobody was called')
   await executor.advance(position + 1_000_000)
   await far.promise
+  await until(() => heard.length > 0, { what: 'the notification' })
   assert.equal(heard, [String(position + 1_000_000)])
 })
 

@@ -45,6 +45,7 @@ export function makeSubscriber(db: Database, { lost, heard }: SubscriberEvents):
   const subscriber = create<Record<string, string>>(
     {
       ...config,
+      pipeline: true, // pg-listen's question may come while a LISTEN is under way
       query_timeout: answerMs(db.settings),
       connectionTimeoutMillis: answerMs(db.settings),
       stream: (config as { stream?: unknown }).stream ?? sockets.make,
