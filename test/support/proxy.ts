@@ -104,7 +104,10 @@ export async function startProxy(target: string, tap?: (reset: () => void) => Ta
   url.hostname = '127.0.0.1'
   url.port = String(own)
   const reset = () => {
-    for (const socket of sockets) socket.resetAndDestroy()
+    // One that is about to end can't be reset any more: in Node 20 the process then spins when it should exit.
+    for (const socket of sockets)
+      if (socket.writableEnded || socket.writableLength > 0) socket.destroy()
+      else socket.resetAndDestroy()
   }
   const cut = async () => {
     const closing = server && once(server, 'close')
