@@ -142,6 +142,7 @@ export class Database implements Queries {
       return await use(kept.client)
     } catch (error) {
       kept.broken ||= isTransient(error)
+      if (isLost(error)) this.#mistrust()
       throw error
     } finally {
       this.#giveBack(kept)
@@ -165,6 +166,21 @@ export class Database implements Queries {
     } else {
       kept.client.removeListener('error', kept.onError)
       kept.client.release(kept.broken)
+    }
+  }
+
+  /** Where one is lost or silent, so may be those that are not in use: each would take its own queryTimeoutMs to tell. */
+  #mistrust(): void {
+    if (!this.#owned) return
+    for (const kept of this.#kept.splice(0)) {
+      kept.broken = true
+      this.#giveBack(kept)
+    }
+    for (let n = this.#pool.idleCount; n > 0; n--) {
+      this.#pool.connect().then(
+        (client) => client.release(true),
+        () => {}, // it broke already
+      )
     }
   }
 
