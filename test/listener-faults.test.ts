@@ -1,5 +1,6 @@
 // What can befall the listener's connection alone: its backend ends, freezes, or its network loses all or half of what is
 // sent. Push is back within a bound, and what is appended meanwhile arrives by the poll, which is as often as by default.
+import { skip } from 'rxjs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { EmbeddedPostgres } from '../src/embedded.ts'
@@ -149,5 +150,34 @@ for (const [what, silence] of Object.entries(silences)) {
     await proxy.close()
   })
 }
+
+test('a network that forgot all connections: on within one queryTimeoutMs, however many there were', async () => {
+  const way = await startProxy(server.connectionString)
+  const queryTimeoutMs = 3_000
+  const meow = await openStore({ schema, connectionString: way.url, queryTimeoutMs })
+  const stream = { category: uniqueName('hole'), streamId: '1' }
+  const seen = collect(meow.events({ category: stream.category }))
+  await listening(meow)
+  await Promise.all(upTo(5).map(() => meow.read({})))
+  await arrival(stream, seen)
+  const states = collect(meow.status$.pipe(skip(1)))
+  way.blackhole()
+  await way.heal() // for new connections: those in the hole stay there
+  const polled = await arrival(stream, seen)
+  const begin = performance.now()
+  await meow.load(stream)
+  const loaded = Math.round(performance.now() - begin)
+  await until(() => states.all.some(({ cause }) => cause), { what: 'the silence to be noticed' })
+  await listening(meow)
+  console.log(
+    `all connections forgotten, queryTimeoutMs ${queryTimeoutMs}: event after ${polled} ms, a query then takes ${loaded} ms`,
+  )
+  // The next poll is the first to look.
+  assert.ok(polled < 1_000 + queryTimeoutMs + 500 + SLACK_MS)
+  assert.ok(loaded < queryTimeoutMs, 'another one that is dead, too')
+  await arrival(stream, seen)
+  await meow.close()
+  await way.close()
+})
 
 test.run()
