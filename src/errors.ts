@@ -129,19 +129,36 @@ export class ClosedError extends MeowError {
   }
 }
 
-/** Sent, but the answer was lost and could not be looked up. Append `events` again, ids and all: they are written once. */
-export class OutcomeUnknownError extends MeowError {
+/** One stream's part of what was sent, ids included. */
+export interface UnknownWrite {
   readonly stream: StreamRef
   readonly events: NewEvent[]
+  readonly expectedVersion: number | 'any' | 'no-stream' | 'stream-exists'
+}
 
-  constructor(stream: StreamRef, events: NewEvent[], cause?: unknown) {
+/** Sent, but the answer was lost and could not be looked up. Append the same again, ids and all: it is written once. */
+export class OutcomeUnknownError extends MeowError {
+  /** The stream; of `appendAll` the first one. */
+  readonly stream: StreamRef
+  /** The events, of all streams. */
+  readonly events: NewEvent[]
+  /** The call's writes, one a stream: what `appendAll` takes. */
+  readonly writes: readonly UnknownWrite[]
+
+  constructor(writes: readonly UnknownWrite[], cause?: unknown) {
+    const { stream } = writes[0]!
+    const events = writes.flatMap((write) => write.events)
+    const others = new Set(writes.map((write) => label(write.stream))).size - 1
     super(
       'ERR_OUTCOME_UNKNOWN',
-      `whether ${events.length} event(s) were appended to stream ${label(stream)} is unknown: the connection broke and did not come back in time; append error.events again (same ids), which is safe`,
+      `whether ${events.length} event(s) were appended to stream ${label(stream)}${others > 0 ? ` and ${others} more` : ''} is unknown: the answer was lost and could not be looked up in time; ${
+        writes.length > 1 ? 'call appendAll(error.writes)' : 'append error.events'
+      } again (same ids), which is safe`,
       cause,
     )
     this.stream = stream
     this.events = events
+    this.writes = writes
   }
 }
 

@@ -4,6 +4,7 @@
 export type { AppendOptions, StreamWrite } from './append/append.ts'
 export type { AppendResult, ExpectedVersion } from './append/request.ts'
 // Errors
+export type { UnknownWrite } from './errors.ts'
 export {
   ClosedError,
   ConnectionError,

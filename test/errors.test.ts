@@ -118,7 +118,7 @@ test('each class has its code, its fields, the values in its message, and its ca
     [new TimeoutError('a query', 70, cause), 'ERR_TIMEOUT', { timeoutMs: 70, cause }, ['a query', '70 ms']],
     [new ClosedError(), 'ERR_CLOSED', {}, ['closed']],
     [
-      new OutcomeUnknownError(stream, [event], cause),
+      new OutcomeUnknownError([{ stream, events: [event], expectedVersion: 'any' }], cause),
       'ERR_OUTCOME_UNKNOWN',
       { stream, events: [event], cause },
       ['order/42', 'again'],

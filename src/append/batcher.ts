@@ -221,13 +221,15 @@ function ours(outcome: Outcome, { lookup }: Request): Outcome {
 }
 
 function unknown({ requests }: Item, cause: unknown): OutcomeUnknownError {
-  const events = requests.flatMap((request) =>
-    request.events.map(({ id, type, data, metadata }) => ({
+  const writes = requests.map(({ stream, expected, events }) => ({
+    stream,
+    events: events.map(({ id, type, data, metadata }) => ({
       id,
       type,
       data: JSON.parse(data),
       metadata: JSON.parse(metadata),
     })),
-  )
-  return new OutcomeUnknownError(requests[0]!.stream, events, cause)
+    expectedVersion: expected,
+  }))
+  return new OutcomeUnknownError(writes, cause)
 }
