@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Database } from '../database.ts'
 import { isLost } from '../database.ts'
-import { ClosedError, OutcomeUnknownError, TimeoutError } from '../errors.ts'
+import { ClosedError, OutcomeUnknownError, TimeoutError, VersionConflictError } from '../errors.ts'
 import type { Batch, Outcome } from './batch.ts'
+import { Aborted } from './batch.ts'
 import type { Request } from './request.ts'
 
 /** What travels together or not at all: one append, or the group of an appendAll. */
@@ -140,7 +141,7 @@ export class Batcher {
     try {
       const outcomes = await this.#run(sent, atomic)
       const of = new Map(sent.map((request, i) => [request, outcomes[i]!]))
-      for (const item of items) item.resolve(item.requests.map((request) => of.get(request)!))
+      for (const item of items) answer(item, of)
     } catch (error) {
       if (items.length === 1 || isLost(error) || error instanceof Unknown) {
         for (const item of items) item.reject(error instanceof Unknown ? unknown(item, error.cause) : error)
@@ -151,7 +152,7 @@ export class Batcher {
     }
   }
 
-  async #run(requests: readonly Request[], atomic: boolean): Promise<Outcome[]> {
+  async #run(requests: readonly Request[], atomic: boolean): Promise<(Outcome | Unknown)[]> {
     const { queryTimeoutMs } = this.#db.settings
     const began = Date.now()
     let lostAt: number | undefined // since when an answer is missing
@@ -160,7 +161,10 @@ export class Batcher {
       const trip = { sent: false }
       try {
         const outcomes = await this.#batch.run(requests, { atomic, lookup, trip })
-        return outcomes.map((outcome, i) => (lookup ? ours(outcome, requests[i]!) : outcome))
+        return outcomes.map((outcome, i) => {
+          if (lostAt !== undefined && !lasts(outcome)) return new Unknown(outcome)
+          return lookup ? ours(outcome, requests[i]!) : outcome
+        })
       } catch (error) {
         if (isLost(error) && trip.sent) lostAt ??= Date.now()
         if (lostAt !== undefined) {
@@ -197,6 +201,25 @@ class Unknown {
   constructor(cause: unknown) {
     this.cause = cause
   }
+}
+
+/**
+ * Whether a later try can come to nothing else: a try whose answer was lost may still be run, by a backend that was frozen.
+ * A stream only grows, so it is refused as well, unless it expects more events than there are yet.
+ */
+function lasts(outcome: Outcome): boolean {
+  if (!(outcome instanceof VersionConflictError)) return true
+  const { expected, actual } = outcome
+  return expected === 'no-stream' || (typeof expected === 'number' && expected < actual)
+}
+
+/** A refusal of one that lasts is an answer to all of a group. */
+function answer(item: Item, of: ReadonlyMap<Request, Outcome | Unknown>): void {
+  const outcomes = item.requests.map((request) => of.get(request)!)
+  const open = outcomes.find((outcome) => outcome instanceof Unknown)
+  const refused = outcomes.some((outcome) => outcome instanceof Error && !(outcome instanceof Aborted))
+  if (open && !refused) item.reject(unknown(item, open.cause))
+  else item.resolve(outcomes as Outcome[])
 }
 
 function claims(requests: readonly Request[]): string[] {
