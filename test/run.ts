@@ -74,6 +74,7 @@ async function runOne(file: string): Promise<void> {
   const seconds = ((Date.now() - begin) / 1000).toFixed(1)
   const name = relative(dir, file).split(sep).join('/')
   console.log(`${result.reason ? 'FAIL' : 'ok  '} ${name}: ${counts} (${seconds} s)`)
+  for (const [line] of result.output.matchAll(/^skipped: .*$/gm)) console.log(`     ${line}`)
   if (result.reason) console.log(`     ${result.reason}\n${result.output.replace(/^/gm, '     ')}`)
 }
 

@@ -12,11 +12,13 @@ import type { Meow } from '../../src/index.ts'
 import { connect } from '../../src/index.ts'
 import { startProxy } from './proxy.ts'
 import { random } from './random.ts'
+import { directUrl } from './store.ts'
+import { theWay } from './ways.ts'
 
 const [seed, schema, rounds, faults] = process.argv.slice(2) as [string, string, string, string]
 const dice = random(Number(seed))
 const connectionString = process.env.DATABASE_URL!
-const admin = new pg.Client({ connectionString, application_name: 'admin' })
+const admin = new pg.Client({ connectionString: directUrl(), application_name: 'admin' })
 await admin.connect()
 
 const event = { type: 'Happened', data: {} }
@@ -47,12 +49,9 @@ for (let round = 0; round < Number(rounds); round++) {
   const [fault, then] = dice.pick(faults.split(';')).split(', ')
   const proxy = await startProxy(connectionString)
   const { port } = new URL(proxy.url)
-  const meow = await connect({
-    connectionString: proxy.url,
-    schema,
-    queryTimeoutMs: 1_000,
-    pollIntervalMs: 50,
-  })
+  const meow = await connect(
+    theWay({ connectionString: proxy.url, schema, queryTimeoutMs: 1_000, pollIntervalMs: 50 }),
+  )
   const pause = async () => {
     for (let turns = dice.int(0, dice.pick([1, 10, 200])); turns > 0; turns--) await turn()
   }

@@ -6,9 +6,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { concatMap } from 'rxjs'
 import { connect } from '../../src/index.ts'
 import { databaseUrl } from './store.ts'
+import { theWay } from './ways.ts'
 
 const [schema, subscription, category, leaseMs, handlerMs] = process.argv.slice(2) as string[]
-const meow = await connect({ connectionString: databaseUrl(), schema: schema! })
+const meow = await connect(theWay({ connectionString: databaseUrl(), schema: schema! }))
 const tell = (message: object) => process.connected && process.send!(message)
 
 const durable = meow.subscription(subscription!, {

@@ -4,6 +4,7 @@
  */
 import { createInterface } from 'node:readline'
 import type { ExecutorOptions } from './executors.ts'
+import { theWay } from './ways.ts'
 
 const options = JSON.parse(process.argv[2]!) as ExecutorOptions
 let offsetMs = options.clockOffsetMs ?? 0
@@ -12,11 +13,13 @@ Date.now = () => trueNow() + offsetMs
 const { connect } = await import('../../src/index.ts')
 
 const say = (line: object) => console.log(JSON.stringify(line))
-const meow = await connect({
-  connectionString: options.url ?? process.env.DATABASE_URL!,
-  schema: options.schema,
-  pollIntervalMs: 100,
-})
+const meow = await connect(
+  theWay({
+    connectionString: options.url ?? process.env.DATABASE_URL!,
+    schema: options.schema,
+    pollIntervalMs: 100,
+  }),
+)
 const { name, category, leaseMs, maxInFlight = 256 } = options
 const subscription = meow.subscription(name, { category, leaseMs, maxInFlight })
 subscription.status$.subscribe(({ state }) => say({ state }))

@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline'
 import { setImmediate as turn } from 'node:timers/promises'
 import { connect } from '../../src/index.ts'
 import { until } from './until.ts'
+import { theWay } from './ways.ts'
 
 const { schema, category, names, subscription, process: how, sample } = JSON.parse(process.argv[2]!)
 const say = (line: object) => console.log(JSON.stringify(line))
@@ -43,7 +44,7 @@ async function measure(): Promise<{ read: number; alive: number; heap: number }>
   return { read, alive: read - gone, heap: process.memoryUsage().heapUsed }
 }
 
-const meow = await connect({ connectionString: process.env.DATABASE_URL!, schema })
+const meow = await connect(theWay({ connectionString: process.env.DATABASE_URL!, schema }))
 await meow.read({ category }, { limit: 100 })
 const empty = await measure()
 let some: unknown = await meow.read({ category }, { limit: sample })

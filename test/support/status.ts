@@ -13,7 +13,8 @@ export function current<T>(source: Observable<T>): T {
   return value as T
 }
 
-/** Waits until push stands. */
+/** Waits until push stands, where there is to be push. */
 export async function listening(meow: Meow): Promise<void> {
+  if (current(meow.status$).state === 'polling') return
   await until(() => current(meow.status$).state === 'listening', { what: 'push' })
 }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import type { ConnectOptions, Meow } from '../../src/index.ts'
 import { connect } from '../../src/index.ts'
+import { theWay } from './ways.ts'
 
 /** One schema for all stores of a test file, so that a file pays for one migration. */
 const fileSchema = uniqueName('test')
@@ -15,6 +16,11 @@ export function databaseUrl(): string {
   return url
 }
 
+/** The same for who needs a session to himself: past the pooler, where there is one. */
+export function directUrl(): string {
+  return process.env.MEOWMX_DIRECT_URL ?? databaseUrl()
+}
+
 /** A name that no other test uses: for a category, a schema, a subscription, a role. */
 export function uniqueName(prefix: string): string {
   return `${prefix}_${randomUUID().replaceAll('-', '').slice(-12)}`
@@ -26,7 +32,7 @@ export function uniqueName(prefix: string): string {
  */
 export async function openStore({ schema = fileSchema, ...options }: ConnectOptions = {}): Promise<Meow> {
   const address = options.pool ? {} : { connectionString: databaseUrl() }
-  const meow = await connect({ ...address, ...options, schema })
+  const meow = await connect(theWay({ ...address, ...options, schema }))
   opened.add(meow)
   if (!migrated.has(schema)) migrated.set(schema, meow.migrate())
   await migrated.get(schema)
@@ -38,7 +44,7 @@ export const storeSchema = fileSchema
 
 /** A connection for raw SQL, connected; closed by `closeAll`. */
 export async function pgClient(config: pg.ClientConfig = {}): Promise<pg.Client> {
-  const client = new pg.Client({ connectionString: databaseUrl(), application_name: 'test', ...config })
+  const client = new pg.Client({ connectionString: directUrl(), application_name: 'test', ...config })
   await client.connect()
   const entry = { close: () => client.end() }
   client.on('error', () => {}) // a connection that a test breaks on purpose
@@ -50,7 +56,7 @@ export async function pgClient(config: pg.ClientConfig = {}): Promise<pg.Client>
 export async function closeAll(): Promise<void> {
   await Promise.all([...opened].map((one) => one.close().catch(() => {})))
   opened.clear()
-  const client = new pg.Client({ connectionString: databaseUrl() })
+  const client = new pg.Client({ connectionString: directUrl() })
   await client.connect()
   for (const schema of migrated.keys()) {
     await client.query(`drop schema if exists ${client.escapeIdentifier(schema)} cascade`)

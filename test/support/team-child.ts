@@ -9,6 +9,7 @@ import type { Handler } from '../../src/index.ts'
 import { connect } from '../../src/index.ts'
 import { random } from './random.ts'
 import type { TeamOptions } from './team.ts'
+import { theWay } from './ways.ts'
 
 const options = JSON.parse(process.argv[2]!) as TeamOptions & { seed: number }
 const {
@@ -29,12 +30,14 @@ const warn = (said: { err?: Error }, what: string) =>
     code: (said.err as { code?: string } | undefined)?.code,
   })
 
-const meow = await connect({
-  connectionString: process.env.DATABASE_URL!,
-  schema,
-  logger: { debug() {}, info() {}, warn, error: warn },
-  ...connectOptions,
-})
+const meow = await connect(
+  theWay({
+    connectionString: process.env.DATABASE_URL!,
+    schema,
+    logger: { debug() {}, info() {}, warn, error: warn },
+    ...connectOptions,
+  }),
+)
 const durable = meow.subscription(options.name, subscription)
 let before = ''
 durable.status$.subscribe(({ state, partitions }) => {

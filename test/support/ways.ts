@@ -1,0 +1,45 @@
+import type { test as uvuTest } from 'uvu'
+import type { ConnectOptions } from '../../src/index.ts'
+
+/** Whether stores listen, unless a test says otherwise. */
+export const pushes = process.env.MEOWMX_TEST_LISTEN !== 'off'
+
+/**
+ * How a store is opened where a test does not say otherwise, so that the suite can go another way to the server:
+ *
+ * - `MEOWMX_TEST_LISTEN=off` (npm run test:polling): nobody listens. A poll that was to come once a minute, so that only
+ *   push can be what brings an event, comes once a second.
+ * - `MEOWMX_TEST_PREPARE=off` (npm run test:pgbouncer): no named statements.
+ */
+export function theWay(options: ConnectOptions = {}): ConnectOptions {
+  const {
+    listen = pushes,
+    prepare = process.env.MEOWMX_TEST_PREPARE !== 'off',
+    pollIntervalMs = 1_000,
+  } = options
+  const polls = !listen && options.listen === undefined
+  return {
+    ...options,
+    listen,
+    prepare,
+    pollIntervalMs: polls ? Math.min(pollIntervalMs, 1_000) : pollIntervalMs,
+  }
+}
+
+/** Whether DATABASE_URL is a pooler's, which lends a session for one transaction. */
+export const pooled = process.env.MEOWMX_DIRECT_URL !== undefined
+
+/** `test`, where it can run: else it is skipped, with a word to the runner. */
+export function unless(
+  obstacle: false | string,
+  test: typeof uvuTest,
+): (...test: Parameters<typeof uvuTest>) => void {
+  if (!obstacle) return test
+  return (name, body) => {
+    console.log(`skipped: ${name}: ${obstacle}`)
+    test.skip(name, body)
+  }
+}
+
+/** For what is promised of push itself. */
+export const withoutPush = !pushes && 'nobody listens here'
