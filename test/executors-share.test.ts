@@ -101,30 +101,34 @@ test('more executors than partitions: who is left over takes over at once', asyn
   await stopAll(rest)
 })
 
-test('a clean stop: the others take over at once, however long the lease', async () => {
-  const dice = seeded('clean stop')
-  const { start, become } = given({ partitions: 8, leaseMs: 60_000 })
-  const all = [await start(), await start(), await start(), await start()]
-  await become([2, 2, 2, 2], 5_000)
-  const took = []
-  for (const wanted of [[3, 3, 2], [4, 4], [8], []]) {
-    await all.splice(dice.int(0, all.length - 1), 1)[0]!.stop()
-    took.push(await become(wanted, 5_000))
-  }
-  console.log(`taken over after ${took} ms`)
-})
+for (const listen of [true, false]) {
+  const what = listen ? '' : ', without notifications'
+  const boundMs = listen ? 5_000 : 15_000 // a third of the lease is 20 s
+  test(`a clean stop: the others take over at once, however long the lease${what}`, async () => {
+    const dice = seeded('clean stop')
+    const { start, become } = given({ partitions: 8, leaseMs: 60_000 }, { listen })
+    const all = [await start(), await start(), await start(), await start()]
+    await become([2, 2, 2, 2], boundMs)
+    const took = []
+    for (const wanted of [[3, 3, 2], [4, 4], [8], []]) {
+      await all.splice(dice.int(0, all.length - 1), 1)[0]!.stop()
+      took.push(await become(wanted, boundMs))
+    }
+    console.log(`taken over after ${took} ms`)
+  })
 
-test('joins, too, are a matter of a moment, however long the lease', async () => {
-  const { start, become } = given({ partitions: 8, leaseMs: 60_000 })
-  const all = []
-  const took = []
-  for (const wanted of [[8], [4, 4], [3, 3, 2], [2, 2, 2, 2]]) {
-    all.push(await start())
-    took.push(await become(wanted, 5_000))
-  }
-  console.log(`shared after ${took} ms`)
-  await stopAll(all)
-})
+  test(`joins, too, are a matter of a moment, however long the lease${what}`, async () => {
+    const { start, become } = given({ partitions: 8, leaseMs: 60_000 }, { listen })
+    const all = []
+    const took = []
+    for (const wanted of [[8], [4, 4], [3, 3, 2], [2, 2, 2, 2]]) {
+      all.push(await start())
+      took.push(await become(wanted, boundMs))
+    }
+    console.log(`shared after ${took} ms`)
+    await stopAll(all)
+  })
+}
 
 for (const [concurrency, transactional] of [
   [1, false],

@@ -54,6 +54,11 @@ export class Listener {
     if (db.settings.listen) this.#running = this.#run()
   }
 
+  /** Whether notifications are heard. */
+  get listening(): boolean {
+    return this.#status.value.state === 'listening'
+  }
+
   /** Call `ear` on each notification of a channel, until the returned function is called. */
   on(channel: string, ear: Ear): () => void {
     const ears = this.#ears.get(channel) ?? new Set()

@@ -147,7 +147,9 @@ export class Subscriptions {
   #onBell(store: Store, ring: () => void): () => void {
     const closing = new AbortController()
     let off = () => {}
-    // Without the bell what it rings for is found at the next turn.
+    const { clock, settings } = this.#db
+    // Where nobody listens, each poll is a ring.
+    const endPolls = clock.every(settings.pollIntervalMs, () => this.#live.listener.listening || ring())
     persist(() => store.bell(), patience(this.#db, closing.signal))
       .then((channel) => {
         if (!closing.signal.aborted) off = this.#live.listener.on(channel, ring)
@@ -155,6 +157,7 @@ export class Subscriptions {
       .catch(() => {})
     return () => {
       closing.abort()
+      endPolls()
       off()
     }
   }
