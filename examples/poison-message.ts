@@ -35,7 +35,8 @@ for (const { event, attempts, error } of await meow.parked('books')) {
 
 const before = parse
 parse = (amount) => before(amount.replace(/^[A-Z]+ /, '')) // the fix
-console.log('put back:', await meow.replayParked('books'), 'events')
+console.log('putting back', (await meow.parked('books')).length, 'events')
+await meow.replayParked('books')
 await pay('B', '22.00') // comes behind them
 while ((await meow.parked('books')).length > 0) await delay(20)
 const { position: last } = await pay('C', '31.00')
@@ -47,7 +48,7 @@ await meow.waitFor('books', last)
 // booked A 11
 // parked B CHF 20.00, 3 attempts: TypeError: no amount: CHF 20.00
 // parked B 21.00, 0 attempts: waits behind it
-// put back: 2 events
+// putting back 2 events
 // booked B 20
 // booked B 21
 // booked B 22
