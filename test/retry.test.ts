@@ -1,4 +1,5 @@
 // A handler that fails is tried again: how often, how soon, and what else goes on meanwhile.
+import { filter, firstValueFrom } from 'rxjs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { systemClock } from '../src/clock.ts'
@@ -6,6 +7,7 @@ import type { Handler, Meow, ProcessOptions, RecordedEvent, SubscriptionOptions 
 import { TimeoutError, ValidationError } from '../src/index.ts'
 import { retryPause } from '../src/subscribe/retry.ts'
 import { checkpoint } from './support/checkpoints.ts'
+import { holdingPool } from './support/holding-pool.ts'
 import { listening } from './support/status.ts'
 import { closeAll, openStore, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
@@ -30,8 +32,9 @@ function given(options: Partial<SubscriptionOptions> = {}) {
   const [category, name] = [uniqueName('retry'), uniqueName('retry')]
   const append = async (streamId: string, count: number) =>
     (await meow.append({ category, streamId }, Array(count).fill({ type: 'Happened', data: {} }))).events
+  const subscription = () => meow.subscription(name, { category, leaseMs: 60_000, ...options })
   const process = (handler: Handler, processing: ProcessOptions = {}) =>
-    meow.subscription(name, { category, leaseMs: 60_000, ...options }).process(handler, processing)
+    subscription().process(handler, processing)
   const past = ({ position }: RecordedEvent) =>
     until(
       async () => (await meow.subscriptions()).find((it) => it.name === name && it.position >= position),
@@ -39,7 +42,7 @@ function given(options: Partial<SubscriptionOptions> = {}) {
         what: 'the checkpoint',
       },
     )
-  return { category, name, append, process, past }
+  return { category, name, append, subscription, process, past }
 }
 
 /** Something to wait for, that the test opens. */
@@ -240,6 +243,41 @@ test('stopped while one stream waits to be tried again: what the others handled 
   await next.stop()
   assert.is(handled.length, 43)
   assert.is(new Set(handled).size, 43)
+})
+
+test('what comes to a stream while its replay ends follows at once, though nothing else has a checkpoint written', async () => {
+  const { category, name, append, process } = given()
+  const [, behind] = await append('bad', 2)
+  await append('good', 1)
+  const handled: string[] = []
+  const fails = process(
+    ({ streamId }) => {
+      if (streamId === 'bad') throw new Error('not yet')
+      handled.push(streamId)
+    },
+    { retry: { maxAttempts: 9, minDelayMs: 3_600_000, maxDelayMs: 3_600_000 } },
+  )
+  Math.random = () => 0.999
+  await until(() => handled.length === 1, { what: 'the other' })
+  await fails.stop()
+  const { pool, hold } = holdingPool()
+  const store = await openStore({ pool, pollIntervalMs: 60_000 })
+  await listening(store)
+  const lastLook = hold('between $3 and $4', ([, , from]) => from > behind!.position)
+  const versions: number[] = []
+  const subscription = store.subscription(name, { category, leaseMs: 60_000 })
+  const worker = subscription.process(({ version }) => versions.push(version))
+  await lastLook.some()
+  const [last] = await append('bad', 1)
+  await firstValueFrom(
+    subscription.status$.pipe(filter(({ state, horizon }) => state === 'live' && horizon >= last!.position)),
+  )
+  lastLook.release() // read, and passed over, since its stream is still set aside
+  await until(() => versions.length === 3, { what: 'the new one' })
+  assert.equal(versions, [0, 1, 2])
+  await worker.stop()
+  await store.close()
+  await pool.end()
 })
 
 test('streams that wait hold others back only once they fill the window', async () => {

@@ -109,6 +109,7 @@ export class Replay implements Source {
       if (aside.skipped <= until) break
       // Some were passed over that no checkpoint covers yet.
       const moved = partition.checkpointed.next()
+      partition.touch() // nothing else may be acked that has one written
       if (partition.durable <= until) await moved
     }
     const resume = partition.pause()
