@@ -1,3 +1,4 @@
+// @direct
 // close() at any moment leaves no connection and no handle (I8): a child process, which never calls process.exit(), opens
 // and closes stores at random moments, under faults, and ends by itself.
 import { firstValueFrom, toArray } from 'rxjs'

@@ -10,7 +10,7 @@ import { collect } from './support/collect.ts'
 import { copyIn } from './support/copy.ts'
 import type { Random } from './support/random.ts'
 import { random, seeded } from './support/random.ts'
-import { closeAll, databaseUrl, openStore, pgClient, uniqueName } from './support/store.ts'
+import { closeAll, directUrl, openStore, pgClient, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
 
 const WRITING_MS = 5_000
@@ -334,7 +334,7 @@ async function openForeignTransactions() {
   const table = uniqueName('foreign')
   foreignDatabase = uniqueName('foreign')
   await here.query(`create database ${foreignDatabase}`)
-  const url = new URL(databaseUrl())
+  const url = new URL(directUrl())
   url.pathname = `/${foreignDatabase}`
   const there = await pgClient({ connectionString: url.href })
   return Promise.all(

@@ -6,6 +6,7 @@ import * as assert from 'uvu/assert'
 import { collect } from './support/collect.ts'
 import type { OwnServer } from './support/own-server.ts'
 import { ownServer } from './support/own-server.ts'
+import { listening } from './support/status.ts'
 import { closeAll, openStore, pgClient } from './support/store.ts'
 import { until } from './support/until.ts'
 
@@ -34,7 +35,7 @@ test('positions that a crash takes back are used again; live observers get each 
   pool.on('error', () => {})
   let looks = 0
   pool.on('acquire', () => looks++)
-  const meow = await openStore({ pool, schema: 'crash', pollIntervalMs: 20 })
+  const meow = await openStore({ pool, schema: 'crash', pollIntervalMs: 20, listen: true })
   await meow.migrate()
   const observers = [{ category: 'crash' }, {}].map((selector) => collect(meow.events(selector)))
   const handled: number[] = []
@@ -46,8 +47,10 @@ test('positions that a crash takes back are used again; live observers get each 
     const kept = await meow.append(stream, [event, event, event])
     await until(() => handled.at(-1) === kept.position, { what: 'the subscription' })
     for (const observer of observers) await observer.has(handled.length)
-    // Its commit would carry the positions to disk that the crash is to take back.
+    // Its commit would carry the positions to disk that the crash is to take back; so would the claims of an executor
+    // that nobody calls, one at each poll.
     await meow.waitFor('crash', kept.position)
+    await listening(meow)
 
     const doomed = await pgClient(server)
     await doomed.query('begin')

@@ -1,3 +1,4 @@
+// @direct
 // Whatever goes wrong is one clear error: a class with a stable code, the values in its message, and what to do.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'

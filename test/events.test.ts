@@ -10,6 +10,7 @@ import { listening } from './support/status.ts'
 import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
 import { lastingTimers, timers } from './support/timers.ts'
 import { until } from './support/until.ts'
+import { pushes } from './support/ways.ts'
 
 const event = (n: number, type = 'Counted') => ({ type, data: { n } })
 const many = (count: number, type?: string) => Array.from({ length: count }, (_, n) => event(n, type))
@@ -225,12 +226,10 @@ test('unsubscribing leaves no tail, no timer, no LISTEN', async () => {
   await meow.append({ category, streamId: '1' }, event(0))
   for (const seen of observers) await seen.has(1)
   assert.ok(timers() > before, 'the poll')
-  const heard = await lastQueryOfListener(/^LISTEN/)
-  assert.match(heard, category)
+  if (pushes) assert.match(await lastQueryOfListener(/^LISTEN/), category)
   for (const { subscription } of observers) subscription.unsubscribe()
   await until(() => timers() === before, { what: 'the timers to be gone' })
-  const forgotten = await lastQueryOfListener(/^UNLISTEN/)
-  assert.match(forgotten, category)
+  if (pushes) assert.match(await lastQueryOfListener(/^UNLISTEN/), category)
 
   async function lastQueryOfListener(pattern: RegExp): Promise<string> {
     const query = async () => {

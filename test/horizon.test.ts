@@ -6,9 +6,11 @@ import * as assert from 'uvu/assert'
 import type { Meow } from '../src/index.ts'
 import { collect } from './support/collect.ts'
 import { listening } from './support/status.ts'
-import { closeAll, databaseUrl, openStore, pgClient, uniqueName } from './support/store.ts'
+import { closeAll, directUrl, openStore, pgClient, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
+import { unless, withoutPush } from './support/ways.ts'
 
+const pushed = unless(withoutPush, test)
 const event = { type: 'Happened', data: {} }
 const pollIntervalMs = 60_000
 
@@ -63,43 +65,46 @@ test('a rolled-back append frees what it held, though nothing is notified then',
   )
 })
 
-test('so it does for who began while it was held back, or whose listener was away when it was notified', async () => {
-  const { meow, schema, own } = await fresh()
-  const sql = await pgClient()
-  const listener = `meowmx listener ${schema}`
-  const listens = async () => {
-    const { rows } = await sql.query(
-      'select from pg_stat_activity where application_name = $1 and query ~ $2',
-      [listener, `^LISTEN.*${own}`],
-    )
-    return rows.length > 0
-  }
-  const hold = async () => {
-    const client = await pgClient()
-    await client.query('begin')
-    await meow.append({ category: own, streamId: 'slow' }, event, { client })
-    return client
-  }
-  const beginning = await hold()
-  await meow.append({ category: own, streamId: 'quick' }, event)
-  const inOwn = collect(meow.events({ category: own }))
-  await until(listens, { what: 'the LISTEN' })
-  await meow.read({ category: own })
-  await beginning.query('rollback')
-  await inOwn.has(1)
+pushed(
+  'so it does for who began while it was held back, or whose listener was away when it was notified',
+  async () => {
+    const { meow, schema, own } = await fresh()
+    const sql = await pgClient()
+    const listener = `meowmx listener ${schema}`
+    const listens = async () => {
+      const { rows } = await sql.query(
+        'select from pg_stat_activity where application_name = $1 and query ~ $2',
+        [listener, `^LISTEN.*${own}`],
+      )
+      return rows.length > 0
+    }
+    const hold = async () => {
+      const client = await pgClient()
+      await client.query('begin')
+      await meow.append({ category: own, streamId: 'slow' }, event, { client })
+      return client
+    }
+    const beginning = await hold()
+    await meow.append({ category: own, streamId: 'quick' }, event)
+    const inOwn = collect(meow.events({ category: own }))
+    await until(listens, { what: 'the LISTEN' })
+    await meow.read({ category: own })
+    await beginning.query('rollback')
+    await inOwn.has(1)
 
-  const states = collect(meow.status$.pipe(map(({ state }) => state)))
-  const away = await hold()
-  await sql.query(
-    `select pg_terminate_backend(pid) from pg_stat_activity where application_name = '${listener}';
+    const states = collect(meow.status$.pipe(map(({ state }) => state)))
+    const away = await hold()
+    await sql.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity where application_name = '${listener}';
      select from ${schema}.append('${own}', 'quick', '{"type": "Happened", "data": {}}')`,
-  )
-  await until(() => states.all.slice(-2).join() === 'reconnecting,listening', { what: 'the listener' })
-  await meow.read({ category: own })
-  assert.is(inOwn.all.length, 1)
-  await away.query('rollback')
-  await inOwn.has(2)
-})
+    )
+    await until(() => states.all.slice(-2).join() === 'reconnecting,listening', { what: 'the listener' })
+    await meow.read({ category: own })
+    assert.is(inOwn.all.length, 1)
+    await away.query('rollback')
+    await inOwn.has(2)
+  },
+)
 
 test('so does a rollback to a savepoint, while its transaction stays open', async () => {
   const { meow, schema, own, other } = await fresh()
@@ -215,7 +220,7 @@ test('foreign transactions with advisory locks, here and in another database: no
   const here = await pgClient()
   const database = uniqueName('foreign')
   await here.query(`create database ${database}`)
-  const url = new URL(databaseUrl())
+  const url = new URL(directUrl())
   url.pathname = `/${database}`
   const there = await pgClient({ connectionString: url.href })
   for (const client of [here, there]) {
@@ -238,7 +243,7 @@ test('a store in another database is another store, though all its numbers are t
   const admin = await pgClient()
   await admin.query(`create database ${original}`)
   const at = (database: string) => {
-    const url = new URL(databaseUrl())
+    const url = new URL(directUrl())
     url.pathname = `/${database}`
     return { connectionString: url.href, schema: 'twin', pollIntervalMs }
   }

@@ -1,3 +1,4 @@
+// @push
 // Any role that may connect may send anything on the store's channels: a stranger's flood is no error, loses and delays
 // nothing, and costs a bounded number of queries, none once it is over. Polls are a minute apart.
 import { test } from 'uvu'

@@ -1,3 +1,4 @@
+// @push
 // A connection that answers every query and loses every notification: only an echo tells. It comes every 15 s, and has 4 s.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

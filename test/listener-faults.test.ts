@@ -1,3 +1,4 @@
+// @push
 // What can befall the listener's connection alone: its backend ends, freezes, or its network loses all or half of what is
 // sent. Push is back within a bound, and what is appended meanwhile arrives by the poll, which is as often as by default.
 import { skip } from 'rxjs'

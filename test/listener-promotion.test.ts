@@ -1,3 +1,4 @@
+// @push
 // A standby takes over. LISTEN is refused in recovery, and who only holds on to the connection stays deaf after the
 // promotion: whoever was connected before it has push after it, not only the poll, which is a minute apart here.
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'

@@ -1,3 +1,4 @@
+// @push
 // The listener is disposable: whatever happens to it, or is sent to it, events go on; nothing is lost while it is away.
 // Polls are a minute apart: what comes after a fault comes because the new listener made its tails look.
 import { test } from 'uvu'

@@ -6,7 +6,7 @@ import { SubscriptionNotFoundError, ValidationError } from '../src/index.ts'
 import { rejects } from './support/rejects.ts'
 import type { SqlExecutor } from './support/sql-executor.ts'
 import { createSubscription, sqlExecutor } from './support/sql-executor.ts'
-import { closeAll, databaseUrl, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
+import { closeAll, directUrl, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
 
 const meow = await openStore({ listen: false })
@@ -99,7 +99,7 @@ test('waits for the transaction of whoever is at work, which is undone then', as
   const [name, category] = [uniqueName('reset'), uniqueName('reset')]
   const { events: recorded } = await meow.append({ category, streamId: 'a' }, events)
   // Whoever waits in a circle waits for ever here.
-  const url = new URL(databaseUrl())
+  const url = new URL(directUrl())
   url.searchParams.set('options', '-c deadlock_timeout=1h')
   const patient = await openStore({ connectionString: url.href, listen: false, queryTimeoutMs: 10_000 })
   for (const [i, call] of [

@@ -4,7 +4,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { startPostgres } from '../src/embedded.ts'
 import type { Meow, Staller } from '../src/index.ts'
-import { closeAll, databaseUrl, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
+import { closeAll, directUrl, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
 
 const meow = await openStore({ listen: false })
 const event = { type: 'T', data: null }
@@ -160,7 +160,7 @@ test('a role that may not see it all still learns who', async () => {
   await admin.query(`create role ${role}; grant usage on schema ${storeSchema} to ${role};
     grant select on all tables in schema ${storeSchema} to ${role};
     grant select on all sequences in schema ${storeSchema} to ${role}`)
-  const url = new URL(databaseUrl())
+  const url = new URL(directUrl())
   url.searchParams.set('options', `-c role=${role}`)
   const limited = await openStore({ connectionString: url.href, listen: false })
   const { client, pid, since } = await transaction('hidden')

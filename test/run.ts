@@ -1,7 +1,8 @@
 /**
  * Runs the tests: `node --import tsx test/run.ts [parts of file names] [--jobs 2] [--timeout-ms 120000] [--dir test]
  * [--no-server]`. One process a file, two files at once, one server for all, whose address they get as DATABASE_URL.
- * Files whose first line is `// @serial` run alone, after the others. The last line is `N passed, N failed, N skipped`;
+ * Tags in the comment that is a file's first line: `@serial`: runs alone, after the others; `@push`, `@direct`: skipped
+ * where nobody listens, or where all goes through a pooler (support/ways.ts). The last line is `N passed, N failed, N skipped`;
  * the exit code is 0 only where at least one test passed and none failed.
  */
 import { readdirSync, readFileSync } from 'node:fs'
@@ -9,6 +10,7 @@ import { join, relative, resolve, sep } from 'node:path'
 import { parseArgs } from 'node:util'
 import { runFile } from './support/run-file.ts'
 import { testServer } from './support/server.ts'
+import { obstacleOf } from './support/ways.ts'
 
 const { values: options, positionals: filters } = parseArgs({
   allowPositionals: true,
@@ -66,13 +68,18 @@ async function runAll(files: string[], jobs: number): Promise<void> {
 
 async function runOne(file: string): Promise<void> {
   const begin = Date.now()
+  const name = relative(dir, file).split(sep).join('/')
+  const obstacle = obstacleOf(readFileSync(file, 'utf8'))
+  if (obstacle) {
+    total.skipped++
+    return console.log(`skip ${name}: ${obstacle}`)
+  }
   const result = await runFile(file, positive('timeout-ms'), interrupt.signal)
   total.passed += result.passed
   total.failed += result.failed
   total.skipped += result.skipped
   const counts = `${result.passed} passed${result.skipped ? `, ${result.skipped} skipped` : ''}`
   const seconds = ((Date.now() - begin) / 1000).toFixed(1)
-  const name = relative(dir, file).split(sep).join('/')
   console.log(`${result.reason ? 'FAIL' : 'ok  '} ${name}: ${counts} (${seconds} s)`)
   for (const [line] of result.output.matchAll(/^skipped: .*$/gm)) console.log(`     ${line}`)
   if (result.reason) console.log(`     ${result.reason}\n${result.output.replace(/^/gm, '     ')}`)

@@ -94,7 +94,7 @@ test('who lost all that it had waits, whatever is appended', async () => {
   await events.has(1)
   await append('a')
   await events.has(2)
-  await until(() => current(other.status$).state === 'listening', { what: 'push' })
+  await listening(other)
   assert.equal(
     statuses.filter(({ state }) => state !== 'waiting'),
     [],

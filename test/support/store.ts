@@ -16,9 +16,12 @@ export function databaseUrl(): string {
   return url
 }
 
+const pooler = process.env.DATABASE_URL
+
 /** The same for who needs a session to himself: past the pooler, where there is one. */
 export function directUrl(): string {
-  return process.env.MEOWMX_DIRECT_URL ?? databaseUrl()
+  const url = databaseUrl() // a file may have set up a server of its own
+  return url === pooler ? (process.env.MEOWMX_DIRECT_URL ?? url) : url
 }
 
 /** A name that no other test uses: for a category, a schema, a subscription, a role. */

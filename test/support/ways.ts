@@ -8,7 +8,7 @@ export const pushes = process.env.MEOWMX_TEST_LISTEN !== 'off'
  * How a store is opened where a test does not say otherwise, so that the suite can go another way to the server:
  *
  * - `MEOWMX_TEST_LISTEN=off` (npm run test:polling): nobody listens. A poll that was to come once a minute, so that only
- *   push can be what brings an event, comes once a second.
+ *   push can be what brings an event, comes every 100 ms.
  * - `MEOWMX_TEST_PREPARE=off` (npm run test:pgbouncer): no named statements.
  */
 export function theWay(options: ConnectOptions = {}): ConnectOptions {
@@ -22,7 +22,7 @@ export function theWay(options: ConnectOptions = {}): ConnectOptions {
     ...options,
     listen,
     prepare,
-    pollIntervalMs: polls ? Math.min(pollIntervalMs, 1_000) : pollIntervalMs,
+    pollIntervalMs: polls ? Math.min(pollIntervalMs, 100) : pollIntervalMs,
   }
 }
 
@@ -43,3 +43,12 @@ export function unless(
 
 /** For what is promised of push itself. */
 export const withoutPush = !pushes && 'nobody listens here'
+
+/** For what needs a session, or a server's own words, where the tests' stores have none. */
+export const throughPooler = pooled && 'all goes through a pooler here'
+
+/** What keeps a file from going this way, by the tags in its first line. */
+export function obstacleOf(source: string): string | false {
+  const [tags = ''] = source.split('\n', 1)
+  return (/^\/\/ .*@push\b/.test(tags) && withoutPush) || (/^\/\/ .*@direct\b/.test(tags) && throughPooler)
+}
