@@ -6,7 +6,6 @@ import * as assert from 'uvu/assert'
 import { collect } from './support/collect.ts'
 import type { OwnServer } from './support/own-server.ts'
 import { ownServer } from './support/own-server.ts'
-import { listening } from './support/status.ts'
 import { closeAll, openStore, pgClient } from './support/store.ts'
 import { until } from './support/until.ts'
 
@@ -47,12 +46,20 @@ test('positions that a crash takes back are used again; live observers get each 
     const kept = await meow.append(stream, [event, event, event])
     await until(() => handled.at(-1) === kept.position, { what: 'the subscription' })
     for (const observer of observers) await observer.has(handled.length)
-    // Its commit would carry the positions to disk that the crash is to take back; so would the claims of an executor
-    // that nobody calls, one at each poll.
     await meow.waitFor('crash', kept.position)
-    await listening(meow)
 
     const doomed = await pgClient(server)
+    // Any commit would carry the positions to disk that the crash is to take back: a checkpoint's, or the claims of an
+    // executor that nobody calls yet, one at each poll.
+    let [written, since] = ['', looks]
+    await until(
+      async () => {
+        const { rows } = await doomed.query('select pg_current_wal_insert_lsn() as lsn')
+        if (rows[0].lsn !== written) [written, since] = [rows[0].lsn, looks]
+        return looks >= since + 6
+      },
+      { what: 'nothing to be written' },
+    )
     await doomed.query('begin')
     // Beyond the 32 positions that a sequence logs ahead.
     const lost = await meow.append({ ...stream, streamId: '2' }, Array(200).fill(event), { client: doomed })
