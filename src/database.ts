@@ -257,6 +257,12 @@ export class Database implements Queries {
           `the server has no connection left: ${message}; lower maxConnections or raise max_connections`,
           error,
         )
+      case '26000': // a named statement is not there
+      case '42P05': // or is, already
+        return new ConnectionError(
+          `${message}: a pooler gave the statement's session away; connect with prepare: false, or upgrade to PgBouncer 1.21 or later`,
+          error,
+        )
       case 'MW004':
       case 'MW005':
         return new SchemaError(schema, message ?? code, error)
