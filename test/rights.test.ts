@@ -1,3 +1,4 @@
+// @direct
 // The statements of SECURITY.md, to the letter: each role can do all of its work through the library, and nothing else.
 import { readFileSync } from 'node:fs'
 import pg from 'pg'
