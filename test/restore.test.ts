@@ -1,5 +1,6 @@
 // Dump and restore into a new cluster, of the same version and of a newer one, taken while writers and executors are at
 // work: subscriptions go on, nothing is lost, nothing repeated. A restore by halves is refused, with what mends it.
+import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -155,9 +156,18 @@ async function dumpAtWork(url: string, dump: () => Promise<unknown>) {
   return { ...mails, committed, all, atRest }
 }
 
-for (const [what, dump, restore, version] of [
-  ['as SQL', 'pg_dump "$OLD" > dump', 'psql -X -v ON_ERROR_STOP=1 -d "$NEW" < dump', undefined],
-  ['as an archive', 'pg_dump -Fc "$OLD" > dump', 'pg_restore --exit-on-error -j 2 -d "$NEW" dump', 'same'],
+// What the README says to run.
+const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
+const [sql, archive, dataAlone] = [
+  ...readme
+    .split('## Backup and restore')[1]!
+    .split('\n## ')[0]!
+    .matchAll(/(^ {4,}\w.*\n)+/gm),
+].map(([commands]) => commands.trim().split('\n') as [string, string]) as [string, string][]
+
+for (const [what, [dump, restore], version] of [
+  ['as SQL', sql!, undefined],
+  ['as an archive', archive!, 'same'],
 ] as const) {
   restoring(
     `${what}, into a cluster of the ${version ?? 'newest'} version: all goes on where it was`,
@@ -298,7 +308,7 @@ async function refused(commands: string, why: RegExp): Promise<void> {
 
 restoring('events whose sequence was left behind are refused', () =>
   refused(
-    `pg_dump -Fc "$OLD" > dump; pg_restore -l dump | grep -v 'SEQUENCE SET' > list
+    `pg_dump -Fc --schema=meowmx "$OLD" > dump; pg_restore -l dump | grep -v 'SEQUENCE SET' > list
      pg_restore --exit-on-error -L list -d "$NEW" dump`,
     /position 3 is above its sequence \(0\)/,
   ),
@@ -316,12 +326,11 @@ restoring('data alone goes into a migrated store where the administrator says so
   const env = await smallStore()
   const fresh = await store(env.NEW)
   await fresh.migrate()
-  const dump = `pg_dump --data-only --schema=meowmx --exclude-table=meowmx.migrations "$OLD"`
-  const restore = 'psql -X --single-transaction -v ON_ERROR_STOP=1 -d "$NEW"'
-  const error = await rejects(shell(tools, `${dump} | ${restore}`, env), Error)
+  const command = dataAlone!.join('\n')
+  const error = await rejects(shell(tools, command.replace(/PGOPTIONS=".*?"/, ''), env), Error)
   assert.match(error.message, `a restore sets meowmx.maintenance = 'on'`)
   assert.equal((await fresh.read({})).events, [])
-  await shell(tools, `${dump} | PGOPTIONS='-c meowmx.maintenance=on' ${restore}`, env)
+  await shell(tools, command, env)
   await works(env.NEW)
 })
 
