@@ -8,7 +8,7 @@ import type { Meow, RecordedEvent } from '../src/index.ts'
 import { audited, owners, startAudit } from './support/audit.ts'
 import { seeded } from './support/random.ts'
 import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
-import type { Member, TeamOptions } from './support/team.ts'
+import type { Begun, Member, TeamOptions } from './support/team.ts'
 import { appendAtRandom, join, killTeam, takenOver } from './support/team.ts'
 import { until } from './support/until.ts'
 
@@ -59,6 +59,7 @@ async function run(concurrency: number): Promise<void> {
   await until(() => third.done.length >= before + 300, { what: 'the last one to go on alone' })
   assert.is(second.done.length, asleep)
 
+  const thawed = Number(process.hrtime.bigint() / 1_000n)
   second.kill('SIGCONT')
   await until(async () => (await owners(name)).get(second.pid)?.length === partitions / 2, {
     what: 'the zombie to have its share again',
@@ -92,12 +93,11 @@ async function run(concurrency: number): Promise<void> {
     next.set(streamId, version + 1)
   }
 
-  // What it had begun, and what was begun once more by whoever owned it next.
-  const repeats = (victim: Member, signalled: number) => {
-    const before = new Set(
-      victim.begun.filter(({ tick }) => tick <= signalled).map(({ position }) => position),
-    )
-    const after = begun.filter(({ tick, position }) => tick > signalled && before.has(position))
+  // What it had begun until it stood still (a while after the signal was sent), and whoever owned it next began once more.
+  const repeats = (victim: Member, signalled: number, awake = Number.POSITIVE_INFINITY) => {
+    const own = ({ pid, tick }: Begun) => pid === victim.pid && tick < awake
+    const before = new Set(victim.begun.filter(own).map(({ position }) => position))
+    const after = begun.filter((it) => it.tick > signalled && !own(it) && before.has(it.position))
     return new Set(after.map(({ position }) => position)).size
   }
   const said = {
@@ -105,7 +105,7 @@ async function run(concurrency: number): Promise<void> {
     frozen: frozen.took,
     repeated: begun.length - EVENTS,
     ofKilled: repeats(first, killed.tick),
-    ofFrozen: repeats(second, frozen.tick),
+    ofFrozen: repeats(second, frozen.tick, thawed),
     maxInFlight,
   }
   console.log(`concurrency ${concurrency}: ${JSON.stringify(said)}`)
