@@ -79,8 +79,8 @@ export async function startProxy(target: string, tap?: (reset: () => void) => Ta
     const outward = connect(Number(to.port || 5432), to.hostname)
     keep(outward)
     const seen = tap?.(() => {
-      inward.resetAndDestroy()
-      outward.resetAndDestroy()
+      resetOne(inward)
+      resetOne(outward)
     })
     lead(inward, outward, 'there', (chunk) => {
       seen?.there(chunk)
@@ -104,10 +104,7 @@ export async function startProxy(target: string, tap?: (reset: () => void) => Ta
   url.hostname = '127.0.0.1'
   url.port = String(own)
   const reset = () => {
-    // One that is about to end can't be reset any more: in Node 20 the process then spins when it should exit.
-    for (const socket of sockets)
-      if (socket.writableEnded || socket.writableLength > 0) socket.destroy()
-      else socket.resetAndDestroy()
+    for (const socket of sockets) resetOne(socket)
   }
   const cut = async () => {
     const closing = server && once(server, 'close')
@@ -142,4 +139,10 @@ export async function startProxy(target: string, tap?: (reset: () => void) => Ta
     },
     close: cut,
   }
+}
+
+/** One that is about to end can't be reset any more: in Node 20 the process then spins when it should exit. */
+function resetOne(socket: Socket): void {
+  if (socket.writableEnded || socket.writableLength > 0) socket.destroy()
+  else socket.resetAndDestroy()
 }
