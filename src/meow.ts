@@ -87,7 +87,9 @@ export class Meow implements AsyncDisposable {
     this.#list = new SubscriptionList(db)
     this.#administration = new Administration(db)
     this.#parking = new Parking(db)
-    this.#waiting = new Waiting(db, this.#live.listener)
+    this.#waiting = new Waiting(db, this.#live.listener, (name, read) =>
+      this.#subscriptions.known(name, read),
+    )
     this.#stallers = new StallerList(db)
     this.status$ = this.#live.listener.status$
   }
@@ -229,7 +231,7 @@ export class Meow implements AsyncDisposable {
    * await meow.alterSubscription('mailer', { types: ['OrderPlaced', 'OrderShipped'], partitions: 4 })
    */
   alterSubscription(name: string, changes: SubscriptionChanges): Promise<void> {
-    return this.#open(() => this.#administration.alter(name, changes))
+    return this.#about(name, () => this.#administration.alter(name, changes))
   }
 
   /**
@@ -242,7 +244,7 @@ export class Meow implements AsyncDisposable {
    * await meow.resetSubscription('mailer', { after: 4711 })
    */
   resetSubscription(name: string, to: From): Promise<void> {
-    return this.#open(() => this.#administration.reset(name, to))
+    return this.#about(name, () => this.#administration.reset(name, to))
   }
 
   /**
@@ -254,7 +256,7 @@ export class Meow implements AsyncDisposable {
    * await meow.deleteSubscription('mailer')
    */
   deleteSubscription(name: string): Promise<void> {
-    return this.#open(() => this.#administration.delete(name))
+    return this.#about(name, () => this.#administration.delete(name))
   }
 
   /**
@@ -266,7 +268,7 @@ export class Meow implements AsyncDisposable {
    * for (const { event, attempts, error } of await meow.parked('mailer')) console.log(event.streamId, attempts, error)
    */
   parked(name: string, options?: ParkedOptions): Promise<ParkedEvent[]> {
-    return this.#open(() => this.#parking.list(name, options))
+    return this.#about(name, () => this.#parking.list(name, options))
   }
 
   /**
@@ -278,7 +280,7 @@ export class Meow implements AsyncDisposable {
    * await meow.replayParked('mailer', { streamId: '42' })
    */
   replayParked(name: string, options?: ReplayOptions): Promise<number> {
-    return this.#open(() => this.#parking.replay(name, options))
+    return this.#about(name, () => this.#parking.replay(name, options))
   }
 
   /**
@@ -327,6 +329,11 @@ export class Meow implements AsyncDisposable {
     this.#closed = true
     await Promise.all([this.#batcher.close(), this.#live.close(), Promise.allSettled(this.#calls)])
     await this.#db.close()
+  }
+
+  /** Of a subscription; right behind `process()`, which makes it, too. */
+  #about<T>(name: string, action: () => Promise<T>): Promise<T> {
+    return this.#open(() => this.#subscriptions.known(name, action))
   }
 
   #open<T>(action: () => Promise<T>): Promise<T> {

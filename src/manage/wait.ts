@@ -33,14 +33,16 @@ const KEPT_MS = 5_000
 export class Waiting {
   readonly #db: Queries
   readonly #listener: Listener
+  readonly #known: Known
   readonly #look: Statement
   readonly #enter: Statement
   readonly #leave: Statement
   readonly #closing = manyWaitFor()
 
-  constructor(db: Queries, listener: Listener) {
+  constructor(db: Queries, listener: Listener, known: Known) {
     this.#db = db
     this.#listener = listener
+    this.#known = known
     this.#look = db.file('reached')
     this.#enter = db.file('await_position')
     this.#leave = db.file('leave_position')
@@ -76,7 +78,8 @@ export class Waiting {
 
   async #wait(waiter: Waiter, signal: AbortSignal): Promise<void> {
     const { settings } = this.#db
-    const first = await persist(() => this.#read(waiter), patience(this.#db, signal))
+    const read = () => this.#known(waiter.subscription, () => this.#read(waiter))
+    const first = await persist(read, patience(this.#db, signal))
     if (first.reached) return
     signal.throwIfAborted()
     this.#listen(waiter, first.channel)
@@ -123,6 +126,9 @@ export class Waiting {
     return { reached: reached === 't', changing: changing === 't', channel: channel! }
   }
 }
+
+/** Does something about a subscription, once it is made where it is just being made. */
+type Known = (subscription: string, action: () => Promise<Look>) => Promise<Look>
 
 interface Waiter {
   readonly subscription: string

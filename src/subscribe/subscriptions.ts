@@ -3,7 +3,7 @@ import { hostname } from 'node:os'
 import { Subject } from 'rxjs'
 import type { Clock } from '../clock.ts'
 import type { Queries } from '../database.ts'
-import { ClosedError } from '../errors.ts'
+import { ClosedError, SubscriptionNotFoundError } from '../errors.ts'
 import { manyWaitFor } from '../live/abort.ts'
 import type { Live } from '../live/live.ts'
 import { patience, persist } from '../live/patience.ts'
@@ -124,6 +124,20 @@ export class Subscriptions {
     return how.transactional
       ? new TransactionalWorker(start, handling, this.#db, subscription.options.leaseMs, this.#slots)
       : new HandlerWorker(start, handling)
+  }
+
+  /** Do something about a subscription: where there is none yet, but this process is just making it, once it is made. */
+  async known<T>(subscription: string, action: () => Promise<T>): Promise<T> {
+    const begun = [...(this.#running.get(subscription) ?? [])].map(({ executor }) => executor.ready)
+    try {
+      return await action()
+    } catch (error) {
+      if (!(error instanceof SubscriptionNotFoundError) || begun.length === 0) throw error
+      await Promise.any(begun).catch(() => {
+        throw error
+      })
+      return action()
+    }
   }
 
   /** @internal */
