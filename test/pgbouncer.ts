@@ -1,11 +1,11 @@
 /**
  * Runs the tests through a PgBouncer in transaction mode: `node --import tsx test/pgbouncer.ts [what test/run.ts takes]`.
- * DATABASE_URL is the pooler's; MEOWMX_DIRECT_URL, for what tests need a session for, the server's. LISTEN can't pass, and
+ * DATABASE_URL is the pooler's, under a name of its own for each file (MEOWMX_TEST_DATABASES), so that none has the connections of another; MEOWMX_DIRECT_URL, for what tests need a session for, the server's. LISTEN can't pass, and
  * named statements can't before 1.21, so stores do without both. Skipped, with a word, where there is no pgbouncer.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { findPgBouncer, startPgBouncer } from './support/pgbouncer.ts'
+import { findPgBouncer, pools, startPgBouncer } from './support/pgbouncer.ts'
 import { testServer } from './support/server.ts'
 
 const program = findPgBouncer()
@@ -21,6 +21,7 @@ if (program === undefined) {
       ...process.env,
       DATABASE_URL: pooler.url,
       MEOWMX_DIRECT_URL: server.connectionString,
+      MEOWMX_TEST_DATABASES: pools.join(),
       MEOWMX_TEST_LISTEN: 'off',
       MEOWMX_TEST_PREPARE: 'off',
     },

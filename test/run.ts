@@ -66,6 +66,15 @@ async function runAll(files: string[], jobs: number): Promise<void> {
   await Promise.all(Array.from({ length: jobs }, worker))
 }
 
+/** Through a pooler, each file has the database under a name of its own. */
+function databaseOf(file: string): Record<string, string> {
+  const names = process.env.MEOWMX_TEST_DATABASES?.split(',')
+  if (!names) return {}
+  const url = new URL(process.env.DATABASE_URL!)
+  url.pathname = names[findFiles().indexOf(file) % names.length]!
+  return { DATABASE_URL: url.href }
+}
+
 async function runOne(file: string): Promise<void> {
   const begin = Date.now()
   const name = relative(dir, file).split(sep).join('/')
@@ -74,7 +83,7 @@ async function runOne(file: string): Promise<void> {
     total.skipped++
     return console.log(`skip ${name}: ${obstacle}`)
   }
-  const result = await runFile(file, positive('timeout-ms'), interrupt.signal)
+  const result = await runFile(file, positive('timeout-ms'), interrupt.signal, databaseOf(file))
   total.passed += result.passed
   total.failed += result.failed
   total.skipped += result.skipped

@@ -22,21 +22,26 @@ export function findPgBouncer(): string | undefined {
   return places.map((place) => join(place, 'pgbouncer')).find((path) => existsSync(path))
 }
 
+/** Names of one database, each with connections of its own: what a test does to a backend of its own is nobody else's matter. */
+export const pools = Array.from({ length: 300 }, (_, n) => `pool_${n}`)
+
 /**
- * Starts a PgBouncer in transaction mode before the server at `target`. Each transaction gets the connection that was idle
+ * Starts a PgBouncer in transaction mode before the server at `target`, whose database has the names of `pools`, too. Each transaction gets the connection that was idle
  * for longest, so that two in a row hardly ever share a session.
  */
 export async function startPgBouncer(program: string, target: string): Promise<PgBouncer> {
   const server = new URL(target)
   const port = await freePort()
   const dir = await mkdtemp(join(tmpdir(), 'meowmx-pgbouncer-'))
+  const place = `host=${server.hostname} port=${server.port || 5432}`
   const user = decodeURIComponent(server.username)
   const quoted = (text: string) => `"${text.replaceAll('"', '""')}"`
   await writeFile(join(dir, 'users'), `${quoted(user)} ${quoted(decodeURIComponent(server.password))}\n`)
   await writeFile(
     join(dir, 'config'),
     `[databases]
-* = host=${server.hostname} port=${server.port || 5432}
+${pools.map((pool) => `${pool} = ${place} dbname=${decodeURIComponent(server.pathname.slice(1))}`).join('\n')}
+* = ${place}
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = ${port}
@@ -47,6 +52,7 @@ auth_user = ${user}
 pool_mode = transaction
 server_round_robin = 1
 default_pool_size = 20
+server_idle_timeout = 5
 max_client_conn = 1000
 `,
   )

@@ -16,14 +16,19 @@ export interface FileResult {
  * Runs one uvu file as a process of its own and judges what it said and how it ended, since uvu's own exit code is 0 for
  * a throwing `before`, a thrown string and tests that never ran. The process and all it started are killed at the end.
  */
-export async function runFile(file: string, timeoutMs: number, signal: AbortSignal): Promise<FileResult> {
+export async function runFile(
+  file: string,
+  timeoutMs: number,
+  signal: AbortSignal,
+  env: Record<string, string> = {},
+): Promise<FileResult> {
   const complaint = complain(readFileSync(file, 'utf8'))
   if (complaint) return { passed: 0, failed: 1, skipped: 0, reason: complaint, output: '' }
 
   const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), file], {
     detached: true, // the leader of a process group, which can be killed as a whole
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: undefined },
+    env: { ...process.env, ...env, NO_COLOR: '1', FORCE_COLOR: undefined },
   })
   let [summary, output] = ['', ''] // apart, since what comes on stderr may fall between two lines of stdout
   child.stdout.setEncoding('utf8').on('data', (text) => {
