@@ -7,7 +7,19 @@ import type { Store } from './store.ts'
 export interface CheckpointEvents {
   written(): void
   lost(partition: Partition, cause?: unknown): void
+  /** How many share the window. */
+  partitions(): number
 }
+
+/** How an executor's checkpoints are written. */
+export interface CheckpointOptions {
+  maxInFlight: number
+  /** Nobody waits for the checkpoints, so there need not be one for each few events. */
+  strict: boolean
+}
+
+/** While events keep coming a write every so many ms is enough, unless what waits for it fills half the window. */
+const PACE_MS = 5
 
 /**
  * Writes the checkpoints of an executor's partitions, all by one statement, which renews their leases too. At most one is
@@ -15,13 +27,17 @@ export interface CheckpointEvents {
  */
 export class Checkpoints {
   readonly #store: Store
+  readonly #options: CheckpointOptions
   readonly #events: CheckpointEvents
   readonly #moved = new Set<Partition>()
   #running: Promise<void> | undefined
+  #next = -Infinity // when one is due
+  #forgetNext: (() => void) | undefined
   #forget: (() => void) | undefined
 
-  constructor(store: Store, events: CheckpointEvents) {
+  constructor(store: Store, options: CheckpointOptions, events: CheckpointEvents) {
     this.#store = store
+    this.#options = options
     this.#events = events
   }
 
@@ -34,10 +50,11 @@ export class Checkpoints {
   renew(partition: Partition): void {
     if (partition.lost || partition.returning || this.#store.signal.aborted) return
     this.#moved.add(partition)
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined
-      for (const other of this.#moved) this.renew(other) // poked after the last look
-    })
+    if (this.#running) return // which looks again when it ends
+    const { clock } = this.#store
+    const pauseMs = this.#crowded(partition) ? 0 : this.#next - clock.now()
+    if (pauseMs <= 0) this.#start()
+    else this.#forgetNext ??= clock.after(pauseMs, () => this.#start())
   }
 
   /** Nothing was acked, but passed over: that is worth a write now and then. */
@@ -50,6 +67,23 @@ export class Checkpoints {
 
   close(): void {
     this.#forget?.()
+    this.#forgetNext?.()
+  }
+
+  /** What only waits for a checkpoint takes half of this partition's share of the window. */
+  #crowded({ window }: Partition): boolean {
+    const { strict, maxInFlight } = this.#options
+    return !strict || 2 * window.covered * this.#events.partitions() >= maxInFlight
+  }
+
+  #start(): void {
+    this.#forgetNext?.()
+    this.#forgetNext = undefined
+    this.#next = this.#store.clock.now() + PACE_MS
+    this.#running = this.#run().finally(() => {
+      this.#running = undefined
+      for (const partition of this.#moved) this.renew(partition)
+    })
   }
 
   async #run(): Promise<void> {
@@ -71,11 +105,11 @@ export class Checkpoints {
           }
         })
         this.#events.written()
-        attempt = 1
+        return
       } catch (error) {
         if (!isTransient(error)) {
           for (const partition of partitions) if (!partition.returning) this.#events.lost(partition, error)
-          continue
+          return
         }
         for (const partition of partitions) this.#moved.add(partition)
         this.#store.logger.warn({ err: error, attempt }, 'a checkpoint could not be written; trying again')

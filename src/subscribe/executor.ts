@@ -82,12 +82,13 @@ export class Executor {
     this.#deliver = deliver
     this.#releasing = releasing
     this.#report = new Report(this.#holdings, store, ports.status)
-    this.#checkpoints = new Checkpoints(store, {
+    this.#checkpoints = new Checkpoints(store, options, {
       written: () => {
         this.#holdings.changed.fire()
         this.#report.is()
       },
       lost: (partition, cause) => this.#lose(partition, cause),
+      partitions: () => this.#holdings.size,
     })
     this.#pump = new Pump(this.#holdings, options, {
       follow: ports.follow,

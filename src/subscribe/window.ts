@@ -68,6 +68,11 @@ export class Window {
     return this.#covered.length + (strict && this.#nacked.size === 0 ? this.#entries.length : this.#unacked)
   }
 
+  /** How many are acked, and wait for nothing but the checkpoint. */
+  get covered(): number {
+    return this.#covered.length
+  }
+
   /** How many deliveries are above the watermark, acked or not. */
   get span(): number {
     return this.#entries.length

@@ -1,0 +1,69 @@
+/**
+ * Measures how near we are to PostgreSQL's own limit: `npm run bench -- [parts of names] [--reps 3] [--seconds 3] [--peers] [--size] [--out folder]`.
+ * Ours and the limit take turns in one run, on a server of its own with fsync on (or DATABASE_URL's). Prints a Markdown table
+ * of medians; writes it, with a plot, to the folder. Without pgbench (Debian: postgresql-15) there is nothing to compare appends with.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { append, bulk, transactions } from './append.ts'
+import { catchUp, memory, transactional } from './catch-up.ts'
+import { endToEnd, fanOut, latency } from './live.ts'
+import { plot } from './plot.ts'
+import type { Sample } from './report.ts'
+import { machine, table } from './report.ts'
+import type { Setting } from './setting.ts'
+import { withSetting } from './setting.ts'
+import { size } from './size.ts'
+
+const { values: options, positionals: filters } = parseArgs({
+  allowPositionals: true,
+  options: {
+    reps: { type: 'string', default: '3' },
+    seconds: { type: 'string', default: '3' },
+    peers: { type: 'boolean', default: false },
+    size: { type: 'boolean', default: false },
+    out: { type: 'string' },
+  },
+})
+const measures: Record<string, (setting: Setting) => Promise<Sample[]>> = {
+  append,
+  bulk,
+  transactions,
+  'catch-up': catchUp,
+  transactional,
+  latency,
+  'end-to-end': endToEnd,
+  'fan-out': fanOut,
+  memory,
+  ...(options.size || filters.includes('size') ? { size } : {}),
+}
+const chosen = Object.entries(measures).filter(
+  ([name]) => filters.length === 0 || filters.some((part) => name.includes(part)),
+)
+if (chosen.length === 0)
+  throw new Error(
+    `nothing to measure is called ${filters.join(' ')}; there are ${Object.keys(measures).join(', ')}`,
+  )
+
+await withSetting(Number(options.seconds), async (setting) => {
+  const samples: Sample[] = []
+  for (let rep = 1; rep <= Number(options.reps); rep++) {
+    for (const [name, measure] of chosen) {
+      setting.log(`${rep}/${options.reps} ${name}`)
+      samples.push(...(await measure(setting)))
+    }
+  }
+  const place = await setting.database()
+  const { rows } = await place.query('show server_version')
+  const command = `npm run bench${process.argv.length > 2 ? ` -- ${process.argv.slice(2).join(' ')}` : ''}`
+  const text = `${table(samples)}\n\n${machine(`PostgreSQL ${rows[0].server_version}`)}; \`${command}\`, medians of ${options.reps}, ${new Date().toISOString().slice(0, 10)}\n`
+  console.log(text)
+  if (options.out) {
+    mkdirSync(options.out, { recursive: true })
+    writeFileSync(join(options.out, 'bench.md'), text)
+    writeFileSync(join(options.out, 'bench.json'), JSON.stringify(samples, null, 1))
+    const drawing = plot(samples)
+    if (drawing) writeFileSync(join(options.out, 'bench.svg'), drawing)
+  }
+})

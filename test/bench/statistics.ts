@@ -1,0 +1,39 @@
+/** Milliseconds of a clock that all processes of a machine share. */
+export const now = () => Number(process.hrtime.bigint()) / 1e6
+
+export function quantile(values: readonly number[], q: number): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? Number.NaN
+}
+
+export const median = (values: readonly number[]) => quantile(values, 0.5)
+
+/** How fast something is called: calls a second, and in ms how long one takes. */
+export interface Speed {
+  rate: number
+  p50: number
+  p99: number
+}
+
+/** Calls something from so many clients at once, each its next as soon as its last has ended. */
+export async function speedOf(
+  { clients, seconds }: { clients: number; seconds: number },
+  call: (client: number) => Promise<unknown>,
+): Promise<Speed> {
+  const run = async (ms: number): Promise<Speed> => {
+    const took: number[] = []
+    const begin = now()
+    const one = async (client: number) => {
+      for (let last = now(); last - begin < ms; ) {
+        await call(client)
+        const at = now()
+        took.push(at - last)
+        last = at
+      }
+    }
+    await Promise.all(Array.from({ length: clients }, (_, client) => one(client)))
+    return { rate: (took.length / (now() - begin)) * 1000, p50: median(took), p99: quantile(took, 0.99) }
+  }
+  await run(500) // warm: plans, code, connections
+  return run(seconds * 1000)
+}
