@@ -5,6 +5,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { SubscriptionOptions } from '../src/index.ts'
 import { collect } from './support/collect.ts'
+import { countingPool } from './support/counting-pool.ts'
 import { holdingPool } from './support/holding-pool.ts'
 import { current, listening } from './support/status.ts'
 import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
@@ -32,6 +33,26 @@ test('two executors of one process tell what there is once, not twice', async ()
   })
   assert.ok(Math.max(...statuses.map(({ lag }) => lag)) <= 100)
   for (const { subscription } of stuck) subscription.unsubscribe()
+})
+
+test('what there is to catch up with is counted for who watches, and for nobody else', async () => {
+  const { pool, queries } = countingPool()
+  const store = await openStore({ pool })
+  const { subscription } = await given(100, { maxInFlight: 2 }, store)
+  const counts = () => queries.filter((query) => query.includes('lag_of')).length
+  const stuck = collect(subscription.deliveries())
+  await until(() => stuck.all.length === 2, { what: 'it to be at work' })
+  assert.is(counts(), 0)
+  const watching = collect(subscription.status$) // while nothing else happens
+  await until(() => watching.all.at(-1)!.lag === 100, { what: 'the lag' })
+  assert.is(counts(), 1)
+  watching.subscription.unsubscribe()
+  await stuck.all[0]!.ack()
+  await until(() => stuck.all.length === 3, { what: 'it to go on' })
+  assert.is(counts(), 1)
+  stuck.subscription.unsubscribe()
+  await store.close()
+  await pool.end()
 })
 
 test('it completes with the store, used or not, and tells its last value still', async () => {

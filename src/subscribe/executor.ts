@@ -25,6 +25,8 @@ export interface ExecutorPorts {
   /** Call back when there is something to look for: a free partition, a newcomer, a replay. */
   onBell(ring: () => void): () => void
   status(status: ExecutorStatus): void
+  /** Whether anybody is told of it. */
+  watched(): boolean
 }
 
 export interface ExecutorOptions {
@@ -81,7 +83,7 @@ export class Executor {
     this.#options = options
     this.#deliver = deliver
     this.#releasing = releasing
-    this.#report = new Report(this.#holdings, store, ports.status)
+    this.#report = new Report(this.#holdings, store, ports.status, ports.watched)
     this.#checkpoints = new Checkpoints(store, options, {
       written: () => {
         this.#holdings.changed.fire()
@@ -103,6 +105,11 @@ export class Executor {
     this.done = done
     this.ready.catch(() => {})
     this.done.catch(() => {})
+  }
+
+  /** Somebody begins to watch. */
+  watch(): void {
+    this.#report.count()
   }
 
   /** Hand out nothing more. Partitions are kept until what was handed out is acked, or `release` is called. */

@@ -22,23 +22,31 @@ export class Report {
   readonly #holdings: Holdings
   readonly #store: Store
   readonly #tell: (status: ExecutorStatus) => void
+  readonly #watched: () => boolean
   #state: ExecutorStatus['state'] = 'waiting'
   #position = 0
   #horizon = 0
   #lag = 0
   #countedAt = -Infinity
 
-  constructor(holdings: Holdings, store: Store, tell: (status: ExecutorStatus) => void) {
+  /** `watched`: whether anybody is told, for whose sake alone events are counted. */
+  constructor(
+    holdings: Holdings,
+    store: Store,
+    tell: (status: ExecutorStatus) => void,
+    watched: () => boolean,
+  ) {
     this.#holdings = holdings
     this.#store = store
     this.#tell = tell
+    this.#watched = watched
   }
 
   is(state = this.#state, horizon = 0): void {
     const { partitions, inFlight } = this.#holdings
     this.#state = state
     this.#horizon = Math.max(this.#horizon, horizon)
-    if (state === 'catching-up') this.#count()
+    this.count()
     if (partitions.length > 0) this.#position = Math.min(...partitions.map(({ durable }) => durable))
     this.#tell({
       state,
@@ -51,7 +59,8 @@ export class Report {
   }
 
   /** How much there is to catch up with, counted once a second at most. */
-  #count(): void {
+  count(): void {
+    if (this.#state !== 'catching-up' || !this.#watched()) return
     const now = this.#store.clock.now()
     if (now - this.#countedAt < COUNT_MS) return
     this.#countedAt = now

@@ -36,6 +36,7 @@ export class DurableSubscription<E = RecordedEvent> {
     this.#subscriptions = subscriptions
     this.status$ = new Observable((subscriber) => {
       subscriber.add(this.statuses.status$.subscribe(subscriber))
+      subscriptions.watch(name)
       subscriber.add(subscriptions.closed$.subscribe({ complete: () => subscriber.complete() }))
     })
   }

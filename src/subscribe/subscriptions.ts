@@ -91,6 +91,7 @@ export class Subscriptions {
         follow: (after) => this.#live.follow(selection, after),
         onBell: (ring) => this.#onBell(store, ring),
         status: (status) => statuses.set(owner, status),
+        watched: () => statuses.status$.observed,
       },
       store,
       { name, ...options, pollIntervalMs, patienceMs, strict },
@@ -138,6 +139,11 @@ export class Subscriptions {
       })
       return action()
     }
+  }
+
+  /** Somebody begins to watch it. @internal */
+  watch(subscription: string): void {
+    for (const { executor } of this.#running.get(subscription) ?? []) executor.watch()
   }
 
   /** @internal */
