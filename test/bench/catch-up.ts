@@ -26,16 +26,31 @@ export async function catchUp(setting: Setting): Promise<Sample[]> {
   await place.query(BARE)
   await fill(place, EVENTS, 'bare')
   await fill(place, EVENTS, 'meowmx.events')
-  const speed = async (how: 'paging' | 'events' | 'process') => {
-    const consumer = await Consumer.start({ url: place.url, how, names: ['catch-up'] })
+  const speed = async (how: 'paging' | 'paging-events' | 'events' | 'process', maxInFlight = 256) => {
+    const consumer = await Consumer.start({
+      url: place.url,
+      how,
+      names: [`catch-up-${maxInFlight}`],
+      maxInFlight,
+    })
     const { first, at } = await consumer.seen(EVENTS)
     await consumer.stop()
     return EVENTS / ((at - first) / 1000)
   }
   const limit = await speed('paging')
+  const events = await speed('events')
+  const same = await speed('paging-events')
   return [
-    { what: 'catch-up by events()', unit: '/s', ours: await speed('events'), limit, goal: 1.2 },
+    { what: 'catch-up by events()', unit: '/s', ours: events, limit, goal: 1.2 },
+    { what: 'catch-up by events(), against paging the same columns', unit: '/s', ours: events, limit: same },
     { what: 'catch-up by process()', unit: '/s', ours: await speed('process'), limit, goal: 0.8 },
+    {
+      what: 'catch-up by process(), maxInFlight 4096',
+      unit: '/s',
+      ours: await speed('process', 4096),
+      limit,
+      goal: 0.8,
+    },
   ]
 }
 

@@ -18,10 +18,14 @@ export interface State {
 
 export interface ConsumerOptions {
   url: string
-  how: 'process' | 'transactional' | 'events' | 'notify' | 'paging'
+  how: 'process' | 'transactional' | 'events' | 'notify' | 'paging' | 'paging-events' | 'peer'
+  /** Of the subscriptions; of the peer. */
   names: string[]
+  /** Where peers are installed. */
+  folder?: string
   category?: string
   from?: 'start' | 'end'
+  maxInFlight?: number
   /** Begins behind this position. */
   after?: number
 }
@@ -32,14 +36,10 @@ export class Consumer {
   readonly #lines
 
   constructor(options: ConsumerOptions) {
-    const file = new URL('./child.ts', import.meta.url).pathname
-    this.#child = spawn(
-      process.execPath,
-      ['--import', 'tsx', file, JSON.stringify({ category: 'order', ...options })],
-      {
-        stdio: ['pipe', 'pipe', 'inherit'],
-      },
-    )
+    const file = new URL('./child.mjs', import.meta.url).pathname
+    this.#child = spawn(process.execPath, [file, JSON.stringify({ category: 'order', ...options })], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    })
     this.#lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]()
   }
 

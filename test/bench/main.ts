@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util'
 import { append, bulk, transactions } from './append.ts'
 import { catchUp, memory, transactional } from './catch-up.ts'
 import { endToEnd, fanOut, latency } from './live.ts'
+import { peers } from './peers.ts'
 import { plot } from './plot.ts'
 import type { Sample } from './report.ts'
 import { machine, table } from './report.ts'
@@ -41,7 +42,7 @@ const measures: Record<string, (setting: Setting) => Promise<Sample[]>> = {
 const chosen = Object.entries(measures).filter(
   ([name]) => filters.length === 0 || filters.some((part) => name.includes(part)),
 )
-if (chosen.length === 0)
+if (chosen.length === 0 && !options.peers)
   throw new Error(
     `nothing to measure is called ${filters.join(' ')}; there are ${Object.keys(measures).join(', ')}`,
   )
@@ -54,10 +55,14 @@ await withSetting(Number(options.seconds), async (setting) => {
       samples.push(...(await measure(setting)))
     }
   }
+  const tables = [
+    ...(samples.length > 0 ? [table(samples)] : []),
+    ...(options.peers ? [await peers(setting, Number(options.reps))] : []),
+  ]
   const place = await setting.database()
   const { rows } = await place.query('show server_version')
   const command = `npm run bench${process.argv.length > 2 ? ` -- ${process.argv.slice(2).join(' ')}` : ''}`
-  const text = `${table(samples)}\n\n${machine(`PostgreSQL ${rows[0].server_version}`)}; \`${command}\`, medians of ${options.reps}, ${new Date().toISOString().slice(0, 10)}\n`
+  const text = `${tables.join('\n\n')}\n\n${machine(`PostgreSQL ${rows[0].server_version}`)}; \`${command}\`, medians of ${options.reps}, ${new Date().toISOString().slice(0, 10)}\n`
   console.log(text)
   if (options.out) {
     mkdirSync(options.out, { recursive: true })
