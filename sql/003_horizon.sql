@@ -33,19 +33,20 @@ begin
       using errcode = 'MW005', hint = 'Read from the primary; load() alone works here.';
   end if;
 
-  select last_value - (not is_called)::int into strict _head from events_position_seq;
+  _head := last_position();
   if _head = _known then
     return;
   end if;
 
-  -- A category's lock counts only where the same transaction also holds the store's. The lock carries p's low 32 bits.
+  -- A category's lock counts only where the same transaction also holds the store's. The lock carries p's low 32 bits;
+  -- p may also be above the head: who announced since that was read holds nothing back below it.
   with locks as materialized (
     select virtualtransaction as owner, classid::bigint::bit(32)::int as first, objid::bigint as low
     from pg_locks
     where locktype = 'advisory' and objsubid = 2 and granted
       and database = (select oid from pg_database where datname = current_database())
   ), held as (
-    select first, min(_head - ((_head - low) & 4294967295)) as bound
+    select first, min(_head - greatest((_head - low)::bit(32)::int, 0)) as bound
     from locks
     where owner in (select owner from locks where first = store_key())
     group by first

@@ -40,7 +40,7 @@ declare
   _row      record;
   _void     text;
 begin
-  select array_agg(name), array_agg(low), array_agg(high), (select last_value from events_position_seq)
+  select array_agg(name), array_agg(low), array_agg(high), last_position()
   into _names, _lows, _highs, _head
   from (
     select category as name, min(position) as low, max(position) as high from inserted group by category
@@ -53,7 +53,7 @@ begin
         using errcode = 'MW002', hint = 'Append by one statement at a time, without inserting into events inside it.';
     end if;
     -- Positions that the sequence did not just hand out: OVERRIDING SYSTEM VALUE, COPY with positions, CACHE > 1.
-    if _strict and (_lows[_i] <= _bound or _highs[_i] > _head or _highs[_i] - _bound >= 4294967296) then
+    if _strict and (_lows[_i] <= _bound or _highs[_i] > _head or _highs[_i] - _bound >= 2147483648) then
       raise exception 'positions % to % of category "%" are not above % and at most %',
         _lows[_i], _highs[_i], _names[_i], _bound, _head
         using errcode = 'MW002', hint = 'Let the sequence number the events; a restore sets meowmx.maintenance = ''on''.';

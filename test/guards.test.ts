@@ -349,6 +349,59 @@ test('more than 16 categories announce every category', async () => {
   assert.is(await seen(), 2)
 })
 
+test('the last position never goes back while others take some: each read of it is a whole one', async () => {
+  const other = uniqueName('whole')
+  await openStore({ schema: other, listen: false })
+  const takers = await Promise.all([pgClient(), pgClient()])
+  const reader = await pgClient()
+  await reader.query(`set search_path = ${other}`)
+  let on = true
+  const taking = takers.map(async (client) => {
+    while (on)
+      await client.query(
+        `select count(nextval('${other}.events_position_seq')) from generate_series(1, 20000)`,
+      )
+  })
+  const { rows } = await reader
+    .query(
+      `create function pg_temp.backward() returns int language plpgsql as $$
+     declare
+       _until constant timestamptz := clock_timestamp() + interval '2 s';
+       _back int := 0;
+       _last bigint := 0;
+       _now bigint;
+     begin
+       while clock_timestamp() < _until loop
+         _now := last_position();
+         _back := _back + (_now < _last)::int;
+         _last := _now;
+       end loop;
+       return _back;
+     end $$`,
+    )
+    .then(() => reader.query('select pg_temp.backward() as back'))
+  on = false
+  await Promise.all(taking)
+  assert.is(rows[0].back, 0)
+})
+
+test('who announced since the head was read holds nothing back below it', async () => {
+  const other = uniqueName('ahead')
+  const store = await openStore({ schema: other, listen: false })
+  const { position } = await store.append({ category: 'order', streamId: 'a' }, event)
+  const client = await pgClient()
+  await client.query('begin')
+  // What an append does that took the last position right after the head was read.
+  await client.query(
+    `select pg_advisory_xact_lock_shared(${other}.store_key(), $1), pg_advisory_xact_lock_shared(${other}.category_key('order'), $1)`,
+    [position + 5],
+  )
+  const { rows } = await sql.query(`select key, horizon::int from ${other}.horizons()`)
+  assert.is(rows.length, 3)
+  for (const { horizon } of rows) assert.is(horizon, position)
+  await client.query('rollback')
+})
+
 test('positions across 2^32, of which a lock holds the low half only', async () => {
   const other = uniqueName('wrap')
   const store = await openStore({ schema: other, listen: false })
