@@ -1,5 +1,5 @@
 -- Push. NOTIFY is a hint and nothing but latency: readers go by the horizon, and all works with notifications lost,
--- forged or switched off.
+-- forged or switched off. Where it is what appends wait for, somebody does it for all: 010_quiet.sql.
 
 -- Channel of a category, or (null) of the whole store. A name over PostgreSQL's 63 bytes gives way to its hash.
 create function channel_of(_schema text, _category text) returns text
@@ -21,6 +21,20 @@ begin
 end
 $$;
 
+-- Milliseconds since 1970.
+create function now_ms() returns bigint
+language sql volatile
+return (date_part('epoch', clock_timestamp()) * 1000)::bigint;
+
+-- How long appends stay quiet after somebody said that he notifies for them, at most.
+create function quiet_ms() returns int
+language sql immutable
+return 500;
+
+-- Until when appends stay quiet (now_ms). A sequence, for what is written to it holds at once, in every snapshot, and
+-- leaves no old versions behind that each append would have to pass by.
+create sequence quiet_until as bigint minvalue 0 start 0;
+
 -- After each statement that inserts: check that it kept the promises which the horizon is built on (a restore by who may
 -- change events too may break them; the setting alone anybody can make), then notify each of its categories, and the store, with the highest position.
 create function appended() returns trigger
@@ -32,6 +46,7 @@ declare
   _strict   constant boolean := current_setting('meowmx.maintenance', true) is distinct from 'on'
                                 or not has_table_privilege('events', 'update');
   _head     bigint;
+  _quiet    boolean;
   _names    text[];
   _lows     bigint[];
   _highs    bigint[];
@@ -40,8 +55,10 @@ declare
   _row      record;
   _void     text;
 begin
-  select array_agg(name), array_agg(low), array_agg(high), last_position()
-  into _names, _lows, _highs, _head
+  -- An expiry that is further ahead than a lease can be was written before the clock was set back.
+  select array_agg(name), array_agg(low), array_agg(high), last_position(),
+         coalesce(pg_sequence_last_value('quiet_until') - now_ms() between 1 and quiet_ms(), false)
+  into _names, _lows, _highs, _head, _quiet
   from (
     select category as name, min(position) as low, max(position) as high from inserted group by category
   ) as categories;
@@ -59,7 +76,9 @@ begin
         using errcode = 'MW002', hint = 'Let the sequence number the events; a restore sets meowmx.maintenance = ''on''.';
     end if;
     _highest := greatest(_highest, _highs[_i]);
-    _void := pg_notify(channel_of(tg_table_schema, _names[_i]), _highs[_i]::text);
+    if not _quiet then
+      _void := pg_notify(channel_of(tg_table_schema, _names[_i]), _highs[_i]::text);
+    end if;
   end loop;
 
   -- The append function numbers versions itself. Where every category was announced, or a trigger is at work inside an
@@ -78,7 +97,7 @@ begin
     end if;
   end if;
 
-  if _highest is not null then
+  if _highest is not null and not _quiet then
     _void := pg_notify(tg_table_schema, _highest::text);
   end if;
   return null;

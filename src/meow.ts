@@ -25,6 +25,7 @@ import { Waiting } from './manage/wait.ts'
 import { checkHealth, migrate } from './migrate.ts'
 import type { ConnectOptions } from './options.ts'
 import { connectOptions, parse } from './options.ts'
+import { Duty } from './quiet/duty.ts'
 import type { CategoryInfo, LoadOptions, ReadOptions, ReadResult } from './read/reader.ts'
 import { Reader } from './read/reader.ts'
 import type { Selector } from './read/selector.ts'
@@ -56,6 +57,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Meow> {
 /** A store: one PostgreSQL schema that holds events. Made by `connect`. */
 export class Meow implements AsyncDisposable {
   readonly #db: Database
+  readonly #duty: Duty
   readonly #batcher: Batcher
   readonly #appender: Appender
   readonly #reader: Reader
@@ -76,12 +78,14 @@ export class Meow implements AsyncDisposable {
 
   /** @internal Use `connect`. */
   constructor(db: Database) {
-    const batch = new Batch(db)
+    this.#duty = new Duty(db)
+    const saw = (position: number) => this.#duty.saw(position)
+    const batch = new Batch(db, saw)
     this.#db = db
     this.#batcher = new Batcher(db, batch)
     this.#appender = new Appender(batch, this.#batcher)
     this.#reader = new Reader(db)
-    this.#live = new Live(db, (events) => makeSubscriber(db, events))
+    this.#live = new Live(db, (events) => makeSubscriber(db, events), saw)
     this.#observer = new Observer(db, this.#live, this.#reader)
     this.#subscriptions = new Subscriptions(db, this.#live, this.#reader)
     this.#list = new SubscriptionList(db)
@@ -328,6 +332,7 @@ export class Meow implements AsyncDisposable {
     await this.#subscriptions.close()
     this.#closed = true
     await Promise.all([this.#batcher.close(), this.#live.close(), Promise.allSettled(this.#calls)])
+    await this.#duty.close()
     await this.#db.close()
   }
 

@@ -6,18 +6,22 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { explore } from './simulation/explore.ts'
-import { engineOf, mutants, plant, uproot } from './simulation/mutants.ts'
+import { engineOf, mutants, plant, quietEngineOf, quietMutants, uproot } from './simulation/mutants.ts'
+import { exploreQuiet } from './simulation/quiet.ts'
 
 // Always the same schedules: of other seeds, some need more (see SEED in CONTRIBUTING.md).
 const seed = Number(process.env.SEED ?? 1)
 
-for (const mutant of mutants) {
+for (const mutant of [...mutants, ...quietMutants]) {
   const schedules = mutant.hidden ? 1_000 : 100
   test(`found within ${schedules} schedules: ${mutant.name}`, async () => {
     const folder = await plant(mutant)
+    const options = { flaws: mutant.flaws ?? {}, seed, shrink: false }
     try {
-      const engine = await engineOf(folder)
-      const found = await explore(engine, schedules, { flaws: mutant.flaws ?? {}, seed, shrink: false }).then(
+      const exploring = quietMutants.includes(mutant)
+        ? exploreQuiet(await quietEngineOf(folder), schedules, options)
+        : explore(await engineOf(folder), schedules, options)
+      const found = await exploring.then(
         () => undefined,
         (error) => String(error),
       )

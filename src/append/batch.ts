@@ -26,9 +26,12 @@ export class Batch {
   readonly #appendOne: Statement
   readonly #appendGuarded: Statement
   readonly #byId: Statement
+  readonly #saw: (position: number) => void
 
-  constructor(db: Database) {
+  /** `saw` is told the positions that were handed out. */
+  constructor(db: Database, saw: (position: number) => void) {
     this.#db = db
+    this.#saw = saw
     this.#append = db.file('append')
     this.#appendOne = db.file('append_one')
     this.#appendGuarded = db.file('append_guarded')
@@ -88,6 +91,7 @@ export class Batch {
     const [outcome, version, position, recordedAt] = row![0]!.slice(1, -1).split(',')
     switch (outcome) {
       case 'appended':
+        this.#saw(Number(position))
         return appended(request, Number(version), [position!], Number(recordedAt))
       case 'deduplicated':
         return result([(await this.#recorded([request], client)).get(id)!], true)
@@ -105,6 +109,7 @@ export class Batch {
   ): Promise<Outcome[]> {
     const [outcomes, versions, duplicates, positions] = row.slice(0, 4).map(parseArray)
     const recordedAt = Number(row[4])
+    if (positions!.length > 0) this.#saw(Number(positions!.at(-1)))
     const known = await this.#recorded(
       requests.filter((_, i) => outcomes![i] === 'deduplicated'),
       client,

@@ -35,10 +35,13 @@ export class Live {
   readonly #scope: Statement
   readonly #tails = new Map<string, SharedTail>()
   readonly #closing = manyWaitFor()
+  readonly #saw: (position: number) => void
   #endPoll = () => {}
 
-  constructor(db: Queries, connect: Connect) {
+  /** `saw` is told the positions that were handed out. */
+  constructor(db: Queries, connect: Connect, saw: (position: number) => void = () => {}) {
     this.#db = db
+    this.#saw = saw
     this.listener = new Listener(db, connect)
     this.#horizons = new HorizonReader(db)
     this.#scope = db.file('scope')
@@ -82,8 +85,13 @@ export class Live {
     let closed = false
     const open = async () => {
       const scope = await persist(() => this.#db.query(this.#scope, [selection.categories]), waiting)
+      const glance = makeGlance(pages, look, PAGE_SIZE)
       const tail = new Tail({
-        look: makeGlance(pages, look, PAGE_SIZE),
+        look: async (after, promised) => {
+          const seen = await glance(after, promised)
+          this.#saw(seen[0].head)
+          return seen
+        },
         page: (after, until) => pages.forward(after, until, PAGE_SIZE),
         keys: scope.map(([, key]) => Number(key)),
         clock: waiting.clock,

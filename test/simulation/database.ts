@@ -15,6 +15,18 @@ export interface Transaction {
   /** All its positions are above this. */
   readonly announced: number
   readonly rows: Stored[]
+  /** Of these the trigger has decided whether to notify … */
+  decided: number
+  /** … up to this position. */
+  loud: number
+}
+
+/** The lease of who notifies for all. */
+export interface Lease {
+  owner: string | null
+  until: number
+  rung: number
+  closed: boolean
 }
 
 export interface Checkpoint {
@@ -50,7 +62,19 @@ export interface DatabaseEvents {
 export interface Flaws {
   /** A stale epoch is accepted. */
   unfenced?: boolean
+  /** A conductor rings from the horizon of after it has taken the lease. */
+  late?: boolean
+  /** Who claims a lease that expired forgets from where to ring. */
+  forgetful?: boolean
+  /** Every category is rung by the store's horizon. */
+  together?: boolean
+  /** Who has lost the lease can silence appends. */
+  usurped?: boolean
+  /** Appends stay quiet before it can be seen that somebody has the lease. */
+  hasty?: boolean
 }
+
+export const QUIET_MS = 500
 
 const KEYS: Record<string, number> = { a: 1, b: 2 }
 const STORE_KEY = 100
@@ -73,6 +97,10 @@ export class SimulatedDatabase {
   readonly #now: () => number
   #head = 0
   #joins = 0
+  readonly lease: Lease = { owner: null, until: 0, rung: 0, closed: true }
+  #quietUntil = 0
+  /** Appends that wait for each other, as a conductor sees it. */
+  waiting = 0
 
   constructor(partitions: number, now: () => number, on: DatabaseEvents, flaws: Flaws = {}) {
     const free = () => ({ position: 0, epoch: 0, owner: null, leaseUntil: 0 })
@@ -96,7 +124,7 @@ export class SimulatedDatabase {
   /** Where another transaction appends to the stream this one would wait for it: undefined. */
   begin(category: string, streamId: string): Transaction | undefined {
     if (this.open.some((other) => other.streamId === streamId)) return undefined
-    const transaction = { category, streamId, announced: this.#head, rows: [] }
+    const transaction = { category, streamId, announced: this.#head, rows: [], decided: 0, loud: 0 }
     this.open.push(transaction)
     return transaction
   }
@@ -106,7 +134,16 @@ export class SimulatedDatabase {
     rows.push({ position: ++this.#head, category, streamId, version })
   }
 
+  /** The statement ends, and the trigger decides. */
+  decide(transaction: Transaction): void {
+    const { rows } = transaction
+    if (transaction.decided === rows.length) return
+    transaction.decided = rows.length
+    if (!this.#quiet) transaction.loud = rows.at(-1)!.position
+  }
+
   end(transaction: Transaction, how: 'commit' | 'rollback'): void {
+    this.decide(transaction)
     this.open.splice(this.open.indexOf(transaction), 1)
     const { rows, streamId, category } = transaction
     if (how === 'rollback' || rows.length === 0) return
@@ -114,7 +151,90 @@ export class SimulatedDatabase {
     this.events.push(...rows)
     this.events.sort((one, other) => one.position - other.position)
     this.#on.committed(rows)
-    for (const channel of [category, '*']) this.#on.notify(channel, String(rows.at(-1)!.position))
+    if (transaction.loud > 0)
+      for (const channel of [category, '*']) this.#on.notify(channel, String(transaction.loud))
+  }
+
+  // ---------------------------------------------------------------------------------------------- quiet mode
+
+  get #quiet(): boolean {
+    const left = this.#quietUntil - this.#now()
+    return left >= 1 && left <= QUIET_MS
+  }
+
+  quietLook(waiting: boolean): Row[] {
+    const { closed, until } = this.lease
+    return [[closed ? 't' : 'f', String(until - this.#now()), String(closed && waiting ? this.waiting : 0)]]
+  }
+
+  quietClaim(owner: string): Row[] {
+    const { lease } = this
+    const left = lease.until - this.#now()
+    if (!lease.closed && left >= 1 && left <= QUIET_MS) return [[null]] as unknown as Row[]
+    const horizon = this.#horizonOf([STORE_KEY])
+    const rung = lease.closed || this.#flaws.forgetful ? horizon : Math.min(lease.rung, horizon)
+    if (this.#flaws.hasty) this.#quietUntil = this.#now() + QUIET_MS
+    Object.assign(lease, {
+      owner,
+      until: this.#now() + QUIET_MS,
+      rung,
+      closed: this.#flaws.hasty === true && lease.closed,
+    })
+    return [[String(rung)]]
+  }
+
+  quietRenew(owner: string, rung: number, quiet: boolean): Row[] {
+    const { lease } = this
+    const until = this.#now() + QUIET_MS
+    const ours = lease.owner === owner && (!lease.closed || this.#flaws.hasty === true)
+    if (!ours && !this.#flaws.usurped) return [['f']]
+    if (ours) Object.assign(lease, { until, rung: Math.max(lease.rung, rung), closed: false })
+    this.#quietUntil = quiet ? until : 0
+    return [[ours ? 't' : 'f']]
+  }
+
+  quietRing(keys: string, bounds: string, free: number, head: number): Row[] {
+    const [heldBy, heldAt] = [keys, bounds].map((array) =>
+      array.slice(1, -1).split(',').filter(Boolean).map(Number),
+    )
+    const before = new Map(heldBy!.map((key, i) => [key, heldAt![i]!]))
+    const from = this.#flaws.late && head === 0 ? this.#horizonOf([STORE_KEY]) : free
+    const was = (key: number) => Math.min(from, before.get(key) ?? from)
+    const rows = this.horizons(null) as unknown as [string | null, string, string][]
+    let commits = 0
+    for (const category of Object.keys(KEYS)) {
+      const key = KEYS[category]!
+      const now = this.#horizonOf([key, ...(this.#flaws.together ? [STORE_KEY] : [])])
+      const settled = this.events.filter(
+        (event) => event.category === category && event.position > was(key) && event.position <= now,
+      )
+      commits += settled.length
+      if (settled.length > 0) this.#on.notify(category, String(settled.at(-1)!.position))
+    }
+    const store = this.#horizonOf([STORE_KEY])
+    if (store > was(STORE_KEY)) this.#on.notify('*', String(store))
+    const held = rows.filter(([key]) => key !== null)
+    const array = (column: 0 | 1) => `{${held.map((row) => row[column])}}`
+    return [
+      [array(0), array(1), rows.at(-1)![1], this.#head, store, held.length > 0 ? 't' : 'f', commits].map(
+        String,
+      ),
+    ]
+  }
+
+  quietClose(owner: string): Row[] {
+    const ours = this.lease.owner === owner && !this.lease.closed
+    if (ours) this.lease.closed = true
+    return [[ours ? 't' : 'f']]
+  }
+
+  #horizonOf(keys: readonly number[]): number {
+    const rows = this.horizons(null) as unknown as [string | null, string, string][]
+    return Math.min(
+      ...rows
+        .filter(([key]) => key === null || keys.includes(Number(key)))
+        .map(([, horizon]) => Number(horizon)),
+    )
   }
 
   // ------------------------------------------------------------------------------------------------- reading

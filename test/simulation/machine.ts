@@ -187,6 +187,16 @@ export class Machine {
           return database.replayed(values[1], values[2], values[3], values[4])
         case 'replayed':
           return database.moveAside(values[1], values[2], values[4], values[5])
+        case 'quiet_look':
+          return database.quietLook(values[0])
+        case 'quiet_claim':
+          return database.quietClaim(values[0])
+        case 'quiet_renew':
+          return database.quietRenew(values[0], values[1], values[2])
+        case 'quiet_ring':
+          return database.quietRing(values[0], values[1], Number(values[2]), values[3])
+        case 'quiet_close':
+          return database.quietClose(values[0])
         case 'lag':
           return [['0']] // of status$ alone, which nobody looks at here
         default:

@@ -2,6 +2,7 @@ import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Flaws } from './database.ts'
+import type { QuietEngine } from './quiet.ts'
 import type { Engine } from './simulate.ts'
 
 /** A defect: one text of src/ or sql/ replaced by another. */
@@ -101,6 +102,68 @@ export const mutants: readonly Mutant[] = [
   },
 ]
 
+/** Of those who notify for all. */
+export const quietMutants: readonly Mutant[] = [
+  {
+    name: 'one look at the end',
+    file: 'src/quiet/conductor.ts',
+    from: 'rung.held && rung.settled < until; pause',
+    to: 'false; pause',
+  },
+  {
+    name: 'the horizon is read after the lease is taken',
+    file: 'sql/010_quiet.sql',
+    from: '_all   bigint := least(free, bounds[array_position(keys, -1)]);',
+    to: '_all   bigint := least(case when head = 0 then horizon() else free end, bounds[array_position(keys, -1)]);',
+    flaws: { late: true },
+  },
+  {
+    name: 'every category is rung by the horizon of the store',
+    file: 'sql/010_quiet.sql',
+    from: 'and e.position <= least(_every, now.bound)',
+    to: 'and e.position <= least(_every, _bounds[array_position(_keys, _store)])',
+    flaws: { together: true },
+  },
+  {
+    name: 'from where to ring is forgotten with whoever dies',
+    file: 'sql/010_quiet.sql',
+    from: 'rung = case when closed then _horizon else least(rung, _horizon) end',
+    to: 'rung = _horizon',
+    flaws: { forgetful: true },
+  },
+  {
+    name: 'who lost the lease can still silence appends',
+    hidden: true,
+    file: 'sql/010_quiet.sql',
+    from: `  if not found then
+    return false;
+  end if;
+  _void := setval`,
+    to: '  _void := setval',
+    flaws: { usurped: true },
+  },
+  {
+    name: 'appends stay quiet before the lease can be seen',
+    file: 'sql/010_quiet.sql',
+    from: 'until = now_ms() + quiet_ms(), closed = false,',
+    to: `until = setval('quiet_until', now_ms() + quiet_ms()),`,
+    flaws: { hasty: true },
+  },
+  {
+    name: 'a lease that expired is left to others',
+    file: 'src/quiet/duty.ts',
+    from: '    } else if (standing.leftMs > 0) {',
+    to: '    } else {',
+  },
+  {
+    name: 'the lease is closed as soon as appends speak',
+    hidden: true,
+    file: 'src/quiet/conductor.ts',
+    from: '  let rung = await lease.ring(first)\n  const until = rung.head',
+    to: '  await lease.close(owner)\n  let rung = await lease.ring(first)\n  const until = rung.head',
+  },
+]
+
 const root = new URL('../../', import.meta.url).pathname
 
 /** A copy of src/ and sql/ with the defect, where imports of packages work; returns its folder. */
@@ -125,6 +188,10 @@ export async function plant({ name, file, from, to }: Mutant): Promise<string> {
 
 export async function uproot(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true })
+}
+
+export async function quietEngineOf(folder: string): Promise<QuietEngine> {
+  return import(pathToFileURL(join(folder, 'src/quiet/duty.ts')).href)
 }
 
 /** The classes that a folder with src/ has. */

@@ -1,0 +1,1 @@
+select meowmx.quiet_claim($1)

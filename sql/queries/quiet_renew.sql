@@ -1,0 +1,1 @@
+select meowmx.quiet_renew($1, $2, $3)
