@@ -115,6 +115,19 @@ const actions: [name: string, action: (client: pg.ClientBase) => Promise<unknown
     /i\.version - 1/,
   ],
   ['the horizon', (client) => client.query(`select ${schema}.horizon('big')`), /position <= b/],
+  [
+    'a look of who notifies for all',
+    (client) => client.query(`select * from ${schema}.quiet_ring('{}', '{}', ${COUNT - 10}, 0)`),
+    /e\.position > _from/,
+  ],
+  [
+    'a look of who notifies for all, while some are held back',
+    (client) =>
+      client.query(
+        `select * from ${schema}.quiet_ring(array[${schema}.category_key('big'), ${schema}.store_key()], '{${COUNT - 99},${COUNT - 99}}', ${COUNT - 10}, 0)`,
+      ),
+    /e\.position > _from/,
+  ],
   ['a read', (client) => meow.read({ category: 'big' }, { client, limit: 10 }), /category = \(select \$4/],
   ['a load', (client) => meow.load(streams(2)[1]!, { client }), /stream_id = \$2/],
 ]

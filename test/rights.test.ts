@@ -1,5 +1,6 @@
 // @direct
 // The statements of SECURITY.md, to the letter: each role can do all of its work through the library, and nothing else.
+import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import pg from 'pg'
 import { test } from 'uvu'
@@ -59,7 +60,7 @@ async function prepare(): Promise<void> {
   await migrator.sql.query(grants) // as after each update
   await admin.query(login)
   await enter(`${schema}_shop`)
-  for (const role of ['reader', 'writer', 'executor', 'manager']) {
+  for (const role of ['reader', 'writer', 'executor', 'conductor', 'manager']) {
     await admin.query(`create role ${schema}_a_${role} login in role ${schema}_${role}`)
     await enter(`${schema}_a_${role}`)
   }
@@ -84,7 +85,7 @@ test.before(async () => {
 test.after(cleanUp)
 
 test('each role can do its work', async () => {
-  for (const name of ['a_reader', 'a_writer', 'a_executor', 'a_manager', 'shop', 'migrator']) {
+  for (const name of ['a_reader', 'a_writer', 'a_executor', 'a_conductor', 'a_manager', 'shop', 'migrator']) {
     const { meow, sql } = of(name)
     await read(meow, written, sql)
     assert.equal(await meow.migrate(), { applied: [] })
@@ -109,6 +110,7 @@ const writes: [name: string, rights: string[]][] = [
   ['writer', [...hints, 'insert events']],
   ['executor', [...hints, ...executing]],
   ['manager', [...hints, ...executing, 'delete checkpoints', 'delete subscriptions', 'update retired_epoch']],
+  ['conductor', [...hints, 'update conductor', 'update quiet_until']],
   ['public', []],
 ]
 for (const [name, rights] of writes) {
@@ -151,6 +153,8 @@ const everybody = [
   `select setval('${schema}.events_position_seq', 1)`,
   `select nextval('${schema}.events_position_seq')`,
   `alter sequence ${schema}.events_position_seq cache 20`,
+  `insert into ${schema}.conductor default values`,
+  `delete from ${schema}.conductor`,
   `insert into ${schema}.migrations (id, name) values (999, 'mine')`,
   `update ${schema}.migrations set name = 'mine'`,
   `create table ${schema}.mine ()`,
@@ -180,11 +184,20 @@ const managing = [
   `delete from ${schema}.checkpoints`,
   `select setval('${schema}.retired_epoch', 7)`,
 ]
+const conducting = [
+  `select ${schema}.quiet_claim('00000000-0000-0000-0000-000000000000')`,
+  `select ${schema}.quiet_renew('00000000-0000-0000-0000-000000000000', 0, true)`,
+  `select ${schema}.quiet_close('00000000-0000-0000-0000-000000000000')`,
+  `update ${schema}.conductor set closed = true`,
+  `select setval('${schema}.quiet_until', 9)`,
+  `select nextval('${schema}.quiet_until')`,
+]
 const refusals: [name: string, statements: string[]][] = [
-  ['a_reader', [...everybody, ...appending, ...consuming, ...managing]],
-  ['a_writer', [...everybody, ...consuming, ...managing]],
-  ['a_executor', [...everybody, ...appending, ...managing]],
-  ['a_manager', [...everybody, ...appending]],
+  ['a_reader', [...everybody, ...appending, ...consuming, ...managing, ...conducting]],
+  ['a_writer', [...everybody, ...consuming, ...managing, ...conducting]],
+  ['a_executor', [...everybody, ...appending, ...managing, ...conducting]],
+  ['a_conductor', [...everybody, ...appending, ...consuming, ...managing]],
+  ['a_manager', [...everybody, ...appending, ...conducting]],
   ['shop', [...everybody, ...managing]],
   ['migrator', ['create schema mine', 'create role mine', 'set session_replication_role = replica']],
 ]
@@ -241,6 +254,33 @@ for (const [name, kinds] of calls) {
     assert.equal(await of('a_reader').meow.subscriptions(), before)
   })
 }
+
+test('who may conduct does, in each step; a writer stays quiet meanwhile, and is heard again afterwards', async () => {
+  const { sql } = of('a_conductor')
+  const listener = of('a_reader').sql
+  const category = uniqueName('conducted')
+  const heard: string[] = []
+  listener.on('notification', ({ payload }) => heard.push(payload!))
+  await listener.query(`listen "${schema}.${category}"`)
+  const append = async (streamId: string) => {
+    const { position } = await of('a_writer').meow.append({ category, streamId }, event)
+    await listener.query('select')
+    return String(position)
+  }
+  const owner = randomUUID()
+  const run = async (call: string) => (await sql.query(`select * from ${schema}.${call}`)).rows[0]
+  const { quiet_claim: from } = await run(`quiet_claim('${owner}')`)
+  assert.equal(await run(`quiet_renew('${owner}', 0, true)`), { quiet_renew: true })
+  const quiet = await append('a')
+  assert.equal(heard, [])
+  assert.is((await run(`quiet_ring('{}', '{}', ${from}, 0)`)).commits, 1)
+  await listener.query('select')
+  assert.equal(heard, [quiet])
+  assert.equal(await run(`quiet_renew('${owner}', ${quiet}, false)`), { quiet_renew: true })
+  const loud = await append('b')
+  assert.equal(heard, [quiet, loud])
+  assert.equal(await run(`quiet_close('${owner}')`), { quiet_close: true })
+})
 
 test('a writer can not choose positions by COPY; nor, by any setting, leave out the checks', async () => {
   const { sql, meow } = of('a_writer')

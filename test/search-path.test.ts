@@ -102,6 +102,8 @@ test("PostgreSQL's own come last, and temporary tables first: the functions, and
     'pg_locks',
     'pg_database',
     'events_position_seq',
+    'conductor',
+    'quiet_until',
   ])
     await client.query(`create temp table ${table} (mine int)`)
   await client.query('set search_path = pg_temp, public, pg_catalog')
@@ -109,6 +111,7 @@ test("PostgreSQL's own come last, and temporary tables first: the functions, and
   assert.ok((await write(meow, client)).length > 0)
   const run = async (statement: string) => (await client.query(statement)).rows
   await run(`select meowmx.subscribe('s', '{c}', null, null, 2, 0)`)
+  const me = '00000000-0000-0000-0000-000000000000'
   const [{ epoch }] = await run(`select * from meowmx.claim('s', 'me', 60000, '{}', '{}')`)
   const held = `'{0,1}', '{${epoch},${epoch}}'`
   for (const statement of [
@@ -130,6 +133,11 @@ test("PostgreSQL's own come last, and temporary tables first: the functions, and
     `select meowmx.alter_subscription('s', '{"categories": ["c", "d"], "types": ["T"], "partitions": 3}')`,
     `select meowmx.reset_subscription('s', 0)`,
     `select meowmx.delete_subscription('s')`,
+    `select meowmx.quiet_waiting(), meowmx.quiet_claim('${me}')`,
+    `select meowmx.quiet_renew('${me}', 1, true)`,
+    `select settled, commits from meowmx.quiet_ring('{1}', '{1}', 1, 1)`,
+    `select meowmx.quiet_renew('${me}', 1, false)`,
+    `select meowmx.quiet_close('${me}')`,
   ]) {
     const rows = await run(statement)
     assert.ok(!JSON.stringify(rows).includes('false'), `${statement}: ${JSON.stringify(rows)}`)

@@ -1,4 +1,5 @@
 // The database of the simulation does what PostgreSQL does with our SQL: the same random calls on both, the same answers.
+import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -216,6 +217,120 @@ async function owners(dice: Random): Promise<void> {
         .sort(([, one], [, other]) => (one! < other! ? -1 : 1)),
     )
   }
+}
+
+test('who notifies for all, what appends leave to him, and who hears what', async () => {
+  for (let round = 0; round < 5; round++) await conductors(random(dice.int(0, 2 ** 31)))
+})
+
+async function conductors(dice: Random): Promise<void> {
+  const { meow, connect } = await store()
+  const sql = await connect()
+  const [{ schema }] = (await sql.query('select current_schema() as schema')).rows
+  let now = 10_000
+  // A clock that stands still until it is told to go.
+  await sql.query(`create table clock as select ${now}::bigint as now`)
+  await sql.query(
+    'create or replace function now_ms() returns bigint language sql volatile return (select now from clock)',
+  )
+  const heard = { real: new Map<string, number>(), model: new Map<string, number>() }
+  const hear = (by: keyof typeof heard, channel: string, payload: string) =>
+    heard[by].set(channel, Math.max(heard[by].get(channel) ?? 0, Number(payload)))
+  const ear = await connect()
+  const channels: Record<string, string> = { [`${schema}.a`]: 'a', [`${schema}.b`]: 'b', [schema]: '*' }
+  for (const channel of Object.keys(channels)) await ear.query(`listen "${channel}"`)
+  ear.on('notification', ({ channel, payload }) => hear('real', channels[channel]!, payload!))
+  const model = new SimulatedDatabase(1, () => now, {
+    ...nobody,
+    notify: (channel, payload) => hear('model', channel, payload),
+  })
+  const keys = await rows(sql, `select category_key('a'), category_key('b'), store_key()`, [])
+  const [a, b, all] = keys[0]!.map(String)
+  const numbers: Record<string, number> = { [a!]: 1, [b!]: 2, [all!]: 100 }
+  const owners = [randomUUID(), randomUUID()]
+  // What a look came to, in the words of both.
+  let real = ['{}', '{}', '0', 0] as [string, string, string, number]
+  let simulated = real
+  const idle = [await connect(), await connect(), await connect()]
+  const open: { client: pg.Client; transaction: Transaction }[] = []
+  for (let step = 0; step < 120; step++) {
+    const one = open.length > 0 ? dice.pick(open) : undefined
+    const owner = dice.pick(owners)
+    switch (dice.int(0, 11)) {
+      case 0:
+      case 1: {
+        const category = dice.pick(['a', 'b'])
+        if (idle.length === 0) break
+        const transaction = model.begin(category, `${category}${dice.int(0, 2)}`)
+        if (!transaction) break
+        const client = idle.pop()!
+        await client.query('begin')
+        await client.query('select announce($1)', [category])
+        open.push({ client, transaction })
+        break
+      }
+      case 2:
+      case 3:
+      case 4:
+        if (!one) break
+        model.append(one.transaction)
+        model.decide(one.transaction)
+        await meow.append(one.transaction, { type: 'T', data: null }, { client: one.client })
+        break
+      case 5:
+      case 6: {
+        if (!one) break
+        const how = dice.chance(0.7) ? 'commit' : 'rollback'
+        await one.client.query(how)
+        model.end(one.transaction, how)
+        open.splice(open.indexOf(one), 1)
+        idle.push(one.client)
+        break
+      }
+      case 7: {
+        const claimed = await rows(sql, 'select quiet_claim($1)', [owner])
+        assert.equal(claimed, model.quietClaim(owner))
+        if (claimed[0]![0] !== null) real = simulated = ['{}', '{}', String(claimed[0]![0]), 0]
+        break
+      }
+      case 8: {
+        const [rung, quiet] = [Number(real[2]), dice.chance(0.7)]
+        const renewed = await rows(sql, 'select quiet_renew($1, $2, $3)', [owner, rung, quiet])
+        assert.equal(renewed, model.quietRenew(owner, rung, quiet))
+        break
+      }
+      case 9: {
+        const [row] = (await rows(sql, 'select * from quiet_ring($1, $2, $3, $4)', real)) as [string[]]
+        const [same] = model.quietRing(simulated[0], simulated[1], Number(simulated[2]), simulated[3])
+        assert.equal(row!.slice(2, 6), same!.slice(2, 6))
+        const held = (keys: string, bounds: string, name: (key: string) => number) => {
+          const [by, at] = [keys, bounds].map((array) => array.slice(1, -1).split(',').filter(Boolean))
+          return by!.map((key, i) => `${name(key)}: ${at![i]}`).sort()
+        }
+        assert.equal(
+          held(row[0]!, row[1]!, (key) => numbers[key]!),
+          held(same![0]!, same![1]!, Number),
+        )
+        real = [row[0]!, row[1]!, row[2]!, Number(row[3])]
+        simulated = [same![0]!, same![1]!, same![2]!, Number(same![3])]
+        break
+      }
+      case 10:
+        assert.equal(await rows(sql, 'select quiet_close($1)', [owner]), model.quietClose(owner))
+        break
+      default:
+        now += dice.pick([1, 100, 499, 500, 1_000, -300])
+        await sql.query('update clock set now = $1', [now])
+    }
+    await ear.query('select') // whatever was sent is heard before the answer
+    assert.equal([...heard.real].sort(), [...heard.model].sort())
+    heard.real.clear()
+    heard.model.clear()
+    const lease = await rows(sql, 'select owner, until, rung, closed from conductor', [])
+    const { owner: by, until, rung, closed } = model.lease
+    assert.equal(lease, [[by, String(until), String(rung), closed ? 't' : 'f']])
+  }
+  for (const { client } of open) await client.query('rollback')
 }
 
 test.run()

@@ -148,12 +148,11 @@ export async function simulateQuiet(
         return true
     }
   }
+  const closing = new Set<Process>()
   const close = (process: Process) => {
     process.ending = true
-    const failed = (error: unknown) => {
-      throw new Broken(`I10: ${error}`)
-    }
-    return process.duty.close().catch(failed)
+    closing.add(process)
+    process.duty.close().then(() => closing.delete(process))
   }
   const fault = (n: number): boolean => {
     if (faults >= setup.faults) return false
@@ -244,10 +243,9 @@ export async function simulateQuiet(
       () => untold.size === 0 && (database.lease.closed || database.head === 0),
       () => `I7: nobody was told: ${[...untold]}; the lease is ${JSON.stringify(database.lease)}`,
     )
-    let open = alive().length
-    for (const process of alive()) close(process).then(() => open--)
+    for (const process of alive()) close(process)
     await until(
-      () => open === 0,
+      () => [...closing].every(({ machine }) => machine.dead),
       () => 'I8: a close() does not end',
     )
     for (const { machine } of processes)
