@@ -5,9 +5,9 @@ import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { exploreQuiet } from './simulation/conductor.ts'
 import { explore } from './simulation/explore.ts'
 import { engineOf, mutants, plant, quietEngineOf, quietMutants, uproot } from './simulation/mutants.ts'
-import { exploreQuiet } from './simulation/quiet.ts'
 
 // Always the same schedules: of other seeds, some need more (see SEED in CONTRIBUTING.md).
 const seed = Number(process.env.SEED ?? 1)

@@ -1,8 +1,8 @@
 import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import type { QuietEngine } from './conductor.ts'
 import type { Flaws } from './database.ts'
-import type { QuietEngine } from './quiet.ts'
 import type { Engine } from './simulate.ts'
 
 /** A defect: one text of src/ or sql/ replaced by another. */

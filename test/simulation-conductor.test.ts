@@ -3,7 +3,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Duty } from '../src/quiet/duty.ts'
-import { exploreQuiet } from './simulation/quiet.ts'
+import { exploreQuiet } from './simulation/conductor.ts'
 
 const runs = Number(process.env.MEOWMX_SCHEDULES ?? 2_000)
 

@@ -1,0 +1,260 @@
+// Where appends wait for each other to notify, one process does it for all: nobody who listens misses a category, whoever
+// dies, closes, or keeps an append open.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { setTimeout as delay } from 'node:timers/promises'
+import type pg from 'pg'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { Database } from '../src/database.ts'
+import { connectOptions, parse } from '../src/options.ts'
+import { Duty } from '../src/quiet/duty.ts'
+import { seeded } from './support/random.ts'
+import { rejects } from './support/rejects.ts'
+import { closeAll, databaseUrl, openStore, pgClient, uniqueName } from './support/store.ts'
+import { until } from './support/until.ts'
+
+const dice = seeded('quiet')
+const children = new Set<Child>()
+test.after(async () => {
+  await Promise.all([...children].map((child) => child.kill()))
+  await closeAll()
+})
+
+interface Child {
+  conducts: boolean
+  /** kill -9 */
+  kill(): Promise<unknown>
+}
+
+async function startChild(schema: string): Promise<Child> {
+  const file = new URL('support/conductor-child.ts', import.meta.url).pathname
+  const process_ = spawn(process.execPath, ['--import', 'tsx', file, schema], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  const exited = once(process_, 'close')
+  let ready = false
+  const child: Child = {
+    conducts: false,
+    kill: () => {
+      process_.kill('SIGKILL')
+      return exited
+    },
+  }
+  exited.then(() => children.delete(child))
+  children.add(child)
+  createInterface({ input: process_.stdout }).on('line', (line) => {
+    if (line === 'ready') ready = true
+    else child.conducts = line === 'turn'
+  })
+  await until(() => ready, { timeoutMs: 30_000, what: 'a process that may conduct' })
+  return child
+}
+
+/** A listener of another language: what it heard on which channel, from which backend. */
+async function listen(channels: readonly string[]): Promise<Map<string, { payload: number; pid: number }>> {
+  const heard = new Map<string, { payload: number; pid: number }>()
+  const client = await pgClient()
+  client.on('notification', ({ channel, payload, processId }) => {
+    if (Number(payload) > (heard.get(channel)?.payload ?? 0))
+      heard.set(channel, { payload: Number(payload), pid: processId })
+  })
+  const quoted = channels.map((channel) => `listen ${client.escapeIdentifier(channel)}`)
+  while (quoted.length > 0) await client.query(quoted.splice(0, 500).join(';'))
+  return heard
+}
+
+test('a category for each event, appends that stay open, conductors that are killed: nobody is forgotten', async () => {
+  const schema = uniqueName('quiet')
+  await openStore({ schema, listen: false })
+  const channels = Array.from({ length: 12_000 }, (_, i) => `${schema}.c${i}`)
+  const heard = await listen(channels)
+  const writers = await Promise.all(Array.from({ length: 24 }, () => pgClient()))
+  const own = new Set(writers.map((client) => (client as unknown as { processID: number }).processID))
+  await Promise.all([0, 1].map(() => startChild(schema)))
+
+  const committed = new Map<string, number>()
+  let next = 0
+  let on = true
+  const write = async (client: pg.Client, n: number) => {
+    while (on && next < channels.length) {
+      const category = `c${next++}`
+      await client.query('begin')
+      const { rows } = await client.query({
+        name: 'append',
+        text: `select position from ${schema}.append($1, 'a', '{"type": "T"}')`,
+        values: [category],
+      })
+      if (n < 4 && dice.chance(0.2)) await delay(dice.int(100, 1_500))
+      const how = dice.chance(0.05) ? 'rollback' : 'commit'
+      await client.query(how)
+      if (how === 'commit') committed.set(`${schema}.${category}`, Number(rows[0].position))
+    }
+  }
+  const writing = Promise.all(writers.map(write))
+
+  let killed = 0
+  const killing = (async () => {
+    while (on) {
+      const conductor = [...children].find(({ conducts }) => conducts)
+      if (conductor) {
+        await delay(dice.int(100, 1_200))
+        if (!conductor.conducts) continue
+        await conductor.kill()
+        killed++
+        await startChild(schema)
+      } else await delay(10)
+    }
+  })()
+  const done = Promise.race([writing, delay(14_000)])
+  await done
+  on = false
+  await Promise.all([writing, killing])
+
+  const lost = () => [...committed].filter(([channel, at]) => (heard.get(channel)?.payload ?? 0) < at)
+  await until(() => lost().length === 0, { timeoutMs: 8_000, what: 'all to be heard of' }).catch(() => {
+    assert.unreachable(`${lost().length} of ${committed.size}: ${lost().slice(0, 5).join('; ')}`)
+  })
+  const rung = [...committed].filter(([channel]) => !own.has(heard.get(channel)!.pid)).length
+  console.log(
+    `${committed.size} categories, ${rung} rung by conductors, of whom ${killed} were killed: 0 lost`,
+  )
+  assert.ok(killed >= 2, `${killed} killed`)
+  assert.ok(rung > 500, `${rung} of ${committed.size} rung by conductors`)
+})
+
+test('an open append holds up its own category alone, and who closes tells what is left', async () => {
+  const schema = uniqueName('quiet')
+  const meow = await openStore({ schema, listen: false })
+  const heard = await listen([schema, `${schema}.open`, `${schema}.free`])
+  const [sql, client] = [await pgClient(), await pgClient()]
+  const pid = (client as unknown as { processID: number }).processID
+  const lease = async () => (await sql.query(`select closed, rung::int from ${schema}.conductor`)).rows[0]
+  const db = new Database(parse(connectOptions, { connectionString: databaseUrl(), schema }, 'options'))
+  const duty = new Duty(db, { speed: 0, waiting: 0, looks: 1 })
+  const first = await meow.append({ category: 'free', streamId: 'a' }, { type: 'T', data: 1 })
+  duty.saw(first.position)
+  await until(async () => !(await lease()).closed, { what: 'a turn' })
+  const quiet = async () =>
+    (await sql.query(`select last_value > 0 as quiet from ${schema}.quiet_until`)).rows[0].quiet
+  await until(quiet, { what: 'silence' })
+
+  await client.query('begin')
+  const open = await meow.append({ category: 'open', streamId: 'a' }, { type: 'T', data: 1 }, { client })
+  const free = await meow.append({ category: 'free', streamId: 'b' }, { type: 'T', data: 1 })
+  await until(() => heard.get(`${schema}.free`)?.payload === free.position, { what: 'the other category' })
+  assert.is(heard.has(`${schema}.open`), false)
+  const closing = duty.close()
+  // Appends speak from now on, and what stayed quiet before is still told.
+  await until(async () => !(await quiet()), { what: 'appends that speak' })
+  await client.query('commit')
+  await closing
+  await until(() => heard.get(`${schema}.open`)?.payload === open.position, { what: 'what was open' })
+  assert.is.not(heard.get(`${schema}.open`)!.pid, pid)
+  assert.is(heard.get(schema)!.payload, free.position)
+  assert.is((await lease()).closed, true)
+  await db.close()
+})
+
+test('who closes does not wait for an append that stays open: whoever comes next finds what is left', async () => {
+  const schema = uniqueName('quiet')
+  const meow = await openStore({ schema, listen: false })
+  const heard = await listen([`${schema}.open`])
+  const [sql, client] = [await pgClient(), await pgClient()]
+  const rules = { speed: 0, waiting: 0, looks: 1 }
+  const settings = parse(connectOptions, { connectionString: databaseUrl(), schema }, 'options')
+  const [db, other] = [new Database(settings), new Database(settings)]
+  const duty = new Duty(db, rules)
+  const first = await meow.append({ category: 'a', streamId: 'a' }, { type: 'T', data: 1 })
+  duty.saw(first.position)
+  const quiet = async () =>
+    (await sql.query(`select last_value > 0 as quiet from ${schema}.quiet_until`)).rows[0].quiet
+  await until(quiet, { what: 'a turn' })
+  await client.query('begin')
+  const open = await meow.append({ category: 'open', streamId: 'a' }, { type: 'T', data: 1 }, { client })
+  await duty.close()
+  assert.is((await sql.query(`select closed from ${schema}.conductor`)).rows[0].closed, false)
+  await client.query('commit')
+  const next = new Duty(other, { ...rules, waiting: 1_000 })
+  next.saw(open.position)
+  await until(() => heard.get(`${schema}.open`)?.payload === open.position, { what: 'what was open' })
+  await until(async () => (await sql.query(`select closed from ${schema}.conductor`)).rows[0].closed, {
+    what: 'an end',
+  })
+  await next.close()
+  await Promise.all([db.close(), other.close()])
+})
+
+test('an expiry further ahead than a lease can be is ignored: the clock was set back', async () => {
+  const schema = uniqueName('quiet')
+  const meow = await openStore({ schema, listen: false })
+  const heard = await listen([`${schema}.c`])
+  const sql = await pgClient()
+  for (const [aheadMs, isHeard] of [
+    [400, false],
+    [5_000, true],
+    [-1, true],
+  ] as const) {
+    await sql.query(`select setval('${schema}.quiet_until', ${schema}.now_ms() + $1::int)`, [aheadMs])
+    const { position } = await meow.append({ category: 'c', streamId: 'a' }, { type: 'T', data: 1 })
+    await sql.query(`select pg_notify($1, '0')`, [`${schema}.c`])
+    if (isHeard) await until(() => heard.get(`${schema}.c`)?.payload === position, { what: 'an append' })
+    else assert.is.not(heard.get(`${schema}.c`)?.payload, position)
+  }
+})
+
+test('conducting is refused in another isolation than read committed', async () => {
+  const schema = uniqueName('quiet')
+  await openStore({ schema, listen: false })
+  const sql = await pgClient()
+  for (const call of [
+    `quiet_claim(gen_random_uuid())`,
+    `quiet_renew(gen_random_uuid(), 0, true)`,
+    `quiet_ring('{}', '{}', 0, 0)`,
+    `quiet_close(gen_random_uuid())`,
+  ]) {
+    await sql.query('begin isolation level repeatable read')
+    assert.is(
+      ((await rejects(sql.query(`select ${schema}.${call}`), Error)) as pg.DatabaseError).code,
+      'MW004',
+      call,
+    )
+    await sql.query('rollback')
+  }
+})
+
+test('appends that wait for NOTIFY are seen', async () => {
+  const schema = uniqueName('quiet')
+  await openStore({ schema, listen: false })
+  const [sql, ...clients] = await Promise.all(Array.from({ length: 9 }, () => pgClient()))
+  let most = 0
+  const append = `select ${schema}.append('c', gen_random_uuid()::text, '{"type": "T"}')`
+  const appending = clients.map(async (client) => {
+    while (most < 2) await client.query(append)
+  })
+  const look = async () => {
+    const { rows } = await sql!.query(`select ${schema}.quiet_waiting() as waiting`)
+    most = Math.max(most, rows[0].waiting)
+    return most >= 2
+  }
+  await until(look, { timeoutMs: 20_000, what: 'two that wait' }).finally(() => {
+    most = 9
+  })
+  await Promise.all(appending)
+})
+
+test('a process whose appends travel together needs nobody to notify for them', async () => {
+  const schema = uniqueName('quiet')
+  const meow = await openStore({ schema, listen: false })
+  const sql = await pgClient()
+  const ends = performance.now() + 1_500
+  const append = async (_: unknown, n: number) => {
+    while (performance.now() < ends)
+      await meow.append({ category: 'c', streamId: `s${n}` }, { type: 'T', data: 1 })
+  }
+  await Promise.all(Array.from({ length: 64 }, append))
+  assert.is((await sql.query(`select owner from ${schema}.conductor`)).rows[0].owner, null)
+})
+
+test.run()

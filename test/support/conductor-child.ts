@@ -1,0 +1,19 @@
+/** A process that conducts whenever nobody does: `conductor-child.ts <schema>` prints `turn` when it begins to, and `over`. */
+import { Database } from '../../src/database.ts'
+import { connectOptions, parse } from '../../src/options.ts'
+import { Duty } from '../../src/quiet/duty.ts'
+import { databaseUrl } from './store.ts'
+
+const [schema] = process.argv.slice(2)
+const quiet = () => {}
+const debug = (_: unknown, message: string) => {
+  if (/^notifying for all appends of/.test(message)) console.log('turn')
+  if (/^appends notify/.test(message)) console.log('over')
+}
+const logger = { debug, info: quiet, warn: quiet, error: quiet }
+const settings = parse(connectOptions, { connectionString: databaseUrl(), schema, logger }, 'options')
+const db = new Database(settings)
+const duty = new Duty(db, { speed: 0, waiting: 0, looks: 1 })
+const horizon = db.file('horizon')
+console.log('ready')
+setInterval(async () => duty.saw(Number((await db.query(horizon, [[]]))[0]![0])), 50)
