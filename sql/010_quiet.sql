@@ -14,13 +14,11 @@
 -- * All is conditional on the owner, and the expiry is written while the lease's row is locked: who lost it changes nothing.
 create table conductor (
   one    boolean primary key default true check (one),
-  owner  uuid,                           -- another one for each turn
-  until  bigint  not null default 0,     -- now_ms; others may claim it afterwards
-  rung   bigint  not null default 0,
-  closed boolean not null default true   -- nothing is left to be notified
+  owner  uuid    not null, -- another one for each turn
+  until  bigint  not null, -- now_ms; others may claim it afterwards
+  rung   bigint  not null,
+  closed boolean not null  -- nothing is left to be notified
 );
-
-insert into conductor default values;
 
 -- How many appends to this store wait for the lock that NOTIFY takes: that of no database in the catalog of databases.
 create function quiet_waiting() returns int
@@ -49,11 +47,13 @@ declare
 begin
   _horizon := horizon(); -- refuses another isolation than read committed
   _void := set_config('synchronous_commit', 'off', true); -- whatever is lost with it was appended later, or is rung twice
-  update conductor
-  set owner = _owner, until = now_ms() + quiet_ms(), closed = false,
-      rung = case when closed then _horizon else least(rung, _horizon) end
-  where closed or until - now_ms() not between 1 and quiet_ms()
-  returning rung into _rung;
+  insert into conductor as c (owner, until, rung, closed)
+  values (_owner, now_ms() + quiet_ms(), _horizon, false)
+  on conflict (one) do update
+  set owner = excluded.owner, until = excluded.until, closed = false,
+      rung = case when c.closed then _horizon else least(c.rung, _horizon) end
+  where c.closed or c.until - now_ms() not between 1 and quiet_ms()
+  returning c.rung into _rung;
   return _rung;
 end
 $$;

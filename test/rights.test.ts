@@ -110,7 +110,7 @@ const writes: [name: string, rights: string[]][] = [
   ['writer', [...hints, 'insert events']],
   ['executor', [...hints, ...executing]],
   ['manager', [...hints, ...executing, 'delete checkpoints', 'delete subscriptions', 'update retired_epoch']],
-  ['conductor', [...hints, 'update conductor', 'update quiet_until']],
+  ['conductor', [...hints, 'insert conductor', 'update conductor', 'update quiet_until']],
   ['public', []],
 ]
 for (const [name, rights] of writes) {
@@ -153,7 +153,6 @@ const everybody = [
   `select setval('${schema}.events_position_seq', 1)`,
   `select nextval('${schema}.events_position_seq')`,
   `alter sequence ${schema}.events_position_seq cache 20`,
-  `insert into ${schema}.conductor default values`,
   `delete from ${schema}.conductor`,
   `insert into ${schema}.migrations (id, name) values (999, 'mine')`,
   `update ${schema}.migrations set name = 'mine'`,
@@ -188,6 +187,7 @@ const conducting = [
   `select ${schema}.quiet_claim('00000000-0000-0000-0000-000000000000')`,
   `select ${schema}.quiet_renew('00000000-0000-0000-0000-000000000000', 0, true)`,
   `select ${schema}.quiet_close('00000000-0000-0000-0000-000000000000')`,
+  `insert into ${schema}.conductor values (true, '00000000-0000-0000-0000-000000000000', 0, 0, false)`,
   `update ${schema}.conductor set closed = true`,
   `select setval('${schema}.quiet_until', 9)`,
   `select nextval('${schema}.quiet_until')`,

@@ -164,7 +164,8 @@ export class SimulatedDatabase {
 
   quietLook(waiting: boolean): Row[] {
     const { closed, until } = this.lease
-    return [[closed ? 't' : 'f', String(until - this.#now()), String(closed && waiting ? this.waiting : 0)]]
+    const left = closed ? null : String(until - this.#now())
+    return [[closed ? 't' : 'f', left, String(closed && waiting ? this.waiting : 0)]] as unknown as Row[]
   }
 
   quietClaim(owner: string): Row[] {

@@ -127,7 +127,7 @@ export const quietMutants: readonly Mutant[] = [
   {
     name: 'from where to ring is forgotten with whoever dies',
     file: 'sql/010_quiet.sql',
-    from: 'rung = case when closed then _horizon else least(rung, _horizon) end',
+    from: 'rung = case when c.closed then _horizon else least(c.rung, _horizon) end',
     to: 'rung = _horizon',
     flaws: { forgetful: true },
   },
@@ -145,8 +145,8 @@ export const quietMutants: readonly Mutant[] = [
   {
     name: 'appends stay quiet before the lease can be seen',
     file: 'sql/010_quiet.sql',
-    from: 'until = now_ms() + quiet_ms(), closed = false,',
-    to: `until = setval('quiet_until', now_ms() + quiet_ms()),`,
+    from: 'until = excluded.until, closed = false,',
+    to: `until = setval('quiet_until', excluded.until),`,
     flaws: { hasty: true },
   },
   {
