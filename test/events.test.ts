@@ -5,9 +5,10 @@ import * as assert from 'uvu/assert'
 import type { Meow, RecordedEvent } from '../src/index.ts'
 import { collect } from './support/collect.ts'
 import { countingPool } from './support/counting-pool.ts'
+import { heard } from './support/listens.ts'
 import { seeded } from './support/random.ts'
 import { listening } from './support/status.ts'
-import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
+import { closeAll, openStore, pgClient, uniqueName } from './support/store.ts'
 import { lastingTimers, timers } from './support/timers.ts'
 import { until } from './support/until.ts'
 import { pushes } from './support/ways.ts'
@@ -218,7 +219,6 @@ test('many observers of one selection cost what one costs', async () => {
 
 test('unsubscribing leaves no tail, no timer, no LISTEN', async () => {
   const category = uniqueName('freed')
-  const sql = await pgClient()
   const before = await lastingTimers()
   const observers = [{ category }, { category }, { category, types: ['Counted'] }].map((selector) =>
     collect(meow.events(selector)),
@@ -226,21 +226,10 @@ test('unsubscribing leaves no tail, no timer, no LISTEN', async () => {
   await meow.append({ category, streamId: '1' }, event(0))
   for (const seen of observers) await seen.has(1)
   assert.ok(timers() > before, 'the poll')
-  if (pushes) assert.match(await lastQueryOfListener(/^LISTEN/), category)
+  if (pushes) await heard('LISTEN', category)
   for (const { subscription } of observers) subscription.unsubscribe()
   await until(() => timers() === before, { what: 'the timers to be gone' })
-  if (pushes) assert.match(await lastQueryOfListener(/^UNLISTEN/), category)
-
-  async function lastQueryOfListener(pattern: RegExp): Promise<string> {
-    const query = async () => {
-      const { rows } = await sql.query(
-        `select query from pg_stat_activity where application_name = $1 and query ~ $2`,
-        [`meowmx listener ${storeSchema}`, `${pattern.source}.*${category}`],
-      )
-      return rows[0]?.query as string
-    }
-    return until(query, { what: `${pattern} as the listener's last query` })
-  }
+  if (pushes) await heard('UNLISTEN', category)
 })
 
 test('an observer that left in the middle of opening holds nothing either', async () => {

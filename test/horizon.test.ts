@@ -5,6 +5,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Meow } from '../src/index.ts'
 import { collect } from './support/collect.ts'
+import { heard } from './support/listens.ts'
 import { listening } from './support/status.ts'
 import { closeAll, directUrl, openStore, pgClient, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
@@ -71,13 +72,6 @@ pushed(
     const { meow, schema, own } = await fresh()
     const sql = await pgClient()
     const listener = `meowmx listener ${schema}`
-    const listens = async () => {
-      const { rows } = await sql.query(
-        'select from pg_stat_activity where application_name = $1 and query ~ $2',
-        [listener, `^LISTEN.*${own}`],
-      )
-      return rows.length > 0
-    }
     const hold = async () => {
       const client = await pgClient()
       await client.query('begin')
@@ -87,7 +81,7 @@ pushed(
     const beginning = await hold()
     await meow.append({ category: own, streamId: 'quick' }, event)
     const inOwn = collect(meow.events({ category: own }))
-    await until(listens, { what: 'the LISTEN' })
+    await heard('LISTEN', own)
     await meow.read({ category: own })
     await beginning.query('rollback')
     await inOwn.has(1)

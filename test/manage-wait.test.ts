@@ -6,6 +6,7 @@ import * as assert from 'uvu/assert'
 import type { Meow, RecordedEvent, StreamRef } from '../src/index.ts'
 import { ClosedError, SubscriptionNotFoundError, TimeoutError, ValidationError } from '../src/index.ts'
 import { countingPool } from './support/counting-pool.ts'
+import { heard } from './support/listens.ts'
 import { startProxy } from './support/proxy.ts'
 import { rejects } from './support/rejects.ts'
 import type { SqlExecutor } from './support/sql-executor.ts'
@@ -75,16 +76,7 @@ async function entered(name: string, count = 1): Promise<void> {
 async function listeningFor(name: string, position: number): Promise<ReturnType<typeof waiting>> {
   const { rows } = await sql.query('select waiting_channel($1) as channel', [name])
   const far = waiting(name, position)
-  await until(
-    async () => {
-      const { rows: found } = await sql.query(
-        'select from pg_stat_activity where application_name = $1 and query ~ $2',
-        [`meowmx listener ${storeSchema}`, `^LISTEN.*${rows[0].channel}`],
-      )
-      return !pushes || found.length > 0
-    },
-    { what: 'the LISTEN' },
-  )
+  if (pushes) await heard('LISTEN', rows[0].channel)
   await entered(name)
   return far
 }

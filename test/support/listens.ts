@@ -1,0 +1,26 @@
+import pg from 'pg'
+import { until } from './until.ts'
+
+/**
+ * LISTEN and UNLISTEN of all connections of this process, as they were answered. (What pg_stat_activity shows is a connection's last
+ * query, and the listener asks each second whether it is alive.)
+ */
+const answered: string[] = []
+
+const query = pg.Client.prototype.query as (...args: unknown[]) => unknown
+pg.Client.prototype.query = function (this: pg.Client, ...args: unknown[]) {
+  const result = query.apply(this, args)
+  const [text] = args
+  if (typeof text === 'string' && /^(UN)?LISTEN /.test(text))
+    (result as Promise<unknown>).then(
+      () => answered.push(text.replaceAll('"', '')),
+      () => {},
+    )
+  return result
+} as typeof pg.Client.prototype.query
+
+/** Waits until a channel whose name ends so is listened to, or no longer. */
+export async function heard(command: 'LISTEN' | 'UNLISTEN', channelEnd: string): Promise<void> {
+  const found = () => answered.some((text) => text.startsWith(`${command} `) && text.endsWith(channelEnd))
+  await until(found, { what: `${command} …${channelEnd}` })
+}
