@@ -136,6 +136,32 @@ export interface UnknownWrite {
   readonly expectedVersion: number | 'any' | 'no-stream' | 'stream-exists'
 }
 
+/** An event is stored as its category's upcasters, or its schema, can't take it. The `cause` says why. */
+export class UpcastError extends MeowError {
+  readonly stream: StreamRef
+  /** Of the event in its stream. */
+  readonly version: number
+  readonly type: string
+  /** The version of the schema that it was stored by. */
+  readonly schemaVersion: number
+
+  constructor(
+    event: UpcastError['stream'] & { version: number; type: string },
+    from: number,
+    cause: unknown,
+  ) {
+    super(
+      'ERR_UPCAST',
+      `event ${event.type}, version ${event.version} of stream ${label(event)}, schema version ${from}, can not be read: ${cause instanceof Error ? cause.message : show(cause)}`,
+      cause,
+    )
+    this.stream = { category: event.category, streamId: event.streamId }
+    this.version = event.version
+    this.type = event.type
+    this.schemaVersion = from
+  }
+}
+
 /** Sent, but the answer was lost and could not be looked up. Append the same again, ids and all: it is written once. */
 export class OutcomeUnknownError extends MeowError {
   /** The stream; of `appendAll` the first one. */

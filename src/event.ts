@@ -1,10 +1,30 @@
+/** Under this key, which nothing enumerates, a category, its streams and its new events carry what knows their schemas. */
+export const MODEL: unique symbol = Symbol('meowmx.model')
+
+/** Only in types: the category that a stream is of. */
+declare const CATEGORY: unique symbol
+
+/** What knows the events of a category: appending and reading ask it, and know no more of schemas. */
+export interface EventModel {
+  /** Of the category. */
+  readonly name: string
+  /** As it is to be stored, or a ValidationError whose path begins with `path`. */
+  toStore(event: NewEvent, path: string): NewEvent
+  /** As its readers see it. */
+  toReader(event: RecordedEvent): RecordedEvent
+}
+
+/** The model of a stream or an event that has one. */
+export const modelOf = (value: object): EventModel | undefined => (value as { [MODEL]?: EventModel })[MODEL]
+
 /**
  * All events of one thing, e.g. `{ category: 'order', streamId: '42' }`.
- * Both are non-empty and at most 255 characters long.
+ * Both are non-empty and at most 255 characters long. `C`: its category, where a zod category has made it.
  */
-export interface StreamRef {
+export interface StreamRef<C = any> {
   category: string
   streamId: string
+  readonly [CATEGORY]?: C
 }
 
 /** A stream as the key of a Map: no name holds the separator. */

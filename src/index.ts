@@ -16,6 +16,7 @@ export {
   SubscriptionMismatchError,
   SubscriptionNotFoundError,
   TimeoutError,
+  UpcastError,
   ValidationError,
   VersionConflictError,
 } from './errors.ts'
@@ -30,6 +31,23 @@ export type { Staller } from './manage/stallers.ts'
 export type { PartitionInfo, SubscriptionInfo } from './manage/subscriptions.ts'
 export type { WaitOptions } from './manage/wait.ts'
 export { connect, Meow } from './meow.ts'
+export type { CategoryOptions } from './model/category.ts'
+// Models
+export { defineCategory } from './model/category.ts'
+export type {
+  AnyCategory,
+  Category,
+  EventOf,
+  EventSchemas,
+  KnownEvent,
+  NewEventOf,
+  NewEventOptions,
+  SelectedEvent,
+  TypedCategory,
+  TypedNewEvent,
+  UnknownEvent,
+  VersionedSchema,
+} from './model/types.ts'
 export type { ConnectOptions, Logger } from './options.ts'
 // Reading
 export type { CategoryInfo, LoadOptions, ReadOptions, ReadResult } from './read/reader.ts'

@@ -6,7 +6,7 @@ import { Batcher } from './append/batcher.ts'
 import type { AppendResult } from './append/request.ts'
 import { Database } from './database.ts'
 import { ClosedError } from './errors.ts'
-import type { NewEvent, RecordedEvent, StreamRef } from './event.ts'
+import type { NewEvent, StreamRef } from './event.ts'
 import type { StoreStatus } from './live/listener.ts'
 import { Live } from './live/live.ts'
 import type { EventsOptions, From } from './live/observer.ts'
@@ -23,6 +23,7 @@ import { SubscriptionList } from './manage/subscriptions.ts'
 import type { WaitOptions } from './manage/wait.ts'
 import { Waiting } from './manage/wait.ts'
 import { checkHealth, migrate } from './migrate.ts'
+import type { AnyCategory, EventOf, NewEventOf, SelectedEvent } from './model/types.ts'
 import type { ConnectOptions } from './options.ts'
 import { connectOptions, parse } from './options.ts'
 import { Duty } from './quiet/duty.ts'
@@ -124,12 +125,13 @@ export class Meow implements AsyncDisposable {
    * @example
    * await meow.append({ category: 'order', streamId: '42' }, { type: 'OrderPlaced', data: { price: 9 } }, { expectedVersion: 'no-stream' })
    */
-  append(
-    stream: StreamRef,
-    events: NewEvent | readonly NewEvent[],
+  append<S extends StreamRef>(
+    stream: S,
+    events: NewEventOf<S> | readonly NewEventOf<S>[],
     options?: AppendOptions,
-  ): Promise<AppendResult> {
-    return this.#open(() => this.#appender.append(stream, events, options))
+  ): Promise<AppendResult<EventOf<S>>> {
+    const append = () => this.#appender.append(stream, events as NewEvent | NewEvent[], options)
+    return this.#open(append as () => Promise<AppendResult<EventOf<S>>>)
   }
 
   /**
@@ -154,8 +156,8 @@ export class Meow implements AsyncDisposable {
    * @example
    * const events = await meow.load({ category: 'order', streamId: '42' }, { fromVersion: 10 })
    */
-  load(stream: StreamRef, options?: LoadOptions): Promise<RecordedEvent[]> {
-    return this.#open(() => this.#reader.load(stream, options))
+  load<S extends StreamRef>(stream: S, options?: LoadOptions): Promise<EventOf<S>[]> {
+    return this.#open(() => this.#reader.load(stream, options) as Promise<EventOf<S>[]>)
   }
 
   /**
@@ -166,8 +168,12 @@ export class Meow implements AsyncDisposable {
    * const page = await meow.read({ category: 'order' }, { after, limit: 100 })
    * after = page.position
    */
-  read(selector: Selector, options?: ReadOptions): Promise<ReadResult> {
-    return this.#open(() => this.#reader.read(selector, options))
+  read<C extends string | AnyCategory = string>(
+    selector: Selector<C>,
+    options?: ReadOptions,
+  ): Promise<ReadResult<SelectedEvent<C>>> {
+    const read = () => this.#reader.read(selector, options)
+    return this.#open(read as () => Promise<ReadResult<SelectedEvent<C>>>)
   }
 
   /** All categories, by name, with what they hold. Counts every event: meant for people, not for a hot path. */
@@ -184,8 +190,11 @@ export class Meow implements AsyncDisposable {
    * @example
    * meow.events({ category: 'order' }, { from: 'end' }).subscribe((event) => console.log(event.type))
    */
-  events(selector: Selector, options?: EventsOptions): Observable<RecordedEvent> {
-    return this.#observer.events(selector, options)
+  events<C extends string | AnyCategory = string>(
+    selector: Selector<C>,
+    options?: EventsOptions,
+  ): Observable<SelectedEvent<C>> {
+    return this.#observer.events(selector, options) as Observable<SelectedEvent<C>>
   }
 
   /**
@@ -194,8 +203,11 @@ export class Meow implements AsyncDisposable {
    * @example
    * for await (const event of meow.iterate({ category: 'order' }, { live: false })) console.log(event.type)
    */
-  iterate(selector: Selector, options?: EventsOptions): AsyncIterable<RecordedEvent> {
-    return this.#observer.iterate(selector, options)
+  iterate<C extends string | AnyCategory = string>(
+    selector: Selector<C>,
+    options?: EventsOptions,
+  ): AsyncIterable<SelectedEvent<C>> {
+    return this.#observer.iterate(selector, options) as AsyncIterable<SelectedEvent<C>>
   }
 
   /**
@@ -205,8 +217,11 @@ export class Meow implements AsyncDisposable {
    * @example
    * const worker = meow.subscription('mailer', { category: 'order' }).process((event) => sendMail(event))
    */
-  subscription(name: string, options: SubscriptionOptions): DurableSubscription {
-    return this.#subscriptions.get(name, options)
+  subscription<C extends string | AnyCategory = string>(
+    name: string,
+    options: SubscriptionOptions<C>,
+  ): DurableSubscription<SelectedEvent<C>> {
+    return this.#subscriptions.get(name, options) as DurableSubscription<any>
   }
 
   /**

@@ -100,15 +100,25 @@ export { method, ms }
 
 /** The value as the schema has it, frozen and complete; else a ValidationError that names path and value. */
 export function parse<T extends z.ZodType>(schema: T, value: unknown, path: string): Readonly<z.output<T>> {
+  return Object.freeze(check(schema, value, path, 'is not an option')) as Readonly<z.output<T>>
+}
+
+/** The same of a value that is not ours to freeze; `stranger` is said of a property that a strict schema does not have. */
+export function check<T extends z.ZodType>(
+  schema: T,
+  value: unknown,
+  path: string,
+  stranger: string,
+): z.output<T> {
   const result = schema.safeParse(value, { reportInput: true })
-  if (result.success) return Object.freeze(result.data) as Readonly<z.output<T>>
+  if (result.success) return result.data
   const { issue, at } = deepest(result.error.issues[0]!)
   const where = at.map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`)).join('')
   if (issue.code === 'unrecognized_keys') {
     const key = issue.keys[0]!
     throw new ValidationError(
       `${path}${where}.${key}`,
-      'is not an option',
+      stranger,
       (issue.input as Record<string, unknown>)[key],
     )
   }

@@ -44,7 +44,7 @@ async function handled(name: string, options: SubscriptionOptions): Promise<Reco
   return seen
 }
 
-const selectors: [what: string, selector: Selector, wanted: (event: RecordedEvent) => boolean][] = [
+const selectors: [what: string, selector: Selector<string>, wanted: (event: RecordedEvent) => boolean][] = [
   ['everything', {}, () => true],
   ['a category', { category: orders }, ({ category }) => category === orders],
   ['several categories', { category: [parcels, orders] }, ({ category }) => category !== others],
@@ -217,7 +217,7 @@ test('partitions cover all streams, each exactly one, by hash', async () => {
   await other.close()
 })
 
-function sorted({ category, types, streamId }: Selector): Selector {
+function sorted({ category, types, streamId }: Selector<string>): Selector {
   const sort = (list: readonly string[]) => [...list].sort()
   return {
     ...(category ? { category: typeof category === 'string' ? category : sort(category) } : {}),

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { z } from 'zod'
 import { ValidationError } from '../errors.ts'
 import type { NewEvent, StreamRef } from '../event.ts'
+import { modelOf } from '../event.ts'
 import { client, parse } from '../options.ts'
 import type { Batch, Outcome } from './batch.ts'
 import { Aborted } from './batch.ts'
@@ -47,7 +48,7 @@ export class Appender {
     const { expectedVersion, client } = options
     const request = encodeRequest(stream, events, expectedVersion, '', 'options.expectedVersion')
     if (request.events.length === 0) return nothing()
-    return only(await this.#run([request], false, client))
+    return typed(only(await this.#run([request], false, client)), stream)
   }
 
   async appendAll(
@@ -76,7 +77,7 @@ export class Appender {
     )
     if (refused) throw fromHere(refused)
     const of = new Map(full.map((request, i) => [request, outcomes[i] as AppendResult]))
-    return requests.map((request) => of.get(request) ?? nothing())
+    return requests.map((request, i) => typed(of.get(request) ?? nothing(), writes[i]!.stream))
   }
 
   #run(requests: readonly Request[], atomic: boolean, client?: pg.ClientBase): Promise<Outcome[]> {
@@ -110,6 +111,12 @@ function only([outcome]: Outcome[]): AppendResult {
 function fromHere(error: Error): Error {
   Error.captureStackTrace(error, fromHere)
   return error
+}
+
+/** As the readers of the stream see what was appended. */
+function typed(result: AppendResult, stream: StreamRef): AppendResult {
+  const model = modelOf(stream)
+  return model ? { ...result, events: result.events.map((event) => model.toReader(event)) } : result
 }
 
 const nothing = (): AppendResult => ({ events: [], version: -1, position: 0, deduplicated: false })

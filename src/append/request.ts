@@ -1,6 +1,6 @@
 import { ValidationError } from '../errors.ts'
-import type { NewEvent, RecordedEvent, StreamRef } from '../event.ts'
-import { streamKey } from '../event.ts'
+import type { EventModel, NewEvent, RecordedEvent, StreamRef } from '../event.ts'
+import { modelOf, streamKey } from '../event.ts'
 import { encodeJson } from '../json.ts'
 import { name, parse, version } from '../options.ts'
 import { uuidv7 } from './uuid.ts'
@@ -11,8 +11,9 @@ import { uuidv7 } from './uuid.ts'
  */
 export type ExpectedVersion = 'any' | 'no-stream' | 'stream-exists' | number
 
-export interface AppendResult {
-  events: RecordedEvent[]
+/** What came of an append; `E`: of a stream with a zod category its typed events. */
+export interface AppendResult<E = RecordedEvent> {
+  events: E[]
   /** Of the last event. */
   version: number
   /** Of the last event. */
@@ -55,13 +56,14 @@ export function encodeRequest(
   expectedPath = `${path}expectedVersion`,
 ): Request {
   const { category, streamId } = checkStream(stream, `${path}stream`)
+  const model = modelOf(stream)
   const list = Array.isArray(events) ? events : [events]
   const at = (i: number) => (Array.isArray(events) ? `${path}events[${i}]` : `${path}events`)
   const encoded: EncodedEvent[] = []
   let size = 0
   let lookup = false
   for (let i = 0; i < list.length; i++) {
-    const one = encodeEvent(list[i], at(i))
+    const one = encodeEvent(list[i], at(i), model)
     encoded.push(one)
     lookup ||= list[i].id !== undefined
     size += one.data.length + one.metadata.length + 150
@@ -107,10 +109,11 @@ function checkName(value: unknown, path: string, property: string): void {
   if (!fine || value.includes('\u0000') || !value.isWellFormed()) parse(name, value, `${path}.${property}`)
 }
 
-function encodeEvent(event: NewEvent, path: string): EncodedEvent {
+/** `ofStream`: the model of the stream's category; without one the event may bring its own. */
+function encodeEvent(event: NewEvent, path: string, ofStream?: EventModel): EncodedEvent {
   if (typeof event !== 'object' || event === null)
     throw new ValidationError(path, 'must be { type, data }', event)
-  const { id, type, data, metadata } = event
+  const { id, type, metadata } = event
   checkName(type, path, 'type')
   if (id !== undefined && !(typeof id === 'string' && UUID.test(id)))
     throw new ValidationError(`${path}.id`, 'must be a UUID', id)
@@ -125,13 +128,15 @@ function encodeEvent(event: NewEvent, path: string): EncodedEvent {
     if (!EVENT_KEYS.has(key))
       throw new ValidationError(`${path}.${key}`, 'is no part of an event', (event as any)[key])
   }
-  const encoded = metadata === undefined ? '{}' : encodeJson(metadata, `${path}.metadata`)
+  const model = ofStream ?? modelOf(event)
+  const stored = model ? model.toStore(event, path) : event
+  const encoded = stored.metadata === undefined ? '{}' : encodeJson(stored.metadata, `${path}.metadata`)
   if (!encoded.startsWith('{'))
     throw new ValidationError(`${path}.metadata`, 'must be a JSON object', metadata)
   return {
     id: id?.toLowerCase() ?? uuidv7(),
     type,
-    data: encodeJson(data, `${path}.data`),
+    data: encodeJson(stored.data, `${path}.data`),
     metadata: encoded,
   }
 }

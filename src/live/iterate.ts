@@ -1,5 +1,6 @@
 import type { RecordedEvent } from '../event.ts'
 import type { Page } from '../read/page.ts'
+import type { View } from '../read/selector.ts'
 import type { Feed } from './feed.ts'
 
 /** Pages up to the one that reaches `until`. */
@@ -10,9 +11,13 @@ export interface Source {
 
 /**
  * Events pulled one by one. An iterator by hand: a generator that waits for a page can't be ended by return().
- * `stop` ends it, from outside or from here.
+ * `stop` ends it, from outside or from here. `view`: how the consumer sees an event; null: as it is.
  */
-export function iterate(open: () => Promise<Source>, stop: AbortController): AsyncIterator<RecordedEvent> {
+export function iterate(
+  open: () => Promise<Source>,
+  stop: AbortController,
+  view: View | null = null,
+): AsyncIterator<RecordedEvent> {
   const done = { done: true as const, value: undefined }
   let source: Promise<Source> | undefined
   let page: Page | undefined
@@ -24,7 +29,10 @@ export function iterate(open: () => Promise<Source>, stop: AbortController): Asy
       source ??= stop.signal.aborted ? undefined : open()
       for (;;) {
         if (!source || stop.signal.aborted) return done
-        if (page && i < page.events.length) return { done: false, value: page.events[i++]! }
+        if (page && i < page.events.length) {
+          const event = page.events[i++]!
+          return { done: false, value: view ? view(event) : event }
+        }
         const { feed, until } = await source
         if (page && page.position >= until) {
           stop.abort()

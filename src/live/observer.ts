@@ -1,4 +1,4 @@
-import { finalize, Observable } from 'rxjs'
+import { finalize, identity, map, Observable } from 'rxjs'
 import { z } from 'zod'
 import type { Queries } from '../database.ts'
 import { ClosedError } from '../errors.ts'
@@ -64,7 +64,10 @@ export class Observer {
         ({ feed, until }) => {
           if (ended.aborted) return feed.close()
           const subscription = observe(() => feed.next(), until)
-            .pipe(finalize(() => feed.close()))
+            .pipe(
+              selection.view ? map(selection.view) : identity,
+              finalize(() => feed.close()),
+            )
             .subscribe(subscriber)
           ended.addEventListener('abort', () => subscription.unsubscribe())
         },
@@ -81,7 +84,7 @@ export class Observer {
       [Symbol.asyncIterator]: () => {
         if (this.#closing.signal.aborted) throw new ClosedError()
         const stop = abortWith(this.#closing.signal, signal)
-        return iterate(() => this.#open(selection, from, live, stop.signal), stop)
+        return iterate(() => this.#open(selection, from, live, stop.signal), stop, selection.view)
       },
     }
   }

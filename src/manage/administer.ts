@@ -3,13 +3,14 @@ import type { Database } from '../database.ts'
 import { SubscriptionMismatchError, SubscriptionNotFoundError, ValidationError } from '../errors.ts'
 import type { From } from '../live/observer.ts'
 import { from } from '../live/observer.ts'
+import type { AnyCategory } from '../model/types.ts'
 import { name, parse } from '../options.ts'
 import { select, selectorShape } from '../read/selector.ts'
 
 /** What `alterSubscription` changes; what is left out stays. */
 export interface SubscriptionChanges {
   /** One or several; `null`: every category. Exactly one where the subscription is of one stream. */
-  category?: string | readonly string[] | null
+  category?: string | AnyCategory | readonly (string | AnyCategory)[] | null
   /** `null`: every type. */
   types?: readonly string[] | null
   /** Minimum 1, maximum 1024. All of the new ones begin at the least position of the old ones. */

@@ -16,7 +16,7 @@ export interface PartitionInfo {
 export interface SubscriptionInfo {
   name: string
   /** What it consumes; `category` is an array where there are several. */
-  selector: Selector
+  selector: Selector<string>
   partitions: PartitionInfo[]
   /** The least of its partitions' positions. */
   position: number
@@ -51,7 +51,11 @@ export class SubscriptionList {
   }
 }
 
-function selector(categories: string[] | null, types: string[] | null, streamId: string | null): Selector {
+function selector(
+  categories: string[] | null,
+  types: string[] | null,
+  streamId: string | null,
+): Selector<string> {
   return {
     ...(categories ? { category: categories.length === 1 ? categories[0]! : categories } : {}),
     ...(types ? { types } : {}),

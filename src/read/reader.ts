@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { checkStream } from '../append/request.ts'
 import type { Queries, Statement } from '../database.ts'
 import type { RecordedEvent, StreamRef } from '../event.ts'
-import { toEvent } from '../event.ts'
+import { modelOf, toEvent } from '../event.ts'
 import { client, parse, position, version } from '../options.ts'
 import { PageReader } from './page.ts'
 import type { Selection, Selector } from './selector.ts'
@@ -35,8 +35,8 @@ export interface ReadOptions {
   client?: pg.ClientBase
 }
 
-export interface ReadResult {
-  events: RecordedEvent[]
+export interface ReadResult<E = RecordedEvent> {
+  events: E[]
   /** Resume after this (backward: it is the `until` of the next page). */
   position: number
   /** The position up to which, for this selector, nothing can still appear. */
@@ -103,7 +103,8 @@ export class Reader {
       if (direction === 'forward') from = events.at(-1)!.version + 1
       else to = events.at(-1)!.version
     }
-    return events
+    const model = modelOf(stream)
+    return model ? events.map((event) => model.toReader(event)) : events
   }
 
   async read(selector: Selector, options: ReadOptions = {}): Promise<ReadResult> {
@@ -114,6 +115,7 @@ export class Reader {
     const pages = new PageReader(this.#db, selection)
     const end = Math.min(until, horizon)
     const events: RecordedEvent[] = []
+    const seen = () => (selection.view ? events.map(selection.view) : events)
     if (direction === 'backward') {
       let low = end
       while (events.length < limit && low > after) {
@@ -121,7 +123,7 @@ export class Reader {
         for (const event of page.events) events.push(event)
         low = page.position
       }
-      return { events, position: Math.max(low, after), horizon }
+      return { events: seen(), position: Math.max(low, after), horizon }
     }
     let position = after
     while (events.length < limit && position < end) {
@@ -129,7 +131,7 @@ export class Reader {
       for (const event of page.events) events.push(event)
       position = page.position
     }
-    return { events, position, horizon }
+    return { events: seen(), position, horizon }
   }
 
   async horizon({ categories }: Selection, client?: pg.ClientBase): Promise<number> {

@@ -1,10 +1,15 @@
 import { z } from 'zod'
 import { ValidationError } from '../errors.ts'
+import type { EventModel, RecordedEvent } from '../event.ts'
+import { MODEL } from '../event.ts'
+import { isCategory } from '../model/category.ts'
+import type { AnyCategory } from '../model/types.ts'
 import { name, parse } from '../options.ts'
 
 /** Which events: of a category or several, of one stream, of some types. `{}` is every event. */
-export interface Selector {
-  category?: string | readonly string[]
+export interface Selector<C extends string | AnyCategory = string | AnyCategory> {
+  /** A category's name, or a zod category, which types the events that are selected; or several. */
+  category?: C | readonly C[]
   /** Only events of these types; filtered in the database. */
   types?: readonly string[]
   /** Only this stream; needs exactly one category. */
@@ -19,10 +24,14 @@ export interface Selection {
   readonly streamId: string | null
   /** Equal for equal selectors. */
   readonly key: string
+  /** How who selects by a zod category sees an event; null: as it is stored. */
+  readonly view: View | null
 }
 
+export type View = (event: RecordedEvent) => RecordedEvent
+
 export const selectorShape = {
-  category: z.union([name, z.array(name).min(1)]).optional(),
+  category: z.preprocess(names, z.union([name, z.array(name).min(1)])).optional(),
   types: z.array(name).min(1).optional(),
   streamId: name.optional(),
 }
@@ -35,7 +44,27 @@ export function select(value: Selector, path = 'selector'): Selection {
     throw new ValidationError(`${path}.streamId`, 'needs exactly one category', streamId)
   }
   const selection = { categories, types: types ? sorted(types) : null, streamId: streamId ?? null }
-  return Object.freeze({ ...selection, key: JSON.stringify(Object.values(selection)) })
+  const view = viewOf(value.category, `${path}.category`)
+  return Object.freeze({ ...selection, key: JSON.stringify(Object.values(selection)), view })
+}
+
+/** Names instead of categories. */
+function names(category: unknown): unknown {
+  if (Array.isArray(category)) return category.map(names)
+  return isCategory(category) ? category.name : category
+}
+
+function viewOf(category: Selector['category'], path: string): View | null {
+  const models = new Map<string, EventModel>()
+  for (const one of [category].flat()) {
+    if (!isCategory(one)) continue
+    if ((models.get(one.name) ?? one[MODEL]) !== one[MODEL])
+      throw new ValidationError(path, 'must not hold two definitions of one category', one.name)
+    models.set(one.name, one[MODEL])
+  }
+  if (models.size === 0) return null
+  return (event) =>
+    models.get(event.category)?.toReader(event) ?? ({ ...event, known: false } as RecordedEvent)
 }
 
 const sorted = (names: readonly string[]) => [...new Set(names)].sort()

@@ -1,12 +1,14 @@
 import { z } from 'zod'
 import type { From } from '../live/observer.ts'
 import { from } from '../live/observer.ts'
+import type { AnyCategory } from '../model/types.ts'
 import { ms } from '../options.ts'
 import type { Selector } from '../read/selector.ts'
 import { selectorShape } from '../read/selector.ts'
 import type { RetryOptions } from './retry.ts'
 
-export interface SubscriptionOptions extends Selector {
+export interface SubscriptionOptions<C extends string | AnyCategory = string | AnyCategory>
+  extends Selector<C> {
   /** Where a new subscription begins; an existing one goes on at its checkpoint. Default `'start'`; `'end'`: the horizon at its creation. */
   from?: From
   /** Unacked deliveries at most, per executor; after a takeover so many come again at most. Default 256, minimum 1. */

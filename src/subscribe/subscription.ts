@@ -1,7 +1,7 @@
 import { Observable } from 'rxjs'
 import type { RecordedEvent } from '../event.ts'
 import { method, parse } from '../options.ts'
-import type { Selection } from '../read/selector.ts'
+import type { Selection, View } from '../read/selector.ts'
 import type { Delivery, HandedOut } from './delivery.ts'
 import type { Executor } from './executor.ts'
 import type { Handler } from './invoke.ts'
@@ -67,7 +67,9 @@ export class DurableSubscription<E = RecordedEvent> {
       }
       const running = this.#subscriptions.start(this, {
         deliver: (delivery) => {
-          if (delivery.begin()) subscriber.next(toDelivery(delivery) as Delivery<E>)
+          if (!delivery.begin()) return
+          const seen = toDelivery(delivery, this.selection.view)
+          if (seen) subscriber.next(seen as Delivery<E>)
         },
         end: () => retire(Math.min(leaseMs, CLOSING_MS)),
         patienceMs: leaseMs,
@@ -106,7 +108,9 @@ export class DurableSubscription<E = RecordedEvent> {
   process(handler: (event: any, context: any) => unknown, options: ProcessOptions = {}): Worker {
     parse(method, handler, 'handler')
     const checked = parse(processOptions, options, 'options')
-    const worker: BaseWorker = this.#subscriptions.work(this, { handler, ...checked }, (deliver) => {
+    const { view } = this.selection
+    const seeing = view ? (event: any, context: any) => handler(view(event), context) : handler
+    const worker: BaseWorker = this.#subscriptions.work(this, { handler: seeing, ...checked }, (deliver) => {
       const settings = { deliver, end: () => worker.stop(), patienceMs: Infinity, strict: true }
       return this.#subscriptions.start(this, settings).executor
     })
@@ -114,17 +118,27 @@ export class DurableSubscription<E = RecordedEvent> {
   }
 }
 
-/** As users see it: what can be taken apart, and checks what it is given. */
-function toDelivery(handed: HandedOut): Delivery {
-  const { event, attempt, partition } = handed
+/**
+ * As users see it: what can be taken apart, and checks what it is given. An event that can't be read by its category's
+ * schema is nothing to hand out: its stream is set aside, and the others flow.
+ */
+function toDelivery(handed: HandedOut, view: View | null): Delivery | undefined {
+  const { attempt, partition } = handed
   const { logger } = handed.source.partition
+  const position = handed.event.position
   const logged = (promise: Promise<void>) => {
-    promise.catch((error) =>
-      logger.debug({ err: error, position: event.position }, 'an ack or park came too late'),
-    )
+    promise.catch((error) => logger.debug({ err: error, position }, 'an ack or park came too late'))
     return promise
   }
   let acked: Promise<void> | undefined
+  let event: RecordedEvent
+  try {
+    event = view ? view(handed.event) : handed.event
+  } catch (error) {
+    logger.error({ err: error, position }, 'an event can not be read; its stream is set aside')
+    logged(handed.park(error))
+    return
+  }
   return {
     event,
     attempt,

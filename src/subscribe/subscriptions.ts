@@ -62,7 +62,8 @@ export class Subscriptions {
 
   get(subscription: string, options: SubscriptionOptions): DurableSubscription {
     const checked = parse(subscriptionOptions, options, 'options')
-    const { category, types, streamId } = checked
+    const { types, streamId } = checked
+    const { category } = options // with what types its events
     const selection = select(
       { ...(category ? { category } : {}), ...(types ? { types } : {}), ...(streamId ? { streamId } : {}) },
       'options',
