@@ -31,9 +31,12 @@ export type { Staller } from './manage/stallers.ts'
 export type { PartitionInfo, SubscriptionInfo } from './manage/subscriptions.ts'
 export type { WaitOptions } from './manage/wait.ts'
 export { connect, Meow } from './meow.ts'
+export type { Aggregate, AggregateClass, AggregateOptions } from './model/aggregate.ts'
 export type { CategoryOptions } from './model/category.ts'
 // Models
 export { defineCategory } from './model/category.ts'
+export type { EventBufferOptions, PendingEvents } from './model/event-buffer.ts'
+export { EventBuffer } from './model/event-buffer.ts'
 export type {
   AnyCategory,
   Category,

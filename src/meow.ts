@@ -23,6 +23,8 @@ import { SubscriptionList } from './manage/subscriptions.ts'
 import type { WaitOptions } from './manage/wait.ts'
 import { Waiting } from './manage/wait.ts'
 import { checkHealth, migrate } from './migrate.ts'
+import type { Aggregate, AggregateClass, AggregateOptions } from './model/aggregate.ts'
+import { Aggregates } from './model/aggregate.ts'
 import type { AnyCategory, EventOf, NewEventOf, SelectedEvent } from './model/types.ts'
 import type { ConnectOptions } from './options.ts'
 import { connectOptions, parse } from './options.ts'
@@ -70,6 +72,7 @@ export class Meow implements AsyncDisposable {
   readonly #parking: Parking
   readonly #waiting: Waiting
   readonly #stallers: StallerList
+  readonly #aggregates: Aggregates
   readonly #calls = new Set<Promise<unknown>>() // under way
   #closing: Promise<void> | undefined
   #closed = false
@@ -96,6 +99,7 @@ export class Meow implements AsyncDisposable {
       this.#subscriptions.known(name, read),
     )
     this.#stallers = new StallerList(db)
+    this.#aggregates = new Aggregates(this.#reader, this.#appender)
     this.status$ = this.#live.listener.status$
   }
 
@@ -327,6 +331,33 @@ export class Meow implements AsyncDisposable {
    */
   stallers(): Promise<Staller[]> {
     return this.#open(() => this.#stallers.read())
+  }
+
+  /**
+   * An aggregate from the events of its stream: `new Class(events)`, with no events where there is no such stream.
+   *
+   * @throws ValidationError for what is no class, or a `category` or `streamId` that can't be one
+   * @example
+   * const account = await meow.loadAggregate(Account, 'ann')
+   */
+  loadAggregate<A>(Class: AggregateClass<A>, streamId: string, options?: AggregateOptions): Promise<A> {
+    return this.#open(() => this.#aggregates.load(Class, streamId, options))
+  }
+
+  /**
+   * Append what an aggregate has emitted, where its stream is as it was when it was loaded; then call `saved()`. A save
+   * that fails forgets nothing: the same events are pending still. With `client` they count as saved before you commit:
+   * where you roll back, load the aggregate anew.
+   *
+   * @returns as `append`; where nothing is pending nothing is written
+   * @throws VersionConflictError where somebody was faster: load it again, and decide anew
+   * @throws whatever else `append` throws. OutcomeUnknownError: append its `events`, ids and all, then load it again
+   * @example
+   * account.deposit(5)
+   * await meow.saveAggregate(account)
+   */
+  saveAggregate(aggregate: Aggregate, options?: AggregateOptions): Promise<AppendResult> {
+    return this.#open(() => this.#aggregates.save(aggregate, options))
   }
 
   /** Drain what is under way, complete every Observable, and leave no connection, timer or handle. Twice is fine. */

@@ -1,0 +1,71 @@
+import type pg from 'pg'
+import { z } from 'zod'
+import type { Appender } from '../append/append.ts'
+import type { AppendResult } from '../append/request.ts'
+import { ValidationError } from '../errors.ts'
+import type { StreamRef } from '../event.ts'
+import { client, method, parse } from '../options.ts'
+import type { Reader } from '../read/reader.ts'
+import { isCategory } from './category.ts'
+import type { PendingEvents } from './event-buffer.ts'
+import type { AnyCategory } from './types.ts'
+
+/** A class whose instances are made of the events of one stream. */
+export interface AggregateClass<A> {
+  /** The kind of its streams: a name, or a zod category, which types the events that the constructor gets. */
+  readonly category: string | AnyCategory
+  /** Gets the events of its stream, in order; none where there is no such stream. */
+  new (recorded: any[]): A
+}
+
+/** What can be saved. */
+export interface Aggregate {
+  readonly category: string | AnyCategory
+  readonly streamId: string
+  collectPendingEvents(): PendingEvents
+}
+
+export interface AggregateOptions {
+  /** Read or append inside this client's open transaction. */
+  client?: pg.ClientBase
+}
+
+const aggregateOptions = z.strictObject({ client: client.optional() })
+
+/** The stream of a category, be that a name or a zod category. */
+export function streamOf(category: string | AnyCategory, streamId: string): StreamRef {
+  return isCategory(category) ? (category as AnyCategory).stream(streamId) : { category, streamId }
+}
+
+/** Aggregates are loaded from streams and saved to them. */
+export class Aggregates {
+  readonly #reader: Reader
+  readonly #appender: Appender
+
+  constructor(reader: Reader, appender: Appender) {
+    this.#reader = reader
+    this.#appender = appender
+  }
+
+  async load<A>(Class: AggregateClass<A>, streamId: string, options: AggregateOptions = {}): Promise<A> {
+    parse(method, Class, 'Class')
+    const { client } = parse(aggregateOptions, options, 'options')
+    const stream = streamOf(Class.category, streamId)
+    return new Class(await this.#reader.load(stream, client ? { client } : {}))
+  }
+
+  async save(aggregate: Aggregate, options: AggregateOptions = {}): Promise<AppendResult> {
+    if (typeof aggregate?.collectPendingEvents !== 'function')
+      throw new ValidationError('aggregate', 'must have collectPendingEvents()', aggregate)
+    const { client } = parse(aggregateOptions, options, 'options')
+    const { category, streamId } = aggregate
+    const pending = aggregate.collectPendingEvents()
+    const { events, expectedVersion } = pending
+    const result = await this.#appender.append(streamOf(category, streamId), events, {
+      expectedVersion,
+      ...(client ? { client } : {}),
+    })
+    pending.saved?.()
+    return result
+  }
+}
