@@ -35,8 +35,11 @@ export type { Aggregate, AggregateClass, AggregateOptions } from './model/aggreg
 export type { CategoryOptions } from './model/category.ts'
 // Models
 export { defineCategory } from './model/category.ts'
+export type { Decider } from './model/decider.ts'
+export type { DecideOptions, Decision } from './model/decisions.ts'
 export type { EventBufferOptions, PendingEvents } from './model/event-buffer.ts'
 export { EventBuffer } from './model/event-buffer.ts'
+export type { StateOptions } from './model/states.ts'
 export type {
   AnyCategory,
   Category,
@@ -51,6 +54,7 @@ export type {
   UnknownEvent,
   VersionedSchema,
 } from './model/types.ts'
+export type { Watched } from './model/watches.ts'
 export type { ConnectOptions, Logger } from './options.ts'
 // Reading
 export type { CategoryInfo, LoadOptions, ReadOptions, ReadResult } from './read/reader.ts'

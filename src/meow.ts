@@ -25,7 +25,15 @@ import { Waiting } from './manage/wait.ts'
 import { checkHealth, migrate } from './migrate.ts'
 import type { Aggregate, AggregateClass, AggregateOptions } from './model/aggregate.ts'
 import { Aggregates } from './model/aggregate.ts'
+import type { Decider } from './model/decider.ts'
+import type { DecideOptions, Decision } from './model/decisions.ts'
+import { Decisions } from './model/decisions.ts'
+import { Snapshots } from './model/snapshots.ts'
+import type { StateOptions } from './model/states.ts'
+import { States } from './model/states.ts'
 import type { AnyCategory, EventOf, NewEventOf, SelectedEvent } from './model/types.ts'
+import type { Watched } from './model/watches.ts'
+import { Watches } from './model/watches.ts'
 import type { ConnectOptions } from './options.ts'
 import { connectOptions, parse } from './options.ts'
 import { Duty } from './quiet/duty.ts'
@@ -73,6 +81,9 @@ export class Meow implements AsyncDisposable {
   readonly #waiting: Waiting
   readonly #stallers: StallerList
   readonly #aggregates: Aggregates
+  readonly #states: States
+  readonly #decisions: Decisions
+  readonly #watches: Watches
   readonly #calls = new Set<Promise<unknown>>() // under way
   #closing: Promise<void> | undefined
   #closed = false
@@ -100,6 +111,10 @@ export class Meow implements AsyncDisposable {
     )
     this.#stallers = new StallerList(db)
     this.#aggregates = new Aggregates(this.#reader, this.#appender)
+    const snapshots = new Snapshots(db)
+    this.#states = new States(this.#reader, snapshots)
+    this.#decisions = new Decisions(this.#states, snapshots, this.#appender, db.clock)
+    this.#watches = new Watches(db, this.#observer, this.#states)
     this.status$ = this.#live.listener.status$
   }
 
@@ -360,6 +375,59 @@ export class Meow implements AsyncDisposable {
     return this.#open(() => this.#aggregates.save(aggregate, options))
   }
 
+  /**
+   * Decide on a command: load the stream's state, let the decider make events of the command, append them where the stream
+   * is as it was loaded. Where somebody was faster, load and decide again.
+   *
+   * With `snapshotEvery` a long stream is read from what is remembered of it on. A snapshot that can't be saved is a warning
+   * in the log, and costs nothing but time.
+   *
+   * @returns the state after the command's events, and what came of the append
+   * @throws VersionConflictError where others were faster `retries` times more
+   * @throws whatever the decider throws, and whatever else `append` throws
+   * @example
+   * const { state } = await meow.decide(show, 'hamlet', { seats: 2 })
+   */
+  decide<C, E, S>(
+    decider: Decider<C, E, S>,
+    streamId: string,
+    command: C,
+    options?: DecideOptions,
+  ): Promise<Decision<S>> {
+    return this.#open(() => this.#decisions.decide(decider, streamId, command, options))
+  }
+
+  /**
+   * The state of a stream, now or before any of its events.
+   *
+   * @returns `version`: of the last event that is in it; -1: there is none, and the state is the initial one
+   * @example
+   * const { state, version } = await meow.state(show, 'hamlet')
+   * const yesterday = await meow.state(show, 'hamlet', { toVersion: 17 })
+   */
+  state<C, E, S>(
+    decider: Decider<C, E, S>,
+    streamId: string,
+    options?: StateOptions,
+  ): Promise<{ state: S; version: number }> {
+    return this.#open(() => this.#states.state(decider, streamId, options))
+  }
+
+  /**
+   * The state of a stream as a cold Observable: as it is now, then after each event of it, pushed; completes when the store
+   * closes. Many who watch one stream by one decider share one load and one fold; each gets the latest state first. A lost
+   * connection is not an error: it goes on where it was.
+   *
+   * **No back-pressure:** who is slow and wants only the latest takes `auditTime` or the like.
+   *
+   * @throws (as an error of the Observable) whatever `evolve` throws
+   * @example
+   * meow.watch(show, 'hamlet').subscribe(({ state, version }) => console.log(version, state.free))
+   */
+  watch<C, E, S>(decider: Decider<C, E, S>, streamId: string): Observable<Watched<S>> {
+    return this.#watches.watch(decider, streamId)
+  }
+
   /** Drain what is under way, complete every Observable, and leave no connection, timer or handle. Twice is fine. */
   close(): Promise<void> {
     this.#closing ??= this.#close()
@@ -374,6 +442,7 @@ export class Meow implements AsyncDisposable {
     // Handlers that are drained may still append and read.
     this.#closed = !this.#subscriptions.running
     this.#observer.close()
+    this.#watches.close()
     this.#waiting.close()
     await this.#subscriptions.close()
     this.#closed = true

@@ -10,7 +10,7 @@ import { ConnectionError, connect, DuplicateEventError } from '../src/index.ts'
 import { copyIn } from './support/copy.ts'
 import { rejects } from './support/rejects.ts'
 import { databaseUrl, uniqueName } from './support/store.ts'
-import { execute, manage, read, write } from './support/work.ts'
+import { decide, execute, manage, read, write } from './support/work.ts'
 
 const schema = uniqueName('rights')
 const text = readFileSync(new URL('../SECURITY.md', import.meta.url), 'utf8')
@@ -95,6 +95,7 @@ test('each role can do its work', async () => {
     assert.is(late.code, 'ERR_TIMEOUT', name)
     await meow.parked(subscription)
   }
+  for (const name of ['a_writer', 'shop']) await decide(of(name).meow, of(name).sql)
   const shop = of('shop')
   await execute(shop.meow, await write(shop.meow, shop.sql))
   await manage(of('a_manager').meow, await execute(of('a_manager').meow, written))
@@ -107,7 +108,7 @@ const executing = [
 ].flatMap((words) => words.match(/\w+ \w+/g)!)
 const writes: [name: string, rights: string[]][] = [
   ['reader', hints],
-  ['writer', [...hints, 'insert events']],
+  ['writer', [...hints, 'insert events', 'insert snapshots', 'update snapshots']],
   ['executor', [...hints, ...executing]],
   ['manager', [...hints, ...executing, 'delete checkpoints', 'delete subscriptions', 'update retired_epoch']],
   ['conductor', [...hints, 'insert conductor', 'update conductor', 'update quiet_until']],
@@ -137,6 +138,7 @@ const everybody = [
   `update ${schema}.events set type = type where false`,
   `delete from ${schema}.events`,
   `truncate ${schema}.events`,
+  `delete from ${schema}.snapshots`,
   `insert into ${schema}.events (version, category, stream_id, type, data) values (0, 'c', 's', 'T', '1')
    on conflict (id) do update set data = '1'`,
   `insert into ${schema}.events (position, version, category, stream_id, type, data) overriding system value
@@ -177,6 +179,10 @@ const consuming = [
   `delete from ${schema}.executors`,
   `select * from ${schema}.subscriptions for update`,
 ]
+const remembering = [
+  `insert into ${schema}.snapshots (category, stream_id, name, snapshot_version, version, event_id, state) values ('c', 's', 'd', 1, 0, gen_random_uuid(), '1')`,
+  `update ${schema}.snapshots set state = '1'`,
+]
 const managing = [
   `update ${schema}.subscriptions set partitions = 7`,
   `delete from ${schema}.subscriptions`,
@@ -193,11 +199,11 @@ const conducting = [
   `select nextval('${schema}.quiet_until')`,
 ]
 const refusals: [name: string, statements: string[]][] = [
-  ['a_reader', [...everybody, ...appending, ...consuming, ...managing, ...conducting]],
+  ['a_reader', [...everybody, ...appending, ...remembering, ...consuming, ...managing, ...conducting]],
   ['a_writer', [...everybody, ...consuming, ...managing, ...conducting]],
-  ['a_executor', [...everybody, ...appending, ...managing, ...conducting]],
-  ['a_conductor', [...everybody, ...appending, ...consuming, ...managing]],
-  ['a_manager', [...everybody, ...appending, ...conducting]],
+  ['a_executor', [...everybody, ...appending, ...remembering, ...managing, ...conducting]],
+  ['a_conductor', [...everybody, ...appending, ...remembering, ...consuming, ...managing]],
+  ['a_manager', [...everybody, ...appending, ...remembering, ...conducting]],
   ['shop', [...everybody, ...managing]],
   ['migrator', ['create schema mine', 'create role mine', 'set session_replication_role = replica']],
 ]
@@ -339,10 +345,22 @@ test('a writer who forges an announcement harms the delivery of his own events a
 test('erasing: the owner may, for one transaction; nobody else', async () => {
   const { meow } = of('shop')
   const stream = { category: 'customer', streamId: '42' }
-  const { events } = await meow.append(stream, [
-    { type: 'Named', data: { name: 'Ada' }, metadata: { ip: '::1' } },
-    { type: 'Moved', data: { to: 'here' } },
-  ])
+  const decider = {
+    category: 'customer',
+    initial: '',
+    evolve: (_: string, { data }: RecordedEvent) => data.name ?? data.to,
+    decide: () => ({ type: 'Moved', data: { to: 'here' } }),
+    snapshotEvery: 1,
+  }
+  const named = await meow.append(stream, {
+    type: 'Named',
+    data: { name: 'Ada' },
+    metadata: { ip: '::1' },
+  })
+  const moved = await meow.decide(decider, '42', null)
+  const events = [...named.events, ...moved.result.events]
+  const remembered = async () => (await admin.query(`select state from ${schema}.snapshots`)).rows
+  assert.ok((await remembered()).some(({ state }) => state === 'here'))
   for (const name of ['a_writer', 'a_executor', 'a_manager', 'shop']) {
     const error = (await rejects(of(name).sql.query(erasure), Error)) as pg.DatabaseError
     assert.is(error.code, '42501')
@@ -350,6 +368,7 @@ test('erasing: the owner may, for one transaction; nobody else', async () => {
   }
   assert.equal(await meow.load(stream), events)
   await of('migrator').sql.query(erasure)
+  assert.not((await remembered()).some(({ state }) => state === 'here'))
   assert.equal(
     await meow.load(stream),
     events.map((event) => ({ ...event, data: {}, metadata: {} })),

@@ -10,7 +10,7 @@ import type { Meow } from '../src/index.ts'
 import { connect } from '../src/index.ts'
 import { rejects } from './support/rejects.ts'
 import { databaseUrl, uniqueName } from './support/store.ts'
-import { execute, manage, read, write } from './support/work.ts'
+import { decide, execute, manage, read, write } from './support/work.ts'
 
 const types = `text varchar name int4 int8 float8 numeric bool uuid json timestamptz oid regclass text[] int4[] int8[]`
 const ones = types.split(' ')
@@ -38,7 +38,7 @@ async function open(connectionString: string): Promise<pg.Client> {
 
 /** The name of every function that the library's files call. */
 function called(): string[] {
-  const texts = ['sql/', 'sql/queries/', 'src/', 'src/read/'].flatMap((folder) => {
+  const texts = ['sql/', 'sql/queries/', 'src/', 'src/read/', 'src/model/'].flatMap((folder) => {
     const at = new URL(`../${folder}`, import.meta.url)
     const files = readdirSync(at).filter((name) => /\.(sql|ts)$/.test(name))
     return files.map((name) => readFileSync(new URL(name, at), 'utf8'))
@@ -90,6 +90,7 @@ test('all that the library does', async () => {
   await meow.migrate()
   const events = await write(meow, client)
   await read(meow, events, client)
+  await decide(meow, client)
   await manage(meow, await execute(meow, events))
 })
 

@@ -1,17 +1,27 @@
 import pg from 'pg'
 import { databaseUrl } from './store.ts'
 
-/** A pool to lend to a store, that keeps the text of every query sent through it. */
-export function countingPool(config: pg.PoolConfig = {}): { pool: pg.Pool; queries: string[] } {
+/** A pool to lend to a store, that keeps the text of every query sent through it, and counts the rows that come back. */
+export function countingPool(config: pg.PoolConfig = {}): {
+  pool: pg.Pool
+  queries: string[]
+  read: { rows: number }
+} {
   const queries: string[] = []
+  const read = { rows: 0 }
   const pool = new pg.Pool({ connectionString: databaseUrl(), pipeline: true, ...config } as pg.PoolConfig)
   pool.on('error', () => {})
   pool.on('connect', (client) => {
     const query = client.query.bind(client) as (...args: any[]) => any
     client.query = ((...args: any[]) => {
       queries.push(typeof args[0] === 'string' ? args[0] : args[0].text)
-      return query(...args)
+      const result = query(...args)
+      const count = ({ rows }: pg.QueryResult) => {
+        read.rows += rows?.length ?? 0
+      }
+      result?.then?.(count, () => {})
+      return result
     }) as typeof client.query
   })
-  return { pool, queries }
+  return { pool, queries, read }
 }

@@ -42,6 +42,23 @@ export async function write(meow: Meow, client: pg.Client): Promise<RecordedEven
   return (await meow.read({ category })).events
 }
 
+/** Decides, remembers states and reads them again, of one new category. */
+export async function decide(meow: Meow, client: pg.Client): Promise<void> {
+  const counter = {
+    category: uniqueName('work'),
+    initial: 0,
+    evolve: (n: number) => n + 1,
+    decide: () => ({ type: 'T', data: 1 }),
+    snapshotEvery: 1,
+  }
+  for (const n of [1, 2]) assert.is((await meow.decide(counter, 'a', undefined)).state, n)
+  await client.query('begin')
+  assert.is((await meow.decide(counter, 'a', undefined, { client })).state, 3)
+  await client.query('commit')
+  assert.equal(await meow.state(counter, 'a'), { state: 3, version: 2 })
+  assert.equal(await firstValueFrom(meow.watch(counter, 'a')), { state: 3, version: 2 })
+}
+
 /** Reads in every way what `write` wrote. */
 export async function read(meow: Meow, events: readonly RecordedEvent[], client: pg.Client): Promise<void> {
   const category = events[0]!.category

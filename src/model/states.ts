@@ -1,0 +1,88 @@
+import type pg from 'pg'
+import { z } from 'zod'
+import type { RecordedEvent } from '../event.ts'
+import { client, parse, version } from '../options.ts'
+import type { Reader } from '../read/reader.ts'
+import { streamOf } from './aggregate.ts'
+import type { Decider } from './decider.ts'
+import { checkDecider } from './decider.ts'
+import type { Folded, Snapshots } from './snapshots.ts'
+
+export interface StateOptions {
+  /** Exclusive; default: the whole stream. The state before the event of this version. */
+  toVersion?: number
+  /** Read inside this client's transaction. */
+  client?: pg.ClientBase
+}
+
+const stateOptions = z.strictObject({ toVersion: version.optional(), client: client.optional() })
+
+interface ReadingOptions {
+  readonly client?: pg.ClientBase | undefined
+  readonly toVersion?: number | undefined
+  readonly ask?: <T>(query: () => Promise<T>) => Promise<T>
+}
+
+/** A state, and how many events had to be folded for it. */
+export interface Read<S> extends Folded<S> {
+  readonly folded: number
+}
+
+/** Events folded at once: a stream of any length is never held in memory whole. */
+const PAGE = 10_000
+
+/** Folds streams, from what is remembered of them on. */
+export class States {
+  readonly #reader: Reader
+  readonly #snapshots: Snapshots
+
+  constructor(reader: Reader, snapshots: Snapshots) {
+    this.#reader = reader
+    this.#snapshots = snapshots
+  }
+
+  async state<S>(
+    decider: Decider<any, any, S>,
+    streamId: string,
+    options: StateOptions = {},
+  ): Promise<{ state: S; version: number }> {
+    checkDecider(decider)
+    const { toVersion, client } = parse(stateOptions, options, 'options')
+    const { state, version } = await this.read(decider, streamId, { client, toVersion })
+    return { state, version }
+  }
+
+  /** `ask`: how to ask the database; what `evolve` throws is no fault of it. */
+  async read<S>(
+    decider: Decider<any, any, S>,
+    streamId: string,
+    { client, toVersion = 2_147_483_647, ask = (query) => query() }: ReadingOptions = {},
+  ): Promise<Read<S>> {
+    const snapshooting = checkDecider(decider)
+    const stream = streamOf(decider.category, streamId)
+    let at: Folded<S> | undefined
+    if (snapshooting) at = await ask(() => this.#snapshots.load<S>(stream, snapshooting, toVersion, client))
+    at ??= { state: decider.initial, version: -1, position: 0 }
+    let folded = 0
+    for (;;) {
+      const range = { fromVersion: at.version + 1, toVersion, limit: PAGE, ...(client ? { client } : {}) }
+      const events: RecordedEvent[] = await ask(() => this.#reader.load(stream, range))
+      at = fold(decider, at, events)
+      folded += events.length
+      if (events.length < PAGE) return { ...at, folded }
+    }
+  }
+}
+
+export function fold<S>(
+  decider: Decider<any, any, S>,
+  from: Folded<S>,
+  events: readonly RecordedEvent[],
+): Folded<S> {
+  let { state, version, position } = from
+  for (const event of events) {
+    state = decider.evolve(state, event)
+    ;({ version, position } = event)
+  }
+  return { state, version, position }
+}

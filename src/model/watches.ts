@@ -1,0 +1,107 @@
+import type { MonoTypeOperatorFunction } from 'rxjs'
+import { Observable, ReplaySubject, share } from 'rxjs'
+import type { Queries } from '../database.ts'
+import { ClosedError } from '../errors.ts'
+import { streamKey } from '../event.ts'
+import { abortWith, manyWaitFor } from '../live/abort.ts'
+import type { Observer } from '../live/observer.ts'
+import { patience, persist } from '../live/patience.ts'
+import { name, parse } from '../options.ts'
+import { streamOf } from './aggregate.ts'
+import type { Decider } from './decider.ts'
+import { checkDecider } from './decider.ts'
+import type { Folded } from './snapshots.ts'
+import type { States } from './states.ts'
+import { fold } from './states.ts'
+
+/** The state of a stream, and the version of the last event that is in it; -1: there is none. */
+export interface Watched<S> {
+  readonly state: S
+  readonly version: number
+}
+
+/**
+ * The states of streams, live: loaded once, then moved on by the events that follow the last one that was loaded.
+ *
+ * What is loaded may be above the horizon: it is committed, and of one stream nothing can appear below it any more. So the
+ * tail goes on behind it, and nothing is lost in between or seen twice.
+ */
+export class Watches {
+  readonly #db: Queries
+  readonly #observer: Observer
+  readonly #states: States
+  readonly #shared = new WeakMap<object, Map<string, Observable<Watched<any>>>>()
+  readonly #closing = manyWaitFor()
+
+  constructor(db: Queries, observer: Observer, states: States) {
+    this.#db = db
+    this.#observer = observer
+    this.#states = states
+  }
+
+  /** All who watch one stream by one decider share what is read and folded, as long as there is one. */
+  watch<S>(decider: Decider<any, any, S>, streamId: string): Observable<Watched<S>> {
+    checkDecider(decider)
+    const key = streamKey(streamOf(decider.category, parse(name, streamId, 'streamId')))
+    return new Observable((subscriber) => {
+      const watches = this.#shared.get(decider) ?? new Map<string, Observable<Watched<S>>>()
+      this.#shared.set(decider, watches)
+      const watch =
+        watches.get(key) ?? this.#follow(decider, streamId).pipe(shareLatest(() => watches.delete(key)))
+      watches.set(key, watch)
+      return watch.subscribe(subscriber)
+    })
+  }
+
+  #follow<S>(decider: Decider<any, any, S>, streamId: string): Observable<Watched<S>> {
+    const { category } = decider
+    return new Observable((subscriber) => {
+      if (this.#closing.signal.aborted) return subscriber.error(new ClosedError())
+      const stop = abortWith(this.#closing.signal)
+      stop.signal.addEventListener('abort', () => subscriber.complete())
+      const follow = (loaded: Folded<S>) => {
+        if (stop.signal.aborted) return
+        let at = loaded
+        const say = () => subscriber.next({ state: at.state, version: at.version })
+        say()
+        const events = this.#observer.events(
+          { category, streamId },
+          { from: { after: at.position }, signal: stop.signal },
+        )
+        events.subscribe({
+          next: (event) => {
+            if (event.version <= at.version) return
+            try {
+              at = fold(decider, at, [event])
+            } catch (error) {
+              return subscriber.error(error)
+            }
+            say()
+          },
+          error: (error) => subscriber.error(error),
+          complete: () => subscriber.complete(),
+        })
+      }
+      const patient = patience(this.#db, stop.signal)
+      this.#states
+        .read(decider, streamId, { ask: (query) => persist(query, patient) })
+        .then(follow)
+        .catch((error) => (stop.signal.aborted ? undefined : subscriber.error(error)))
+      return () => stop.abort()
+    })
+  }
+
+  /** Completes every Observable. */
+  close(): void {
+    this.#closing.abort()
+  }
+}
+
+/** The latest at once, then what comes; `ended` is called when nobody watches any more. */
+function shareLatest<T>(ended: () => void): MonoTypeOperatorFunction<T> {
+  return (source) =>
+    new Observable<T>((subscriber) => {
+      subscriber.add(ended)
+      return source.subscribe(subscriber)
+    }).pipe(share({ connector: () => new ReplaySubject<T>(1) }))
+}
