@@ -3,6 +3,8 @@
 // Appending
 export type { AppendOptions, StreamWrite } from './append/append.ts'
 export type { AppendResult, ExpectedVersion } from './append/request.ts'
+export type { Causation } from './carried.ts'
+export { causedBy, withMetadata } from './carried.ts'
 // Errors
 export type { UnknownWrite } from './errors.ts'
 export {

@@ -1,3 +1,4 @@
+import { carried } from '../carried.ts'
 import { ValidationError } from '../errors.ts'
 import type { EventModel, NewEvent, RecordedEvent, StreamRef } from '../event.ts'
 import { modelOf, streamKey } from '../event.ts'
@@ -57,13 +58,14 @@ export function encodeRequest(
 ): Request {
   const { category, streamId } = checkStream(stream, `${path}stream`)
   const model = modelOf(stream)
+  const around = carried()
   const list = Array.isArray(events) ? events : [events]
   const at = (i: number) => (Array.isArray(events) ? `${path}events[${i}]` : `${path}events`)
   const encoded: EncodedEvent[] = []
   let size = 0
   let lookup = false
   for (let i = 0; i < list.length; i++) {
-    const one = encodeEvent(list[i], at(i), model)
+    const one = encodeEvent(list[i], at(i), model, around)
     encoded.push(one)
     lookup ||= list[i].id !== undefined
     size += one.data.length + one.metadata.length + 150
@@ -109,8 +111,11 @@ function checkName(value: unknown, path: string, property: string): void {
   if (!fine || value.includes('\u0000') || !value.isWellFormed()) parse(name, value, `${path}.${property}`)
 }
 
-/** `ofStream`: the model of the stream's category; without one the event may bring its own. */
-function encodeEvent(event: NewEvent, path: string, ofStream?: EventModel): EncodedEvent {
+/**
+ * `ofStream`: the model of the stream's category; without one the event may bring its own. `around`: metadata that the event
+ * carries beside its own.
+ */
+function encodeEvent(event: NewEvent, path: string, ofStream?: EventModel, around?: object): EncodedEvent {
   if (typeof event !== 'object' || event === null)
     throw new ValidationError(path, 'must be { type, data }', event)
   const { id, type, metadata } = event
@@ -129,7 +134,8 @@ function encodeEvent(event: NewEvent, path: string, ofStream?: EventModel): Enco
       throw new ValidationError(`${path}.${key}`, 'is no part of an event', (event as any)[key])
   }
   const model = ofStream ?? modelOf(event)
-  const stored = model ? model.toStore(event, path) : event
+  const whole = around ? { ...event, metadata: { ...around, ...metadata } } : event
+  const stored = model ? model.toStore(whole, path) : whole
   const encoded = stored.metadata === undefined ? '{}' : encodeJson(stored.metadata, `${path}.metadata`)
   if (!encoded.startsWith('{'))
     throw new ValidationError(`${path}.metadata`, 'must be a JSON object', metadata)

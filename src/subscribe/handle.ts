@@ -1,7 +1,9 @@
 import type { OperatorFunction } from 'rxjs'
 import { isObservable, Observable, Subject, takeUntil, takeWhile, timer } from 'rxjs'
 import { z } from 'zod'
+import { handling } from '../carried.ts'
 import { LeaseLostError } from '../errors.ts'
+import type { RecordedEvent } from '../event.ts'
 import { manyWaitFor } from '../live/abort.ts'
 import { method, parse } from '../options.ts'
 import type { Delivery } from './delivery.ts'
@@ -118,7 +120,8 @@ export function handle<E>(
         const error = (error: unknown) => failed(delivery, error)
         let result: unknown
         try {
-          result = fn(delivery.event, { attempt: delivery.attempt, signal })
+          const call = () => fn(delivery.event, { attempt: delivery.attempt, signal })
+          result = isEvent(delivery.event) ? handling(delivery.event, call) : call()
         } catch (thrown) {
           return error(thrown)
         }
@@ -161,6 +164,11 @@ function covered<E>(unsettled: Map<Delivery<E>, string>): Set<Delivery<E>> {
     else if (!stuck.has(delivery.partition)) acked.add(delivery)
   }
   return acked
+}
+
+function isEvent(value: unknown): value is Pick<RecordedEvent, 'id' | 'metadata'> {
+  const { id, metadata } = (value ?? {}) as Partial<RecordedEvent>
+  return typeof id === 'string' && typeof metadata === 'object' && metadata !== null
 }
 
 /** Plain values, which belong to no stream, are taken for one. */

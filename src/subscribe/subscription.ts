@@ -1,4 +1,5 @@
 import { Observable } from 'rxjs'
+import { handling } from '../carried.ts'
 import type { RecordedEvent } from '../event.ts'
 import { method, parse } from '../options.ts'
 import type { Selection, View } from '../read/selector.ts'
@@ -109,7 +110,8 @@ export class DurableSubscription<E = RecordedEvent> {
     parse(method, handler, 'handler')
     const checked = parse(processOptions, options, 'options')
     const { view } = this.selection
-    const seeing = view ? (event: any, context: any) => handler(view(event), context) : handler
+    const seeing: Handler = (event, context) =>
+      handling(event, () => handler(view ? view(event) : event, context))
     const worker: BaseWorker = this.#subscriptions.work(this, { handler: seeing, ...checked }, (deliver) => {
       const settings = { deliver, end: () => worker.stop(), patienceMs: Infinity, strict: true }
       return this.#subscriptions.start(this, settings).executor

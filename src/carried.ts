@@ -1,0 +1,56 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { ValidationError } from './errors.ts'
+import type { RecordedEvent } from './event.ts'
+
+const storage = new AsyncLocalStorage<object>()
+
+/** Metadata by which events are told to belong together. */
+export interface Causation {
+  /** Of all that one first event, or request, has led to. */
+  correlationId: string
+  /** The event that this one was made because of. */
+  causationId: string
+  /** W3C trace context: https://www.w3.org/TR/trace-context/#traceparent-header */
+  traceparent?: string
+}
+
+/**
+ * The metadata of an event that is made because of another: `causationId` is that one's id, `correlationId` and `traceparent`
+ * are its own; where it has no `correlationId` it is the first, and its id is taken. Handlers of `process` and `handle`
+ * need not say so: what they append has it by itself.
+ *
+ * @example
+ * for await (const event of meow.iterate({ category: 'order' }))
+ *   await meow.append(mail, { type: 'MailSent', data: {}, metadata: causedBy(event) })
+ */
+export function causedBy({ id, metadata }: Pick<RecordedEvent, 'id' | 'metadata'>): Causation {
+  const { correlationId, traceparent } = metadata
+  return {
+    correlationId: typeof correlationId === 'string' ? correlationId : id,
+    causationId: id,
+    ...(typeof traceparent === 'string' ? { traceparent } : {}),
+  }
+}
+
+/**
+ * Run a function, all of whose appends, however deep or late, carry this metadata: each event's own metadata comes before it,
+ * property by property; one that is `undefined` there is left out. Inside another, both count, the inner one first.
+ *
+ * @returns what the function returns
+ * @throws ValidationError for metadata that is no object; what JSON can't hold is refused by the append
+ * @example
+ * app.use((request, _, next) => withMetadata({ correlationId: request.id, traceparent: request.headers.traceparent }, next))
+ */
+export function withMetadata<T>(metadata: object, run: () => T): T {
+  if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata))
+    throw new ValidationError('metadata', 'must be an object', metadata)
+  return storage.run({ ...storage.getStore(), ...metadata }, run)
+}
+
+/** Run a handler: what it appends is caused by the event, and by nothing that happened to be around. */
+export function handling<T>(event: Pick<RecordedEvent, 'id' | 'metadata'>, run: () => T): T {
+  return storage.run(causedBy(event), run)
+}
+
+/** What events that are appended now carry. */
+export const carried = (): object | undefined => storage.getStore()
