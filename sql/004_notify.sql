@@ -46,7 +46,8 @@ declare
   _strict   constant boolean := current_setting('meowmx.maintenance', true) is distinct from 'on'
                                 or not has_table_privilege('events', 'update');
   _head     bigint;
-  _quiet    boolean;
+  _quiet    boolean; -- an expiry that is further ahead than a lease can be was written before the clock was set back
+  _alone    boolean; -- all of one category
   _names    text[];
   _lows     bigint[];
   _highs    bigint[];
@@ -55,15 +56,23 @@ declare
   _row      record;
   _void     text;
 begin
-  -- An expiry that is further ahead than a lease can be was written before the clock was set back.
-  select array_agg(name), array_agg(low), array_agg(high), last_position(),
-         coalesce(pg_sequence_last_value('quiet_until') - now_ms() between 1 and quiet_ms(), false)
-  into _names, _lows, _highs, _head, _quiet
-  from (
-    select category as name, min(position) as low, max(position) as high from inserted group by category
-  ) as categories;
+  -- Mostly there is one category, and nothing to group by, which takes 15 of the 240 microseconds of an append.
+  select array[min(category)], array[min(position)], array[max(position)], last_position(),
+         coalesce(pg_sequence_last_value('quiet_until') - now_ms() between 1 and quiet_ms(), false),
+         min(category) = max(category)
+  into _names, _lows, _highs, _head, _quiet, _alone
+  from (select category collate "C" as category, position from inserted) as appended;
+  if _alone is null then
+    return null;
+  end if;
+  if not _alone then
+    select array_agg(name), array_agg(low), array_agg(high) into _names, _lows, _highs
+    from (
+      select category as name, min(position) as low, max(position) as high from inserted group by category
+    ) as categories;
+  end if;
 
-  for _i in 1 .. coalesce(cardinality(_names), 0) loop
+  for _i in 1 .. cardinality(_names) loop
     _bound := coalesce(_mark ->> category_key(_names[_i])::text, _mark ->> '-1');
     if _strict and _bound is null then
       raise exception 'category "%" was not announced by this transaction', _names[_i]
