@@ -4,7 +4,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { z } from 'zod'
 import type { Delivery, Meow } from '../src/index.ts'
-import { defineCategory, UpcastError, ValidationError } from '../src/index.ts'
+import { DuplicateEventError, defineCategory, UpcastError, ValidationError } from '../src/index.ts'
 import { rejects } from './support/rejects.ts'
 import { closeAll, openStore, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
@@ -25,7 +25,7 @@ test('what creators make is a plain event; a stream is a plain reference', () =>
   assert.equal(Order.OrderPlaced({ price: 9 }), { type: 'OrderPlaced', data: { price: 9 } })
   const event = Order.OrderShipped({ to: [] }, { id, metadata: { by: 'me' } })
   assert.equal(event, { type: 'OrderShipped', data: { to: [] }, id, metadata: { by: 'me' } })
-  assert.equal(Reflect.ownKeys({ ...event }), ['type', 'data', 'id', 'metadata'])
+  assert.equal(Reflect.ownKeys({ ...event }).sort(), ['data', 'id', 'metadata', 'type'])
   assert.equal(Order.stream('42'), { category: 'order', streamId: '42' })
   assert.is(Order.name, 'order')
 })
@@ -67,6 +67,26 @@ test('what the schema returns is stored: defaults filled in, strangers left out'
   assert.equal(stored!.data, { price: 9, currency: 'EUR' })
   assert.equal(stored!.metadata, {})
   assert.not('known' in stored!)
+})
+
+test('a schema that does not take what it returns: what is written is written, and its readers hear of it', async () => {
+  const schema = z.string().transform(Number)
+  const Odd = defineCategory(uniqueName('odd'), { Counted: schema }, { validateOnRead: true })
+  const id = crypto.randomUUID()
+  const { events } = await meow.append(Odd.stream('a'), Odd.Counted('7', { id }))
+  assert.equal([events[0]!.known, events[0]!.data], [true, 7])
+  await rejects(meow.load(Odd.stream('a')), UpcastError)
+  await rejects(meow.append(Odd.stream('a'), Odd.Counted('7', { id })), UpcastError) // it is what was stored
+})
+
+test('a retry by its id is answered with what was stored, as of now', async () => {
+  const { V1, V2 } = releases()
+  const id = crypto.randomUUID()
+  await meow.append(V1.stream('a'), V1.Placed({ price: 2 }, { id }))
+  const again = await meow.append(V1.stream('a'), V1.Placed({ price: 2 }, { id }))
+  assert.is(again.deduplicated, true)
+  assert.equal(again.events[0]!.data, { price: 2 })
+  await rejects(meow.append(V2.stream('a'), V2.Placed({ cents: 200 }, { id })), DuplicateEventError)
 })
 
 /** The same category as three releases of a program know it. */

@@ -198,6 +198,7 @@ test('bad input is refused, with the path', async () => {
     [meow.decide({ ...good, evolve: 1 as never }, 'a', { seats: 1 }), 'decider.evolve'],
     [meow.state({ ...good, decide: undefined as never }, 'a'), 'decider.decide'],
     [meow.state({ ...good, snapshotEvery: 0 }, 'a'), 'decider.snapshotEvery'],
+    [meow.state({ ...good, snapshotEvery: 1, initial: { free: Number.NaN } }, 'a'), 'decider.initial.free'],
     [meow.state({ ...good, snapshotVersion: 1.5 }, 'a'), 'decider.snapshotVersion'],
     [meow.state({ ...good, name: 'x'.repeat(101) }, 'a'), 'decider.name'],
     [meow.decide(good, '', { seats: 1 }), 'stream.streamId'],

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { z } from 'zod'
 import { ValidationError } from '../errors.ts'
-import type { NewEvent, StreamRef } from '../event.ts'
+import type { NewEvent, RecordedEvent, StreamRef } from '../event.ts'
 import { modelOf } from '../event.ts'
 import { client, parse } from '../options.ts'
 import type { Batch, Outcome } from './batch.ts'
@@ -113,10 +113,13 @@ function fromHere(error: Error): Error {
   return error
 }
 
-/** As the readers of the stream see what was appended. */
+/** As the readers of the stream see what was appended. What was checked just now is not checked again: it is written. */
 function typed(result: AppendResult, stream: StreamRef): AppendResult {
   const model = modelOf(stream)
-  return model ? { ...result, events: result.events.map((event) => model.toReader(event)) } : result
+  if (!model) return result
+  const seen = (event: RecordedEvent) =>
+    result.deduplicated ? model.toReader(event) : { ...event, known: true }
+  return { ...result, events: result.events.map(seen) }
 }
 
 const nothing = (): AppendResult => ({ events: [], version: -1, position: 0, deduplicated: false })

@@ -58,7 +58,7 @@ export function defineCategory<const Name extends string, Schemas extends EventS
   const model = new CategoryModel(category, types, validateOnRead)
   const creators = [...types].map(([type, { version }]) => [
     type,
-    (data: unknown, options?: NewEventOptions) => create(model, version, { type, data, ...options }),
+    (data: unknown, options?: NewEventOptions) => create(model, version, { ...options, type, data }),
   ])
   const stream = (streamId: string): StreamRef => withModel({ category, streamId }, model)
   return Object.freeze(

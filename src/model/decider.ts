@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import type { NewEvent } from '../event.ts'
+import { encodeJson } from '../json.ts'
 import { method, name, parse } from '../options.ts'
 import { isCategory } from './category.ts'
 import type { AnyCategory } from './types.ts'
@@ -31,7 +32,7 @@ export interface Decider<C, E, S> {
   decide(command: C, state: S): NewEvent | readonly NewEvent[]
   /** Remember the state once so many events were folded, so that a long stream is not read again. `S` is JSON then. None by default; minimum 1. */
   readonly snapshotEvery?: number
-  /** Raise it where `evolve` or `S` changes: what was remembered before is ignored. Default 1, minimum 0. */
+  /** Raise it where `evolve`, `S` or an upcaster changes: what was remembered before is ignored. Default 1, minimum 0. */
   readonly snapshotVersion?: number
   /**
    * Under which name states are remembered; at most 100 characters. Default: a hash of `initial` and of the text of `evolve`;
@@ -63,15 +64,13 @@ export function checkDecider(decider: Decider<any, any, any>): Snapshooting | nu
   const known = typeof decider === 'object' && decider !== null ? checked.get(decider) : undefined
   if (known !== undefined) return known
   const { snapshotEvery, snapshotVersion, name } = parse(shape, decider, 'decider')
-  const snapshooting = snapshotEvery
-    ? { every: snapshotEvery, name: name ?? fingerprint(decider), version: snapshotVersion }
-    : null
+  let snapshooting: Snapshooting | null = null
+  if (snapshotEvery) {
+    const { initial, evolve } = decider
+    const state = initial === undefined ? '' : encodeJson(initial, 'decider.initial')
+    const own = createHash('md5').update(`${state}\n${evolve}`).digest('hex')
+    snapshooting = { every: snapshotEvery, name: name ?? own, version: snapshotVersion }
+  }
   checked.set(decider, snapshooting)
   return snapshooting
-}
-
-function fingerprint({ initial, evolve }: Decider<any, any, any>): string {
-  return createHash('md5')
-    .update(`${JSON.stringify(initial)}\n${evolve}`)
-    .digest('hex')
 }

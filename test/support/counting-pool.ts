@@ -2,16 +2,16 @@ import pg from 'pg'
 import { databaseUrl } from './store.ts'
 
 /**
- * A pool to lend to a store, that keeps the text of every query sent through it, and counts the rows that come back. But not
+ * A pool to lend to a store, that keeps the text of every query sent through it, and how many rows came back for each. But not
  * the look, once a second while somebody appends, whether there is a duty to notify for all (src/quiet).
  */
 export function countingPool(config: pg.PoolConfig = {}): {
   pool: pg.Pool
   queries: string[]
-  read: { rows: number }
+  answers: { text: string; rows: number }[]
 } {
   const queries: string[] = []
-  const read = { rows: 0 }
+  const answers: { text: string; rows: number }[] = []
   const pool = new pg.Pool({ connectionString: databaseUrl(), pipeline: true, ...config } as pg.PoolConfig)
   pool.on('error', () => {})
   pool.on('connect', (client) => {
@@ -22,11 +22,11 @@ export function countingPool(config: pg.PoolConfig = {}): {
       if (/\.(conductor|quiet_)/.test(text)) return result
       queries.push(text)
       const count = ({ rows }: pg.QueryResult) => {
-        read.rows += rows?.length ?? 0
+        answers.push({ text, rows: rows?.length ?? 0 })
       }
       result?.then?.(count, () => {})
       return result
     }) as typeof client.query
   })
-  return { pool, queries, read }
+  return { pool, queries, answers }
 }
