@@ -384,7 +384,8 @@ export class Meow implements AsyncDisposable {
    *
    * @returns the state after the command's events, and what came of the append
    * @throws VersionConflictError where others were faster `retries` times more
-   * @throws whatever the decider throws, and whatever else `append` throws
+   * @throws whatever the decider throws (where `evolve` can't take the new events: once they are written), and whatever else
+   *   `append` throws
    * @example
    * const { state } = await meow.decide(show, 'hamlet', { seats: 2 })
    */
