@@ -7,7 +7,8 @@
 -- data      json, not jsonb: it comes back to the byte and is read in half the time. Who wants to search in it
 --           builds an index on (data::jsonb).
 --
--- Columns of fixed width come first, so that no byte goes to padding.
+-- Columns of fixed width come first, so that no byte goes to padding. What names and versions may be is checked by a
+-- trigger (004_notify.sql): checks of the table are read anew for each statement, a tenth of an append.
 create table events (
   position    bigint      generated always as identity primary key,
   recorded_at timestamptz not null default clock_timestamp(),
@@ -19,12 +20,7 @@ create table events (
   data        json        not null,
   metadata    json        not null default '{}',
   constraint events_id unique (id),
-  constraint events_version unique (category, stream_id, version),
-  constraint events_version_from_zero check (version >= 0),
-  constraint events_names check (
-    category <> '' and stream_id <> '' and type <> ''
-    and char_length(category) <= 255 and char_length(stream_id) <= 255 and char_length(type) <= 255
-  )
+  constraint events_version unique (category, stream_id, version)
 );
 
 create index events_category_position on events (category, position);

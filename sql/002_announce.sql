@@ -31,22 +31,17 @@ return 'meowmx.announced_' || 'events'::regclass::oid;
 create function announced() returns jsonb
 language sql stable
 return case
-  when nullif(current_setting(mark_name(), true), '')::jsonb ->> 'xid' = pg_current_xact_id_if_assigned()::text
+  when strpos(current_setting(mark_name(), true), '"xid": "' || pg_current_xact_id_if_assigned() || '"') > 0
   then current_setting(mark_name(), true)::jsonb
   else '{}'
 end;
 
--- The last position that was handed out; one below the first, where none was.
---
--- Whoever selects last_value reads a row that nextval may be at work on: that writes a value up to 32 ahead to it, to log
--- it, and then takes it back (seen once in two million reads). An append that announced such a p would be refused, and a
--- reader that took it for the head would pass over events. This function waits for nextval. It tells nothing where
--- nothing was handed out, or, from PostgreSQL 18 on, who asks may not know: then the select says so.
-create function last_position() returns bigint
+-- One below the first position, as long as none was handed out; else the last one.
+create function unused_position() returns bigint
 language plpgsql
 as $$
 declare
-  _last bigint := pg_sequence_last_value('events_position_seq');
+  _last bigint;
 begin
   while _last is null loop
     select last_value - 1 into _last from events_position_seq where not is_called;
@@ -56,6 +51,16 @@ begin
 end
 $$;
 
+-- The last position that was handed out; one below the first, where none was.
+--
+-- Whoever selects last_value reads a row that nextval may be at work on: that writes a value up to 32 ahead to it, to log
+-- it, and then takes it back (seen once in two million reads). An append that announced such a p would be refused, and a
+-- reader that took it for the head would pass over events. This function waits for nextval. It tells nothing where
+-- nothing was handed out, or, from PostgreSQL 18 on, who asks may not know: then the select says so.
+create function last_position() returns bigint
+language sql volatile
+return coalesce(pg_sequence_last_value('events_position_seq'), unused_position());
+
 -- Announce one category, or every category (null). Cheap when it is announced already. After 16 categories it
 -- announces every category instead: the lock table is shared by all and must not fill. Internal: it relies on the
 -- search_path of the functions that call it, for setting it anew on each append costs more than the rest.
@@ -63,7 +68,6 @@ create function announce(_category text) returns void
 language plpgsql
 as $$
 declare
-  _xid  constant text := pg_current_xact_id()::text;
   _mark jsonb := announced();
   _key  int := coalesce(category_key(_category), -1);
   _head bigint;
@@ -77,7 +81,7 @@ begin
   end if;
   _head := last_position();
   if _mark = '{}' then
-    _mark := jsonb_build_object('xid', _xid, 'count', 0);
+    _mark := jsonb_build_object('xid', pg_current_xact_id()::text, 'count', 0);
     _void := pg_advisory_xact_lock_shared(store_key(), _head::bit(32)::int);
   end if;
   _void := pg_advisory_xact_lock_shared(_key, _head::bit(32)::int);

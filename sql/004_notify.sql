@@ -35,65 +35,91 @@ return 500;
 -- leaves no old versions behind that each append would have to pass by.
 create sequence quiet_until as bigint minvalue 0 start 0;
 
--- After each statement that inserts: check that it kept the promises which the horizon is built on (a restore by who may
--- change events too may break them; the setting alone anybody can make), then notify each of its categories, and the store, with the highest position.
+-- Whether appends stay quiet now. An expiry that is further ahead than a lease can be was written before the clock was set
+-- back.
+create function quiet() returns boolean
+language sql volatile
+return coalesce(pg_sequence_last_value('quiet_until') - now_ms() between 1 and quiet_ms(), false);
+
+-- Whether the promises which the horizon is built on have to be kept: a restore by who may change events too may break
+-- them; the setting alone anybody can make.
+create function strict() returns boolean
+language sql stable
+return current_setting('meowmx.maintenance', true) is distinct from 'on' or not has_table_privilege('events', 'update');
+
+-- What names and versions have to be.
+create function well_formed(_category text, _stream_id text, _type text, _version int) returns boolean
+language sql immutable
+return char_length(_category) between 1 and 255 and char_length(_stream_id) between 1 and 255
+  and char_length(_type) between 1 and 255 and _version >= 0;
+
+-- A statement gave a category positions from _low to _high: check them, and notify the category. Internal, as announce().
+create function settle(_category text, _low bigint, _high bigint, _formed boolean, _mark jsonb) returns void
+language plpgsql
+as $$
+declare
+  _bound constant bigint := coalesce(_mark ->> category_key(_category)::text, _mark ->> '-1');
+  _void  text;
+begin
+  if not _formed then
+    raise exception 'an event of category "%" has a name that is empty or longer than 255 characters, or a version below 0',
+      left(_category, 255) using errcode = 'check_violation';
+  end if;
+  -- Positions that the sequence did not just hand out: OVERRIDING SYSTEM VALUE, COPY with positions, CACHE > 1.
+  if (_low > _bound and _high - _bound < 2147483648 and _high <= last_position()) is not true and strict() then
+    if _bound is null then
+      raise exception 'category "%" was not announced by this transaction', _category
+        using errcode = 'MW002', hint = 'Append by one statement at a time, without inserting into events inside it.';
+    end if;
+    raise exception 'positions % to % of category "%" are not above % and at most %',
+      _low, _high, _category, _bound, last_position()
+      using errcode = 'MW002', hint = 'Let the sequence number the events; a restore sets meowmx.maintenance = ''on''.';
+  end if;
+  if not quiet() then
+    _void := pg_notify(channel_of(current_schema(), _category), _high::text);
+  end if;
+end
+$$;
+
+-- After each statement that inserts: check that it kept the promises, then notify each of its categories, and the store,
+-- with the highest position.
 create function appended() returns trigger
 language plpgsql
 set search_path from current
 as $$
 declare
-  _mark     constant jsonb := announced();
-  _strict   constant boolean := current_setting('meowmx.maintenance', true) is distinct from 'on'
-                                or not has_table_privilege('events', 'update');
-  _head     bigint;
-  _quiet    boolean; -- an expiry that is further ahead than a lease can be was written before the clock was set back
-  _alone    boolean; -- all of one category
-  _names    text[];
-  _lows     bigint[];
-  _highs    bigint[];
-  _bound    bigint;
-  _highest  bigint;
-  _row      record;
-  _void     text;
+  _mark    constant jsonb := announced();
+  _rows    int := 0; -- 2 stands for more
+  _highest bigint;
+  _row     record;
+  _void    text;
 begin
-  -- Mostly there is one category, and nothing to group by, which takes 15 of the 240 microseconds of an append.
-  select array[min(category)], array[min(position)], array[max(position)], last_position(),
-         coalesce(pg_sequence_last_value('quiet_until') - now_ms() between 1 and quiet_ms(), false),
-         min(category) = max(category)
-  into _names, _lows, _highs, _head, _quiet, _alone
-  from (select category collate "C" as category, position from inserted) as appended;
-  if _alone is null then
-    return null;
-  end if;
-  if not _alone then
-    select array_agg(name), array_agg(low), array_agg(high) into _names, _lows, _highs
-    from (
-      select category as name, min(position) as low, max(position) as high from inserted group by category
-    ) as categories;
-  end if;
-
-  for _i in 1 .. cardinality(_names) loop
-    _bound := coalesce(_mark ->> category_key(_names[_i])::text, _mark ->> '-1');
-    if _strict and _bound is null then
-      raise exception 'category "%" was not announced by this transaction', _names[_i]
-        using errcode = 'MW002', hint = 'Append by one statement at a time, without inserting into events inside it.';
-    end if;
-    -- Positions that the sequence did not just hand out: OVERRIDING SYSTEM VALUE, COPY with positions, CACHE > 1.
-    if _strict and (_lows[_i] <= _bound or _highs[_i] > _head or _highs[_i] - _bound >= 2147483648) then
-      raise exception 'positions % to % of category "%" are not above % and at most %',
-        _lows[_i], _highs[_i], _names[_i], _bound, _head
-        using errcode = 'MW002', hint = 'Let the sequence number the events; a restore sets meowmx.maintenance = ''on''.';
-    end if;
-    _highest := greatest(_highest, _highs[_i]);
-    if not _quiet then
-      _void := pg_notify(channel_of(tg_table_schema, _names[_i]), _highs[_i]::text);
-    end if;
+  -- Mostly there is one row, and nothing to group by, which would take a tenth of an append.
+  for _row in select category, stream_id, type, version, position from inserted limit 2 loop
+    _rows := _rows + 1;
+    _highest := _row.position;
   end loop;
+  if _rows = 0 then
+    return null;
+  elsif _rows = 1 then
+    _void := settle(_row.category, _highest, _highest,
+                    well_formed(_row.category, _row.stream_id, _row.type, _row.version), _mark);
+  else
+    for _row in
+      select category, min(position) as low, max(position) as high,
+             bool_and(well_formed(category, stream_id, type, version)) as formed
+      from (select category collate "C" as category, stream_id, type, version, position from inserted) as rows
+      group by category
+    loop
+      _void := settle(_row.category, _row.low, _row.high, _row.formed, _mark);
+      _highest := greatest(_highest, _row.high);
+    end loop;
+  end if;
 
   -- The append function numbers versions itself. Where every category was announced, or a trigger is at work inside an
   -- append, it may be a raw INSERT: each version must follow the one before it, at a higher position. (A scalar subquery,
   -- so that it stays an index probe a row whatever the planner thinks of the tables.)
-  if _strict and (_mark ? '-1' or pg_trigger_depth() > 1) then
+  if (_mark ? '-1' or pg_trigger_depth() > 1) and strict() then
     select category, stream_id, version into _row from inserted i
     where version > 0 and coalesce((
       select e.position from events e
@@ -106,8 +132,8 @@ begin
     end if;
   end if;
 
-  if _highest is not null and not _quiet then
-    _void := pg_notify(tg_table_schema, _highest::text);
+  if not quiet() then
+    _void := pg_notify(current_schema(), _highest::text);
   end if;
   return null;
 end
