@@ -2,6 +2,7 @@
 
 // Appending
 export type { AppendOptions, StreamWrite } from './append/append.ts'
+export type { ProjectionHandler } from './append/projections.ts'
 export type { AppendResult, ExpectedVersion } from './append/request.ts'
 export type { Causation } from './carried.ts'
 export { causedBy, withMetadata } from './carried.ts'
