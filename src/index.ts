@@ -29,6 +29,7 @@ export type { StoreStatus } from './live/listener.ts'
 export type { EventsOptions, From } from './live/observer.ts'
 // Managing
 export type { SubscriptionChanges } from './manage/administer.ts'
+export type { Erased, EraseOptions } from './manage/erase.ts'
 export type { ParkedEvent, ParkedOptions, ReplayOptions } from './manage/parked.ts'
 export type { Staller } from './manage/stallers.ts'
 export type { PartitionInfo, SubscriptionInfo } from './manage/subscriptions.ts'

@@ -17,6 +17,8 @@ import { Observer } from './live/observer.ts'
 import { makeSubscriber } from './live/subscriber.ts'
 import type { SubscriptionChanges } from './manage/administer.ts'
 import { Administration } from './manage/administer.ts'
+import type { Erased, EraseOptions } from './manage/erase.ts'
+import { Erasure } from './manage/erase.ts'
 import type { ParkedEvent, ParkedOptions, ReplayOptions } from './manage/parked.ts'
 import { Parking } from './manage/parked.ts'
 import type { Staller } from './manage/stallers.ts'
@@ -82,6 +84,7 @@ export class Meow implements AsyncDisposable {
   readonly #subscriptions: Subscriptions
   readonly #list: SubscriptionList
   readonly #administration: Administration
+  readonly #erasure: Erasure
   readonly #parking: Parking
   readonly #waiting: Waiting
   readonly #stallers: StallerList
@@ -112,6 +115,7 @@ export class Meow implements AsyncDisposable {
     this.#subscriptions = new Subscriptions(db, this.#live, this.#reader)
     this.#list = new SubscriptionList(db)
     this.#administration = new Administration(db)
+    this.#erasure = new Erasure(db, this.#projections, this.#projected)
     this.#parking = new Parking(db)
     this.#waiting = new Waiting(db, this.#live.listener, (name, read) =>
       this.#subscriptions.known(name, read),
@@ -373,6 +377,30 @@ export class Meow implements AsyncDisposable {
    */
   waitFor(name: string, position: number, options?: WaitOptions): Promise<void> {
     return this.#open(() => this.#waiting.waitFor(name, position, options))
+  }
+
+  /**
+   * Erase a stream: empty its events, delete its snapshots, blank what handlers said of those that are parked, and append a
+   * tombstone, an event of type `$erased`; all or nothing. An emptied event keeps id, version, position, type and time; its
+   * data is `{}`, its metadata `{ erased: true }`. A zod category has it as `known: false`; whoever folds events by their
+   * type alone has to pass over it. Again, it empties what came since; where that is nothing, nothing is written.
+   *
+   * **It erases the store, and no copies:** read models, what was delivered, backups and WAL, running processes (`watch` goes
+   * on from the state it has, a handler with the event it has in hand). Erase read models
+   * where the tombstone is handled; who selects `types` must select `$erased` too. Until the table is vacuumed its files
+   * hold the old rows. Names of streams, types and `recordedAt` stay.
+   *
+   * Needs a right of its own (`meowmx_eraser` in SECURITY.md). A stream of some 100,000 events may take longer than
+   * `queryTimeoutMs`. Where an error leaves it open whether it is done, call it again.
+   *
+   * @returns how many events were emptied, and the tombstone; 0 and null where there is no such stream
+   * @throws ConnectionError where this role may not
+   * @throws ValidationError for what can't be a stream, or a `reason` of more than 255 characters
+   * @example
+   * const { events } = await meow.eraseStream({ category: 'customer', streamId: '42' }, { reason: 'GDPR 17, ticket 4711' })
+   */
+  eraseStream(stream: StreamRef, options?: EraseOptions): Promise<Erased> {
+    return this.#open(() => this.#erasure.erase(stream, options))
   }
 
   /**

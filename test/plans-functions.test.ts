@@ -128,6 +128,18 @@ const actions: [name: string, action: (client: pg.ClientBase) => Promise<unknown
       ),
     /e\.position > _from/,
   ],
+  [
+    'erasing a stream',
+    (client) => client.query(`select * from ${schema}.erase_stream('big', 's0')`),
+    /set data = '{}'/,
+  ],
+  [
+    'remembering a state',
+    (client) =>
+      client.query(`insert into ${schema}.snapshots (category, stream_id, name, snapshot_version, version, event_id, state)
+                    values ('long', 'l', '${uniqueName('state')}', 1, 19000, gen_random_uuid(), '1')`),
+    /e\.version > new\.version/,
+  ],
   ['a read', (client) => meow.read({ category: 'big' }, { client, limit: 10 }), /category = \(select \$4/],
   ['a load', (client) => meow.load(streams(2)[1]!, { client }), /stream_id = \$2/],
 ]

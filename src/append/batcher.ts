@@ -4,7 +4,7 @@ import { isLost } from '../database.ts'
 import { ClosedError, OutcomeUnknownError, TimeoutError, VersionConflictError } from '../errors.ts'
 import type { Batch, Outcome, Trip } from './batch.ts'
 import { Aborted } from './batch.ts'
-import { ProjectionFailed } from './projections.ts'
+import { bare } from './projections.ts'
 import type { Request } from './request.ts'
 
 /** What travels together or not at all: one append, or the group of an appendAll. */
@@ -239,8 +239,7 @@ function claims(requests: readonly Request[]): string[] {
 
 /** A lost race for a version or an id, a serialization failure, a deadlock: run again, and the winner is visible. */
 function isRace(error: unknown): boolean {
-  const reason = error instanceof ProjectionFailed ? error.cause : error
-  const { code, constraint } = (reason ?? {}) as { code?: string; constraint?: string }
+  const { code, constraint } = (bare(error) ?? {}) as { code?: string; constraint?: string }
   if (code === '23505') return constraint === 'events_version' || constraint === 'events_id'
   return code === '40001' || code === '40P01'
 }

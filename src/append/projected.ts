@@ -4,7 +4,7 @@ import type { RecordedEvent } from '../event.ts'
 import type { Batch, BatchOptions, Outcome } from './batch.ts'
 import { Batcher } from './batcher.ts'
 import type { Along, Projections } from './projections.ts'
-import { ProjectionFailed } from './projections.ts'
+import { bare } from './projections.ts'
 import type { Request } from './request.ts'
 import { insideTransaction, ownTransaction } from './transaction.ts'
 
@@ -48,7 +48,7 @@ export class ProjectedAppends {
       requests[0]!.along = along
       return await this.#batcher.append(requests, true)
     } catch (error) {
-      throw error instanceof ProjectionFailed ? error.cause : error
+      throw bare(error)
     }
   }
 

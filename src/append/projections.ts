@@ -36,6 +36,9 @@ export class ProjectionFailed extends MeowError {
   }
 }
 
+/** The error itself: what was thrown, where it was a handler's. */
+export const bare = (error: unknown): unknown => (error instanceof ProjectionFailed ? error.cause : error)
+
 const categories = selectorShape.category.unwrap()
 
 /** The inline projections of a store object: kept here, called by whoever appends. */

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import type { Database } from '../database.ts'
 import { MeowError, TimeoutError, ValidationError } from '../errors.ts'
 import type { Trip } from './batch.ts'
+import { bare } from './projections.ts'
 
 /** That it is there in the end is the proof that a handler has left the transaction open, and fit to commit. */
 const SAVEPOINT = 'savepoint meowmx_append'
@@ -78,8 +79,7 @@ function asking(db: Database, client: pg.ClientBase): (text: string) => Promise<
 
 /** Whether a query may still be running: a rollback would wait for it once more. */
 function isLate(db: Database, error: unknown): boolean {
-  const reason = error instanceof MeowError && error.code === 'ERR_PROJECTION' ? error.cause : error
-  return db.translate(reason ?? {}) instanceof TimeoutError
+  return db.translate(bare(error) ?? {}) instanceof TimeoutError
 }
 
 /** What a handler did to the transaction, where it can not be committed any more; else the error as it is. */
