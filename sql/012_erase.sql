@@ -38,8 +38,8 @@ alter table events enable always trigger empty_only;
 -- one-integer kind; 1,024 of them a store, so that a transaction that saves thousands does not fill the lock table.
 create function erasure_key(_category text, _stream_id text) returns bigint
 language sql stable
-return 'events'::regclass::oid::bigint << 10
-       | hashtextextended(_category || '/' || _stream_id, 'events'::regclass::oid::bigint) & 1023;
+return ('events'::regclass::oid::bigint << 10)
+       + (hashtextextended(_category || '/' || _stream_id, 'events'::regclass::oid::bigint) & 1023);
 
 -- A state that was folded before an erasure is not to be remembered after it. (The lock first: the query sees what was
 -- committed until then.)

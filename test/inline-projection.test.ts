@@ -1,7 +1,7 @@
 // An inline projection is part of the append: what its handler writes is committed with the events, or not at all.
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
-import type pg from 'pg'
+import pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { z } from 'zod'
@@ -382,6 +382,20 @@ for (const maxConnections of [1, 10]) {
     })
   })
 }
+
+test("through a pool of the user's, of one connection", async () => {
+  const pool = new pg.Pool({ connectionString: databaseUrl(), max: 1 })
+  const { name, store } = await noting({ pool })
+  const appends = ['a', 'poison', 'b'].map((data) => store.append(of(name, data), event(data)))
+  const results = await Promise.allSettled(appends)
+  assert.equal(
+    results.map(({ status }) => status),
+    ['fulfilled', 'rejected', 'fulfilled'],
+  )
+  assert.equal(await written(name), ['a', 'b'])
+  await store.close()
+  await pool.end()
+})
 
 test('a handler that appends past its client, to a category with projections, is told so at once', async () => {
   const { name } = await noting()
