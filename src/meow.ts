@@ -390,8 +390,8 @@ export class Meow implements AsyncDisposable {
    * where the tombstone is handled; who selects `types` must select `$erased` too. Until the table is vacuumed its files
    * hold the old rows. Names of streams, types and `recordedAt` stay.
    *
-   * Needs a right of its own (`meowmx_eraser` in SECURITY.md). A stream of some 100,000 events may take longer than
-   * `queryTimeoutMs`. Where an error leaves it open whether it is done, call it again.
+   * Needs a right of its own (`meowmx_eraser` in SECURITY.md). A very long stream may take longer than
+   * `queryTimeoutMs`: connect with a larger one. Where an error leaves it open whether it is done, call it again.
    *
    * @returns how many events were emptied, and the tombstone; 0 and null where there is no such stream
    * @throws ConnectionError where this role may not
