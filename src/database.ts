@@ -64,6 +64,7 @@ export class Database implements Queries {
   readonly #sockets = new Sockets() // of an owned pool
   readonly #prepare: boolean
   readonly #kept: Kept[] = [] // checked out of an owned pool, and not in use
+  readonly #discarded = new WeakSet<pg.ClientBase>()
   #closed = false
 
   constructor(settings: Settings) {
@@ -149,6 +150,11 @@ export class Database implements Queries {
     }
   }
 
+  /** Whoever has borrowed a connection says that nobody else is to get it. */
+  discard(client: pg.ClientBase): void {
+    this.#discarded.add(client)
+  }
+
   async #checkOut(): Promise<Kept> {
     const client = await this.#connect().catch((error) => {
       throw this.#closed ? new ClosedError() : this.translate(error)
@@ -161,6 +167,7 @@ export class Database implements Queries {
   /** To ourselves, where there is no reason not to: the way through the pool is long for one event that is waited for. */
   #giveBack(kept: Kept): void {
     const pool = this.#pool
+    kept.broken ||= this.#discarded.has(kept.client)
     if (!kept.broken && !this.#closed && this.#owned && pool.waitingCount === 0 && this.#kept.length < KEPT) {
       this.#kept.push(kept)
     } else {

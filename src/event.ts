@@ -58,6 +58,20 @@ export interface RecordedEvent {
   recordedAt: Date
 }
 
+/** The type of the event behind those of a stream that were erased. */
+export const ERASED = '$erased'
+
+/** Whether an event's stream was erased, and it with it: all that is left is that it happened (sql/012_erase.sql). */
+export function isEmptied({ data, metadata }: Pick<RecordedEvent, 'data' | 'metadata'>): boolean {
+  return (
+    metadata.erased === true &&
+    Object.keys(metadata).length === 1 &&
+    typeof data === 'object' &&
+    data !== null &&
+    Object.keys(data).length === 0
+  )
+}
+
 /** The columns of an event in the order that `toEvent` takes them. */
 export const EVENT_COLUMNS =
   "position, (pg_catalog.date_part('epoch', recorded_at) * 1000::float8)::bigint, id, version, category, stream_id, type, data, metadata"

@@ -2,6 +2,7 @@
 
 // Appending
 export type { AppendOptions, StreamWrite } from './append/append.ts'
+export type { ProjectionHandler } from './append/projections.ts'
 export type { AppendResult, ExpectedVersion } from './append/request.ts'
 export type { Causation } from './carried.ts'
 export { causedBy, withMetadata } from './carried.ts'
@@ -28,6 +29,7 @@ export type { StoreStatus } from './live/listener.ts'
 export type { EventsOptions, From } from './live/observer.ts'
 // Managing
 export type { SubscriptionChanges } from './manage/administer.ts'
+export type { Erased, EraseOptions } from './manage/erase.ts'
 export type { ParkedEvent, ParkedOptions, ReplayOptions } from './manage/parked.ts'
 export type { Staller } from './manage/stallers.ts'
 export type { PartitionInfo, SubscriptionInfo } from './manage/subscriptions.ts'

@@ -3,6 +3,9 @@ import type { AppendOptions, StreamWrite } from './append/append.ts'
 import { Appender } from './append/append.ts'
 import { Batch } from './append/batch.ts'
 import { Batcher } from './append/batcher.ts'
+import { ProjectedAppends } from './append/projected.ts'
+import type { ProjectionHandler } from './append/projections.ts'
+import { Projections } from './append/projections.ts'
 import type { AppendResult } from './append/request.ts'
 import { Database } from './database.ts'
 import { ClosedError } from './errors.ts'
@@ -14,6 +17,8 @@ import { Observer } from './live/observer.ts'
 import { makeSubscriber } from './live/subscriber.ts'
 import type { SubscriptionChanges } from './manage/administer.ts'
 import { Administration } from './manage/administer.ts'
+import type { Erased, EraseOptions } from './manage/erase.ts'
+import { Erasure } from './manage/erase.ts'
 import type { ParkedEvent, ParkedOptions, ReplayOptions } from './manage/parked.ts'
 import { Parking } from './manage/parked.ts'
 import type { Staller } from './manage/stallers.ts'
@@ -70,6 +75,8 @@ export class Meow implements AsyncDisposable {
   readonly #db: Database
   readonly #duty: Duty
   readonly #batcher: Batcher
+  readonly #projections: Projections
+  readonly #projected: ProjectedAppends
   readonly #appender: Appender
   readonly #reader: Reader
   readonly #live: Live
@@ -77,6 +84,7 @@ export class Meow implements AsyncDisposable {
   readonly #subscriptions: Subscriptions
   readonly #list: SubscriptionList
   readonly #administration: Administration
+  readonly #erasure: Erasure
   readonly #parking: Parking
   readonly #waiting: Waiting
   readonly #stallers: StallerList
@@ -98,13 +106,16 @@ export class Meow implements AsyncDisposable {
     const batch = new Batch(db, saw)
     this.#db = db
     this.#batcher = new Batcher(db, batch)
-    this.#appender = new Appender(batch, this.#batcher)
+    this.#projections = new Projections(db)
+    this.#projected = new ProjectedAppends(db, batch, this.#projections)
+    this.#appender = new Appender(batch, this.#batcher, this.#projected)
     this.#reader = new Reader(db)
     this.#live = new Live(db, (events) => makeSubscriber(db, events), saw)
     this.#observer = new Observer(db, this.#live, this.#reader)
     this.#subscriptions = new Subscriptions(db, this.#live, this.#reader)
     this.#list = new SubscriptionList(db)
     this.#administration = new Administration(db)
+    this.#erasure = new Erasure(db, this.#projections, this.#projected)
     this.#parking = new Parking(db)
     this.#waiting = new Waiting(db, this.#live.listener, (name, read) =>
       this.#subscriptions.known(name, read),
@@ -167,6 +178,37 @@ export class Meow implements AsyncDisposable {
     options?: Pick<AppendOptions, 'client'>,
   ): Promise<AppendResult[]> {
     return this.#open(() => this.#appender.appendAll(writes, options))
+  }
+
+  /**
+   * Project inline: a handler of what is appended to a category, or several, in the transaction of the append. What it writes
+   * through `client` is committed with the events, or not at all; where it throws, that append rejects with what it threw, and
+   * nothing of it is written. Several are called in the order of their registration, each once a call of `append`,
+   * `appendAll`, `decide` or `saveAggregate`, with the events of its categories; not for a retry that is deduplicated.
+   *
+   * **Only what this process appends through this store object is projected:** register it in every process that appends,
+   * before the first append. What raw SQL or another process appends passes it by. When in doubt take a subscription with
+   * `transactional`, which misses nothing.
+   *
+   * The append is open until the handler is done, and readers of the category wait for it: be quick. One that takes longer
+   * than `queryTimeoutMs` fails. A lost race or connection runs it again, in a new transaction: it must have no effects but
+   * through `client`. What it appends is given that `client` too, and tells of the last of the events as its cause.
+   *
+   * @returns takes it back: appends from then on are without it
+   * @throws ValidationError for what can't be a category, or no function
+   * @throws MeowError (`ERR_PROJECTION`, as an append's) where a handler ends the transaction, or hides that a query failed
+   * @example
+   * meow.project(Order, async (events, client) => {
+   *   for (const event of events)
+   *     if (event.known && event.type === 'OrderPlaced')
+   *       await client.query('insert into orders values ($1, $2)', [event.streamId, event.data.price])
+   * })
+   */
+  project<C extends string | AnyCategory = string>(
+    category: C | readonly C[],
+    handler: ProjectionHandler<SelectedEvent<C>>,
+  ): () => void {
+    return this.#projections.add(category, handler as ProjectionHandler<any>)
   }
 
   /**
@@ -338,6 +380,30 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
+   * Erase a stream: empty its events, delete its snapshots, blank what handlers said of those that are parked, and append a
+   * tombstone, an event of type `$erased`; all or nothing. An emptied event keeps id, version, position, type and time; its
+   * data is `{}`, its metadata `{ erased: true }`. A zod category has it as `known: false`; whoever folds events by their
+   * type alone has to pass over it. Again, it empties what came since; where that is nothing, nothing is written.
+   *
+   * **It erases the store, and no copies:** read models, what was delivered, backups and WAL, running processes (`watch` goes
+   * on from the state it has, a handler with the event it has in hand). Erase read models
+   * where the tombstone is handled; who selects `types` must select `$erased` too. Until the table is vacuumed its files
+   * hold the old rows. Names of streams, types and `recordedAt` stay.
+   *
+   * Needs a right of its own (`meowmx_eraser` in SECURITY.md). A very long stream may take longer than
+   * `queryTimeoutMs`: connect with a larger one. Where an error leaves it open whether it is done, call it again.
+   *
+   * @returns how many events were emptied, and the tombstone; 0 and null where there is no such stream
+   * @throws ConnectionError where this role may not
+   * @throws ValidationError for what can't be a stream, or a `reason` of more than 255 characters
+   * @example
+   * const { events } = await meow.eraseStream({ category: 'customer', streamId: '42' }, { reason: 'GDPR 17, ticket 4711' })
+   */
+  eraseStream(stream: StreamRef, options?: EraseOptions): Promise<Erased> {
+    return this.#open(() => this.#erasure.erase(stream, options))
+  }
+
+  /**
    * Open transactions that have begun to append, the oldest first. What others append meanwhile is in the store, but not
    * delivered before these have ended: one that lasts is why a subscription stands still.
    *
@@ -447,7 +513,12 @@ export class Meow implements AsyncDisposable {
     this.#waiting.close()
     await this.#subscriptions.close()
     this.#closed = true
-    await Promise.all([this.#batcher.close(), this.#live.close(), Promise.allSettled(this.#calls)])
+    await Promise.all([
+      this.#batcher.close(),
+      this.#projected.close(),
+      this.#live.close(),
+      Promise.allSettled(this.#calls),
+    ])
     await this.#duty.close()
     await this.#db.close()
   }
@@ -458,7 +529,8 @@ export class Meow implements AsyncDisposable {
   }
 
   #open<T>(action: () => Promise<T>): Promise<T> {
-    if (this.#closed) return Promise.reject(new ClosedError())
+    // A handler of an append under way has to come to its end.
+    if (this.#closed && !this.#projections.inside) return Promise.reject(new ClosedError())
     const call = action()
     this.#calls.add(call)
     const forget = () => this.#calls.delete(call)

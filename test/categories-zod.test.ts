@@ -6,7 +6,7 @@ import { z } from 'zod'
 import type { Delivery, Meow } from '../src/index.ts'
 import { DuplicateEventError, defineCategory, UpcastError, ValidationError } from '../src/index.ts'
 import { rejects } from './support/rejects.ts'
-import { closeAll, openStore, uniqueName } from './support/store.ts'
+import { closeAll, openStore, pgClient, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
 
 let meow: Meow
@@ -55,6 +55,50 @@ test('append checks data by its schema, with the whole path, and writes nothing'
   ]
   for (const [promise, path] of cases) assert.is((await rejects(promise, ValidationError)).path, path)
   assert.equal(await meow.load(stream), [])
+})
+
+test("the path leads into unions, records and a schema's own rules; a schema that throws is bad input, too", async () => {
+  const part = z.discriminatedUnion('kind', [
+    z.object({ kind: z.literal('book'), pages: z.number().int() }),
+    z.object({ kind: z.literal('disc'), sides: z.array(z.object({ tracks: z.number() })) }),
+  ])
+  const throwing = z.string().transform((text) => JSON.parse(text))
+  const Parcel = defineCategory(uniqueName('parcel'), {
+    Packed: z.object({ parts: z.array(part), labels: z.record(z.string(), z.number()).optional() }),
+    Weighed: z.object({ net: z.number(), gross: z.number() }).refine((w) => w.net <= w.gross, {
+      path: ['net'],
+      message: 'must not exceed gross',
+    }),
+    Parsed: z.object({ json: throwing }),
+    Later: z.object({ n: z.number().refine(async () => true) }),
+  })
+  const cases: [type: string, data: unknown, path: string, words: string][] = [
+    ['Packed', { parts: [{ kind: 'book', pages: 1.5 }] }, 'parts[0].pages', 'must be an integer, got 1.5'],
+    [
+      'Packed',
+      { parts: [{ kind: 'disc', sides: [{ tracks: 'x' }] }] },
+      'parts[0].sides[0].tracks',
+      'got "x"',
+    ],
+    ['Packed', { parts: [{ kind: 'tape' }] }, 'parts[0].kind', ''],
+    ['Packed', { parts: [], labels: { a: 1, b: '2' } }, 'labels.b', 'must be a number, got "2"'],
+    ['Weighed', { net: 2, gross: 1 }, 'net', 'must not exceed gross'],
+    ['Parsed', { json: '{' }, '', 'can not be checked by its schema'],
+    ['Later', { n: 1 }, '', 'can not be checked by its schema'],
+  ]
+  const client = await pgClient()
+  await client.query('begin')
+  for (const [type, data, path, words] of cases) {
+    const event = { type, data } as never
+    for (const options of [{}, { client }]) {
+      const error = await rejects(meow.append(Parcel.stream('a'), [event], options), ValidationError)
+      assert.is(error.path, ['events[0].data', path].filter(Boolean).join('.'))
+      assert.match(error.message, words)
+    }
+  }
+  await meow.append(Parcel.stream('a'), Parcel.Weighed({ net: 1, gross: 2 }), { client }) // it is usable still
+  await client.query('commit')
+  assert.is((await meow.load(Parcel.stream('a'))).length, 1)
 })
 
 test('what the schema returns is stored: defaults filled in, strangers left out', async () => {
@@ -230,6 +274,10 @@ test('a subscription by a category is that by its name, and is altered by either
   assert.equal(found!.selector, { category: [Order.name, other.name].sort() })
 })
 
+async function drain(events: AsyncIterable<unknown>): Promise<void> {
+  for await (const _ of events);
+}
+
 const price = (data: unknown) => ({ type: 'Placed', data })
 
 test('validateOnRead: what others have stored is checked; without it, it comes as it is', async () => {
@@ -238,6 +286,16 @@ test('validateOnRead: what others have stored is checked; without it, it comes a
   const schemas = { Placed: z.object({ price: z.number() }) }
   const Trusting = defineCategory(name, schemas)
   const Checking = defineCategory(name, schemas, { validateOnRead: true })
+  const withDefault = { Placed: z.object({ price: z.number(), currency: z.string().default('EUR') }) }
+  const Filling = defineCategory(name, withDefault, { validateOnRead: true })
+  const [filled] = await meow.load(Filling.stream('a'), { toVersion: 1 })
+  assert.equal(filled!.data, { price: 1, currency: 'EUR' })
+  for (const reading of [
+    () => meow.read({ category: Checking }),
+    () => firstValueFrom(meow.events({ category: Checking }).pipe(take(2), toArray())),
+    () => drain(meow.iterate({ category: Checking }, { live: false })),
+  ])
+    await rejects(reading(), UpcastError)
   assert.is((await meow.load(Trusting.stream('a'))).length, 2)
   assert.is((await meow.load(Checking.stream('a'), { toVersion: 1 })).length, 1)
   const error = await rejects(meow.load(Checking.stream('a')), UpcastError)

@@ -79,6 +79,7 @@ async function nested(
 const event = { type: 'T', data: 1 }
 const streams = (n: number) =>
   Array.from({ length: n }, (_, i) => ({ category: i % 2 ? 'big' : `c${i}`, streamId: `s${i * 3}` }))
+let erasures = 1
 const actions: [name: string, action: (client: pg.ClientBase) => Promise<unknown>, touches: RegExp][] = [
   [
     'append to a stream that is there',
@@ -127,6 +128,19 @@ const actions: [name: string, action: (client: pg.ClientBase) => Promise<unknown
         `select * from ${schema}.quiet_ring(array[${schema}.category_key('big'), ${schema}.store_key()], '{${COUNT - 99},${COUNT - 99}}', ${COUNT - 10}, 0)`,
       ),
     /e\.position > _from/,
+  ],
+  [
+    'erasing a stream',
+    // Each time another one: there is nothing to erase twice.
+    (client) => client.query(`select * from ${schema}.erase_stream('big', 's${3 * erasures++}')`),
+    /set data = '{}'/,
+  ],
+  [
+    'remembering a state',
+    (client) =>
+      client.query(`insert into ${schema}.snapshots (category, stream_id, name, snapshot_version, version, event_id, state)
+                    values ('long', 'l', '${uniqueName('state')}', 1, 19000, gen_random_uuid(), '1')`),
+    /e\.version > new\.version/,
   ],
   ['a read', (client) => meow.read({ category: 'big' }, { client, limit: 10 }), /category = \(select \$4/],
   ['a load', (client) => meow.load(streams(2)[1]!, { client }), /stream_id = \$2/],

@@ -35,6 +35,19 @@ test('a page that does not follow the last begins anew; an old one changes nothi
   assert.equal(shape(ring.read(7)), { after: 7, events: [8], position: 8 })
 })
 
+test('a tombstone: nothing older is served from memory', () => {
+  const ring = new Ring(10)
+  ring.push(page(0, [1, 2], 2))
+  const erased = page(2, [3, 4], 4)
+  erased.events[1]!.type = '$erased'
+  ring.push(erased)
+  ring.push(page(4, [5], 5))
+  assert.is(ring.read(0), undefined)
+  assert.is(ring.read(1), undefined)
+  assert.equal(shape(ring.read(2)), { after: 2, events: [3, 4], position: 4 })
+  assert.equal(shape(ring.read(4)), { after: 4, events: [5], position: 5 })
+})
+
 test('keeps as many events as it may, and not many more pages without events', () => {
   const ring = new Ring(100)
   for (let i = 0; i < 1000; i++) ring.push(page(i, [i + 1], i + 1))

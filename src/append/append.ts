@@ -7,6 +7,7 @@ import { client, parse } from '../options.ts'
 import type { Batch, Outcome } from './batch.ts'
 import { Aborted } from './batch.ts'
 import type { Batcher } from './batcher.ts'
+import type { ProjectedAppends } from './projected.ts'
 import type { AppendResult, ExpectedVersion, Request } from './request.ts'
 import { encodeRequest } from './request.ts'
 
@@ -32,10 +33,12 @@ const appendAllOptions = z.strictObject({ client: client.optional() })
 export class Appender {
   readonly #batch: Batch
   readonly #batcher: Batcher
+  readonly #projected: ProjectedAppends
 
-  constructor(batch: Batch, batcher: Batcher) {
+  constructor(batch: Batch, batcher: Batcher, projected: ProjectedAppends) {
     this.#batch = batch
     this.#batcher = batcher
+    this.#projected = projected
   }
 
   async append(
@@ -81,7 +84,14 @@ export class Appender {
   }
 
   #run(requests: readonly Request[], atomic: boolean, client?: pg.ClientBase): Promise<Outcome[]> {
-    return client ? this.#batch.run(requests, { atomic, client }) : this.#batcher.append(requests, atomic)
+    const along = this.#projected.along(requests)
+    if (along) return this.#projected.append(along, requests, atomic, client)
+    return client ? this.#runInside(client, requests, atomic) : this.#batcher.append(requests, atomic)
+  }
+
+  async #runInside(client: pg.ClientBase, requests: readonly Request[], atomic: boolean): Promise<Outcome[]> {
+    for (let busy = this.#projected.busy(client); busy; busy = this.#projected.busy(client)) await busy
+    return this.#batch.run(requests, { atomic, client })
   }
 }
 

@@ -15,8 +15,16 @@ export interface BatchOptions {
   lookup?: boolean
   /** The caller's transaction, which has to survive a race that is lost. */
   client?: pg.ClientBase
-  /** Told once the batch is on its way, after which a lost connection leaves its outcome open. */
-  trip?: { sent: boolean }
+  /** Told how far the batch has come. */
+  trip?: Trip
+}
+
+/** How far a batch has come, for whoever hears that its connection is lost. */
+export interface Trip {
+  /** On its way: a lost connection leaves its outcome open. */
+  sent: boolean
+  /** It had a connection, in a transaction that was not to be committed yet: nothing is written. */
+  begun?: boolean
 }
 
 /** One call of meowmx.append_batch or append_one: sql/005_append.sql says what goes in and comes out. */
@@ -67,12 +75,7 @@ export class Batch {
     return this.#outcomes(requests, row!, client)
   }
 
-  async #runOne(
-    request: Request,
-    lookup: boolean,
-    client?: pg.ClientBase,
-    trip?: { sent: boolean },
-  ): Promise<Outcome> {
+  async #runOne(request: Request, lookup: boolean, client?: pg.ClientBase, trip?: Trip): Promise<Outcome> {
     const { stream, expected, events } = request
     const { id, type, data, metadata } = events[0]!
     const careful = client !== undefined

@@ -2,8 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Database } from '../database.ts'
 import { isLost } from '../database.ts'
 import { ClosedError, OutcomeUnknownError, TimeoutError, VersionConflictError } from '../errors.ts'
-import type { Batch, Outcome } from './batch.ts'
+import type { Batch, Outcome, Trip } from './batch.ts'
 import { Aborted } from './batch.ts'
+import { bare } from './projections.ts'
 import type { Request } from './request.ts'
 
 /** What travels together or not at all: one append, or the group of an appendAll. */
@@ -17,7 +18,7 @@ interface Item {
   reject(error: unknown): void
 }
 
-/** Batches under way at once, each on a connection of its own. At most LANES - 1 of them are large. */
+/** Batches under way at once, each on a connection of its own. One lane is kept from large ones, where there are several. */
 const LANES = 2
 const LARGE = 256 * 1024
 const MAX_ITEMS = 1_000
@@ -35,7 +36,8 @@ const CONTENDED_MS = 60_000
  */
 export class Batcher {
   readonly #db: Database
-  readonly #batch: Batch
+  readonly #batch: Pick<Batch, 'run'>
+  readonly #maxLanes: number
   #queue: Item[] = []
   readonly #busy = new Set<string>() // streams, and ids of callers, of the batches under way
   #lanes = 0
@@ -45,9 +47,10 @@ export class Batcher {
   #drained?: () => void
   #contendedUntil = 0
 
-  constructor(db: Database, batch: Batch) {
+  constructor(db: Database, batch: Pick<Batch, 'run'>, lanes = LANES) {
     this.#db = db
     this.#batch = batch
+    this.#maxLanes = lanes
   }
 
   /** The outcome of each request. Rejects where none of them has one. */
@@ -75,7 +78,7 @@ export class Batcher {
     this.#scheduled = true
     process.nextTick(() => {
       this.#scheduled = false
-      while (this.#lanes < LANES) {
+      while (this.#lanes < this.#maxLanes) {
         const items = this.#take()
         if (items.length === 0) break
         this.#travel(items)
@@ -91,12 +94,12 @@ export class Batcher {
     const blocked = new Set<string>()
     let size = 0
     // Many that wait are spread over the free lanes: the server works on one batch while we prepare the other.
-    const share = Math.max(MIN_SHARE, Math.ceil(this.#queue.length / (LANES - this.#lanes)))
+    const share = Math.max(MIN_SHARE, Math.ceil(this.#queue.length / (this.#maxLanes - this.#lanes)))
     for (const item of this.#queue) {
       const { keys } = item
       const fits =
         items.length === 0
-          ? item.size < LARGE || this.#largeLanes < LANES - 1
+          ? item.size < LARGE || this.#largeLanes < Math.max(1, this.#maxLanes - 1)
           : !item.atomic &&
             !items[0]!.atomic &&
             items.length < Math.min(share, MAX_ITEMS) &&
@@ -158,7 +161,7 @@ export class Batcher {
     let lostAt: number | undefined // since when an answer is missing
     let lookup = false
     for (let attempt = 1; ; attempt++) {
-      const trip = { sent: false }
+      const trip: Trip = { sent: false }
       try {
         const outcomes = await this.#batch.run(requests, { atomic, lookup, trip })
         return outcomes.map((outcome, i) => {
@@ -172,6 +175,9 @@ export class Batcher {
           // server that refuses this try, says nothing of the one whose answer was lost.
           if (!(isLost(error) || isRace(error)) || Date.now() - lostAt >= queryTimeoutMs)
             throw new Unknown(error)
+          await delay(Math.min(50 * attempt, 500))
+        } else if (trip.begun && isLost(error)) {
+          if (Date.now() - began >= queryTimeoutMs) throw error
           await delay(Math.min(50 * attempt, 500))
         } else if (isRace(error)) {
           // Whoever loses for long travels in smaller company, which has fewer races to win.
@@ -233,7 +239,7 @@ function claims(requests: readonly Request[]): string[] {
 
 /** A lost race for a version or an id, a serialization failure, a deadlock: run again, and the winner is visible. */
 function isRace(error: unknown): boolean {
-  const { code, constraint } = error as { code?: string; constraint?: string }
+  const { code, constraint } = (bare(error) ?? {}) as { code?: string; constraint?: string }
   if (code === '23505') return constraint === 'events_version' || constraint === 'events_id'
   return code === '40001' || code === '40P01'
 }

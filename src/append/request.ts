@@ -4,6 +4,7 @@ import type { EventModel, NewEvent, RecordedEvent, StreamRef } from '../event.ts
 import { modelOf, streamKey } from '../event.ts'
 import { encodeJson } from '../json.ts'
 import { name, parse, version } from '../options.ts'
+import type { Along } from './projections.ts'
 import { uuidv7 } from './uuid.ts'
 
 /**
@@ -41,6 +42,8 @@ export interface Request {
   lookup: boolean
   /** Size of the events, in characters. */
   size: number
+  /** Of the first request of a call that has inline projections. */
+  along?: Along
 }
 
 /** Characters of JSON that one append may carry at most. */

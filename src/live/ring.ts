@@ -1,3 +1,4 @@
+import { ERASED } from '../event.ts'
 import type { Page } from '../read/page.ts'
 import { firstAbove } from '../read/page.ts'
 
@@ -24,7 +25,8 @@ export class Ring {
   push(page: Page): void {
     const end = this.#pages.at(-1)?.position ?? -1
     if (page.position <= page.after || page.position <= end) return
-    if (page.after !== end) {
+    // A tombstone, and what came before it may have been emptied since it was read; this page was read behind it.
+    if (page.after !== end || page.events.some(({ type }) => type === ERASED)) {
       this.#pages = []
       this.#size = 0
     }

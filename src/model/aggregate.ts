@@ -4,7 +4,7 @@ import type { Appender } from '../append/append.ts'
 import type { AppendResult } from '../append/request.ts'
 import { ValidationError } from '../errors.ts'
 import type { StreamRef } from '../event.ts'
-import { client, method, parse } from '../options.ts'
+import { check, client, method, parse } from '../options.ts'
 import type { Reader } from '../read/reader.ts'
 import { isCategory } from './category.ts'
 import type { PendingEvents } from './event-buffer.ts'
@@ -48,7 +48,7 @@ export class Aggregates {
   }
 
   async load<A>(Class: AggregateClass<A>, streamId: string, options: AggregateOptions = {}): Promise<A> {
-    parse(method, Class, 'Class')
+    check(method, Class, 'Class', '')
     const { client } = parse(aggregateOptions, options, 'options')
     const stream = streamOf(Class.category, streamId)
     return new Class(await this.#reader.load(stream, client ? { client } : {}))

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { UpcastError, ValidationError } from '../errors.ts'
 import type { EventModel, NewEvent, RecordedEvent, StreamRef } from '../event.ts'
-import { MODEL } from '../event.ts'
+import { isEmptied, MODEL } from '../event.ts'
 import { name, parse } from '../options.ts'
 import { EventSchema } from './schema.ts'
 import type { EventSchemas, NewEventOptions, Reserved, TypedCategory } from './types.ts'
@@ -25,7 +25,8 @@ const RESERVED: readonly string[] = ['name', 'stream', 'then'] satisfies (keyof 
  * schema must not be asynchronous. A schema that changes gets a `version` and a step from each older one; the version is
  * kept in `metadata.schemaVersion` (absent: 1). Stored events stay as they are, and are upcast when they are read.
  *
- * Events of a type that is not defined, or of a newer version than is known, come as they are stored, `known: false`.
+ * Events of a type that is not defined, of a newer version than is known, or that were erased come as they are stored,
+ * `known: false`.
  *
  * @param name non-empty, at most 255 characters
  * @param schemas by type: a zod schema, or `{ schema, version, upcast: { 1: (old) => next } }`
@@ -98,7 +99,7 @@ class CategoryModel implements EventModel {
 
   toReader(event: RecordedEvent): RecordedEvent & { known: boolean } {
     const { type, metadata } = event
-    const schema = event.category === this.name ? this.#types.get(type) : undefined
+    const schema = event.category === this.name && !isEmptied(event) ? this.#types.get(type) : undefined
     const from = metadata.schemaVersion ?? 1
     if (!schema || !Number.isInteger(from) || from < 1 || from > schema.version)
       return { ...event, known: false }

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { ValidationError } from '../errors.ts'
+import { show, ValidationError } from '../errors.ts'
 import { check, parse } from '../options.ts'
 import type { EventSchemas, VersionedSchema } from './types.ts'
 
@@ -39,7 +39,14 @@ export class EventSchema {
 
   /** Data as the schema has it, its defaults filled in; else a ValidationError with the whole path. */
   check(data: unknown, path: string): unknown {
-    return check(this.#schema, data, path, 'is not in the schema')
+    try {
+      return check(this.#schema, data, path, 'is not in the schema')
+    } catch (error) {
+      if (error instanceof ValidationError) throw error
+      // A transformation of the user's threw, or the schema is asynchronous.
+      const reason = error instanceof Error ? error.message : show(error)
+      throw new ValidationError(path, `can not be checked by its schema (${reason})`, data)
+    }
   }
 
   /** Data of an older version as that of now. */

@@ -24,7 +24,7 @@ export interface KnownEvent<Name extends string, Type extends string, Data> exte
   known: true
 }
 
-/** An event that its category does not define, or in a newer version: as it was stored. */
+/** An event that its category does not define, or in a newer version, or that was erased: as it is stored. */
 export interface UnknownEvent<Name extends string = string> extends RecordedEvent {
   category: Name
   data: unknown

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import type { Queries } from '../database.ts'
 import { isLost, isTransient } from '../database.ts'
 import { MeowError } from '../errors.ts'
+import { lend } from '../lend.ts'
 import type { HandedOut } from './delivery.ts'
 import { invoke } from './invoke.ts'
 import type { Partition } from './partition.ts'
@@ -225,19 +226,4 @@ function failedHere(error: unknown): never {
 /** The session ended while a handler had it: it may have been idle for longer than the lease. */
 function endedHere(error: unknown): never {
   throw isLost(error) ? new HandlerFailed(error) : error
-}
-
-/** The client for as long as a handler runs: one that goes on afterwards must not write into another's transaction. */
-function lend(client: pg.ClientBase): { client: pg.ClientBase; takeBack(): void } {
-  let ended = false
-  const query = (...args: unknown[]) => {
-    if (ended) throw new Error('the handler has ended, and its transaction with it')
-    return (client.query as (...args: unknown[]) => unknown).apply(client, args)
-  }
-  return {
-    client: Object.create(client, { query: { value: query }, release: { value: undefined } }),
-    takeBack: () => {
-      ended = true
-    },
-  }
 }

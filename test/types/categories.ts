@@ -126,6 +126,15 @@ export async function read() {
     .subscription('s', { category: [Order] })
     .deliveries()
     .subscribe(({ event }) => narrow(event))
+  meow.project(Order, (events, client) => [events.map(narrow), client.query('')]) satisfies () => void
+  meow.project([Order, 'invoice'], ([event]) => {
+    if (event?.known) narrow(event)
+    // @ts-expect-error it may be an invoice
+    event?.data.price
+  })
+  meow.project('invoice', (events) => yes<Same<typeof events, RecordedEvent[]>>())
+  // @ts-expect-error no category
+  meow.project({ name: 'order' }, () => {})
   // @ts-expect-error no such option
   meow.events({ category: Order, typez: [] })
   // @ts-expect-error no category

@@ -1,0 +1,113 @@
+-- Erasing a stream: what its events say is taken out of them; that they happened, when, and in which order, stays. So
+-- versions stay dense, and no checkpoint and no reader is disturbed.
+--
+-- An event that is emptied has the data {} and the metadata {"erased":true}. Behind the last of them comes a tombstone:
+-- an event of the type $erased, with the metadata {"tombstone":true}, which subscribers get like any other.
+--
+-- Who may: whoever has UPDATE of these two columns, which is a right to empty events and no more (refuse_rewrite).
+
+create function is_emptied(_event events) returns boolean
+language sql stable
+return _event.data::text = '{}' and _event.metadata::text = '{"erased":true}';
+
+create function is_tombstone(_event events) returns boolean
+language sql stable
+return _event.type = '$erased' and _event.metadata::text = '{"tombstone":true}';
+
+-- The right to columns of events is the right to empty them. Who may change the table as a whole may restore, too.
+create function refuse_rewrite() returns trigger
+language plpgsql
+set search_path from current
+as $$
+begin
+  if is_emptied(new) or has_table_privilege('events', 'update') then
+    return new;
+  end if;
+  raise exception 'update on %.events refused: this role may empty events, not rewrite them', tg_table_schema
+    using errcode = 'MW001';
+end
+$$;
+
+create trigger empty_only
+  before update on events
+  for each row execute function refuse_rewrite();
+
+alter table events enable always trigger empty_only;
+
+-- Whoever erases a stream waits for the snapshots of it that are being saved, and they for him. An advisory lock of the
+-- one-integer kind; 1,024 of them a store, so that a transaction that saves thousands does not fill the lock table.
+create function erasure_key(_category text, _stream_id text) returns bigint
+language sql stable
+return ('events'::regclass::oid::bigint << 10)
+       + (hashtextextended(_category || '/' || _stream_id, 'events'::regclass::oid::bigint) & 1023);
+
+-- A state that was folded before an erasure is not to be remembered after it. (The lock first: the query sees what was
+-- committed until then.)
+create function forget_erased() returns trigger
+language plpgsql
+set search_path from current
+as $$
+begin
+  perform pg_advisory_xact_lock_shared(erasure_key(new.category, new.stream_id));
+  if exists (
+    select from events e
+    where e.category = new.category and e.stream_id = new.stream_id and e.version > new.version and e.type = '$erased'
+  ) then
+    return null;
+  end if;
+  return new;
+end
+$$;
+
+create trigger forget_erased
+  before insert on snapshots
+  for each row execute function forget_erased();
+
+-- Erase a stream, from any language:
+--   select * from meowmx.erase_stream('customer', '42', 'asked for it')
+-- Returns how many events were emptied, and the tombstone: the one that was appended now; where there was nothing to
+-- empty, that of the time before; or none.
+--
+-- The tombstone first: whoever appends to the stream meanwhile comes before it, and is waited for, or behind it. Only
+-- then, in a later statement, the events below it.
+create function erase_stream(_category text, _stream_id text, _reason text default null, out erased bigint, out tombstone events)
+language plpgsql
+set search_path from current
+as $$
+declare
+  _id      constant uuid := gen_random_uuid();
+  _setting constant text := coalesce(current_setting('meowmx.maintenance', true), '');
+  _last    int;
+  _outcome text;
+begin
+  if not has_column_privilege('events', 'data', 'update') or not has_column_privilege('events', 'metadata', 'update') then
+    raise exception 'permission denied to erase: that takes UPDATE of data and metadata on events, of error on parked_events, DELETE on snapshots, and to append'
+      using errcode = 'insufficient_privilege';
+  end if;
+
+  loop
+    select max(e.version), count(*) filter (where not is_emptied(e) and not is_tombstone(e)) into _last, erased
+    from events e where e.category = _category and e.stream_id = _stream_id;
+    if erased = 0 then
+      select * into tombstone from events e
+      where e.category = _category and e.stream_id = _stream_id and is_tombstone(e) order by e.version desc limit 1;
+      return;
+    end if;
+    select a.outcome into strict _outcome from append_one(
+      _category, _stream_id, _last, false, true, _id, '$erased',
+      json_strip_nulls(json_build_object('events', erased, 'reason', _reason)), '{"tombstone":true}'
+    ) as a;
+    exit when _outcome = 'appended';
+  end loop;
+  select * into strict tombstone from events e where e.id = _id;
+
+  perform pg_advisory_xact_lock(erasure_key(_category, _stream_id));
+  perform set_config('meowmx.maintenance', 'on', true);
+  update events e set data = '{}', metadata = '{"erased":true}'
+  where e.category = _category and e.stream_id = _stream_id and e.version < tombstone.version
+    and not is_emptied(e) and not is_tombstone(e);
+  perform set_config('meowmx.maintenance', _setting, true);
+  delete from snapshots s where s.category = _category and s.stream_id = _stream_id;
+  update parked_events p set error = '' where p.category = _category and p.stream_id = _stream_id and p.error <> '';
+end
+$$;

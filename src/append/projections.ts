@@ -1,0 +1,122 @@
+import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
+import type pg from 'pg'
+import { handling } from '../carried.ts'
+import type { Database } from '../database.ts'
+import { MeowError, TimeoutError, ValidationError } from '../errors.ts'
+import type { RecordedEvent } from '../event.ts'
+import { lend } from '../lend.ts'
+import type { AnyCategory } from '../model/types.ts'
+import { check, method } from '../options.ts'
+import { select, selectorShape } from '../read/selector.ts'
+
+/** Writes what follows from events through `client`, whose transaction is that of their append. */
+export type ProjectionHandler<E = RecordedEvent> = (
+  events: E[],
+  client: pg.ClientBase,
+) => unknown | Promise<unknown>
+
+/** A projection, as an append finds it. */
+interface Projection {
+  of(category: string): boolean
+  see(event: RecordedEvent): RecordedEvent
+  readonly handler: ProjectionHandler
+}
+
+/** What is to be done along with one append: its projections, in the order in which they were registered. */
+export interface Along {
+  readonly projections: readonly Projection[]
+  /** Handlers run as if the append called them, whoever it travels behind. */
+  readonly scope: AsyncResource
+}
+
+/** What a handler threw, as its `cause`: whatever that is, it tells nothing of the append's connection. */
+export class ProjectionFailed extends MeowError {
+  constructor(cause: unknown) {
+    super('ERR_PROJECTION', 'an inline projection failed', cause)
+  }
+}
+
+/** The error itself: what was thrown, where it was a handler's. */
+export const bare = (error: unknown): unknown => (error instanceof ProjectionFailed ? error.cause : error)
+
+const categories = selectorShape.category.unwrap()
+
+/** The inline projections of a store object: kept here, called by whoever appends. */
+export class Projections {
+  readonly #db: Database
+  readonly #all = new Set<Projection>()
+  readonly #running = new AsyncLocalStorage<{ active: boolean }>()
+
+  constructor(db: Database) {
+    this.#db = db
+  }
+
+  add(
+    category: string | AnyCategory | readonly (string | AnyCategory)[],
+    handler: ProjectionHandler,
+  ): () => void {
+    check(categories, category, 'category', '')
+    const selection = select({ category }, 'project')
+    const projection: Projection = {
+      of: (name) => selection.categories.includes(name),
+      see: selection.view ?? ((event) => event),
+      handler: check(method, handler, 'handler', ''),
+    }
+    this.#all.add(projection)
+    return () => void this.#all.delete(projection)
+  }
+
+  /** Whether it is one of our handlers that asks, and has not ended. */
+  get inside(): boolean {
+    return this.#running.getStore()?.active === true
+  }
+
+  /** What is to be done along with an append to these categories; undefined: nothing. */
+  along(names: () => readonly string[]): Along | undefined {
+    if (this.#all.size === 0) return undefined
+    const categories = names()
+    const projections = [...this.#all].filter(({ of }) => categories.some(of))
+    return projections.length > 0
+      ? { projections, scope: new AsyncResource('meowmx.project', { requireManualDestroy: false }) }
+      : undefined
+  }
+
+  /** Project what was just appended, in its transaction. */
+  async run({ projections, scope }: Along, events: readonly RecordedEvent[], client: pg.ClientBase) {
+    for (const { of, see, handler } of projections) {
+      const lent = lend(client)
+      const running = { active: true }
+      try {
+        const own = events.filter((event) => of(event.category)).map(see)
+        const call = () => handling(own.at(-1)!, () => handler(own, lent.client))
+        await this.#inTime(async () => scope.runInAsyncScope(() => this.#running.run(running, call)))
+      } catch (error) {
+        throw new ProjectionFailed(error)
+      } finally {
+        running.active = false
+        lent.takeBack()
+      }
+    }
+  }
+
+  /** The category's readers wait for an append that is open: one whose handler hangs must end. */
+  #inTime(call: () => Promise<unknown>): Promise<unknown> {
+    const { queryTimeoutMs } = this.#db.settings
+    return new Promise((resolve, reject) => {
+      const forget = this.#db.clock.after(queryTimeoutMs, () =>
+        reject(new TimeoutError('an inline projection', queryTimeoutMs)),
+      )
+      call().then(resolve, reject).finally(forget)
+    })
+  }
+
+  /** An append of a handler that is not part of its transaction would wait for it, and the handler for the append. */
+  refuseOutside(): void {
+    if (this.inside)
+      throw new ValidationError(
+        'options.client',
+        'must be given inside an inline projection, the one that the handler gets',
+        undefined,
+      )
+  }
+}

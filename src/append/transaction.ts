@@ -1,0 +1,94 @@
+import type pg from 'pg'
+import type { Database } from '../database.ts'
+import { MeowError, TimeoutError, ValidationError } from '../errors.ts'
+import type { Trip } from './batch.ts'
+import { bare } from './projections.ts'
+
+/** That it is there in the end is the proof that a handler has left the transaction open, and fit to commit. */
+const SAVEPOINT = 'savepoint meowmx_append'
+const RELEASE = 'release savepoint meowmx_append'
+const UNDO = `rollback to savepoint meowmx_append; ${RELEASE}`
+
+/** Run `body` in a transaction of its own: what it writes is committed, or, where anything throws, undone. */
+export function ownTransaction<T>(
+  db: Database,
+  body: (client: pg.ClientBase) => Promise<T>,
+  trip: Trip = { sent: false },
+): Promise<T> {
+  return db.withClient(async (client) => {
+    const ask = asking(db, client)
+    const rollback = () =>
+      ask('rollback').catch((lost) => {
+        db.discard(client) // nobody else is to find the transaction open
+        throw lost
+      })
+    const run = async () => {
+      trip.begun = true
+      // A process that freezes here must not keep the transaction open: readers would wait for it.
+      const limit = `set local idle_in_transaction_session_timeout = ${db.settings.queryTimeoutMs}`
+      await ask(`begin; ${limit}; ${SAVEPOINT}`)
+      let result: T
+      try {
+        result = await body(client)
+      } catch (error) {
+        if (isLate(db, error)) db.discard(client)
+        else await rollback()
+        throw error
+      }
+      trip.sent = true
+      await ask(`${RELEASE}; commit`).catch(async (error) => {
+        if (error.severity === 'ERROR') await rollback()
+        throw unfit(error)
+      })
+      return result
+    }
+    return run().catch((error) => {
+      throw db.translate(error)
+    })
+  })
+}
+
+/** Run `body` inside a caller's transaction, which stays usable: where anything throws, only what `body` wrote is undone. */
+export async function insideTransaction<T>(
+  db: Database,
+  client: pg.ClientBase,
+  body: () => Promise<T>,
+): Promise<T> {
+  const ask = asking(db, client)
+  await ask(SAVEPOINT).catch((error) => {
+    if (error.code === '25P01')
+      throw new ValidationError('options.client', 'must have an open transaction', 'one without')
+    throw db.translate(error)
+  })
+  try {
+    const result = await body()
+    await ask(RELEASE).catch((error) => {
+      throw unfit(error)
+    })
+    return result
+  } catch (error) {
+    await ask(UNDO).catch(() => {}) // the connection is gone, or the transaction
+    throw db.translate(error)
+  }
+}
+
+function asking(db: Database, client: pg.ClientBase): (text: string) => Promise<unknown> {
+  const { queryTimeoutMs } = db.settings
+  return (text) => client.query({ text, query_timeout: queryTimeoutMs } as pg.QueryConfig)
+}
+
+/** Whether a query may still be running: a rollback would wait for it once more. */
+function isLate(db: Database, error: unknown): boolean {
+  return db.translate(bare(error) ?? {}) instanceof TimeoutError
+}
+
+/** What a handler did to the transaction, where it can not be committed any more; else the error as it is. */
+function unfit(error: { code?: string }): unknown {
+  if (error.code === '25P02')
+    return projection('a query of an inline projection failed, which its handler has kept to itself', error)
+  if (error.code === '25P01' || error.code === '3B001')
+    return projection('the handler of an inline projection has ended the transaction of its append', error)
+  return error
+}
+
+const projection = (message: string, cause: unknown) => new MeowError('ERR_PROJECTION', message, cause)
