@@ -44,7 +44,7 @@ const logger = z.custom<Logger>(
   'must have the methods debug, info, warn and error',
 )
 
-const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
+export const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
 /** One that pg can read; a password is not printed. */
 const connectionString = z

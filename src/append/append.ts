@@ -30,10 +30,10 @@ const appendAllOptions = z.strictObject({ client: client.optional() })
 
 /** The public face of appending: checks at the edge, then the batcher, or the caller's own transaction. */
 export class Appender {
-  readonly #batch: Batch
-  readonly #batcher: Batcher
+  readonly #batch: Pick<Batch, 'run'>
+  readonly #batcher: Pick<Batcher, 'append'>
 
-  constructor(batch: Batch, batcher: Batcher) {
+  constructor(batch: Pick<Batch, 'run'>, batcher: Pick<Batcher, 'append'>) {
     this.#batch = batch
     this.#batcher = batcher
   }
