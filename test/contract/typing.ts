@@ -45,6 +45,30 @@ export const typing: Contract = (test, store) => {
     )
   })
 
+  test('zod: what is wrong is said in words that hold', async () => {
+    const Limits = defineCategory(uniqueName('limits'), {
+      Set: z.object({
+        over: z.number().positive().optional(),
+        least: z.number().min(0).optional(),
+        under: z.number().lt(9).optional(),
+        two: z.array(z.number()).min(2).max(2).optional(),
+        some: z.string().min(1).optional(),
+      }),
+    })
+    const cases: [Parameters<typeof Limits.Set>[0], string][] = [
+      [{ over: 0 }, 'over must be more than 0, got 0'],
+      [{ least: -1 }, 'least must be at least 0, got -1'],
+      [{ under: 9 }, 'under must be less than 9, got 9'],
+      [{ two: [1] }, 'two must be at least 2 long, got [1]'],
+      [{ two: [1, 2, 3] }, 'two must be at most 2 long, got [1,2,3]'],
+      [{ some: '' }, 'some must not be empty, got ""'],
+    ]
+    for (const [data, message] of cases) {
+      const error = await rejects(store().append(Limits.stream('a'), Limits.Set(data)), ValidationError)
+      assert.is(error.message, `events.data.${message}`)
+    }
+  })
+
   test('zod: load, read, events, iterate and decide see events upcast, and unknown ones as such', async () => {
     const { name, V1, V2 } = releases()
     const plain = { category: name, streamId: 'a' }
