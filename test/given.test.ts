@@ -70,7 +70,7 @@ test('events, nothing, an error, a state: what holds is silent', () => {
 })
 
 test('what does not hold is an AssertionError, with the difference, at the line that says it', () => {
-  const when = () => given(booking, [announced]).when(['A1'])
+  const when = () => given(booking, announced).when(['A1'])
   const events = fails(() => when().then([sold('A2')]))
   assert.equal(events.actual, [{ type: 'SeatsSold', data: { seats: ['A1'] } }])
   assert.equal(events.expected, [{ type: 'SeatsSold', data: { seats: ['A2'] } }])

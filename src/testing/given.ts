@@ -6,7 +6,7 @@ import type { Decider } from '../model/decider.ts'
 import type { NewEventOptions } from '../model/types.ts'
 import type { ExpectedError } from './expect.ts'
 import { failure, isExpectedError, same, sameError } from './expect.ts'
-import type { StoredEvent } from './scene.ts'
+import type { History } from './scene.ts'
 import { Scene } from './scene.ts'
 
 /**
@@ -14,8 +14,9 @@ import { Scene } from './scene.ts'
  * thrown. Any test runner will do: what does not hold is an AssertionError of Node's, at the line that says it.
  *
  * The events are checked, stored and read as the store would do it, so that of a zod category `evolve` gets what it will
- * get: upcast, and with `known`. Events of older releases, and of types that are not defined, are given by `stored`. All that
- * the decider is given is frozen, deeply, so that one that changes it is found out: `initial` is shared by all streams.
+ * get: upcast, and with `known`; the stream's id is `given`, and all is recorded at the beginning of 1970. Events of older
+ * releases, and of types that are not defined, are given by `stored`. Objects and lists that the decider is given, `initial`
+ * too, are frozen, deeply: one that changes them, where all streams share them, is found out.
  *
  * @param decider as `meow.decide` takes it
  * @param events what has happened to the stream so far; default: nothing
@@ -28,7 +29,7 @@ import { Scene } from './scene.ts'
  */
 export function given<C, E, S, R extends NewEvent | readonly NewEvent[]>(
   decider: Decider<C, E, S> & { decide(command: C, state: S): R },
-  events: readonly (NewEvent | StoredEvent)[] = [],
+  events: History = [],
 ): Given<C, S, Made<R>> {
   return new Given(new Scene(decider, events, given))
 }

@@ -58,7 +58,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): EventStore {
   const decisions = new Decisions(states, noSnapshots, appender, clock)
   const watches = new Watches({ clock, settings: { logger: silent } }, observer, states)
 
-  /** The types of what comes out are those that EventStore says: there are no others at run time. */
+  /** Untyped: what goes in and comes out is typed by EventStore. */
   const open = (options: { client?: unknown } | undefined, action: () => Promise<any>): Promise<any> => {
     if (closed) return Promise.reject(new ClosedError())
     if (options?.client !== undefined) return Promise.reject(noTransactions(options.client))

@@ -37,7 +37,10 @@ export function stored({
   return new StoredEvent({ type, data, ...(metadata ? { metadata } : {}), ...(id ? { id } : {}) })
 }
 
-/** Nothing that is told apart by it is of today. */
+/** What has happened to a stream so far. */
+export type History = NewEvent | StoredEvent | readonly (NewEvent | StoredEvent)[]
+
+/** A test that passes today passes tomorrow. */
 const RECORDED_AT = new Date(0)
 
 /** A decider, and the one stream that it decides on. */
@@ -48,9 +51,12 @@ export class Scene<C, S> {
   readonly label: string
   readonly #decider: Decider<C, any, S>
   readonly #history: readonly Request[]
+  readonly #past: number // events that have happened
 
-  constructor(decider: Decider<C, any, S>, events: readonly (NewEvent | StoredEvent)[], caller: object) {
+  constructor(decider: Decider<C, any, S>, history: History, caller: object) {
     checkDecider(decider)
+    const events = [history].flat() as readonly (NewEvent | StoredEvent)[]
+    this.#past = events.length
     this.stream = streamOf(decider.category, 'given')
     this.label = `given ${events.length} event${events.length === 1 ? '' : 's'}`
     this.#decider = decider
@@ -64,7 +70,7 @@ export class Scene<C, S> {
     let events: RecordedEvent[]
     try {
       made = encodeRequest(this.stream, this.#decider.decide(command, this.state))
-      events = this.#record([...this.#history, made]).slice(this.#record(this.#history).length)
+      events = this.#record([...this.#history, made]).slice(this.#past)
     } catch (error) {
       return { error }
     }
