@@ -162,11 +162,13 @@ export const observing: Contract = (test, store, open) => {
     const pulled = closing.iterate(stream, { from: 'end' })[Symbol.asyncIterator]().next()
     await seen.has(1)
     const last = closing.append(stream, event(1))
+    const decider = { category: 'c', initial: 0, evolve: () => 0, decide: () => ({ type: 'T', data: 0 }) }
+    const late = rejects(closing.decide(decider, 'a', 1), ClosedError) // which has to load before it appends
     await Promise.all([closing.close(), closing.close()])
     assert.is((await last).version, 1)
+    await late
     await seen.ended()
     assert.is((await pulled).done, true)
-    const decider = { category: 'c', initial: 0, evolve: () => 0, decide: () => [] }
     for (const call of [
       () => closing.append(stream, event(2)),
       () => closing.appendAll([]),
