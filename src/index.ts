@@ -63,6 +63,7 @@ export type { ConnectOptions, Logger } from './options.ts'
 // Reading
 export type { CategoryInfo, LoadOptions, ReadOptions, ReadResult } from './read/reader.ts'
 export type { Selector } from './read/selector.ts'
+export type { EventStore } from './store.ts'
 export type { Delivery, NackOptions } from './subscribe/delivery.ts'
 export type { HandleOptions } from './subscribe/handle.ts'
 export { handle } from './subscribe/handle.ts'

@@ -14,6 +14,7 @@ import type { StoreStatus } from './live/listener.ts'
 import { Live } from './live/live.ts'
 import type { EventsOptions, From } from './live/observer.ts'
 import { Observer } from './live/observer.ts'
+import { fromDatabase } from './live/source.ts'
 import { makeSubscriber } from './live/subscriber.ts'
 import type { SubscriptionChanges } from './manage/administer.ts'
 import { Administration } from './manage/administer.ts'
@@ -111,7 +112,7 @@ export class Meow implements AsyncDisposable {
     this.#appender = new Appender(batch, this.#batcher, this.#projected)
     this.#reader = new Reader(db)
     this.#live = new Live(db, (events) => makeSubscriber(db, events), saw)
-    this.#observer = new Observer(db, this.#live, this.#reader)
+    this.#observer = new Observer(fromDatabase(db, this.#live, this.#reader))
     this.#subscriptions = new Subscriptions(db, this.#live, this.#reader)
     this.#list = new SubscriptionList(db)
     this.#administration = new Administration(db)

@@ -44,7 +44,7 @@ const logger = z.custom<Logger>(
   'must have the methods debug, info, warn and error',
 )
 
-const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
+export const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
 /** One that pg can read; a password is not printed. */
 const connectionString = z
@@ -138,15 +138,17 @@ function deepest(issue: Issue, above: PropertyKey[] = []): { issue: Issue; at: P
 
 const ALTERNATIVES = 'Invalid input' // what zod says where a union has no message of its own
 
+/** Of a text or a list not the value is too small or big. */
+const hasLength = ({ origin }: { origin: string }) => !['number', 'int', 'bigint', 'date'].includes(origin)
+
 /** What is wrong, in words that stand between the path and the value. */
 function problem(issue: Issue): string {
   switch (issue.code) {
     case 'too_small':
-      return issue.origin === 'number' || issue.origin === 'int'
-        ? `must be at least ${issue.minimum}`
-        : 'must not be empty'
+      if (hasLength(issue) && issue.minimum === 1) return 'must not be empty'
+      return `must be ${issue.inclusive === false ? 'more than' : 'at least'} ${issue.minimum}${hasLength(issue) ? ' long' : ''}`
     case 'too_big':
-      return `must be at most ${issue.maximum}`
+      return `must be ${issue.inclusive === false ? 'less than' : 'at most'} ${issue.maximum}${hasLength(issue) ? ' long' : ''}`
     case 'invalid_value':
       return `must be one of ${issue.values.map((value) => show(value)).join(', ')}`
     case 'invalid_type': {

@@ -31,11 +31,12 @@ const appendAllOptions = z.strictObject({ client: client.optional() })
 
 /** The public face of appending: checks at the edge, then the batcher, or the caller's own transaction. */
 export class Appender {
-  readonly #batch: Batch
-  readonly #batcher: Batcher
-  readonly #projected: ProjectedAppends
+  readonly #batch: Pick<Batch, 'run'>
+  readonly #batcher: Pick<Batcher, 'append'>
+  readonly #projected: ProjectedAppends | undefined
 
-  constructor(batch: Batch, batcher: Batcher, projected: ProjectedAppends) {
+  /** Without `projected` there are no inline projections. */
+  constructor(batch: Pick<Batch, 'run'>, batcher: Pick<Batcher, 'append'>, projected?: ProjectedAppends) {
     this.#batch = batch
     this.#batcher = batcher
     this.#projected = projected
@@ -84,13 +85,13 @@ export class Appender {
   }
 
   #run(requests: readonly Request[], atomic: boolean, client?: pg.ClientBase): Promise<Outcome[]> {
-    const along = this.#projected.along(requests)
-    if (along) return this.#projected.append(along, requests, atomic, client)
+    const along = this.#projected?.along(requests)
+    if (along) return this.#projected!.append(along, requests, atomic, client)
     return client ? this.#runInside(client, requests, atomic) : this.#batcher.append(requests, atomic)
   }
 
   async #runInside(client: pg.ClientBase, requests: readonly Request[], atomic: boolean): Promise<Outcome[]> {
-    for (let busy = this.#projected.busy(client); busy; busy = this.#projected.busy(client)) await busy
+    for (let busy = this.#projected?.busy(client); busy; busy = this.#projected?.busy(client)) await busy
     return this.#batch.run(requests, { atomic, client })
   }
 }

@@ -174,7 +174,7 @@ function appended(
   )
 }
 
-function result(events: RecordedEvent[], deduplicated: boolean): AppendResult {
+export function result(events: RecordedEvent[], deduplicated: boolean): AppendResult {
   const last = events.reduce((a, b) => (b.version > a.version ? b : a))
   return { events, version: last.version, position: last.position, deduplicated }
 }

@@ -1,21 +1,14 @@
 import { finalize, identity, map, Observable } from 'rxjs'
 import { z } from 'zod'
-import type { Queries } from '../database.ts'
 import { ClosedError } from '../errors.ts'
 import type { RecordedEvent } from '../event.ts'
 import { parse, position, signal } from '../options.ts'
-import { PageReader } from '../read/page.ts'
-import type { Reader } from '../read/reader.ts'
 import type { Selection, Selector } from '../read/selector.ts'
 import { select } from '../read/selector.ts'
 import { abortWith, manyWaitFor } from './abort.ts'
-import { Feed } from './feed.ts'
 import type { Source } from './iterate.ts'
 import { iterate } from './iterate.ts'
-import type { Live } from './live.ts'
-import { PAGE_SIZE } from './live.ts'
 import { observe } from './observe.ts'
-import { patience, persist } from './patience.ts'
 
 /** Where to begin: at the first event, at the horizon of now, or after a position. */
 export type From = 'start' | 'end' | { after: number }
@@ -38,17 +31,21 @@ const eventsOptions = z.strictObject({
   signal: signal.optional(),
 })
 
+/** How an observer comes by pages: for ever where it is live, else up to the end as it is now. */
+export type OpenSource = (
+  selection: Selection,
+  from: From,
+  live: boolean,
+  signal: AbortSignal,
+) => Promise<Source>
+
 /** Events without a checkpoint: pushed as an Observable, or pulled as an AsyncIterable. */
 export class Observer {
-  readonly #db: Queries
-  readonly #live: Live
-  readonly #reader: Reader
+  readonly #open: OpenSource
   readonly #closing = manyWaitFor()
 
-  constructor(db: Queries, live: Live, reader: Reader) {
-    this.#db = db
-    this.#live = live
-    this.#reader = reader
+  constructor(open: OpenSource) {
+    this.#open = open
   }
 
   events(selector: Selector, options: EventsOptions = {}): Observable<RecordedEvent> {
@@ -87,21 +84,6 @@ export class Observer {
         return iterate(() => this.#open(selection, from, live, stop.signal), stop, selection.view)
       },
     }
-  }
-
-  async #open(selection: Selection, from: From, live: boolean, signal: AbortSignal): Promise<Source> {
-    const horizon =
-      live && from !== 'end'
-        ? Infinity
-        : await persist(() => this.#reader.horizon(selection), patience(this.#db, signal))
-    const after = from === 'start' ? 0 : from === 'end' ? horizon : from.after
-    if (live) return { feed: this.#live.follow(selection, after), until: Infinity }
-    const pages = new PageReader(this.#db, selection)
-    const read = (after: number, signal: AbortSignal) =>
-      after >= horizon
-        ? Promise.resolve({ events: [], hashes: [], after, position: after })
-        : persist(() => pages.forward(after, horizon, PAGE_SIZE), patience(this.#db, signal))
-    return { feed: new Feed(read, after), until: horizon }
   }
 
   /** Completes every Observable and ends every iteration. */

@@ -1,5 +1,4 @@
 import type { Clock } from '../clock.ts'
-import type { Queries } from '../database.ts'
 import { isTransient } from '../database.ts'
 import type { Logger } from '../options.ts'
 
@@ -10,7 +9,13 @@ export interface Patience {
   readonly logger: Logger
 }
 
-export const patience = ({ clock, settings }: Queries, signal: AbortSignal): Patience => ({
+/** What knows that of a store. */
+export interface Patient {
+  readonly clock: Clock
+  readonly settings: { readonly logger: Logger }
+}
+
+export const patience = ({ clock, settings }: Patient, signal: AbortSignal): Patience => ({
   signal,
   clock,
   logger: settings.logger,

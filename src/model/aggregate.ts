@@ -39,10 +39,10 @@ export function streamOf(category: string | AnyCategory, streamId: string): Stre
 
 /** Aggregates are loaded from streams and saved to them. */
 export class Aggregates {
-  readonly #reader: Reader
-  readonly #appender: Appender
+  readonly #reader: Pick<Reader, 'load'>
+  readonly #appender: Pick<Appender, 'append'>
 
-  constructor(reader: Reader, appender: Appender) {
+  constructor(reader: Pick<Reader, 'load'>, appender: Pick<Appender, 'append'>) {
     this.#reader = reader
     this.#appender = appender
   }

@@ -36,12 +36,17 @@ const decideOptions = z.strictObject({
 /** Decides on commands: load, decide, append; again where somebody was faster. */
 export class Decisions {
   readonly #states: States
-  readonly #snapshots: Snapshots
-  readonly #appender: Appender
-  readonly #clock: Clock
+  readonly #snapshots: Pick<Snapshots, 'save'>
+  readonly #appender: Pick<Appender, 'append'>
+  readonly #clock: Pick<Clock, 'random' | 'sleep'>
   readonly #turns = new Map<string, Promise<unknown>>() // the last one on each stream
 
-  constructor(states: States, snapshots: Snapshots, appender: Appender, clock: Clock) {
+  constructor(
+    states: States,
+    snapshots: Pick<Snapshots, 'save'>,
+    appender: Pick<Appender, 'append'>,
+    clock: Pick<Clock, 'random' | 'sleep'>,
+  ) {
     this.#states = states
     this.#snapshots = snapshots
     this.#appender = appender

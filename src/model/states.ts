@@ -33,10 +33,10 @@ const PAGE = 10_000
 
 /** Folds streams, from what is remembered of them on. */
 export class States {
-  readonly #reader: Reader
-  readonly #snapshots: Snapshots
+  readonly #reader: Pick<Reader, 'load'>
+  readonly #snapshots: Pick<Snapshots, 'load'>
 
-  constructor(reader: Reader, snapshots: Snapshots) {
+  constructor(reader: Pick<Reader, 'load'>, snapshots: Pick<Snapshots, 'load'>) {
     this.#reader = reader
     this.#snapshots = snapshots
   }

@@ -1,10 +1,10 @@
 import type { MonoTypeOperatorFunction } from 'rxjs'
 import { Observable, ReplaySubject, share } from 'rxjs'
-import type { Queries } from '../database.ts'
 import { ClosedError } from '../errors.ts'
 import { streamKey } from '../event.ts'
 import { abortWith, manyWaitFor } from '../live/abort.ts'
 import type { Observer } from '../live/observer.ts'
+import type { Patient } from '../live/patience.ts'
 import { patience, persist } from '../live/patience.ts'
 import { name, parse } from '../options.ts'
 import { streamOf } from './aggregate.ts'
@@ -27,13 +27,13 @@ export interface Watched<S> {
  * tail goes on behind it, and nothing is lost in between or seen twice.
  */
 export class Watches {
-  readonly #db: Queries
+  readonly #db: Patient
   readonly #observer: Observer
   readonly #states: States
   readonly #shared = new WeakMap<object, Map<string, Observable<Watched<any>>>>()
   readonly #closing = manyWaitFor()
 
-  constructor(db: Queries, observer: Observer, states: States) {
+  constructor(db: Patient, observer: Observer, states: States) {
     this.#db = db
     this.#observer = observer
     this.#states = states

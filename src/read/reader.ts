@@ -52,14 +52,14 @@ export interface CategoryInfo {
 
 const direction = z.enum(['forward', 'backward']).default('forward')
 const limit = z.number().int().min(1)
-const loadOptions = z.strictObject({
+export const loadOptions = z.strictObject({
   fromVersion: version.default(0),
   toVersion: version.optional(),
   direction,
   limit: limit.optional(),
   client: client.optional(),
 })
-const readOptions = z.strictObject({
+export const readOptions = z.strictObject({
   after: position.default(0),
   until: position.optional(),
   limit: limit.max(100_000).default(512),

@@ -1,0 +1,72 @@
+import { checkStream } from '../append/request.ts'
+import type { RecordedEvent, StreamRef } from '../event.ts'
+import { modelOf } from '../event.ts'
+import { Feed } from '../live/feed.ts'
+import type { OpenSource } from '../live/observer.ts'
+import { Signal } from '../live/signal.ts'
+import { aborted } from '../live/tail.ts'
+import { parse } from '../options.ts'
+import type { Page } from '../read/page.ts'
+import type { LoadOptions, Reader, ReadOptions, ReadResult } from '../read/reader.ts'
+import { loadOptions, readOptions } from '../read/reader.ts'
+import type { Selection, Selector } from '../read/selector.ts'
+import { select } from '../read/selector.ts'
+import type { MemoryLog } from './log.ts'
+
+/** Events of one page at most. */
+const PAGE_SIZE = 1_000
+
+/** Reads a log in memory: its head is the horizon, for what is in it is committed. */
+export class MemoryReader implements Pick<Reader, 'load' | 'read'> {
+  readonly #log: MemoryLog
+  readonly #appended = new Signal()
+
+  constructor(log: MemoryLog) {
+    this.#log = log
+  }
+
+  async load(stream: StreamRef, options: LoadOptions = {}): Promise<RecordedEvent[]> {
+    const ref = checkStream(stream)
+    const { fromVersion, toVersion, direction, limit } = parse(loadOptions, options, 'options')
+    const range = this.#log.load(ref, fromVersion, toVersion)
+    const events = (direction === 'forward' ? range : range.reverse()).slice(0, limit)
+    const model = modelOf(stream)
+    return model ? events.map((event) => model.toReader(event)) : events
+  }
+
+  async read(selector: Selector, options: ReadOptions = {}): Promise<ReadResult> {
+    const selection = select(selector)
+    const horizon = this.#log.head
+    const { after, until = horizon, limit, direction } = parse(readOptions, options, 'options')
+    const forward = direction === 'forward'
+    const end = Math.min(until, horizon)
+    const events = this.#log.select(selection, after, end, limit, forward ? 'first' : 'last')
+    if (!forward) events.reverse()
+    const last = events.length === limit ? events.at(-1) : undefined
+    const position = forward ? (last?.position ?? Math.max(after, end)) : last ? last.position - 1 : after
+    return { events: selection.view ? events.map(selection.view) : events, position, horizon }
+  }
+
+  /** Pages for whoever observes. */
+  readonly open: OpenSource = async (selection, from, live) => {
+    const { head } = this.#log
+    const until = live ? Infinity : head
+    const read = async (after: number, signal: AbortSignal) => {
+      while (after < until && this.#log.head <= after) await aborted(this.#appended.next(), signal)
+      return this.#page(selection, after)
+    }
+    return { feed: new Feed(read, from === 'start' ? 0 : from === 'end' ? head : from.after), until }
+  }
+
+  #page(selection: Selection, after: number): Page {
+    const until = Math.max(after, this.#log.head)
+    const events = this.#log.select(selection, after, until, PAGE_SIZE, 'first')
+    const position = events.length === PAGE_SIZE ? events.at(-1)!.position : until
+    return { events, hashes: [], after, position }
+  }
+
+  /** Something was appended: those who wait for it look again. */
+  ring(): void {
+    this.#appended.fire()
+  }
+}

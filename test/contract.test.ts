@@ -1,0 +1,31 @@
+// One contract, two stores: what holds of a store in PostgreSQL holds of one in memory, to the same words.
+import { suite } from 'uvu'
+import type { EventStore } from '../src/index.ts'
+import { memoryStore } from '../src/testing.ts'
+import { appending } from './contract/appending.ts'
+import { deciding } from './contract/deciding.ts'
+import { observing } from './contract/observing.ts'
+import { reading } from './contract/reading.ts'
+import { typing } from './contract/typing.ts'
+import { values } from './contract/values.ts'
+import { closeAll, openStore } from './support/store.ts'
+
+const kinds: [name: string, open: () => Promise<EventStore>][] = [
+  ['PostgreSQL', () => openStore({ pollIntervalMs: 100 })],
+  ['memory', async () => memoryStore()],
+]
+for (const [name, open] of kinds) {
+  const test = suite(name)
+  let store: EventStore
+  test.before(async () => {
+    store = await open()
+  })
+  test.after(async () => {
+    await store.close()
+    await closeAll()
+  })
+  // `reading` compares all that there is, by an assert that loses its way in data with a key "constructor".
+  for (const contract of [reading, appending, observing, deciding, typing, values])
+    contract(test, () => store, open)
+  test.run()
+}
