@@ -11,6 +11,7 @@ export {
   ClosedError,
   ConnectionError,
   DuplicateEventError,
+  HistoryLostError,
   LeaseLostError,
   MeowError,
   OutcomeUnknownError,

@@ -16,6 +16,7 @@ import type { Live } from './live.ts'
 import { PAGE_SIZE } from './live.ts'
 import { observe } from './observe.ts'
 import { patience, persist } from './patience.ts'
+import { aborted } from './tail.ts'
 
 /** Where to begin: at the first event, at the horizon of now, or after a position. */
 export type From = 'start' | 'end' | { after: number }
@@ -90,17 +91,23 @@ export class Observer {
   }
 
   async #open(selection: Selection, from: From, live: boolean, signal: AbortSignal): Promise<Source> {
+    const { era } = this.#db.history
     const horizon =
       live && from !== 'end'
         ? Infinity
         : await persist(() => this.#reader.horizon(selection), patience(this.#db, signal))
     const after = from === 'start' ? 0 : from === 'end' ? horizon : from.after
+    if (after > this.#db.history.position)
+      await persist(() => this.#reader.reaches(after), patience(this.#db, signal))
     if (live) return { feed: this.#live.follow(selection, after), until: Infinity }
     const pages = new PageReader(this.#db, selection)
     const read = (after: number, signal: AbortSignal) =>
       after >= horizon
         ? Promise.resolve({ events: [], hashes: [], after, position: after })
-        : persist(() => pages.forward(after, horizon, PAGE_SIZE), patience(this.#db, signal))
+        : aborted(
+            persist(() => pages.forward(after, horizon, PAGE_SIZE), patience(this.#db, signal)),
+            era,
+          )
     return { feed: new Feed(read, after), until: horizon }
   }
 

@@ -1,4 +1,4 @@
-import { ClosedError, LeaseLostError } from '../errors.ts'
+import { ClosedError, HistoryLostError, LeaseLostError } from '../errors.ts'
 import { streamKey } from '../event.ts'
 import type { LiveFeed } from '../live/live.ts'
 import { persist } from '../live/patience.ts'
@@ -24,6 +24,10 @@ export interface ExecutorPorts {
   follow(after: number): LiveFeed
   /** Call back when there is something to look for: a free partition, a newcomer, a replay. */
   onBell(ring: () => void): () => void
+  /** Call back when the store has gone back: what is known of positions is void. */
+  onLoss(lost: (error: unknown) => void): () => void
+  /** Rejects with a HistoryLostError where a checkpoint is ahead of the store. */
+  checkReached(position: number): Promise<void>
   status(status: ExecutorStatus): void
   /** Whether anybody is told of it. */
   watched(): boolean
@@ -130,6 +134,7 @@ export class Executor {
   async #run(ready: { resolve(): void; reject(error: unknown): void }): Promise<void> {
     const { signal } = this.#stopping
     const silence = this.#ports.onBell(() => this.#rung.fire())
+    const forgetHistory = this.#ports.onLoss((error) => this.#loseAll(error))
     const endWatch = watchUnacked(this.#options, this.#store, () => [...this.#holdings])
     let failure: { error: unknown } | undefined
     const until = async (loop: Promise<void>) => {
@@ -159,6 +164,7 @@ export class Executor {
       this.#releasing.abort()
       endWatch()
       silence()
+      forgetHistory()
       this.#checkpoints.close()
       this.#forget()
       this.#report.is('stopped')
@@ -227,6 +233,12 @@ export class Executor {
     }
     for (const { replay } of this.#holdings) replay.wake()
     if (taken.length > 0) this.#pump.restart()
+    const furthest = Math.max(0, ...taken.map(({ position }) => position))
+    this.#ports.checkReached(furthest).catch((error) => {
+      const { name: subscription } = this.#options
+      if (error instanceof HistoryLostError)
+        this.#store.logger.error({ err: error, subscription }, 'a checkpoint is ahead of the store')
+    })
   }
 
   #partition(grant: Grant, at: Instant): Partition {
@@ -253,6 +265,13 @@ export class Executor {
     this.#forget()
     if (cause === undefined) this.#rung.fire()
     else this.#forget = this.#store.clock.after(LOST_MS, () => this.#rung.fire())
+  }
+
+  /** The store has gone back: go on from the checkpoints that it has. */
+  #loseAll(error: unknown): void {
+    for (const partition of this.#holdings.partitions) this.#lose(partition, error)
+    this.#report.restart()
+    this.#pump.restart()
   }
 
   #persist<T>(action: () => Promise<T>): Promise<T> {
