@@ -173,7 +173,7 @@ export class Database implements Queries {
     } catch (error) {
       kept.broken ||= isTransient(error)
       if (isReadOnly(error)) this.#servers.moveOn((kept.client as { server?: object }).server)
-      if (isLost(error)) this.#mistrust()
+      if (isLost(error) || isReadOnly(error)) this.#mistrust()
       throw error
     } finally {
       this.#giveBack(kept)

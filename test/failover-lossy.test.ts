@@ -42,6 +42,8 @@ test.after(async () => {
 
 test('what an asynchronous standby had not got: its positions come again, and nobody passes over them', async () => {
   const observers = [{ category: 'lossy' }, {}].map((selector) => collect(meow.events(selector)))
+  const count = { category: 'lossy', initial: 0, evolve: (n: number) => n + 1, decide: () => [] }
+  const watched = collect(meow.watch(count, '1'))
   const rare = collect(meow.events({ category: 'rare' })) // stands at the same positions, having seen nothing
   const handled: RecordedEvent[] = []
   const subscription = meow.subscription('lossy', { category: 'lossy', leaseMs: 2_000 })
@@ -97,6 +99,9 @@ test('what an asynchronous standby had not got: its positions come again, and no
   await until(() => rarely.length > 0, { timeoutMs: 30_000, what: 'the one at a position that was passed' })
   assert.equal(rarely, [begun])
   await meow.waitFor('lossy', again.position, { timeoutMs: 20_000 })
+  await until(() => watched.all.at(-1)?.state === 3 + 60, { timeoutMs: 30_000, what: 'the state' })
+  assert.ok(watched.all.some(({ state }) => state === 3 + 40))
+  watched.subscription.unsubscribe()
   const positions = (await meow.subscriptions()).map(({ name, position, ahead }) => [name, position, ahead])
   assert.equal(positions[0], ['lossy', again.position, 0])
 

@@ -69,6 +69,7 @@ export class Executor {
   readonly #releasing: AbortController
   readonly #rung = new Signal()
   #forget = () => {}
+  #losses = 0 // of the store's history
   /** Settles once it is stopped and has given all back; rejects where it can't go on. */
   readonly done: Promise<void>
   /** Registered: the subscription exists, and this is one of its executors. */
@@ -192,6 +193,7 @@ export class Executor {
   /** Say that we are alive, and take, renew and give back. */
   async #claim(): Promise<Share> {
     const held = this.#holdings.partitions
+    const losses = this.#losses
     const at = now(this.#store.clock)
     const share = await this.#persist(() => this.#store.claim(held))
     for (const partition of held) {
@@ -200,7 +202,7 @@ export class Executor {
         partition.renewed(at)
       else if (!partition.returning) this.#lose(partition)
     }
-    await this.#take(share.taken, at)
+    await this.#take(share.taken, at, () => losses === this.#losses)
     const kept = [...this.#holdings].filter(({ leaving }) => !leaving)
     for (const holding of kept.slice(share.share)) this.#giveBack.one(holding).then(() => this.#report.is())
     if (kept.length === 0) this.#report.is('waiting')
@@ -209,7 +211,8 @@ export class Executor {
     return share
   }
 
-  async #take(taken: readonly Grant[], at: Instant): Promise<void> {
+  /** What a store granted that has gone back since is not counted on: it is claimed anew. */
+  async #take(taken: readonly Grant[], at: Instant, stands: () => boolean): Promise<void> {
     const numbers = taken.map(({ partition }) => partition)
     // Streams are set aside by us, or before: only whether they are to be replayed is for others to say.
     // The answer may be older than what becomes of a replay meanwhile: it tells only of those that wait now.
@@ -220,6 +223,7 @@ export class Executor {
     }
     if (numbers.length === 0) return
     const asides = await this.#persist(() => this.#store.asides(numbers))
+    if (!stands()) return
     for (const grant of taken) {
       const partition = this.#partition(grant, at)
       for (const [number, aside] of asides)
@@ -269,6 +273,7 @@ export class Executor {
 
   /** The store has gone back: go on from the checkpoints that it has. */
   #loseAll(error: unknown): void {
+    this.#losses++
     for (const partition of this.#holdings.partitions) this.#lose(partition, error)
     this.#report.restart()
     this.#pump.restart()
