@@ -206,8 +206,8 @@ export class Meow implements AsyncDisposable {
    *
    * **No back-pressure:** RxJS has none. A slow consumer takes `iterate` or a subscription.
    *
-   * @throws (as an error of the Observable) HistoryLostError where `from` is ahead of the store, or a server took over that
-   *   had not got all that was seen: what was emitted may exist no longer, and its positions come again
+   * @throws (as an error of the Observable) HistoryLostError where a server took over that had not got all that was seen: what
+   *   was emitted may exist no longer, and its positions come again. (A `from` ahead of the store is logged as an error.)
    * @example
    * meow.events({ category: 'order' }, { from: 'end' }).subscribe((event) => console.log(event.type))
    */

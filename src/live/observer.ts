@@ -1,7 +1,7 @@
 import { finalize, identity, map, Observable } from 'rxjs'
 import { z } from 'zod'
 import type { Queries } from '../database.ts'
-import { ClosedError } from '../errors.ts'
+import { ClosedError, HistoryLostError } from '../errors.ts'
 import type { RecordedEvent } from '../event.ts'
 import { parse, position, signal } from '../options.ts'
 import { PageReader } from '../read/page.ts'
@@ -97,8 +97,7 @@ export class Observer {
         ? Infinity
         : await persist(() => this.#reader.horizon(selection), patience(this.#db, signal))
     const after = from === 'start' ? 0 : from === 'end' ? horizon : from.after
-    if (after > this.#db.history.position)
-      await persist(() => this.#reader.reaches(after), patience(this.#db, signal))
+    if (after > this.#db.history.position) this.#report(after, signal)
     if (live) return { feed: this.#live.follow(selection, after), until: Infinity }
     const pages = new PageReader(this.#db, selection)
     const read = (after: number, signal: AbortSignal) =>
@@ -109,6 +108,14 @@ export class Observer {
             era,
           )
     return { feed: new Feed(read, after), until: horizon }
+  }
+
+  /** One may wait for what is still to come; but where the position comes from elsewhere, events up to it are passed over. */
+  #report(after: number, signal: AbortSignal): void {
+    persist(() => this.#reader.reaches(after), patience(this.#db, signal)).catch((error) => {
+      if (error instanceof HistoryLostError)
+        this.#db.settings.logger.error({ err: error }, 'a position to begin after is ahead of the store')
+    })
   }
 
   /** Completes every Observable and ends every iteration. */
