@@ -4,9 +4,19 @@ import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 import type { Clock } from './clock.ts'
 import { systemClock } from './clock.ts'
-import { ClosedError, ConnectionError, MeowError, SchemaError, TimeoutError } from './errors.ts'
+import {
+  ClosedError,
+  ConnectionError,
+  MeowError,
+  SchemaError,
+  TimeoutError,
+  ValidationError,
+} from './errors.ts'
 import { EVENT_COLUMNS } from './event.ts'
+import type { Testimony } from './history.ts'
+import { History } from './history.ts'
 import type { Settings } from './options.ts'
+import { isElsewhere, noneServes, ReadOnlyError, Servers } from './servers.ts'
 import { Sockets } from './sockets.ts'
 
 /** A query whose text is fixed; named, so that a connection plans it once. */
@@ -41,6 +51,7 @@ interface Kept {
 export interface Queries {
   readonly settings: Settings
   readonly clock: Clock
+  readonly history: Pick<History, 'era' | 'onLoss' | 'position' | 'saw' | 'look'>
   /** `meowmx.` stands for the store's schema, `{{event}}` for the columns of an event. */
   statement(text: string): Statement
   /** A statement from sql/queries. */
@@ -59,10 +70,14 @@ export class Database implements Queries {
   readonly clock = systemClock
   readonly schema: string
   readonly quotedSchema: string
+  readonly history: History
+  readonly #servers: Servers
+  readonly #listenServers: Servers
   readonly #pool: pg.Pool
   readonly #owned: boolean
   readonly #sockets = new Sockets() // of an owned pool
   readonly #prepare: boolean
+  #historyQuery: Statement | undefined
   readonly #kept: Kept[] = [] // checked out of an owned pool, and not in use
   readonly #discarded = new WeakSet<pg.ClientBase>()
   #closed = false
@@ -73,17 +88,28 @@ export class Database implements Queries {
     this.quotedSchema = `"${settings.schema.replaceAll('"', '""')}"`
     this.#prepare = settings.prepare
     this.#owned = settings.pool === undefined
+    this.history = new History((position, client) => this.#testify(position, client), settings.logger)
+    const servers = serversOf(settings.pool ? '' : settings.connectionString)
+    this.#servers = servers
+    const { listenConnectionString } = settings
+    this.#listenServers = listenConnectionString ? new Servers(listenConnectionString) : servers
     this.#pool =
       settings.pool ??
       new pg.Pool({
         ...connectionConfig(settings, `meowmx ${settings.schema}`),
+        Client: servers.client(settings.queryTimeoutMs),
         max: settings.maxConnections,
         pipeline: true,
         stream: this.#sockets.make,
         // The horizon needs READ COMMITTED. Set only where the server's default is another: a pooler may refuse SET.
         onConnect: async (client: pg.ClientBase) => {
-          const { rows } = await client.query('show default_transaction_isolation')
-          if (rows[0].default_transaction_isolation !== 'read committed') {
+          const { rows } = await client.query(
+            `select pg_catalog.current_setting('default_transaction_isolation') as isolation,
+              pg_catalog.pg_is_in_recovery() or pg_catalog.current_setting('transaction_read_only')::boolean as read_only`,
+          )
+          if (servers.writable && rows[0].read_only)
+            throw new ReadOnlyError('it is a standby, or set to be read-only')
+          if (rows[0].isolation !== 'read committed') {
             await client.query(`set default_transaction_isolation = 'read committed'`)
           }
         },
@@ -93,19 +119,22 @@ export class Database implements Queries {
       this.#pool.on('error', (error) => settings.logger.debug({ err: error }, 'an idle connection broke'))
   }
 
-  /** What a connection outside the pool (the listener's) is opened with. */
-  connectionConfig(applicationName: string, connectionString?: string): pg.ClientConfig {
+  /** What the listener is connected with, outside the pool; `moveOn`: that server does not serve. */
+  listenerConfig(applicationName: string): { config: pg.ClientConfig; moveOn(): void } {
     const { settings } = this
-    if (connectionString === undefined && settings.pool) {
+    if (settings.listenConnectionString === undefined && settings.pool) {
       const borrowed = (settings.pool as unknown as { options: pg.PoolConfig }).options
       // `password` is not enumerable in a pool's options.
-      return {
-        ...borrowed,
-        ...(borrowed.password ? { password: borrowed.password } : {}),
-        application_name: applicationName,
-      }
+      const { password } = borrowed
+      const config = { ...borrowed, ...(password ? { password } : {}), application_name: applicationName }
+      return { config, moveOn: () => {} }
     }
-    return connectionConfig(connectionString ? { ...settings, connectionString } : settings, applicationName)
+    const servers = this.#listenServers
+    const server = servers.current
+    return {
+      config: { ...connectionConfig(settings, applicationName), ...server },
+      moveOn: () => servers.moveOn(server),
+    }
   }
 
   /** A statement of this store: `meowmx.` stands for its schema, `{{event}}` for the columns of an event. */
@@ -140,10 +169,12 @@ export class Database implements Queries {
     if (this.#closed) throw new ClosedError()
     const kept = this.#kept.pop() ?? (await this.#checkOut())
     try {
+      if (!this.history.isProven(kept.client)) await this.#prove(kept.client)
       return await use(kept.client)
     } catch (error) {
       kept.broken ||= isTransient(error)
-      if (isLost(error)) this.#mistrust()
+      if (isReadOnly(error)) this.#servers.moveOn((kept.client as { server?: object }).server)
+      if (isLost(error) || isReadOnly(error)) this.#mistrust()
       throw error
     } finally {
       this.#giveBack(kept)
@@ -153,6 +184,13 @@ export class Database implements Queries {
   /** Whoever has borrowed a connection says that nobody else is to get it. */
   discard(client: pg.ClientBase): void {
     this.#discarded.add(client)
+  }
+
+  /** Before its first use: it may be to another server than before. Where that can't be told, the use itself will say why. */
+  async #prove(client: pg.ClientBase): Promise<void> {
+    await this.history.look(client).catch((error) => {
+      if (isTransient(error)) throw error
+    })
   }
 
   async #checkOut(): Promise<Kept> {
@@ -200,10 +238,26 @@ export class Database implements Queries {
     this.#giveBack(kept)
   }
 
-  /** A pool of the user's may wait for ever; a client that comes too late is given back. */
+  /** Each of the servers is asked once. */
   async #connect(): Promise<pg.PoolClient> {
+    if (!this.#owned) return this.#borrow()
+    const failures: (readonly [Servers['current'], unknown])[] = []
+    while (failures.length < this.#servers.count) {
+      const server = this.#servers.current
+      try {
+        return await this.#pool.connect()
+      } catch (error) {
+        if (this.#closed || (error as Error).message === POOL_TIMEOUT || !isElsewhere(error)) throw error
+        this.#servers.moveOn(server)
+        failures.push([server, error])
+      }
+    }
+    throw noneServes(failures)
+  }
+
+  /** A pool of the user's may wait for ever; a client that comes too late is given back. */
+  async #borrow(): Promise<pg.PoolClient> {
     const connecting = this.#pool.connect()
-    if (this.#owned) return connecting
     const timer = new AbortController()
     const late = delay(this.settings.queryTimeoutMs, undefined, { signal: timer.signal }).then(() => {
       connecting.then(
@@ -214,6 +268,19 @@ export class Database implements Queries {
     })
     late.catch(() => {})
     return Promise.race([connecting, late]).finally(() => timer.abort())
+  }
+
+  async #testify(position: number | null, client: pg.ClientBase): Promise<Testimony> {
+    this.#historyQuery ??= this.file('history')
+    const [row] = await this.#run(client, this.#historyQuery, [position])
+    const [standby, server, head, id, newestPosition, newestId] = row as readonly (string | null)[]
+    return {
+      standby: standby === 't',
+      server: server!,
+      head: Number(head),
+      id: id!,
+      newest: newestId ? { position: Number(newestPosition), id: newestId } : null,
+    }
   }
 
   async #run(client: pg.ClientBase, statement: Statement, values: unknown[]): Promise<Row[]> {
@@ -270,6 +337,11 @@ export class Database implements Queries {
           `${message}: a pooler gave the statement's session away; connect with prepare: false, or upgrade to PgBouncer 1.21 or later`,
           error,
         )
+      case '25006': // read-only
+        return new ConnectionError(
+          `the server can only be read: ${message}; connect to the primary, or list it with its standbys and target_session_attrs=read-write (connectionString, or PGHOST and PGTARGETSESSIONATTRS)`,
+          error,
+        )
       case 'MW004':
       case 'MW005':
         return new SchemaError(schema, message ?? code, error)
@@ -311,6 +383,17 @@ export class Database implements Queries {
   }
 }
 
+function serversOf(connectionString: string | undefined): Servers {
+  try {
+    return new Servers(connectionString)
+  } catch (error) {
+    // What is given as an option was checked; so it is the environment.
+    const { PGHOST, PGPORT, PGTARGETSESSIONATTRS } = process.env
+    const problem = `with PGPORT and PGTARGETSESSIONATTRS names no servers (${(error as Error).message})`
+    throw new ValidationError('PGHOST', problem, { PGHOST, PGPORT, PGTARGETSESSIONATTRS })
+  }
+}
+
 function connectionConfig(
   settings: Pick<Settings, 'connectionString' | 'queryTimeoutMs'>,
   applicationName: string,
@@ -334,11 +417,20 @@ export function isLost(error: unknown): boolean {
   return severity === 'FATAL' || severity === 'PANIC' || /^(08|57P|53300)/.test(code ?? '')
 }
 
+/** Whether it is a standby's answer: somewhere there is a primary, or will be. */
+export function isReadOnly(error: unknown): boolean {
+  return ['25006', 'MW005'].includes(codeOf(error))
+}
+
 /** Whether what goes on for ever should try again: also where a server is a standby, for a while, cancels, or saw a deadlock. */
 export function isTransient(error: unknown): boolean {
   if (isLost(error)) return true
+  return isReadOnly(error) || ['57014', '40P01', '40001'].includes(codeOf(error))
+}
+
+function codeOf(error: unknown): string {
   const { code } = ((error instanceof MeowError ? error.cause : error) ?? {}) as { code?: string }
-  return ['25006', '57014', '40P01', '40001', 'MW005'].includes(code ?? '')
+  return code ?? ''
 }
 
 function reason(error: unknown): string {

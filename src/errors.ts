@@ -112,6 +112,32 @@ export class ConnectionError extends MeowError {
   }
 }
 
+/**
+ * The store has gone back: another server took over that had not got all of its events (asynchronous replication, a
+ * restore), or a position comes from another store. Positions above `lastPosition` are handed out again, so nobody can go on
+ * from the old ones: whoever keeps what he was delivered outside of the store has to compare event ids.
+ */
+export class HistoryLostError extends MeowError {
+  /** What was seen, or asked for, and is not there. */
+  readonly position: number
+  /** The last one that the store has handed out. */
+  readonly lastPosition: number
+  /** Of the event that was seen at `position`; undefined where only the position is known. */
+  readonly eventId: string | undefined
+
+  constructor(position: number, lastPosition: number, eventId?: string) {
+    super(
+      'ERR_HISTORY_LOST',
+      eventId === undefined
+        ? `position ${position} is ahead of the store, whose last position is ${lastPosition}: events up to it are still to come, and would be passed over; begin at a position of this store`
+        : `the store has gone back: event ${eventId} was at position ${position} and is there no longer, the last position is ${lastPosition}; its server was replaced by one that had not got all events, and positions above what that had are handed out again: compare event ids, and begin anew`,
+    )
+    this.position = position
+    this.lastPosition = lastPosition
+    this.eventId = eventId
+  }
+}
+
 /** Not done in the time given. */
 export class TimeoutError extends MeowError {
   readonly timeoutMs: number

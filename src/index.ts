@@ -12,6 +12,7 @@ export {
   ClosedError,
   ConnectionError,
   DuplicateEventError,
+  HistoryLostError,
   LeaseLostError,
   MeowError,
   OutcomeUnknownError,

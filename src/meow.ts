@@ -249,6 +249,8 @@ export class Meow implements AsyncDisposable {
    *
    * **No back-pressure:** RxJS has none. A slow consumer takes `iterate` or a subscription.
    *
+   * @throws (as an error of the Observable) HistoryLostError where a server took over that had not got all that was seen: what
+   *   was emitted may exist no longer, and its positions come again. (A `from` ahead of the store is logged as an error.)
    * @example
    * meow.events({ category: 'order' }, { from: 'end' }).subscribe((event) => console.log(event.type))
    */
@@ -260,7 +262,7 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
-   * The same events, pulled: reads at most two pages (2,000 events) ahead of its consumer.
+   * The same events, pulled: reads at most two pages (2,000 events) ahead of its consumer. Throws as `events` errors.
    *
    * @example
    * for await (const event of meow.iterate({ category: 'order' }, { live: false })) console.log(event.type)
@@ -484,7 +486,8 @@ export class Meow implements AsyncDisposable {
   /**
    * The state of a stream as a cold Observable: as it is now, then after each event of it, pushed; completes when the store
    * closes. Many who watch one stream by one decider share one load and one fold; each gets the latest state first. A lost
-   * connection is not an error: it goes on where it was.
+   * connection is not an error: it goes on where it was; or, where a server took over that had not got all events, at the
+   * state that it has.
    *
    * **No back-pressure:** who is slow and wants only the latest takes `auditTime` or the like.
    *

@@ -1,6 +1,7 @@
-import pg from 'pg'
+import type pg from 'pg'
 import { z } from 'zod'
 import { show, ValidationError } from './errors.ts'
+import { Servers } from './servers.ts'
 
 /** Pino- or console-shaped. */
 export interface Logger {
@@ -11,7 +12,10 @@ export interface Logger {
 }
 
 export interface ConnectOptions {
-  /** `postgres://user:password@host:port/database`; else `pool`, else the standard PG* environment variables. */
+  /**
+   * `postgres://user:password@host:port/database`; else `pool`, else the standard PG* environment variables. Of a primary and
+   * its standbys all: `postgres://host1,host2:5433/database?target_session_attrs=read-write` (or `primary`; default `any`).
+   */
   connectionString?: string
   /** A pool of yours: borrowed, never ended by us. */
   pool?: pg.Pool
@@ -52,10 +56,10 @@ const connectionString = z
   .min(1)
   .superRefine((text, context) => {
     try {
-      new pg.Client({ connectionString: text })
+      new Servers(text)
     } catch (error) {
       const { message } = error as Error
-      const input = text.replace(/\/\/.*@/s, '//***@')
+      const input = text.replace(/\/\/.*@/s, '//***@').replace(/\b(password=)[^&]*/gi, '$1***')
       context.addIssue({ code: 'custom', message: `is no connection string (${message})`, input })
     }
   })

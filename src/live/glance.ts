@@ -1,3 +1,4 @@
+import type { RecordedEvent } from '../event.ts'
 import { Horizons } from '../read/horizon.ts'
 import type { Page, PageReader } from '../read/page.ts'
 import type { TailPorts } from './tail.ts'
@@ -6,14 +7,24 @@ import type { TailPorts } from './tail.ts'
  * A look that mostly does without the locks. Where the events above `after` follow each other without a gap, each
  * position among them is committed, so nothing can still appear there: they are settled, whoever holds what. That is the
  * rule while one category is written to; where others interleave there are gaps, and the horizon has to be asked.
+ * `saw` is told the event at which the horizon then stands.
  */
-export function makeGlance(pages: PageReader, look: TailPorts['look'], pageSize: number): TailPorts['look'] {
+export function makeGlance(
+  pages: PageReader,
+  look: TailPorts['look'],
+  pageSize: number,
+  saw: (event: RecordedEvent) => void = () => {},
+): TailPorts['look'] {
   let likely = true // the last page had no gap
   return async (after, promised) => {
     if (likely && promised > after && promised - after <= pageSize) {
       const cut = await pages.behind(after, pageSize)
-      const settled = withoutGap(cut(Number.MAX_SAFE_INTEGER), after)
-      if (settled >= promised) return [Horizons.settled(settled), cut]
+      const page = cut(Number.MAX_SAFE_INTEGER)
+      const settled = withoutGap(page, after)
+      if (settled >= promised) {
+        saw(page.events[settled - after - 1]!)
+        return [Horizons.settled(settled), cut]
+      }
     }
     const [horizons, cut] = await look(after, promised)
     const page = cut?.(Number.MAX_SAFE_INTEGER)

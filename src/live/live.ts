@@ -9,7 +9,7 @@ import { makeGlance } from './glance.ts'
 import { Listener } from './listener.ts'
 import { patience, persist } from './patience.ts'
 import type { Connect } from './subscriber.ts'
-import { ANY_POSITION, Tail } from './tail.ts'
+import { ANY_POSITION, aborted, Tail } from './tail.ts'
 
 /** Events of one query at most. */
 export const PAGE_SIZE = 1_000
@@ -31,7 +31,7 @@ interface SharedTail {
 export class Live {
   readonly listener: Listener
   readonly #db: Queries
-  readonly #horizons: HorizonReader
+  #horizons: HorizonReader
   readonly #scope: Statement
   readonly #tails = new Map<string, SharedTail>()
   readonly #closing = manyWaitFor()
@@ -45,6 +45,7 @@ export class Live {
     this.listener = new Listener(db, connect)
     this.#horizons = new HorizonReader(db)
     this.#scope = db.file('scope')
+    db.history.onLoss(() => this.#restart())
   }
 
   /** Pages of a selection from `after` on, without end. The caller closes it. */
@@ -54,11 +55,14 @@ export class Live {
     shared.observers++
     let horizon = () => after
     const closing = new AbortController()
-    const feed = new Feed(async (from, signal) => {
+    const read = async (from: number, signal: AbortSignal) => {
       const tail = await shared.tail
       horizon = () => tail.horizon
       return tail.read(from, signal)
-    }, after)
+    }
+    // Where the store has gone back, `after` means nothing any more.
+    const { era } = this.#db.history
+    const feed = new Feed((from, signal) => aborted(read(from, signal), era), after)
     const close = feed.close.bind(feed)
     let open = true
     return Object.assign(feed, {
@@ -80,12 +84,14 @@ export class Live {
     const pages = new PageReader(this.#db, selection)
     const opening = abortWith(this.#closing.signal)
     const waiting = patience(this.#db, opening.signal)
-    const look = (after: number) => this.#horizons.look((client) => pages.behind(after, PAGE_SIZE, client))
+    const { era } = this.#db.history
+    const horizons = this.#horizons
+    const look = (after: number) => horizons.look((client) => pages.behind(after, PAGE_SIZE, client))
     const deafen: (() => void)[] = []
     let closed = false
     const open = async () => {
       const scope = await persist(() => this.#db.query(this.#scope, [selection.categories]), waiting)
-      const glance = makeGlance(pages, look, PAGE_SIZE)
+      const glance = makeGlance(pages, look, PAGE_SIZE, (event) => this.#db.history.saw(event, era))
       const tail = new Tail({
         look: async (after, promised) => {
           const seen = await glance(after, promised)
@@ -123,6 +129,12 @@ export class Live {
     }
     this.#tails.set(selection.key, shared)
     return shared
+  }
+
+  /** When the store has gone back, all that is known here is void; `horizons` too, which remembers the head. */
+  #restart(): void {
+    for (const shared of [...this.#tails.values()]) shared.close()
+    this.#horizons = new HorizonReader(this.#db)
   }
 
   #wakeAll(): void {

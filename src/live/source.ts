@@ -1,4 +1,5 @@
 import type { Queries } from '../database.ts'
+import { HistoryLostError } from '../errors.ts'
 import { PageReader } from '../read/page.ts'
 import type { Reader } from '../read/reader.ts'
 import { Feed } from './feed.ts'
@@ -6,19 +7,36 @@ import type { Live } from './live.ts'
 import { PAGE_SIZE } from './live.ts'
 import type { OpenSource } from './observer.ts'
 import { patience, persist } from './patience.ts'
+import { aborted } from './tail.ts'
 
 /** Pages of the database: from the tail that all share, or up to the horizon of now. */
-export function fromDatabase(db: Queries, shared: Live, reader: Pick<Reader, 'horizon'>): OpenSource {
+export function fromDatabase(
+  db: Queries,
+  shared: Live,
+  reader: Pick<Reader, 'horizon' | 'reaches'>,
+): OpenSource {
+  /** One may wait for what is still to come; but where the position comes from elsewhere, events up to it are passed over. */
+  const report = (after: number, signal: AbortSignal) => {
+    persist(() => reader.reaches(after), patience(db, signal)).catch((error) => {
+      if (error instanceof HistoryLostError)
+        db.settings.logger.error({ err: error }, 'a position to begin after is ahead of the store')
+    })
+  }
   return async (selection, from, live, signal) => {
+    const { era } = db.history
     const horizon =
       live && from !== 'end' ? Infinity : await persist(() => reader.horizon(selection), patience(db, signal))
     const after = from === 'start' ? 0 : from === 'end' ? horizon : from.after
+    if (after > db.history.position) report(after, signal)
     if (live) return { feed: shared.follow(selection, after), until: Infinity }
     const pages = new PageReader(db, selection)
     const read = (after: number, signal: AbortSignal) =>
       after >= horizon
         ? Promise.resolve({ events: [], hashes: [], after, position: after })
-        : persist(() => pages.forward(after, horizon, PAGE_SIZE), patience(db, signal))
+        : aborted(
+            persist(() => pages.forward(after, horizon, PAGE_SIZE), patience(db, signal)),
+            era,
+          )
     return { feed: new Feed(read, after), until: horizon }
   }
 }

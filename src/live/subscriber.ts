@@ -37,9 +37,8 @@ export const answerMs = ({ queryTimeoutMs }: { queryTimeoutMs: number }): number
  * reports.
  */
 export function makeSubscriber(db: Database, { lost, heard }: SubscriberEvents): Subscriber {
-  const { listenConnectionString } = db.settings
   const sockets = new Sockets()
-  const config = db.connectionConfig(`meowmx listener ${db.schema}`, listenConnectionString)
+  const { config, moveOn } = db.listenerConfig(`meowmx listener ${db.schema}`)
   // TypeScript sees the CommonJS module itself under nodenext; Node may give either.
   const create = ((createSubscriber as any).default ?? createSubscriber) as typeof createSubscriber.default
   const subscriber = create<Record<string, string>>(
@@ -56,9 +55,14 @@ export function makeSubscriber(db: Database, { lost, heard }: SubscriberEvents):
   // A channel may be called "error", which an emitter without a listener throws.
   subscriber.notifications.on('error', () => {})
   subscriber.events.on('notification', ({ channel, payload }) => heard(channel, payload ?? ''))
+  // One that is not there, or is a standby, where LISTEN is refused.
+  const elsewhere = (error: unknown): never => {
+    moveOn()
+    throw error
+  }
   return {
-    connect: () => subscriber.connect(),
-    listenTo: async (channel) => subscriber.listenTo(channel),
+    connect: () => subscriber.connect().catch(elsewhere),
+    listenTo: async (channel) => subscriber.listenTo(channel)?.catch(elsewhere),
     unlisten: async (channel) => subscriber.unlisten(channel),
     notify: (channel) => subscriber.notify(channel, ''),
     close: (patienceMs) => {

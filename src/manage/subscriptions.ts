@@ -24,6 +24,11 @@ export interface SubscriptionInfo {
   lag: number
   /** Events that are set aside: as many as `parked` lists without a limit. */
   parked: number
+  /**
+   * How far a checkpoint is ahead of the last position of the store; 0 unless it comes from elsewhere (a reset too far, a
+   * restore by halves). Events up to it are passed over: `resetSubscription`.
+   */
+  ahead: number
 }
 
 /** Tells of all subscriptions of a store. */
@@ -39,13 +44,14 @@ export class SubscriptionList {
   async read(): Promise<SubscriptionInfo[]> {
     const rows = await this.#db.query(this.#statement)
     return (rows as readonly (readonly (string | null)[])[]).map(
-      ([name, categories, types, streamId, partitions, position, lag, parked]) => ({
+      ([name, categories, types, streamId, partitions, position, lag, parked, ahead]) => ({
         name: name!,
         selector: selector(JSON.parse(categories ?? 'null'), JSON.parse(types ?? 'null'), streamId!),
         partitions: JSON.parse(partitions!).map(partitionInfo),
         position: Number(position),
         lag: Number(lag),
         parked: Number(parked),
+        ahead: Number(ahead),
       }),
     )
   }

@@ -1,6 +1,6 @@
 import type { MonoTypeOperatorFunction } from 'rxjs'
 import { Observable, ReplaySubject, share } from 'rxjs'
-import { ClosedError } from '../errors.ts'
+import { ClosedError, HistoryLostError } from '../errors.ts'
 import { streamKey } from '../event.ts'
 import { abortWith, manyWaitFor } from '../live/abort.ts'
 import type { Observer } from '../live/observer.ts'
@@ -78,15 +78,19 @@ export class Watches {
             }
             say()
           },
-          error: (error) => subscriber.error(error),
+          // The store has gone back: its state is what it has now.
+          error: (error) => (error instanceof HistoryLostError ? load() : subscriber.error(error)),
           complete: () => subscriber.complete(),
         })
       }
       const patient = patience(this.#db, stop.signal)
-      this.#states
-        .read(decider, streamId, { ask: (query) => persist(query, patient) })
-        .then(follow)
-        .catch((error) => (stop.signal.aborted ? undefined : subscriber.error(error)))
+      const load = () => {
+        this.#states
+          .read(decider, streamId, { ask: (query) => persist(query, patient) })
+          .then(follow)
+          .catch((error) => (stop.signal.aborted ? undefined : subscriber.error(error)))
+      }
+      load()
       return () => stop.abort()
     })
   }

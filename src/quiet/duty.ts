@@ -44,6 +44,9 @@ export class Duty {
     this.#db = db
     this.#rules = rules
     this.#lease = new QuietLease(db)
+    db.history.onLoss(() => {
+      this.#head = 0
+    })
   }
 
   /** A position was handed out. */

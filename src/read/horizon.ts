@@ -77,7 +77,9 @@ export class HorizonReader {
   async look<T>(behind: Behind<T>): Promise<[Horizons, T | undefined]> {
     if (this.#running) return [await this.#lookNext(), undefined]
     const both = this.#db.withClient(async (client) => {
-      const answers = await Promise.allSettled([this.#read(client), behind(client)])
+      // Last the newest event, by which the store is recognized: it is no lower than the horizon.
+      const { history } = this.#db
+      const answers = await Promise.allSettled([this.#read(client), behind(client), history.look(client)])
       const [horizons, more] = answers.map((answer) => {
         if (answer.status === 'rejected') throw answer.reason
         return answer.value

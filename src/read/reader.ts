@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { z } from 'zod'
 import { checkStream } from '../append/request.ts'
 import type { Queries, Statement } from '../database.ts'
+import { HistoryLostError } from '../errors.ts'
 import type { RecordedEvent, StreamRef } from '../event.ts'
 import { modelOf, toEvent } from '../event.ts'
 import { client, parse, position, version } from '../options.ts'
@@ -75,12 +76,14 @@ export class Reader {
   readonly #load: Record<'forward' | 'backward', Statement>
   readonly #horizon: Statement
   readonly #categories: Statement
+  readonly #head: Statement
 
   constructor(db: Queries) {
     this.#db = db
     this.#load = { forward: db.file('load'), backward: db.file('load_backward') }
     this.#horizon = db.file('horizon')
     this.#categories = db.file('categories')
+    this.#head = db.file('head')
   }
 
   async load(stream: StreamRef, options: LoadOptions = {}): Promise<RecordedEvent[]> {
@@ -132,6 +135,13 @@ export class Reader {
       position = page.position
     }
     return { events: seen(), position, horizon }
+  }
+
+  /** Whether positions have come that far; throws where not. */
+  async reaches(position: number): Promise<void> {
+    const [row] = await this.#db.query(this.#head)
+    const head = Number(row![0])
+    if (position > head) throw new HistoryLostError(position, head)
   }
 
   async horizon({ categories }: Selection, client?: pg.ClientBase): Promise<number> {

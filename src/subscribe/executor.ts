@@ -1,4 +1,4 @@
-import { ClosedError, LeaseLostError } from '../errors.ts'
+import { ClosedError, HistoryLostError, LeaseLostError } from '../errors.ts'
 import { streamKey } from '../event.ts'
 import type { LiveFeed } from '../live/live.ts'
 import { persist } from '../live/patience.ts'
@@ -24,6 +24,10 @@ export interface ExecutorPorts {
   follow(after: number): LiveFeed
   /** Call back when there is something to look for: a free partition, a newcomer, a replay. */
   onBell(ring: () => void): () => void
+  /** Call back when the store has gone back: what is known of positions is void. */
+  onLoss(lost: (error: unknown) => void): () => void
+  /** Rejects with a HistoryLostError where a checkpoint is ahead of the store. */
+  checkReached(position: number): Promise<void>
   status(status: ExecutorStatus): void
   /** Whether anybody is told of it. */
   watched(): boolean
@@ -65,6 +69,7 @@ export class Executor {
   readonly #releasing: AbortController
   readonly #rung = new Signal()
   #forget = () => {}
+  #losses = 0 // of the store's history
   /** Settles once it is stopped and has given all back; rejects where it can't go on. */
   readonly done: Promise<void>
   /** Registered: the subscription exists, and this is one of its executors. */
@@ -130,6 +135,7 @@ export class Executor {
   async #run(ready: { resolve(): void; reject(error: unknown): void }): Promise<void> {
     const { signal } = this.#stopping
     const silence = this.#ports.onBell(() => this.#rung.fire())
+    const forgetHistory = this.#ports.onLoss((error) => this.#loseAll(error))
     const endWatch = watchUnacked(this.#options, this.#store, () => [...this.#holdings])
     let failure: { error: unknown } | undefined
     const until = async (loop: Promise<void>) => {
@@ -159,6 +165,7 @@ export class Executor {
       this.#releasing.abort()
       endWatch()
       silence()
+      forgetHistory()
       this.#checkpoints.close()
       this.#forget()
       this.#report.is('stopped')
@@ -186,6 +193,7 @@ export class Executor {
   /** Say that we are alive, and take, renew and give back. */
   async #claim(): Promise<Share> {
     const held = this.#holdings.partitions
+    const losses = this.#losses
     const at = now(this.#store.clock)
     const share = await this.#persist(() => this.#store.claim(held))
     for (const partition of held) {
@@ -194,7 +202,7 @@ export class Executor {
         partition.renewed(at)
       else if (!partition.returning) this.#lose(partition)
     }
-    await this.#take(share.taken, at)
+    await this.#take(share.taken, at, () => losses === this.#losses)
     const kept = [...this.#holdings].filter(({ leaving }) => !leaving)
     for (const holding of kept.slice(share.share)) this.#giveBack.one(holding).then(() => this.#report.is())
     if (kept.length === 0) this.#report.is('waiting')
@@ -203,7 +211,8 @@ export class Executor {
     return share
   }
 
-  async #take(taken: readonly Grant[], at: Instant): Promise<void> {
+  /** What a store granted that has gone back since is not counted on: it is claimed anew. */
+  async #take(taken: readonly Grant[], at: Instant, stands: () => boolean): Promise<void> {
     const numbers = taken.map(({ partition }) => partition)
     // Streams are set aside by us, or before: only whether they are to be replayed is for others to say.
     // The answer may be older than what becomes of a replay meanwhile: it tells only of those that wait now.
@@ -214,6 +223,7 @@ export class Executor {
     }
     if (numbers.length === 0) return
     const asides = await this.#persist(() => this.#store.asides(numbers))
+    if (!stands()) return
     for (const grant of taken) {
       const partition = this.#partition(grant, at)
       for (const [number, aside] of asides)
@@ -227,6 +237,12 @@ export class Executor {
     }
     for (const { replay } of this.#holdings) replay.wake()
     if (taken.length > 0) this.#pump.restart()
+    const furthest = Math.max(0, ...taken.map(({ position }) => position))
+    this.#ports.checkReached(furthest).catch((error) => {
+      const { name: subscription } = this.#options
+      if (error instanceof HistoryLostError)
+        this.#store.logger.error({ err: error, subscription }, 'a checkpoint is ahead of the store')
+    })
   }
 
   #partition(grant: Grant, at: Instant): Partition {
@@ -253,6 +269,14 @@ export class Executor {
     this.#forget()
     if (cause === undefined) this.#rung.fire()
     else this.#forget = this.#store.clock.after(LOST_MS, () => this.#rung.fire())
+  }
+
+  /** The store has gone back: go on from the checkpoints that it has. */
+  #loseAll(error: unknown): void {
+    this.#losses++
+    for (const partition of this.#holdings.partitions) this.#lose(partition, error)
+    this.#report.restart()
+    this.#pump.restart()
   }
 
   #persist<T>(action: () => Promise<T>): Promise<T> {

@@ -58,6 +58,11 @@ export class Report {
     })
   }
 
+  /** Horizons of before are no measure any more. */
+  restart(): void {
+    this.#horizon = 0
+  }
+
   /** How much there is to catch up with, counted once a second at most. */
   count(): void {
     if (this.#state !== 'catching-up' || !this.#watched()) return

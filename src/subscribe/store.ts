@@ -45,7 +45,7 @@ export interface Aside {
 }
 
 /** One that is held: what a write needs of it. */
-type Held = { readonly number: number; readonly epoch: number }
+type Held = { readonly number: number; readonly epoch: number; readonly lost?: boolean }
 
 /** What one executor says to the database; sql/007_executors.sql and 008_parked.sql. */
 export class Store {
@@ -121,26 +121,26 @@ export class Store {
     client?: pg.ClientBase,
   ): Promise<number[]> {
     const values = [this.#name, this.#leaseMs, ...arrays(held), positions]
-    return numbers(await this.#call('advance', values, client))
+    return numbers((await this.#callFenced('advance', values, held, client)) ?? [['{}']])
   }
 
   /** Give back, with the last checkpoints; the numbers of those that were still ours. */
   async release(held: readonly Held[], positions: readonly number[], leaving: boolean): Promise<number[]> {
-    return numbers(
-      await this.#call('release', [this.#name, this.#owner, ...arrays(held), positions, leaving]),
-    )
+    const values = [this.#name, this.#owner, ...arrays(held), positions, leaving]
+    return numbers((await this.#callFenced('release', values, held)) ?? [['{}']])
   }
 
   async park(
-    { number, epoch }: Held,
+    held: Held,
     { category, streamId, position }: RecordedEvent,
     attempts: number,
     error: unknown,
     replaying: boolean,
     client?: pg.ClientBase,
   ): Promise<boolean> {
-    const stream = [this.#name, number, epoch, category, streamId, position]
-    return yes(await this.#call('park', [...stream, attempts, describe(error), replaying], client))
+    const stream = [this.#name, held.number, held.epoch, category, streamId, position]
+    const values = [...stream, attempts, describe(error), replaying]
+    return yes((await this.#callFenced('park', values, [held], client)) ?? [['f']])
   }
 
   /** The streams of these partitions that are set aside, by partition. */
@@ -169,14 +169,13 @@ export class Store {
 
   /** The stream is set aside from a position on, or (null) no longer. */
   async moveAside(
-    { number, epoch }: Held,
+    held: Held,
     { category, streamId }: Aside,
     position: number | null,
     client?: pg.ClientBase,
   ): Promise<boolean> {
-    return yes(
-      await this.#call('replayed', [this.#name, number, epoch, category, streamId, position], client),
-    )
+    const values = [this.#name, held.number, held.epoch, category, streamId, position]
+    return yes((await this.#callFenced('replayed', values, [held], client)) ?? [['f']])
   }
 
   /** How many events the subscription selects above its checkpoints. */
@@ -189,6 +188,13 @@ export class Store {
   async bell(): Promise<string> {
     const [row] = await this.#call('bell', [this.#name])
     return row![0]!
+  }
+
+  /** Undefined, and nothing is written, where a lease is lost by the time that there is a connection: it may be to a server that has gone back. */
+  async #callFenced(file: string, values: unknown[], held: readonly Held[], client?: pg.ClientBase) {
+    const call = async (on: pg.ClientBase) =>
+      held.some(({ lost }) => lost) ? undefined : this.#call(file, values, on)
+    return client ? call(client) : this.#db.withClient(call)
   }
 
   readonly #statements = new Map<string, Statement>()

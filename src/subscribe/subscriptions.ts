@@ -91,6 +91,11 @@ export class Subscriptions {
         },
         follow: (after) => this.#live.follow(selection, after),
         onBell: (ring) => this.#onBell(store, ring),
+        onLoss: (lost) => this.#db.history.onLoss(lost),
+        checkReached: async (position) => {
+          if (position <= this.#db.history.position) return
+          await persist(() => this.#reader.reaches(position), patience(this.#db, releasing.signal))
+        },
         status: (status) => statuses.set(owner, status),
         watched: () => statuses.status$.observed,
       },

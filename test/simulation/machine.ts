@@ -1,5 +1,6 @@
 import type { Clock } from '../../src/clock.ts'
 import type { Queries, Row, Statement } from '../../src/database.ts'
+import { manyWaitFor } from '../../src/live/abort.ts'
 import type { Connect, SubscriberEvents } from '../../src/live/subscriber.ts'
 import { connectOptions, parse } from '../../src/options.ts'
 import type { SimulatedDatabase } from './database.ts'
@@ -208,6 +209,14 @@ export class Machine {
     return {
       settings,
       clock: this.clock,
+      // It never goes back.
+      history: {
+        era: manyWaitFor().signal,
+        onLoss: () => () => {},
+        position: Number.MAX_SAFE_INTEGER,
+        saw() {},
+        look: async () => {},
+      },
       file: (name) => ({ name, text: '' }),
       statement: (text) => ({ name: text.includes(' desc') ? 'backward' : 'page', text }),
       query,
