@@ -7,11 +7,11 @@ import type { AppendResult } from './append/request.ts'
 import { Database } from './database.ts'
 import { ClosedError } from './errors.ts'
 import type { NewEvent, StreamRef } from './event.ts'
+import { lineOf } from './live/lines.ts'
 import type { StoreStatus } from './live/listener.ts'
 import { Live } from './live/live.ts'
 import type { EventsOptions, From } from './live/observer.ts'
 import { Observer } from './live/observer.ts'
-import { makeSubscriber } from './live/subscriber.ts'
 import type { SubscriptionChanges } from './manage/administer.ts'
 import { Administration } from './manage/administer.ts'
 import type { ParkedEvent, ParkedOptions, ReplayOptions } from './manage/parked.ts'
@@ -100,7 +100,7 @@ export class Meow implements AsyncDisposable {
     this.#batcher = new Batcher(db, batch)
     this.#appender = new Appender(batch, this.#batcher)
     this.#reader = new Reader(db)
-    this.#live = new Live(db, (events) => makeSubscriber(db, events), saw)
+    this.#live = new Live(db, db.settings.listen ? lineOf(db) : undefined, saw)
     this.#observer = new Observer(db, this.#live, this.#reader)
     this.#subscriptions = new Subscriptions(db, this.#live, this.#reader)
     this.#list = new SubscriptionList(db)

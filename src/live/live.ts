@@ -6,9 +6,9 @@ import type { Selection } from '../read/selector.ts'
 import { abortWith, manyWaitFor } from './abort.ts'
 import { Feed } from './feed.ts'
 import { makeGlance } from './glance.ts'
+import type { Line } from './line.ts'
 import { Listener } from './listener.ts'
 import { patience, persist } from './patience.ts'
-import type { Connect } from './subscriber.ts'
 import { ANY_POSITION, Tail } from './tail.ts'
 
 /** Events of one query at most. */
@@ -38,11 +38,11 @@ export class Live {
   readonly #saw: (position: number) => void
   #endPoll = () => {}
 
-  /** `saw` is told the positions that were handed out. */
-  constructor(db: Queries, connect: Connect, saw: (position: number) => void = () => {}) {
+  /** Without a line: poll only. `saw` is told the positions that were handed out. */
+  constructor(db: Queries, line?: Line, saw: (position: number) => void = () => {}) {
     this.#db = db
     this.#saw = saw
-    this.listener = new Listener(db, connect)
+    this.listener = new Listener(db, line)
     this.#horizons = new HorizonReader(db)
     this.#scope = db.file('scope')
   }

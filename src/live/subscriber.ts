@@ -1,3 +1,5 @@
+import type { Duplex } from 'node:stream'
+import type pg from 'pg'
 import createSubscriber from 'pg-listen'
 import type { Database } from '../database.ts'
 import { Sockets } from '../sockets.ts'
@@ -18,8 +20,8 @@ export interface SubscriberEvents {
   heard(channel: string, payload: string): void
 }
 
-/** Makes a LISTEN connection to the store's server. */
-export type Connect = (events: SubscriberEvents) => Subscriber
+/** Makes a LISTEN connection, named after a store. */
+export type Connect = (events: SubscriberEvents, schema: string) => Subscriber
 
 /**
  * Pause between two questions whether the connection is alive, and how long it has to answer: one that went dead without a
@@ -28,27 +30,41 @@ export type Connect = (events: SubscriberEvents) => Subscriber
 const CHECK_MS = 1_000
 const ANSWER_MS = 4_000
 
-/** How long the listener waits for any answer; what is at hand on its connection is never long in coming. */
-export const answerMs = ({ queryTimeoutMs }: { queryTimeoutMs: number }): number =>
-  Math.min(queryTimeoutMs, ANSWER_MS)
+export interface ListenConfig extends pg.ClientConfig {
+  query_timeout: number
+  stream?: () => Duplex
+}
+
+/** What a store's LISTEN connection is opened with, but for its name. */
+export function listenConfig(db: Database): ListenConfig {
+  const { listenConnectionString, queryTimeoutMs } = db.settings
+  // What is at hand on this connection is never long in coming.
+  const answerMs = Math.min(queryTimeoutMs, ANSWER_MS)
+  return {
+    ...db.connectionConfig('', listenConnectionString),
+    pipeline: true, // pg-listen's question may come while a LISTEN is under way
+    query_timeout: answerMs,
+    connectionTimeoutMillis: answerMs,
+  } as ListenConfig
+}
 
 /**
  * Through pg-listen, whose own reconnecting gives up after seconds and survives close(): with `retryLimit: 1` it only
  * reports.
  */
-export function makeSubscriber(db: Database, { lost, heard }: SubscriberEvents): Subscriber {
-  const { listenConnectionString } = db.settings
+export function makeSubscriber(
+  config: ListenConfig,
+  schema: string,
+  { lost, heard }: SubscriberEvents,
+): Subscriber {
   const sockets = new Sockets()
-  const config = db.connectionConfig(`meowmx listener ${db.schema}`, listenConnectionString)
   // TypeScript sees the CommonJS module itself under nodenext; Node may give either.
   const create = ((createSubscriber as any).default ?? createSubscriber) as typeof createSubscriber.default
   const subscriber = create<Record<string, string>>(
     {
       ...config,
-      pipeline: true, // pg-listen's question may come while a LISTEN is under way
-      query_timeout: answerMs(db.settings),
-      connectionTimeoutMillis: answerMs(db.settings),
-      stream: (config as { stream?: unknown }).stream ?? sockets.make,
+      application_name: `meowmx listener ${schema}`,
+      stream: config.stream ?? sockets.make,
     } as Parameters<typeof create>[0],
     { retryLimit: 1, paranoidChecking: CHECK_MS, parse: (payload) => payload },
   )
