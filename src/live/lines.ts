@@ -30,11 +30,11 @@ export function lineOf(db: Database): Line {
  * What a connection depends on, whatever it was made of: an address, single settings, the environment. A password or a
  * socket that a function makes is the same where the function is.
  */
-function whereTo(config: ListenConfig): unknown {
+function whereTo({ stream, ...config }: ListenConfig): unknown {
   // The driver's own reading of all that. What is secret it hides from whoever looks, and so from a comparison.
   const { connectionParameters } = new pg.Client(config) as unknown as {
     connectionParameters: { password?: unknown; ssl?: { key?: unknown } }
   }
   const { password, ssl } = connectionParameters
-  return [connectionParameters, password, ssl?.key, config.stream]
+  return [connectionParameters, password, ssl?.key, stream]
 }

@@ -45,6 +45,7 @@ export function listenConfig(db: Database): ListenConfig {
     pipeline: true, // pg-listen's question may come while a LISTEN is under way
     query_timeout: answerMs,
     connectionTimeoutMillis: answerMs,
+    keepAlive: true,
   } as ListenConfig
 }
 
