@@ -9,6 +9,7 @@ import { makeGlance } from './glance.ts'
 import type { Line } from './line.ts'
 import { Listener } from './listener.ts'
 import { patience, persist } from './patience.ts'
+import type { TailPorts } from './tail.ts'
 import { ANY_POSITION, Tail } from './tail.ts'
 
 /** Events of one query at most. */
@@ -80,7 +81,11 @@ export class Live {
     const pages = new PageReader(this.#db, selection)
     const opening = abortWith(this.#closing.signal)
     const waiting = patience(this.#db, opening.signal)
-    const look = (after: number) => this.#horizons.look((client) => pages.behind(after, PAGE_SIZE, client))
+    const look: TailPorts['look'] = (after, promised) =>
+      // A poll finds nothing, as a rule: no page is asked for before there is one.
+      promised === 0
+        ? this.#horizons.look(async () => undefined)
+        : this.#horizons.look((client) => pages.behind(after, PAGE_SIZE, client))
     const deafen: (() => void)[] = []
     let closed = false
     const open = async () => {

@@ -25,10 +25,10 @@ export type Connect = (events: SubscriberEvents, schema: string) => Subscriber
 
 /**
  * Pause between two questions whether the connection is alive, and how long it has to answer: one that went dead without a
- * word is found out within both together.
+ * word is found out within both together. Each process asks, so not too often.
  */
-const CHECK_MS = 1_000
-const ANSWER_MS = 4_000
+const CHECK_MS = 2_000
+const ANSWER_MS = 3_000
 
 export interface ListenConfig extends pg.ClientConfig {
   query_timeout: number
