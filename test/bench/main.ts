@@ -14,6 +14,7 @@ import { peers } from './peers.ts'
 import { plot } from './plot.ts'
 import type { Sample } from './report.ts'
 import { machine, table } from './report.ts'
+import { scale } from './scale.ts'
 import type { Setting } from './setting.ts'
 import { withSetting } from './setting.ts'
 import { size } from './size.ts'
@@ -40,6 +41,7 @@ const measures: Record<string, (setting: Setting) => Promise<Sample[]>> = {
   'fan-out': fanOut,
   memory,
   ...(options.size || filters.includes('size') ? { size } : {}),
+  ...(filters.includes('scale') ? { scale } : {}),
   ...(filters.includes('stores') ? { stores } : {}),
   ...(filters.includes('many') ? { many } : {}), // minutes, and 40 processes
 }
