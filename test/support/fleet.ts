@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
+import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
 import { until } from './until.ts'
 
@@ -89,6 +90,7 @@ export class Fleet {
           [name],
         )
         now = rows.map(({ share }) => share)
+        await delay(40) // the machine has enough to do
         return `${now}` === `${wanted.filter((share) => share > 0)}`
       },
       { timeoutMs, what: `shares of ${wanted}` },
@@ -107,6 +109,7 @@ export class Fleet {
           `select min(position) >= (select max(position) from ${schema}.events) as all from ${schema}.checkpoints where subscription = $1`,
           [name],
         )
+        await delay(40)
         return rows[0].all
       },
       { timeoutMs, what: 'all events to be handled' },
