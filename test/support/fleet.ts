@@ -192,7 +192,7 @@ export class Fleet {
     exited.then((how) => {
       if (!ready) console.error(`${role} ${pid} ended with ${how} before it was ready`)
     })
-    await until(() => ready, { timeoutMs: 200_000, what: `a process, ${role}` })
+    await until(() => ready, { timeoutMs: 300_000, what: `a process, ${role}` })
     return ship
   }
 }
