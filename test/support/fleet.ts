@@ -49,6 +49,7 @@ export class Fleet {
   readonly #options: FleetOptions
   readonly #sql: pg.Client
   readonly #running = new Set<Ship>()
+  readonly #killed = new Set<number>()
 
   constructor(options: FleetOptions, sql: pg.Client) {
     this.#options = options
@@ -63,7 +64,9 @@ export class Fleet {
 
   /** Some executors end, by SIGKILL or by themselves. */
   async end(how: 'kill' | 'close', count: number): Promise<void> {
-    await Promise.all(this.executors.splice(0, count).map((ship) => ship[how]()))
+    const ending = this.executors.splice(0, count)
+    if (how === 'kill') for (const { pid } of ending) this.#killed.add(pid)
+    await Promise.all(ending.map((ship) => ship[how]()))
   }
 
   async silence(): Promise<void> {
@@ -124,11 +127,19 @@ export class Fleet {
     )
   }
 
-  /** Events that came before an earlier one of their stream, by their first deliveries; and how many came more than once. */
-  check(): { events: number; disorder: string[]; twice: number } {
+  /**
+   * Events that came before an earlier one of their stream, by their first deliveries; how many came again after one that was
+   * killed had begun them, and how many otherwise.
+   */
+  check(): { events: number; disorder: string[]; afterKill: number; twice: number } {
     const first = new Map<number, Begun>()
-    for (const one of this.begun.toSorted((a, b) => a.tick - b.tick))
-      if (!first.has(one.position)) first.set(one.position, one)
+    let [afterKill, twice] = [0, 0]
+    for (const one of this.begun.toSorted((a, b) => a.tick - b.tick)) {
+      const before = first.get(one.position)
+      if (!before) first.set(one.position, one)
+      else if (this.#killed.has(before.pid)) afterKill++
+      else twice++
+    }
     const next = new Map<string, number>()
     const disorder = []
     for (const { stream, version, position } of first.values()) {
@@ -136,7 +147,7 @@ export class Fleet {
       if (version !== expected) disorder.push(`${stream} ${version} at ${position}, not ${expected}`)
       next.set(stream, version + 1)
     }
-    return { events: first.size, disorder, twice: this.begun.length - first.size }
+    return { events: first.size, disorder, afterKill, twice }
   }
 
   /** Connections of the whole fleet, pools' and listeners'. */
