@@ -119,22 +119,16 @@ export class Database implements Queries {
       this.#pool.on('error', (error) => settings.logger.debug({ err: error }, 'an idle connection broke'))
   }
 
-  /** What the listener is connected with, outside the pool; `moveOn`: that server does not serve. */
-  listenerConfig(applicationName: string): { config: pg.ClientConfig; moveOn(): void } {
+  /** What the listener is connected with, outside the pool, and the servers it is tried on in turn. */
+  listenConfig(): { config: pg.ClientConfig; servers: Servers | undefined } {
     const { settings } = this
     if (settings.listenConnectionString === undefined && settings.pool) {
       const borrowed = (settings.pool as unknown as { options: pg.PoolConfig }).options
       // `password` is not enumerable in a pool's options.
       const { password } = borrowed
-      const config = { ...borrowed, ...(password ? { password } : {}), application_name: applicationName }
-      return { config, moveOn: () => {} }
+      return { config: { ...borrowed, ...(password ? { password } : {}) }, servers: undefined }
     }
-    const servers = this.#listenServers
-    const server = servers.current
-    return {
-      config: { ...connectionConfig(settings, applicationName), ...server },
-      moveOn: () => servers.moveOn(server),
-    }
+    return { config: connectionConfig(settings, ''), servers: this.#listenServers }
   }
 
   /** A statement of this store: `meowmx.` stands for its schema, `{{event}}` for the columns of an event. */

@@ -10,12 +10,12 @@ import type { AppendResult } from './append/request.ts'
 import { Database } from './database.ts'
 import { ClosedError } from './errors.ts'
 import type { NewEvent, StreamRef } from './event.ts'
+import { lineOf } from './live/lines.ts'
 import type { StoreStatus } from './live/listener.ts'
 import { Live } from './live/live.ts'
 import type { EventsOptions, From } from './live/observer.ts'
 import { Observer } from './live/observer.ts'
 import { fromDatabase } from './live/source.ts'
-import { makeSubscriber } from './live/subscriber.ts'
 import type { SubscriptionChanges } from './manage/administer.ts'
 import { Administration } from './manage/administer.ts'
 import type { Erased, EraseOptions } from './manage/erase.ts'
@@ -111,7 +111,7 @@ export class Meow implements AsyncDisposable {
     this.#projected = new ProjectedAppends(db, batch, this.#projections)
     this.#appender = new Appender(batch, this.#batcher, this.#projected)
     this.#reader = new Reader(db)
-    this.#live = new Live(db, (events) => makeSubscriber(db, events), saw)
+    this.#live = new Live(db, db.settings.listen ? lineOf(db) : undefined, saw)
     this.#observer = new Observer(fromDatabase(db, this.#live, this.#reader))
     this.#subscriptions = new Subscriptions(db, this.#live, this.#reader)
     this.#list = new SubscriptionList(db)

@@ -21,7 +21,7 @@ export interface ConnectOptions {
   pool?: pg.Pool
   /** The PostgreSQL schema that holds the events: any identifier of at most 63 bytes, always quoted. Default `meowmx`. */
   schema?: string
-  /** Connections of an owned pool at most. Default 10, minimum 1. Transactional handlers use all but one at once. The listener has one more of its own. */
+  /** Connections of an owned pool at most. Default 10, minimum 1. Transactional handlers use all but one at once. The listener has one more, for all stores of this process in that database. */
   maxConnections?: number
   /** Where LISTEN must go round a pooler. Default: where everything else goes. */
   listenConnectionString?: string

@@ -19,7 +19,7 @@ export class ReadOnlyError extends Error {
 export class Servers {
   /** Whether it has to be one that can be written to. */
   readonly writable: boolean
-  readonly #all: readonly Server[]
+  readonly all: readonly Server[]
   #at = 0
 
   /** Throws an Error that says what is wrong with the string, and does not print it. */
@@ -31,17 +31,17 @@ export class Servers {
         `target_session_attrs must be ${WANTS.join(', ')}, not ${wants}: a store needs its primary`,
       )
     for (const server of servers) new pg.Client(server) // which throws where pg can't read it
-    this.#all = servers
+    this.all = servers
     this.writable = wants !== 'any'
   }
 
   get count(): number {
-    return this.#all.length
+    return this.all.length
   }
 
   /** The one that connections are made to. */
   get current(): Server {
-    return this.#all[this.#at]!
+    return this.all[this.#at]!
   }
 
   /** What a pool makes its connections by. All servers together take no longer than `timeoutMs`. */

@@ -71,7 +71,8 @@ pushed(
   async () => {
     const { meow, schema, own } = await fresh()
     const sql = await pgClient()
-    const listener = `meowmx listener ${schema}`
+    // One for all stores of this process, named after one of them.
+    const listeners = schemas.map((name) => `'meowmx listener ${name}'`).join()
     const hold = async () => {
       const client = await pgClient()
       await client.query('begin')
@@ -89,7 +90,7 @@ pushed(
     const states = collect(meow.status$.pipe(map(({ state }) => state)))
     const away = await hold()
     await sql.query(
-      `select pg_terminate_backend(pid) from pg_stat_activity where application_name = '${listener}';
+      `select pg_terminate_backend(pid) from pg_stat_activity where application_name in (${listeners});
      select from ${schema}.append('${own}', 'quick', '{"type": "Happened", "data": {}}')`,
     )
     await until(() => states.all.slice(-2).join() === 'reconnecting,listening', { what: 'the listener' })
@@ -279,8 +280,11 @@ test('it refuses to be asked inside one snapshot', async () => {
 })
 
 /** A store with a schema, and so an order, of its own. */
+const schemas: string[] = []
+
 async function fresh(): Promise<{ meow: Meow; schema: string; own: string; other: string }> {
   const schema = uniqueName('horizon')
+  schemas.push(schema)
   const meow = await openStore({ schema, pollIntervalMs })
   await listening(meow)
   return { meow, schema, own: uniqueName('own'), other: uniqueName('other') }

@@ -1,6 +1,7 @@
 // The subscribing engine over a simulated clock, network and database: whatever the order in which things happen and
 // break, every committed event is handled, in order, repeated at most as promised, and in time once nothing breaks any more.
 import { test } from 'uvu'
+import { Line } from '../src/live/line.ts'
 import { Live } from '../src/live/live.ts'
 import { Reader } from '../src/read/reader.ts'
 import { Subscriptions } from '../src/subscribe/subscriptions.ts'
@@ -10,7 +11,7 @@ const runs = Number(process.env.MEOWMX_SCHEDULES ?? 2_000)
 
 test(`${runs} schedules`, async () => {
   const began = performance.now()
-  const { total, healedMs } = await explore({ Live, Reader, Subscriptions }, runs)
+  const { total, healedMs } = await explore({ Line, Live, Reader, Subscriptions }, runs)
   const took = ((performance.now() - began) / 1_000).toFixed(1)
   console.log(`${runs} schedules in ${took} s, healed within ${healedMs} ms: ${JSON.stringify(total)}`)
 })

@@ -6,9 +6,10 @@ import type { Selection } from '../read/selector.ts'
 import { abortWith, manyWaitFor } from './abort.ts'
 import { Feed } from './feed.ts'
 import { makeGlance } from './glance.ts'
+import type { Line } from './line.ts'
 import { Listener } from './listener.ts'
 import { patience, persist } from './patience.ts'
-import type { Connect } from './subscriber.ts'
+import type { TailPorts } from './tail.ts'
 import { ANY_POSITION, aborted, Tail } from './tail.ts'
 
 /** Events of one query at most. */
@@ -38,11 +39,11 @@ export class Live {
   readonly #saw: (position: number) => void
   #endPoll = () => {}
 
-  /** `saw` is told the positions that were handed out. */
-  constructor(db: Queries, connect: Connect, saw: (position: number) => void = () => {}) {
+  /** Without a line: poll only. `saw` is told the positions that were handed out. */
+  constructor(db: Queries, line?: Line, saw: (position: number) => void = () => {}) {
     this.#db = db
     this.#saw = saw
-    this.listener = new Listener(db, connect)
+    this.listener = new Listener(db, line)
     this.#horizons = new HorizonReader(db)
     this.#scope = db.file('scope')
     db.history.onLoss(() => this.#restart())
@@ -86,7 +87,11 @@ export class Live {
     const waiting = patience(this.#db, opening.signal)
     const { era } = this.#db.history
     const horizons = this.#horizons
-    const look = (after: number) => horizons.look((client) => pages.behind(after, PAGE_SIZE, client))
+    const look: TailPorts['look'] = (after, promised) =>
+      // A poll finds nothing, as a rule: no page is asked for before there is one.
+      promised === 0
+        ? horizons.look(async () => undefined)
+        : horizons.look((client) => pages.behind(after, PAGE_SIZE, client))
     const deafen: (() => void)[] = []
     let closed = false
     const open = async () => {

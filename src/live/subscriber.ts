@@ -1,5 +1,8 @@
+import type { Duplex } from 'node:stream'
+import type pg from 'pg'
 import createSubscriber from 'pg-listen'
 import type { Database } from '../database.ts'
+import type { Servers } from '../servers.ts'
 import { Sockets } from '../sockets.ts'
 
 /** One LISTEN connection, used once: made, connected, lost or closed. */
@@ -18,36 +21,62 @@ export interface SubscriberEvents {
   heard(channel: string, payload: string): void
 }
 
-/** Makes a LISTEN connection to the store's server. */
-export type Connect = (events: SubscriberEvents) => Subscriber
+/** Makes a LISTEN connection, named after a store. */
+export type Connect = (events: SubscriberEvents, schema: string) => Subscriber
 
 /**
  * Pause between two questions whether the connection is alive, and how long it has to answer: one that went dead without a
- * word is found out within both together.
+ * word is found out within both together. Each process asks, so not too often.
  */
-const CHECK_MS = 1_000
-const ANSWER_MS = 4_000
+const CHECK_MS = 2_000
+const ANSWER_MS = 3_000
 
-/** How long the listener waits for any answer; what is at hand on its connection is never long in coming. */
-export const answerMs = ({ queryTimeoutMs }: { queryTimeoutMs: number }): number =>
-  Math.min(queryTimeoutMs, ANSWER_MS)
+export interface ListenConfig extends pg.ClientConfig {
+  query_timeout: number
+  stream?: () => Duplex
+}
+
+/** How a LISTEN connection is opened, but for its name; and the servers that are tried in turn, where they are listed. */
+export interface Way {
+  readonly config: ListenConfig
+  readonly servers: Servers | undefined
+}
+
+export function wayOf(db: Database): Way {
+  // What is at hand on this connection is never long in coming.
+  const answerMs = Math.min(db.settings.queryTimeoutMs, ANSWER_MS)
+  const { config, servers } = db.listenConfig()
+  return {
+    config: {
+      ...config,
+      pipeline: true, // pg-listen's question may come while a LISTEN is under way
+      query_timeout: answerMs,
+      connectionTimeoutMillis: answerMs,
+      keepAlive: true,
+    } as ListenConfig,
+    servers,
+  }
+}
 
 /**
  * Through pg-listen, whose own reconnecting gives up after seconds and survives close(): with `retryLimit: 1` it only
  * reports.
  */
-export function makeSubscriber(db: Database, { lost, heard }: SubscriberEvents): Subscriber {
+export function makeSubscriber(
+  { config, servers }: Way,
+  schema: string,
+  { lost, heard }: SubscriberEvents,
+): Subscriber {
   const sockets = new Sockets()
-  const { config, moveOn } = db.listenerConfig(`meowmx listener ${db.schema}`)
+  const server = servers?.current
   // TypeScript sees the CommonJS module itself under nodenext; Node may give either.
   const create = ((createSubscriber as any).default ?? createSubscriber) as typeof createSubscriber.default
   const subscriber = create<Record<string, string>>(
     {
       ...config,
-      pipeline: true, // pg-listen's question may come while a LISTEN is under way
-      query_timeout: answerMs(db.settings),
-      connectionTimeoutMillis: answerMs(db.settings),
-      stream: (config as { stream?: unknown }).stream ?? sockets.make,
+      ...server,
+      application_name: `meowmx listener ${schema}`,
+      stream: config.stream ?? sockets.make,
     } as Parameters<typeof create>[0],
     { retryLimit: 1, paranoidChecking: CHECK_MS, parse: (payload) => payload },
   )
@@ -57,7 +86,7 @@ export function makeSubscriber(db: Database, { lost, heard }: SubscriberEvents):
   subscriber.events.on('notification', ({ channel, payload }) => heard(channel, payload ?? ''))
   // One that is not there, or is a standby, where LISTEN is refused.
   const elsewhere = (error: unknown): never => {
-    moveOn()
+    servers?.moveOn(server)
     throw error
   }
   return {

@@ -9,13 +9,16 @@ import { parseArgs } from 'node:util'
 import { append, bulk, transactions } from './append.ts'
 import { catchUp, memory, transactional } from './catch-up.ts'
 import { endToEnd, fanOut, latency } from './live.ts'
+import { many } from './many.ts'
 import { peers } from './peers.ts'
 import { plot } from './plot.ts'
 import type { Sample } from './report.ts'
 import { machine, table } from './report.ts'
+import { scale } from './scale.ts'
 import type { Setting } from './setting.ts'
 import { withSetting } from './setting.ts'
 import { size } from './size.ts'
+import { stores } from './stores.ts'
 
 const { values: options, positionals: filters } = parseArgs({
   allowPositionals: true,
@@ -38,6 +41,9 @@ const measures: Record<string, (setting: Setting) => Promise<Sample[]>> = {
   'fan-out': fanOut,
   memory,
   ...(options.size || filters.includes('size') ? { size } : {}),
+  ...(filters.includes('scale') ? { scale } : {}),
+  ...(filters.includes('stores') ? { stores } : {}),
+  ...(filters.includes('many') ? { many } : {}), // minutes, and 40 processes
 }
 const chosen = Object.entries(measures).filter(
   ([name]) => filters.length === 0 || filters.some((part) => name.includes(part)),

@@ -35,8 +35,8 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'catch-up before LISTEN',
-    file: 'src/live/listener.ts',
-    from: 'this.#listens.then(() => this.#hear(channel, null))',
+    file: 'src/live/line.ts',
+    from: 'this.#listens.then(() => party.hear(channel, null))',
     to: '',
   },
   {
@@ -66,7 +66,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: '`connected` ignored',
-    file: 'src/live/listener.ts',
+    file: 'src/live/line.ts',
     from: 'for (const channel of this.#ears.keys()) this.#hear(channel, null)',
     to: '',
   },
@@ -197,8 +197,8 @@ export async function quietEngineOf(folder: string): Promise<QuietEngine> {
 /** The classes that a folder with src/ has. */
 export async function engineOf(folder: string): Promise<Engine> {
   const load = (file: string) => import(pathToFileURL(join(folder, 'src', file)).href)
-  const [{ Live }, { Reader }, { Subscriptions }] = await Promise.all(
-    ['live/live.ts', 'read/reader.ts', 'subscribe/subscriptions.ts'].map(load),
+  const [{ Line }, { Live }, { Reader }, { Subscriptions }] = await Promise.all(
+    ['live/line.ts', 'live/live.ts', 'read/reader.ts', 'subscribe/subscriptions.ts'].map(load),
   )
-  return { Live, Reader, Subscriptions }
+  return { Line, Live, Reader, Subscriptions }
 }

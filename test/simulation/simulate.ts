@@ -1,3 +1,4 @@
+import type { Line } from '../../src/live/line.ts'
 import type { Live } from '../../src/live/live.ts'
 import type { Reader } from '../../src/read/reader.ts'
 import type { Handler } from '../../src/subscribe/invoke.ts'
@@ -11,8 +12,12 @@ import type { Task } from './machine.ts'
 import { Machine } from './machine.ts'
 import { Timers } from './timers.ts'
 
+/** How long a listener waits for an answer. */
+const ANSWER_MS = 4_000
+
 /** The classes under test: those of src/, or of a copy with a planted defect. */
 export interface Engine {
+  Line: typeof Line
   Live: typeof Live
   Reader: typeof Reader
   Subscriptions: typeof Subscriptions
@@ -380,7 +385,7 @@ class Simulation {
 
   #start(): void {
     const { partitions, concurrency, maxInFlight, everything, push } = this.#setup
-    const { Live, Reader, Subscriptions } = this.#engine
+    const { Line, Live, Reader, Subscriptions } = this.#engine
     const machine = new Machine(
       `m${this.#names++}`,
       { database: this.#database, timers: this.#timers, tasks: this.#tasks, random: () => 0.5 },
@@ -390,7 +395,8 @@ class Simulation {
         skew: (this.#names % 3) * 1_800_000,
       },
     )
-    const live = new Live(machine.queries, machine.connect)
+    const line = push === 'none' ? undefined : new Line(machine.clock, ANSWER_MS, machine.connect)
+    const live = new Live(machine.queries, line)
     const subscriptions = new Subscriptions(machine.queries, live, new Reader(machine.queries))
     const subscription = subscriptions.get('s', {
       ...(everything ? {} : { category: 'a' }),

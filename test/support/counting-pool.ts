@@ -12,7 +12,11 @@ export function countingPool(config: pg.PoolConfig = {}): {
 } {
   const queries: string[] = []
   const answers: { text: string; rows: number }[] = []
-  const pool = new pg.Pool({ connectionString: databaseUrl(), pipeline: true, ...config } as pg.PoolConfig)
+  const pool = new pg.Pool({
+    ...('connectionString' in config ? {} : { connectionString: databaseUrl() }),
+    pipeline: true,
+    ...config,
+  } as pg.PoolConfig)
   pool.on('error', () => {})
   pool.on('connect', (client) => {
     const query = client.query.bind(client) as (...args: any[]) => any

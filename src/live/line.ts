@@ -1,0 +1,201 @@
+import { randomUUID } from 'node:crypto'
+import type { Clock } from '../clock.ts'
+import { GOODBYE_MS } from '../database.ts'
+import type { Logger } from '../options.ts'
+import { manyWaitFor } from './abort.ts'
+import { backoff } from './patience.ts'
+import { Signal } from './signal.ts'
+import type { Connect, Subscriber } from './subscriber.ts'
+
+/** A store that listens on the line. */
+export interface Party {
+  readonly schema: string
+  readonly logger: Logger
+  /** A notification's payload, or null: some may have been missed, look. */
+  hear(channel: string, payload: string | null): void
+  become(state: 'listening' | 'reconnecting', cause?: unknown): void
+}
+
+/** Pause between two echoes: one wakes every listener of the database, so it is sent less often than a mere question. */
+const ECHO_MS = 15_000
+
+/**
+ * One LISTEN connection of this process, for all stores that listen in the same database: the first to join opens it, the
+ * last to leave closes it. Through pg-listen, treated as disposable: whatever goes wrong, it is thrown away and a fresh one
+ * is made, for ever.
+ *
+ * - Notifications sent while we were away are lost: after each connect every party is told to look.
+ * - A connection can look alive and be deaf (half-open, a promoted standby): an echo on a private channel shows it.
+ * - A channel may be listened to by several (stores of one schema): it is given up with the last of them.
+ */
+export class Line {
+  readonly #clock: Clock
+  readonly #answerMs: number
+  readonly #connect: Connect
+  readonly #ended: () => void
+  readonly #parties = new Set<Party>() // the oldest first
+  readonly #ears = new Map<string, Set<Party>>()
+  readonly #closing = manyWaitFor()
+  #listening = false
+  #subscriber: Subscriber | undefined
+  #lose: ((error: unknown) => void) | undefined
+  #listens: Promise<unknown> = Promise.resolve() // LISTENs go one after the other
+  #running: Promise<void> | undefined
+
+  /** `answerMs`: how long it waits for any answer. `ended` is called once nobody may join any more. */
+  constructor(clock: Clock, answerMs: number, connect: Connect, ended: () => void = () => {}) {
+    this.#clock = clock
+    this.#answerMs = answerMs
+    this.#connect = connect
+    this.#ended = ended
+  }
+
+  /** Whether notifications are heard. */
+  get listening(): boolean {
+    return this.#listening
+  }
+
+  join(party: Party): void {
+    this.#parties.add(party)
+    this.#running ??= this.#run()
+  }
+
+  /** Settles once nothing is left of the line, where it was the last. */
+  async leave(party: Party): Promise<void> {
+    this.#parties.delete(party)
+    if (this.#parties.size > 0) {
+      for (const channel of this.#ears.keys()) this.unlisten(channel, party)
+      return
+    }
+    this.#ended()
+    this.#closing.abort()
+    this.#lose?.(undefined)
+    await this.#running
+  }
+
+  listen(channel: string, party: Party): void {
+    if (!this.#parties.has(party)) return
+    const ears = this.#ears.get(channel) ?? new Set()
+    ears.add(party)
+    if (ears.size === 1) {
+      this.#ears.set(channel, ears)
+      this.#listen(channel)
+    }
+    // What was sent before the LISTEN was lost.
+    this.#listens.then(() => party.hear(channel, null))
+  }
+
+  unlisten(channel: string, party: Party): void {
+    const ears = this.#ears.get(channel)
+    if (!ears?.delete(party) || ears.size > 0) return
+    this.#ears.delete(channel)
+    this.#unlisten(channel)
+  }
+
+  async #run(): Promise<void> {
+    for (let attempt = 1; !this.#closing.signal.aborted; attempt++) {
+      try {
+        await this.#session(() => {
+          attempt = 0
+        })
+      } catch (cause) {
+        if (this.#closing.signal.aborted) return
+        for (const logger of new Set([...this.#parties].map(({ logger }) => logger)))
+          logger.warn({ err: cause }, 'the listener lost its connection; polling until it is back')
+        this.#become('reconnecting', cause)
+        await this.#clock.sleep(backoff(attempt, this.#clock), this.#closing.signal).catch(() => {})
+      }
+    }
+  }
+
+  /** One connection, from its making to its loss, with which it rejects. */
+  async #session(established: () => void): Promise<void> {
+    let lose: (error: unknown) => void = () => {}
+    const lost = new Promise<never>((_, reject) => {
+      lose = reject
+    })
+    this.#lose = lose
+    lost.catch(() => {})
+    const echoes = new Signal()
+    const echoChannel = `meowmx_${randomUUID()}`
+    const [oldest] = this.#parties
+    const subscriber = this.#connect(
+      {
+        lost: lose,
+        heard: (channel, payload) => {
+          if (channel === echoChannel) echoes.fire()
+          else this.#hear(channel, payload)
+        },
+      },
+      oldest!.schema,
+    )
+    try {
+      await Promise.race([subscriber.connect(), lost])
+      this.#subscriber = subscriber
+      this.#listens = Promise.resolve()
+      for (const channel of this.#ears.keys()) this.#listen(channel)
+      await Promise.race([this.#settledListens(), lost])
+      await Promise.race([subscriber.listenTo(echoChannel), lost])
+      const echo = () => this.#echo(echoes, subscriber.notify(echoChannel), lost)
+      await echo()
+      established()
+      this.#become('listening')
+      // What was sent while we were away was lost.
+      for (const channel of this.#ears.keys()) this.#hear(channel, null)
+      for (;;) {
+        await Promise.race([this.#clock.sleep(ECHO_MS, this.#closing.signal), lost])
+        await echo()
+      }
+    } finally {
+      this.#subscriber = undefined
+      this.#lose = undefined
+      await subscriber.close(this.#closing.signal.aborted ? GOODBYE_MS : 0)
+    }
+  }
+
+  /** All LISTENs that were asked for, those that come in meanwhile too. */
+  async #settledListens(): Promise<void> {
+    for (let last: unknown; last !== this.#listens; ) {
+      last = this.#listens
+      await last
+    }
+  }
+
+  #listen(channel: string): void {
+    const subscriber = this.#subscriber
+    const lose = this.#lose
+    if (!subscriber) return // whoever connects next listens to all
+    this.#listens = this.#listens
+      .then(() => (this.#ears.has(channel) ? subscriber.listenTo(channel) : undefined))
+      .catch((error) => lose?.(error))
+  }
+
+  #unlisten(channel: string): void {
+    const subscriber = this.#subscriber
+    const lose = this.#lose
+    if (!subscriber) return
+    this.#listens = this.#listens
+      .then(() => (this.#ears.has(channel) ? undefined : subscriber.unlisten(channel)))
+      .catch((error) => lose?.(error))
+  }
+
+  /** Proves that notifications come back: rejects where one does not. */
+  async #echo(echoes: Signal, sent: Promise<unknown>, lost: Promise<never>): Promise<void> {
+    const back = echoes.next()
+    let forget = () => {}
+    const late = new Promise<never>((_, reject) => {
+      const deaf = () => reject(new Error('the connection is deaf: an echo did not come back'))
+      forget = this.#clock.after(this.#answerMs, deaf)
+    })
+    await Promise.race([sent.then(() => back), late, lost]).finally(forget)
+  }
+
+  #hear(channel: string, payload: string | null): void {
+    for (const party of this.#ears.get(channel) ?? []) party.hear(channel, payload)
+  }
+
+  #become(state: 'listening' | 'reconnecting', cause?: unknown): void {
+    this.#listening = state === 'listening'
+    for (const party of this.#parties) party.become(state, cause)
+  }
+}
