@@ -8,6 +8,7 @@ import { ClosedError, ConnectionError, MeowError, SchemaError, TimeoutError } fr
 import { EVENT_COLUMNS } from './event.ts'
 import type { Settings } from './options.ts'
 import { Sockets } from './sockets.ts'
+import type { Telemetry } from './telemetry/telemetry.ts'
 
 /** A query whose text is fixed; named, so that a connection plans it once. */
 export interface Statement {
@@ -41,6 +42,8 @@ interface Kept {
 export interface Queries {
   readonly settings: Settings
   readonly clock: Clock
+  /** Where there is somebody to tell. */
+  readonly telemetry?: Telemetry | undefined
   /** `meowmx.` stands for the store's schema, `{{event}}` for the columns of an event. */
   statement(text: string): Statement
   /** A statement from sql/queries. */
@@ -57,6 +60,7 @@ export interface Queries {
 export class Database implements Queries {
   readonly settings: Settings
   readonly clock = systemClock
+  readonly telemetry: Telemetry | undefined
   readonly schema: string
   readonly quotedSchema: string
   readonly #pool: pg.Pool
@@ -66,8 +70,9 @@ export class Database implements Queries {
   readonly #kept: Kept[] = [] // checked out of an owned pool, and not in use
   #closed = false
 
-  constructor(settings: Settings) {
+  constructor(settings: Settings, telemetry?: Telemetry) {
     this.settings = settings
+    this.telemetry = telemetry
     this.schema = settings.schema
     this.quotedSchema = `"${settings.schema.replaceAll('"', '""')}"`
     this.#prepare = settings.prepare

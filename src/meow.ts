@@ -1,4 +1,5 @@
 import type { Observable } from 'rxjs'
+import { filter, skip } from 'rxjs'
 import type { AppendOptions, StreamWrite } from './append/append.ts'
 import { Appender } from './append/append.ts'
 import { Batch } from './append/batch.ts'
@@ -43,6 +44,9 @@ import type { Selector } from './read/selector.ts'
 import type { SubscriptionOptions } from './subscribe/options.ts'
 import type { DurableSubscription } from './subscribe/subscription.ts'
 import { Subscriptions } from './subscribe/subscriptions.ts'
+import { TracedAppender } from './telemetry/appender.ts'
+import { findTelemetry } from './telemetry/load.ts'
+import { TracedReader } from './telemetry/reader.ts'
 
 /**
  * Open a store: check the options, reach the server, start the listener.
@@ -55,7 +59,8 @@ import { Subscriptions } from './subscribe/subscriptions.ts'
  * await meow.migrate()
  */
 export async function connect(options: ConnectOptions = {}): Promise<Meow> {
-  const db = new Database(parse(connectOptions, options, 'options'))
+  const settings = parse(connectOptions, options, 'options')
+  const db = new Database(settings, await findTelemetry(settings))
   try {
     await checkHealth(db)
   } catch (error) {
@@ -98,11 +103,15 @@ export class Meow implements AsyncDisposable {
     const batch = new Batch(db, saw)
     this.#db = db
     this.#batcher = new Batcher(db, batch)
-    this.#appender = new Appender(batch, this.#batcher)
-    this.#reader = new Reader(db)
+    const { telemetry } = db
+    this.#appender = telemetry
+      ? new TracedAppender(batch, this.#batcher, telemetry)
+      : new Appender(batch, this.#batcher)
+    const reader = new Reader(db)
+    this.#reader = telemetry ? new TracedReader(db, telemetry) : reader
     this.#live = new Live(db, (events) => makeSubscriber(db, events), saw)
-    this.#observer = new Observer(db, this.#live, this.#reader)
-    this.#subscriptions = new Subscriptions(db, this.#live, this.#reader)
+    this.#observer = new Observer(db, this.#live, reader)
+    this.#subscriptions = new Subscriptions(db, this.#live, reader)
     this.#list = new SubscriptionList(db)
     this.#administration = new Administration(db)
     this.#parking = new Parking(db)
@@ -116,6 +125,14 @@ export class Meow implements AsyncDisposable {
     this.#decisions = new Decisions(this.#states, snapshots, this.#appender, db.clock)
     this.#watches = new Watches(db, this.#observer, this.#states)
     this.status$ = this.#live.listener.status$
+    telemetry?.observe(() => this.#subscriptions.standings())
+    if (telemetry)
+      this.status$
+        .pipe(
+          filter(({ state }) => state === 'listening'),
+          skip(1),
+        )
+        .subscribe(() => telemetry.reconnected())
   }
 
   /**
@@ -449,6 +466,7 @@ export class Meow implements AsyncDisposable {
     this.#closed = true
     await Promise.all([this.#batcher.close(), this.#live.close(), Promise.allSettled(this.#calls)])
     await this.#duty.close()
+    this.#db.telemetry?.close()
     await this.#db.close()
   }
 

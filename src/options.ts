@@ -31,6 +31,11 @@ export interface ConnectOptions {
   queryTimeoutMs?: number
   /** Silent by default. */
   logger?: Logger
+  /**
+   * Spans and metrics by OpenTelemetry, where `@opentelemetry/api` is installed and a provider registered, before or after:
+   * whatever else, nothing is told and nothing is lost. `false`: never. Default `true`.
+   */
+  telemetry?: boolean
 }
 
 const ms = (least: number) => z.number().int().min(least).max(2_147_483_647)
@@ -76,6 +81,7 @@ const connectFields = z.strictObject({
   pollIntervalMs: ms(10).default(1000),
   queryTimeoutMs: ms(100).default(30_000),
   logger: logger.default(() => silent),
+  telemetry: z.boolean().default(true),
 })
 export const connectOptions = connectFields.refine((o) => !(o.pool && o.connectionString), {
   path: ['pool'],

@@ -116,8 +116,9 @@ export class Listener {
     const subscriber = this.#connect({
       lost: lose,
       heard: (channel, payload) => {
-        if (channel === echoChannel) echoes.fire()
-        else this.#hear(channel, payload)
+        if (channel === echoChannel) return echoes.fire()
+        this.#db.telemetry?.notified()
+        this.#hear(channel, payload)
       },
     })
     try {

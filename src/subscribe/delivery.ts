@@ -104,6 +104,7 @@ export class HandedOut {
   begin(): boolean {
     if (this.stale) return false
     this.source.begin(this.entry)
+    this.source.partition.telemetry?.delivered(this.event, this.attempt)
     return true
   }
 

@@ -112,6 +112,11 @@ export class Executor {
     this.#report.count()
   }
 
+  /** How it stands; what there is to catch up with is counted for whoever asks. */
+  ask(): Promise<ExecutorStatus> {
+    return this.#report.ask()
+  }
+
   /** Hand out nothing more. Partitions are kept until what was handed out is acked, or `release` is called. */
   stop(): void {
     this.#stopping.abort()
@@ -246,6 +251,7 @@ export class Executor {
     if (partition.lost) return
     const error = new LeaseLostError(this.#options.name, partition.number, cause)
     this.#store.logger.warn({ err: error }, 'a lease is lost')
+    this.#store.telemetry?.leaseLost()
     partition.end(error)
     this.#holdings.remove(partition)
     this.#holdings.changed.fire()

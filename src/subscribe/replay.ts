@@ -211,6 +211,7 @@ export class Replay implements Source {
   }
 
   writtenAside(entry: Entry, retryInMs: number | null): void {
+    if (retryInMs === null) this.partition.telemetry?.parked(entry.event)
     const aside = this.partition.asides.get(streamKey(entry.event))!
     aside.attempts = entry.attempt
     aside.replaying = retryInMs !== null
