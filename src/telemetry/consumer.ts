@@ -11,7 +11,7 @@ import { fromTraceparent } from './traceparent.ts'
 interface Ports {
   api: typeof Api
   tracers: Tracers
-  meters: Meters<Instruments>
+  meters: Pick<Meters<Instruments>, 'current'>
   /** Under this key the context of a handler holds the traceparent of its event. */
   handled: symbol
 }

@@ -1,21 +1,12 @@
-import type { BatchObservableCallback, BatchObservableResult, Meter } from '@opentelemetry/api'
-import { GROUP, SCHEMA } from './names.ts'
-import type { Standing } from './telemetry.ts'
+import type { Meter } from '@opentelemetry/api'
 
 /** In s, as the conventions have them. */
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
 
 export type Instruments = ReturnType<typeof makeInstruments>
 
-/**
- * What is counted and measured. Attributes are few-valued: categories, subscriptions and schemas, never streams.
- * `standings` is asked when metrics are collected, and only then.
- */
-export function makeInstruments(
-  meter: Meter,
-  schema: string,
-  standings: () => Promise<readonly Standing[]> | undefined,
-) {
+/** What is counted and measured. Attributes are few-valued: categories, subscriptions and schemas, never streams. */
+export function makeInstruments(meter: Meter) {
   const duration = (name: string, description: string) =>
     meter.createHistogram(name, {
       unit: 's',
@@ -24,23 +15,6 @@ export function makeInstruments(
     })
   const counter = (name: string, unit: string, description: string) =>
     meter.createCounter(name, { unit, description })
-  const inFlight = meter.createObservableUpDownCounter('meowmx.subscription.in_flight', {
-    unit: '{event}',
-    description: 'Deliveries that this process has not acked.',
-  })
-  const lag = meter.createObservableGauge('meowmx.subscription.lag', {
-    unit: '{event}',
-    description:
-      'Events that are not acked yet; while catching up those of the whole subscription: take the maximum over processes.',
-  })
-  const callback: BatchObservableCallback = async (result: BatchObservableResult) => {
-    for (const standing of (await standings()) ?? []) {
-      const attributes = { [GROUP]: standing.subscription, [SCHEMA]: schema }
-      result.observe(inFlight, standing.inFlight, attributes)
-      result.observe(lag, standing.lag, attributes)
-    }
-  }
-  meter.addBatchObservableCallback(callback, [inFlight, lag])
   return {
     operation: duration('messaging.client.operation.duration', 'Duration of appends, loads and reads.'),
     sent: counter('messaging.client.sent.messages', '{message}', 'Events sent to the store.'),
@@ -67,6 +41,5 @@ export function makeInstruments(
       'LISTEN connections that stand again after they were lost.',
     ),
     notifications: counter('meowmx.listener.notifications', '{notification}', 'Notifications received.'),
-    forget: () => meter.removeBatchObservableCallback(callback, [inFlight, lag]),
   }
 }

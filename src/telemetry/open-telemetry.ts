@@ -3,6 +3,7 @@ import { carried, withMetadata } from '../carried.ts'
 import { ValidationError } from '../errors.ts'
 import type { RecordedEvent } from '../event.ts'
 import { OpenTelemetryConsumer } from './consumer.ts'
+import { makeGauges } from './gauges.ts'
 import type { Instruments } from './instruments.ts'
 import { makeInstruments } from './instruments.ts'
 import * as names from './names.ts'
@@ -20,7 +21,7 @@ export class OpenTelemetry implements Telemetry {
   readonly #api: typeof Api
   readonly #schema: string
   readonly #tracers: Tracers
-  readonly #meters: Meters<Instruments>
+  readonly #meters: Meters<Instruments & { endGauges(): void }>
   readonly #handled: symbol
   #standings: (() => Promise<readonly Standing[]>) | undefined
 
@@ -32,8 +33,11 @@ export class OpenTelemetry implements Telemetry {
     this.#meters = new Meters(
       api,
       version,
-      (meter) => makeInstruments(meter, schema, () => this.#standings?.()),
-      ({ forget }) => forget(),
+      (meter) => ({
+        ...makeInstruments(meter),
+        endGauges: makeGauges(meter, schema, () => this.#standings?.()),
+      }),
+      ({ endGauges }) => endGauges(),
     )
   }
 
