@@ -29,7 +29,11 @@ export interface ConnectOptions {
   pollIntervalMs?: number
   /** A query or a connection attempt that takes longer fails, it never hangs. In ms; default 30_000, minimum 100. */
   queryTimeoutMs?: number
-  /** Silent by default. */
+  /**
+   * Called as pino is, `(fields, message)`, an error as `err`; never with an event's payload. `info`: what changes by intent
+   * (migrations, partitions that come and go, push that stands again, a stream that is replayed), `warn`: what mends itself,
+   * `error`: what somebody has to look at, `debug`: the rest. Silent by default.
+   */
   logger?: Logger
   /**
    * Spans and metrics by OpenTelemetry, where `@opentelemetry/api` is installed and a provider registered, before or after:

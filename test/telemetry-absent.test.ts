@@ -33,7 +33,7 @@ function install(name: string, packages: string[]): string {
     import { lastValueFrom, take } from 'rxjs'
     const lines = []
     const log = (...args) => lines.push(args)
-    const options = { ...JSON.parse(process.argv[2]), logger: { debug: log, info: log, warn: log, error: log } }
+    const options = { ...JSON.parse(process.argv[2]), logger: { debug() {}, info() {}, warn: log, error: log } }
     const api = await import('@opentelemetry/api').catch(({ code }) => code)
     const meow = await connect(options)
     const [from, to] = options.connectionString ? [{ category: process.argv[3], streamId: 'a' }, { category: process.argv[4], streamId: 'a' }] : []

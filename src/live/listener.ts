@@ -93,7 +93,8 @@ export class Listener {
         })
       } catch (cause) {
         if (this.#closing.signal.aborted) return
-        this.#db.settings.logger.warn(
+        const level = this.#status.value.cause === undefined ? 'warn' : 'debug' // of an outage the first time
+        this.#db.settings.logger[level](
           { err: cause },
           'the listener lost its connection; polling until it is back',
         )
@@ -132,6 +133,7 @@ export class Listener {
       await echo()
       established()
       this.#become('listening')
+      this.#db.settings.logger.info({ schema: this.#db.settings.schema }, 'listening for notifications')
       // What was sent while we were away was lost.
       for (const channel of this.#ears.keys()) this.#hear(channel, null)
       for (;;) {

@@ -231,7 +231,12 @@ export class Executor {
       if (aside && replaying && waiting.has(aside)) Object.assign(aside, { replaying, attempts })
     }
     for (const { replay } of this.#holdings) replay.wake()
-    if (taken.length > 0) this.#pump.restart()
+    if (taken.length === 0) return
+    this.#store.logger.info(
+      { subscription: this.#options.name, partitions: taken.map(({ partition }) => partition) },
+      'took partitions',
+    )
+    this.#pump.restart()
   }
 
   #partition(grant: Grant, at: Instant): Partition {

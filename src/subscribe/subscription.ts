@@ -160,7 +160,12 @@ function toDelivery(
       return acked
     },
     nack: (options = {}) => handed.nack(parse(nackOptions, options, 'options')),
-    park: (error) => logged(handed.park(error)),
+    park: (error) => {
+      const { category, streamId, type } = handed.event
+      const said = { err: error, attempt, position, category, streamId, type }
+      if (!handed.stale) logger.warn(said, 'a stream is set aside by its consumer')
+      return logged(handed.park(error))
+    },
     ...(telemetry ? { [PROCESS]: () => telemetry.process(handed.event, attempt, partition) } : {}),
   }
 }
