@@ -16,6 +16,7 @@ import { machine, table } from './report.ts'
 import type { Setting } from './setting.ts'
 import { withSetting } from './setting.ts'
 import { size } from './size.ts'
+import { telemetry } from './telemetry.ts'
 
 const { values: options, positionals: filters } = parseArgs({
   allowPositionals: true,
@@ -37,6 +38,7 @@ const measures: Record<string, (setting: Setting) => Promise<Sample[]>> = {
   'end-to-end': endToEnd,
   'fan-out': fanOut,
   memory,
+  telemetry,
   ...(options.size || filters.includes('size') ? { size } : {}),
 }
 const chosen = Object.entries(measures).filter(
