@@ -36,8 +36,8 @@ export interface ConnectOptions {
    */
   logger?: Logger
   /**
-   * Spans and metrics by OpenTelemetry, where `@opentelemetry/api` is installed and a provider registered, before or after:
-   * whatever else, nothing is told and nothing is lost. `false`: never. Default `true`.
+   * Spans and metrics through OpenTelemetry, where `@opentelemetry/api` is installed beside this package and the application
+   * has registered a provider, be it before or later. Default `true`; `false`: none, and events carry no `traceparent` of ours.
    */
   telemetry?: boolean
 }

@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { closeAll, databaseUrl, openStore, storeSchema, uniqueName } from './support/store.ts'
+import { theWay } from './support/ways.ts'
 
 const root = resolve(import.meta.dirname, '..')
 const folder = mkdtempSync(join(tmpdir(), 'meowmx-absent-'))
@@ -36,12 +37,12 @@ function install(name: string, packages: string[]): string {
     const options = { ...JSON.parse(process.argv[2]), logger: { debug() {}, info() {}, warn: log, error: log } }
     const api = await import('@opentelemetry/api').catch(({ code }) => code)
     const meow = await connect(options)
-    const [from, to] = options.connectionString ? [{ category: process.argv[3], streamId: 'a' }, { category: process.argv[4], streamId: 'a' }] : []
+    const [from, to] = process.argv.slice(3).map((category) => ({ category, streamId: 'a' }))
     const { position } = await meow.append(from, { type: 'T', data: 1, metadata: { traceparent: 'mine' } })
-    const worker = meow.subscription(process.argv[3], { category: from.category }).process(() => meow.append(to, { type: 'T', data: 2 }))
-    await meow.waitFor(process.argv[3], position, { timeoutMs: 20_000 })
+    const worker = meow.subscription(from.category, { category: from.category }).process(() => meow.append(to, { type: 'T', data: 2 }))
+    await meow.waitFor(from.category, position, { timeoutMs: 20_000 })
     await worker.stop()
-    await lastValueFrom(meow.subscription(process.argv[4], { category: to.category }).deliveries().pipe(handle(() => {}), take(1)))
+    await lastValueFrom(meow.subscription(to.category, { category: to.category }).deliveries().pipe(handle(() => {}), take(1)))
     const events = [...(await meow.load(from)), ...(await meow.read({ category: to.category })).events]
     await meow.close()
     console.log(JSON.stringify({ api: typeof api, events: events.map(({ metadata }) => Object.keys(metadata)), lines }))`,
@@ -52,12 +53,9 @@ function install(name: string, packages: string[]): string {
 async function run(project: string) {
   const args = [
     join(project, 'main.mjs'),
-    JSON.stringify({
-      connectionString: databaseUrl(),
-      schema: storeSchema,
-      listen: false,
-      pollIntervalMs: 50,
-    }),
+    JSON.stringify(
+      theWay({ connectionString: databaseUrl(), schema: storeSchema, listen: false, pollIntervalMs: 50 }),
+    ),
     uniqueName('order'),
     uniqueName('mail'),
   ]

@@ -29,10 +29,10 @@ export class OpenTelemetryConsumer implements ConsumerTelemetry {
   }
 
   delivered(event: RecordedEvent, attempt: number): void {
-    this.#count((instruments) => {
+    this.#count(({ consumed, retries }) => {
       const attributes = this.#of(event)
-      instruments.consumed.add(1, attributes)
-      if (attempt > 1) instruments.retries.add(1, attributes)
+      consumed.add(1, attributes)
+      if (attempt > 1) retries.add(1, attributes)
     })
   }
 
@@ -51,10 +51,10 @@ export class OpenTelemetryConsumer implements ConsumerTelemetry {
    */
   process(event: RecordedEvent, attempt: number, partition: number): Processing | undefined {
     const { api, tracers, meters, handled } = this.#ports
+    const tracer = tracers.current
+    const duration = meters.current?.process
+    if (!tracer && !duration) return
     return safely(api, () => {
-      const tracer = tracers.current
-      const duration = meters.current?.process
-      if (!tracer && !duration) return
       const attributes = this.#of(event)
       const { correlationId, traceparent } = event.metadata
       const cause = tracer && fromTraceparent(traceparent)
@@ -90,9 +90,7 @@ export class OpenTelemetryConsumer implements ConsumerTelemetry {
 
   #count(count: (instruments: Instruments) => void): void {
     const { api, meters } = this.#ports
-    safely(api, () => {
-      const instruments = meters.current
-      if (instruments) count(instruments)
-    })
+    const instruments = meters.current
+    if (instruments) safely(api, () => count(instruments))
   }
 }

@@ -183,12 +183,12 @@ export class OpenTelemetry implements Telemetry {
 
   observe(standings: () => Promise<readonly Standing[]>): void {
     this.#standings = standings
-    safely(this.#api, () => this.#meters.current)
+    this.#meters.current // made now, for there may be nothing else to tell for long
   }
 
   close(): void {
     this.#standings = undefined
-    safely(this.#api, () => this.#meters.close())
+    this.#meters.close()
   }
 }
 

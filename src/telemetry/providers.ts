@@ -1,8 +1,9 @@
 import type * as Api from '@opentelemetry/api'
+import { safely } from './safely.ts'
 
 type OpenTelemetryApi = typeof Api
 
-/** The tracer of now. undefined: no provider is registered. */
+/** The tracer of now. undefined: no provider is registered. Asked by every call, so cheap: it looks anew where that has changed. */
 export class Tracers {
   readonly #api: OpenTelemetryApi
   readonly #version: string
@@ -22,7 +23,8 @@ export class Tracers {
     const provider = (registered as Partial<Api.ProxyTracerProvider>).getDelegate?.() ?? registered
     if (provider !== this.#provider) {
       this.#provider = provider
-      this.#tracer = provider === this.#none ? undefined : provider.getTracer('meowmx', this.#version)
+      const get = () => provider.getTracer('meowmx', this.#version)
+      this.#tracer = provider === this.#none ? undefined : safely(this.#api, get)
     }
     return this.#tracer
   }
@@ -54,14 +56,17 @@ export class Meters<T> {
     if (provider !== this.#provider) {
       this.close()
       this.#provider = provider
-      const meter = provider.getMeter('meowmx', this.#version)
-      this.#made = meter === this.#api.createNoopMeter() ? undefined : this.#make(meter)
+      this.#made = safely(this.#api, () => {
+        const meter = provider.getMeter('meowmx', this.#version)
+        return meter === this.#api.createNoopMeter() ? undefined : this.#make(meter)
+      })
     }
     return this.#made
   }
 
   close(): void {
-    if (this.#made) this.#forget(this.#made)
+    const made = this.#made
     this.#made = undefined
+    if (made) safely(this.#api, () => this.#forget(made))
   }
 }

@@ -6,10 +6,11 @@ import { once } from 'node:events'
 import { trace } from '@opentelemetry/api'
 import { connect } from '../../src/index.ts'
 import { startTracing } from './tracing.ts'
+import { theWay } from './ways.ts'
 
 const { connectionString, schema, from, to, name } = JSON.parse(process.argv[2]!)
 const { spans } = startTracing()
-const meow = await connect({ connectionString, schema, listen: false, pollIntervalMs: 20 })
+const meow = await connect(theWay({ connectionString, schema, listen: false, pollIntervalMs: 20 }))
 const worker = meow.subscription(name, { category: from }).process((event) =>
   trace.getTracer('application').startActiveSpan('mail', async (span) => {
     await meow.append({ category: to, streamId: event.streamId }, { type: 'Sent', data: {} })
