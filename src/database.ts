@@ -18,6 +18,7 @@ import { History } from './history.ts'
 import type { Settings } from './options.ts'
 import { isElsewhere, noneServes, ReadOnlyError, Servers } from './servers.ts'
 import { Sockets } from './sockets.ts'
+import type { Telemetry } from './telemetry/telemetry.ts'
 
 /** A query whose text is fixed; named, so that a connection plans it once. */
 export interface Statement {
@@ -52,6 +53,8 @@ export interface Queries {
   readonly settings: Settings
   readonly clock: Clock
   readonly history: Pick<History, 'era' | 'onLoss' | 'position' | 'saw' | 'look'>
+  /** Where there is somebody to tell. */
+  readonly telemetry?: Telemetry | undefined
   /** `meowmx.` stands for the store's schema, `{{event}}` for the columns of an event. */
   statement(text: string): Statement
   /** A statement from sql/queries. */
@@ -68,6 +71,7 @@ export interface Queries {
 export class Database implements Queries {
   readonly settings: Settings
   readonly clock = systemClock
+  readonly telemetry: Telemetry | undefined
   readonly schema: string
   readonly quotedSchema: string
   readonly history: History
@@ -82,8 +86,9 @@ export class Database implements Queries {
   readonly #discarded = new WeakSet<pg.ClientBase>()
   #closed = false
 
-  constructor(settings: Settings) {
+  constructor(settings: Settings, telemetry?: Telemetry) {
     this.settings = settings
+    this.telemetry = telemetry
     this.schema = settings.schema
     this.quotedSchema = `"${settings.schema.replaceAll('"', '""')}"`
     this.#prepare = settings.prepare

@@ -1,4 +1,5 @@
 import type { Observable } from 'rxjs'
+import { filter, skip } from 'rxjs'
 import type { AppendOptions, StreamWrite } from './append/append.ts'
 import { Appender } from './append/append.ts'
 import { Batch } from './append/batch.ts'
@@ -49,6 +50,9 @@ import type { Selector } from './read/selector.ts'
 import type { SubscriptionOptions } from './subscribe/options.ts'
 import type { DurableSubscription } from './subscribe/subscription.ts'
 import { Subscriptions } from './subscribe/subscriptions.ts'
+import { TracedAppender } from './telemetry/appender.ts'
+import { findTelemetry } from './telemetry/load.ts'
+import { TracedReader } from './telemetry/reader.ts'
 
 /**
  * Open a store: check the options, reach the server, start the listener.
@@ -61,7 +65,8 @@ import { Subscriptions } from './subscribe/subscriptions.ts'
  * await meow.migrate()
  */
 export async function connect(options: ConnectOptions = {}): Promise<Meow> {
-  const db = new Database(parse(connectOptions, options, 'options'))
+  const settings = parse(connectOptions, options, 'options')
+  const db = new Database(settings, await findTelemetry(settings))
   try {
     await checkHealth(db)
   } catch (error) {
@@ -109,11 +114,15 @@ export class Meow implements AsyncDisposable {
     this.#batcher = new Batcher(db, batch)
     this.#projections = new Projections(db)
     this.#projected = new ProjectedAppends(db, batch, this.#projections)
-    this.#appender = new Appender(batch, this.#batcher, this.#projected)
-    this.#reader = new Reader(db)
+    const { telemetry } = db
+    this.#appender = telemetry
+      ? new TracedAppender(batch, this.#batcher, this.#projected, telemetry)
+      : new Appender(batch, this.#batcher, this.#projected)
+    const reader = new Reader(db)
+    this.#reader = telemetry ? new TracedReader(db, telemetry) : reader
     this.#live = new Live(db, db.settings.listen ? lineOf(db) : undefined, saw)
-    this.#observer = new Observer(fromDatabase(db, this.#live, this.#reader))
-    this.#subscriptions = new Subscriptions(db, this.#live, this.#reader)
+    this.#observer = new Observer(fromDatabase(db, this.#live, reader))
+    this.#subscriptions = new Subscriptions(db, this.#live, reader)
     this.#list = new SubscriptionList(db)
     this.#administration = new Administration(db)
     this.#erasure = new Erasure(db, this.#projections, this.#projected)
@@ -128,6 +137,14 @@ export class Meow implements AsyncDisposable {
     this.#decisions = new Decisions(this.#states, snapshots, this.#appender, db.clock)
     this.#watches = new Watches(db, this.#observer, this.#states)
     this.status$ = this.#live.listener.status$
+    telemetry?.observe(() => this.#subscriptions.standings())
+    if (telemetry)
+      this.status$
+        .pipe(
+          filter(({ state }) => state === 'listening'),
+          skip(1),
+        )
+        .subscribe(() => telemetry.reconnected())
   }
 
   /**
@@ -524,6 +541,7 @@ export class Meow implements AsyncDisposable {
       Promise.allSettled(this.#calls),
     ])
     await this.#duty.close()
+    this.#db.telemetry?.close()
     await this.#db.close()
   }
 

@@ -38,7 +38,10 @@ export async function migrate(db: Database): Promise<{ applied: string[] }> {
         await client.query('insert into migrations (id, name) values ($1, $2)', [id, name])
       }
       await client.query('commit')
-      return { applied: todo.map(({ name }) => name) }
+      const applied = todo.map(({ name }) => name)
+      if (applied.length > 0)
+        db.settings.logger.info({ schema: db.schema, applied }, 'the schema is migrated')
+      return { applied }
     } catch (error) {
       await client.query('rollback').catch(() => {})
       throw db.translate(error)

@@ -33,8 +33,17 @@ export interface ConnectOptions {
   pollIntervalMs?: number
   /** A query or a connection attempt that takes longer fails, it never hangs. In ms; default 30_000, minimum 100. */
   queryTimeoutMs?: number
-  /** Silent by default. */
+  /**
+   * Called as pino is, `(fields, message)`, an error as `err`; never with an event's payload. `info`: what changes by intent
+   * (migrations, partitions that come and go, push that stands again, a stream that is replayed), `warn`: what mends itself,
+   * `error`: what somebody has to look at, `debug`: the rest. Silent by default.
+   */
   logger?: Logger
+  /**
+   * Spans and metrics through OpenTelemetry, where `@opentelemetry/api` is installed beside this package and the application
+   * has registered a provider, be it before or later. Default `true`; `false`: none, and events carry no `traceparent` of ours.
+   */
+  telemetry?: boolean
 }
 
 const ms = (least: number) => z.number().int().min(least).max(2_147_483_647)
@@ -80,6 +89,7 @@ const connectFields = z.strictObject({
   pollIntervalMs: ms(10).default(1000),
   queryTimeoutMs: ms(100).default(30_000),
   logger: logger.default(() => silent),
+  telemetry: z.boolean().default(true),
 })
 export const connectOptions = connectFields.refine((o) => !(o.pool && o.connectionString), {
   path: ['pool'],

@@ -78,8 +78,10 @@ test('failures of handlers, acks too late, an outage: neither password nor paylo
   await meow.load({ category, streamId: 'a' }).catch(tell)
   await meow.waitFor(name, position + 1_000, { timeoutMs: 100 }).catch(tell)
   await connect({ connectionString: proxy.url, schema: storeSchema, logger }).catch(tell)
-  const lost = () => lines.some(([, line]) => line.includes('the listener lost its connection'))
-  if (pushes) await until(lost, { what: 'the log' })
+  const lost = (of: string) =>
+    lines.filter(([level, line]) => level === of && line.includes('the listener lost its connection')).length
+  if (pushes) await until(() => lost('debug') >= 2, { what: 'the log', timeoutMs: 30_000 })
+  if (pushes) assert.is(lost('warn'), 1, 'an outage is told of once')
   await proxy.heal()
   await listening(meow)
   subscription.unsubscribe()
@@ -105,6 +107,49 @@ test('failures of handlers, acks too late, an outage: neither password nor paylo
     assert.ok(!inspect(error, { depth: Infinity }).includes(password), inspect(error))
     assert.ok(!(error as Error).message.includes(secret), (error as Error).message)
   }
+})
+
+test('what comes and goes is told once, with what it is about', async () => {
+  const told: { level: string; fields: any; message: string }[] = []
+  const tell = (level: string) => (fields: unknown, message: string) =>
+    void told.push({ level, fields, message })
+  const logger = { debug: tell('debug'), info: tell('info'), warn: tell('warn'), error: tell('error') }
+  const schema = uniqueName('logs')
+  const meow = await openStore({ schema, logger })
+  await meow.migrate()
+  await listening(meow)
+  const [category, name] = [uniqueName('logs'), uniqueName('sub')]
+  const { events } = await meow.append({ category, streamId: 'a' }, { type: 'T', data: 1 })
+  const [{ position }] = events as [(typeof events)[0]]
+  const seen = collect<Delivery>(meow.subscription(name, { category }).deliveries())
+  await seen.has(1)
+  await seen.all[0]!.park(new RangeError('no'))
+  await meow.replayParked(name)
+  await seen.has(2)
+  await seen.all[1]!.ack()
+  const said = (message: string) => told.filter((line) => line.message === message)
+  const again = 'a stream that was set aside is replayed, and flows again'
+  await until(() => said(again).length > 0, { what: 'the replay to end' })
+  seen.subscription.unsubscribe()
+  await until(() => said('gave partitions back').length > 0, { what: 'the end' })
+  await meow.close()
+  const stream = { category, streamId: 'a' }
+  const expected: [message: string, level: string, fields: object][] = [
+    ['took partitions', 'info', { subscription: name, partitions: [0] }],
+    ['gave partitions back', 'info', { subscription: name, partitions: [0] }],
+    [again, 'info', stream],
+  ]
+  if (pushes) expected.push(['listening for notifications', 'info', { schema }])
+  for (const [message, level, fields] of expected)
+    assert.equal(said(message), [{ level, fields, message }], message)
+  assert.equal(
+    said('the schema is migrated').map(({ level, fields }) => [level, fields.schema]),
+    [['info', schema]],
+  )
+  const [aside, ...others] = said('a stream is set aside by its consumer')
+  const { err, ...fields } = aside!.fields
+  assert.equal([aside!.level, others.length, err.name], ['warn', 0, 'RangeError'])
+  assert.equal(fields, { attempt: 1, position, ...stream, type: 'T' })
 })
 
 test.run()

@@ -169,7 +169,10 @@ export class Batcher {
           return lookup ? ours(outcome, requests[i]!) : outcome
         })
       } catch (error) {
-        if (isLost(error) && trip.sent) lostAt ??= Date.now()
+        if (isLost(error) && trip.sent && lostAt === undefined) {
+          lostAt = Date.now()
+          this.#db.settings.logger.warn({ err: error }, 'the answer to an append was lost; looking it up')
+        }
         if (lostAt !== undefined) {
           // The same ids again are the way to look, for they are written once. Whatever else is said meanwhile, by a
           // server that refuses this try, says nothing of the one whose answer was lost.

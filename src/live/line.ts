@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../clock.ts'
 import { GOODBYE_MS } from '../database.ts'
-import type { Logger } from '../options.ts'
 import { manyWaitFor } from './abort.ts'
 import { backoff } from './patience.ts'
 import { Signal } from './signal.ts'
@@ -10,7 +9,6 @@ import type { Connect, Subscriber } from './subscriber.ts'
 /** A store that listens on the line. */
 export interface Party {
   readonly schema: string
-  readonly logger: Logger
   /** A notification's payload, or null: some may have been missed, look. */
   hear(channel: string, payload: string | null): void
   become(state: 'listening' | 'reconnecting', cause?: unknown): void
@@ -100,8 +98,6 @@ export class Line {
         })
       } catch (cause) {
         if (this.#closing.signal.aborted) return
-        for (const logger of new Set([...this.#parties].map(({ logger }) => logger)))
-          logger.warn({ err: cause }, 'the listener lost its connection; polling until it is back')
         this.#become('reconnecting', cause)
         await this.#clock.sleep(backoff(attempt, this.#clock), this.#closing.signal).catch(() => {})
       }

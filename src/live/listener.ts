@@ -68,6 +68,7 @@ export class Listener implements Party {
 
   /** An error thrown from here would wedge the socket. */
   hear(channel: string, payload: string | null): void {
+    if (payload !== null) this.#db.telemetry?.notified()
     for (const ear of this.#ears.get(channel) ?? []) {
       try {
         ear(payload)
@@ -82,6 +83,15 @@ export class Listener implements Party {
     const since =
       this.#status.value.state === state ? this.#status.value.since : new Date(this.#db.clock.wall())
     const cause = error === undefined ? undefined : this.#db.translate(error)
+    this.#tell(state, cause)
     this.#status.next({ state, since, ...(cause === undefined ? {} : { cause }) })
+  }
+
+  #tell(state: StoreStatus['state'], cause: unknown): void {
+    const { logger, schema } = this
+    if (state === 'listening') logger.info({ schema }, 'listening for notifications')
+    if (state !== 'reconnecting') return
+    const level = this.#status.value.cause === undefined ? 'warn' : 'debug' // of an outage the first time
+    logger[level]({ err: cause }, 'the listener lost its connection; polling until it is back')
   }
 }

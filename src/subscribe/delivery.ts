@@ -103,6 +103,8 @@ export class HandedOut {
   /** From here on the consumer has it. False: it is taken back. */
   begin(): boolean {
     if (this.stale) return false
+    // A worker may begin once more what it has begun, in a transaction that is rolled back.
+    if (this.entry.state !== 'out') this.source.partition.telemetry?.delivered(this.event, this.attempt)
     this.source.begin(this.entry)
     return true
   }

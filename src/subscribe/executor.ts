@@ -117,6 +117,11 @@ export class Executor {
     this.#report.count()
   }
 
+  /** How it stands; what there is to catch up with is counted for whoever asks. */
+  ask(): Promise<ExecutorStatus> {
+    return this.#report.ask()
+  }
+
   /** Hand out nothing more. Partitions are kept until what was handed out is acked, or `release` is called. */
   stop(): void {
     this.#stopping.abort()
@@ -236,10 +241,15 @@ export class Executor {
       if (aside && replaying && waiting.has(aside)) Object.assign(aside, { replaying, attempts })
     }
     for (const { replay } of this.#holdings) replay.wake()
-    if (taken.length > 0) this.#pump.restart()
-    const furthest = Math.max(0, ...taken.map(({ position }) => position))
+    if (taken.length === 0) return
+    const { name: subscription } = this.#options
+    this.#store.logger.info(
+      { subscription, partitions: taken.map(({ partition }) => partition) },
+      'took partitions',
+    )
+    this.#pump.restart()
+    const furthest = Math.max(...taken.map(({ position }) => position))
     this.#ports.checkReached(furthest).catch((error) => {
-      const { name: subscription } = this.#options
       if (error instanceof HistoryLostError)
         this.#store.logger.error({ err: error, subscription }, 'a checkpoint is ahead of the store')
     })
@@ -262,6 +272,7 @@ export class Executor {
     if (partition.lost) return
     const error = new LeaseLostError(this.#options.name, partition.number, cause)
     this.#store.logger.warn({ err: error }, 'a lease is lost')
+    this.#store.telemetry?.leaseLost()
     partition.end(error)
     this.#holdings.remove(partition)
     this.#holdings.changed.fire()

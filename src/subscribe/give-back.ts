@@ -108,6 +108,11 @@ export class GiveBack {
         ours.forEach((partition, i) => {
           if (released.includes(partition.number)) partition.checkpoint(positions[i]!)
         })
+        if (released.length > 0)
+          this.#store.logger.info(
+            { subscription: this.#options.name, partitions: released },
+            'gave partitions back',
+          )
       }
     } catch (error) {
       this.#store.logger.warn({ err: error }, 'a lease could not be given back; it runs out by itself')

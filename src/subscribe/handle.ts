@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks'
 import type { OperatorFunction } from 'rxjs'
 import { isObservable, Observable, Subject, takeUntil, takeWhile, timer } from 'rxjs'
 import { z } from 'zod'
@@ -6,6 +7,8 @@ import { LeaseLostError } from '../errors.ts'
 import type { RecordedEvent } from '../event.ts'
 import { manyWaitFor } from '../live/abort.ts'
 import { method, parse } from '../options.ts'
+import type { Told } from '../telemetry/telemetry.ts'
+import { PROCESS } from '../telemetry/telemetry.ts'
 import type { Delivery } from './delivery.ts'
 import { isPromise } from './invoke.ts'
 import { Streams } from './streams.ts'
@@ -116,17 +119,32 @@ export function handle<E>(
           streams.done(delivery)
           return settled(delivery)
         }
-        const success = () => handled(delivery)
-        const error = (error: unknown) => failed(delivery, error)
+        const { event, attempt } = delivery
+        const processing = (delivery as Told)[PROCESS]?.()
+        const within = <T>(call: () => T): T => {
+          const caused = () => (isEvent(event) ? handling(event, call) : call())
+          return processing ? processing.run(caused) : caused()
+        }
+        const success = () => {
+          processing?.end()
+          handled(delivery)
+        }
+        const error = (error: unknown) => {
+          processing?.end({ error })
+          failed(delivery, error)
+        }
         let result: unknown
         try {
-          const call = () => fn(delivery.event, { attempt: delivery.attempt, signal })
-          result = isEvent(delivery.event) ? handling(delivery.event, call) : call()
+          result = within(() => fn(event, { attempt, signal }))
         } catch (thrown) {
           return error(thrown)
         }
-        if (isObservable(result)) result.pipe(takeUntil(cancel)).subscribe({ complete: success, error })
-        else if (isPromise(result)) Promise.resolve(result).then(success, error)
+        if (isObservable(result)) {
+          // What it does is the handler's work, what comes of it is ours again.
+          const observer = { complete: AsyncResource.bind(success), error: AsyncResource.bind(error) }
+          const effects = result.pipe(takeUntil(cancel))
+          within(() => effects.subscribe(observer))
+        } else if (isPromise(result)) Promise.resolve(result).then(success, error)
         else success()
       }
       const pump = () => {

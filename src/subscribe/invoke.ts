@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts'
 import { TimeoutError } from '../errors.ts'
 import type { RecordedEvent } from '../event.ts'
 import { abortWith } from '../live/abort.ts'
+import type { ConsumerTelemetry, Processing } from '../telemetry/telemetry.ts'
 import type { HandedOut } from './delivery.ts'
 
 export interface HandlerContext {
@@ -17,11 +18,49 @@ export interface HandlerContext {
 /** Handles one event; the event is acked when it returns or its promise resolves. */
 export type Handler<E = RecordedEvent> = (event: E, context: HandlerContext) => unknown | Promise<unknown>
 
+/** How a handler is called. */
+export interface Invoking {
+  readonly timeoutMs?: number | undefined
+  readonly clock: Clock
+  readonly telemetry?: ConsumerTelemetry | undefined
+}
+
 /** Call a handler. A promise only where it returned one: a tick an event is much for a handler that needs none. */
 export function invoke(
   handler: Handler,
+  delivery: HandedOut,
+  how: Invoking,
+  client?: pg.ClientBase,
+): undefined | Promise<unknown> {
+  const processing = how.telemetry?.process(delivery.event, delivery.attempt, delivery.partition)
+  if (!processing) return call(handler, delivery, how, client)
+  return told(processing, () => call(handler, delivery, how, client))
+}
+
+/** The same call, and what becomes of it is told. */
+function told(
+  processing: Processing,
+  call: () => undefined | Promise<unknown>,
+): undefined | Promise<unknown> {
+  const failed = (error: unknown): never => {
+    processing.end({ error })
+    throw error
+  }
+  let result: undefined | Promise<unknown>
+  try {
+    result = processing.run(call)
+  } catch (error) {
+    failed(error)
+  }
+  if (result) return result.then(() => processing.end(), failed)
+  processing.end()
+  return
+}
+
+function call(
+  handler: Handler,
   { event, attempt, signal }: HandedOut,
-  { timeoutMs, clock }: { timeoutMs?: number | undefined; clock: Clock },
+  { timeoutMs, clock }: Invoking,
   client?: pg.ClientBase,
 ): undefined | Promise<unknown> {
   if (timeoutMs === undefined) {

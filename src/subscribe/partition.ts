@@ -5,6 +5,7 @@ import { streamKey } from '../event.ts'
 import { persist } from '../live/patience.ts'
 import { Signal } from '../live/signal.ts'
 import type { Logger } from '../options.ts'
+import type { ConsumerTelemetry } from '../telemetry/telemetry.ts'
 import type { NackOptions, Source } from './delivery.ts'
 import { HandedOut } from './delivery.ts'
 import { Holds } from './holds.ts'
@@ -56,6 +57,10 @@ export class Partition extends Lease implements Source {
 
   get logger(): Logger {
     return this.#store.logger
+  }
+
+  get telemetry(): ConsumerTelemetry | undefined {
+    return this.#store.telemetry
   }
 
   /** It may be another's: we hold it no longer, and claim it anew. */
@@ -183,6 +188,7 @@ export class Partition extends Lease implements Source {
     const ours = await persist(park, this.#store)
     if (!ours) this.lose()
     this.throwIfLost()
+    if (!replaying) this.telemetry?.parked(event)
     this.#setAside(key, { ...aside(event, attempt), replaying })
   }
 
@@ -220,6 +226,7 @@ export class Partition extends Lease implements Source {
 
   writtenAside(entry: Entry, retryInMs: number | null): void {
     const { event, attempt } = entry
+    if (retryInMs === null) this.telemetry?.parked(event)
     this.#holds.hold(streamKey(event), this.window.takeBack(entry))
     this.checkpoint(entry.position)
     const due = this.#store.clock.now() + (retryInMs ?? 0)

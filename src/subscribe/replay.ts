@@ -116,6 +116,11 @@ export class Replay implements Source {
     await this.#move(aside, null)
     partition.asides.delete(streamKey(aside))
     resume()
+    const { category, streamId } = aside
+    this.#store.logger.info(
+      { category, streamId },
+      'a stream that was set aside is replayed, and flows again',
+    )
   }
 
   /** Hand one event out, and wait for what becomes of it. */
@@ -211,6 +216,7 @@ export class Replay implements Source {
   }
 
   writtenAside(entry: Entry, retryInMs: number | null): void {
+    if (retryInMs === null) this.partition.telemetry?.parked(entry.event)
     const aside = this.partition.asides.get(streamKey(entry.event))!
     aside.attempts = entry.attempt
     aside.replaying = retryInMs !== null

@@ -43,19 +43,12 @@ export class Report {
   }
 
   is(state = this.#state, horizon = 0): void {
-    const { partitions, inFlight } = this.#holdings
+    const { partitions } = this.#holdings
     this.#state = state
     this.#horizon = Math.max(this.#horizon, horizon)
     this.count()
     if (partitions.length > 0) this.#position = Math.min(...partitions.map(({ durable }) => durable))
-    this.#tell({
-      state,
-      position: this.#position,
-      horizon: Math.max(this.#horizon, this.#position),
-      lag: state === 'catching-up' ? Math.max(this.#lag, inFlight) : inFlight,
-      inFlight,
-      partitions: partitions.map(({ number }) => number).sort((a, b) => a - b),
-    })
+    this.#tell(this.#status())
   }
 
   /** Horizons of before are no measure any more. */
@@ -63,18 +56,43 @@ export class Report {
     this.#horizon = 0
   }
 
-  /** How much there is to catch up with, counted once a second at most. */
+  #status(): ExecutorStatus {
+    const { partitions, inFlight } = this.#holdings
+    return {
+      state: this.#state,
+      position: this.#position,
+      horizon: Math.max(this.#horizon, this.#position),
+      lag: this.#state === 'catching-up' ? Math.max(this.#lag, inFlight) : inFlight,
+      inFlight,
+      partitions: partitions.map(({ number }) => number).sort((a, b) => a - b),
+    }
+  }
+
+  /** How it stands now, for one who asks; he waits for a count, but not for long: the database may be away. */
+  async ask(): Promise<ExecutorStatus> {
+    const enough = new AbortController()
+    const late = this.#store.clock.sleep(COUNT_MS, enough.signal).catch(() => {})
+    await Promise.race([this.#counted(), late])
+    enough.abort()
+    return this.#status()
+  }
+
+  /** How much there is to catch up with. */
   count(): void {
-    if (this.#state !== 'catching-up' || !this.#watched()) return
+    if (this.#watched()) this.#counted()
+  }
+
+  /** Once a second at most. */
+  async #counted(): Promise<void> {
+    if (this.#state !== 'catching-up') return
     const now = this.#store.clock.now()
     if (now - this.#countedAt < COUNT_MS) return
     this.#countedAt = now
-    this.#store
-      .lag()
-      .then((lag) => {
-        this.#lag = lag
-        if (this.#state === 'catching-up') this.is()
-      })
-      .catch((error) => this.#store.logger.debug({ err: error }, 'a lag could not be counted'))
+    try {
+      this.#lag = await this.#store.lag()
+      if (this.#state === 'catching-up') this.is()
+    } catch (error) {
+      this.#store.logger.debug({ err: error }, 'a lag could not be counted')
+    }
   }
 }

@@ -36,7 +36,7 @@ export class Statuses {
   }
 }
 
-function merge(running: ExecutorStatus[]): ExecutorStatus {
+export function merge(running: readonly ExecutorStatus[]): ExecutorStatus {
   const owning = running.filter(({ partitions }) => partitions.length > 0)
   const sum = (field: 'lag' | 'inFlight') => running.reduce((sum, status) => sum + status[field], 0)
   // Of those that catch up, each tells the lag of the whole subscription.

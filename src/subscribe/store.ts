@@ -8,6 +8,7 @@ import type { From } from '../live/observer.ts'
 import type { Logger } from '../options.ts'
 import type { Reader } from '../read/reader.ts'
 import type { Selection } from '../read/selector.ts'
+import type { ConsumerTelemetry } from '../telemetry/telemetry.ts'
 
 /** A partition that was taken: its epoch is the fence, an old one does nothing. */
 export interface Grant {
@@ -51,6 +52,7 @@ type Held = { readonly number: number; readonly epoch: number; readonly lost?: b
 export class Store {
   readonly logger: Logger
   readonly clock: Clock
+  readonly telemetry: ConsumerTelemetry | undefined
   readonly signal: AbortSignal
   readonly #db: Queries
   readonly #reader: Reader
@@ -69,6 +71,7 @@ export class Store {
   ) {
     this.logger = db.settings.logger
     this.clock = db.clock
+    this.telemetry = db.telemetry?.consumer(options.name)
     this.signal = signal
     this.#db = db
     this.#reader = reader

@@ -3,6 +3,8 @@ import { handling } from '../carried.ts'
 import type { RecordedEvent } from '../event.ts'
 import { method, parse } from '../options.ts'
 import type { Selection, View } from '../read/selector.ts'
+import type { ConsumerTelemetry, Told } from '../telemetry/telemetry.ts'
+import { PROCESS } from '../telemetry/telemetry.ts'
 import type { Delivery, HandedOut } from './delivery.ts'
 import type { Executor } from './executor.ts'
 import type { Handler } from './invoke.ts'
@@ -58,6 +60,7 @@ export class DurableSubscription<E = RecordedEvent> {
    */
   deliveries(): Observable<Delivery<E>> {
     const { leaseMs } = this.options
+    const telemetry = this.#subscriptions.telemetry(this.name)
     return new Observable((subscriber) => {
       // The consumer may be at work on what it has in hand: it can still ack, for a while.
       const retire = (patienceMs: number) => {
@@ -69,7 +72,7 @@ export class DurableSubscription<E = RecordedEvent> {
       const running = this.#subscriptions.start(this, {
         deliver: (delivery) => {
           if (!delivery.begin()) return
-          const seen = toDelivery(delivery, this.selection.view)
+          const seen = toDelivery(delivery, this.selection.view, telemetry)
           if (seen) subscriber.next(seen as Delivery<E>)
         },
         end: () => retire(Math.min(leaseMs, CLOSING_MS)),
@@ -124,7 +127,11 @@ export class DurableSubscription<E = RecordedEvent> {
  * As users see it: what can be taken apart, and checks what it is given. An event that can't be read by its category's
  * schema is nothing to hand out: its stream is set aside, and the others flow.
  */
-function toDelivery(handed: HandedOut, view: View | null): Delivery | undefined {
+function toDelivery(
+  handed: HandedOut,
+  view: View | null,
+  telemetry: ConsumerTelemetry | undefined,
+): (Delivery & Told) | undefined {
   const { attempt, partition } = handed
   const { logger } = handed.source.partition
   const position = handed.event.position
@@ -153,6 +160,12 @@ function toDelivery(handed: HandedOut, view: View | null): Delivery | undefined 
       return acked
     },
     nack: (options = {}) => handed.nack(parse(nackOptions, options, 'options')),
-    park: (error) => logged(handed.park(error)),
+    park: (error) => {
+      const { category, streamId, type } = handed.event
+      const said = { err: error, attempt, position, category, streamId, type }
+      if (!handed.stale) logger.warn(said, 'a stream is set aside by its consumer')
+      return logged(handed.park(error))
+    },
+    ...(telemetry ? { [PROCESS]: () => telemetry.process(handed.event, attempt, partition) } : {}),
   }
 }

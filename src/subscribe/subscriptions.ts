@@ -10,11 +10,13 @@ import { patience, persist } from '../live/patience.ts'
 import { name, parse } from '../options.ts'
 import type { Reader } from '../read/reader.ts'
 import { select } from '../read/selector.ts'
+import type { ConsumerTelemetry, Standing } from '../telemetry/telemetry.ts'
 import type { HandedOut } from './delivery.ts'
 import { Executor } from './executor.ts'
 import type { SubscriptionOptions } from './options.ts'
 import { subscriptionOptions } from './options.ts'
 import { Slots } from './slots.ts'
+import { merge } from './status.ts'
 import { Store } from './store.ts'
 import { DurableSubscription } from './subscription.ts'
 import { TransactionalWorker } from './transaction.ts'
@@ -123,11 +125,18 @@ export class Subscriptions {
   /** @internal */
   work(
     subscription: DurableSubscription<any>,
-    how: Omit<Handling, 'clock' | 'logger' | 'subscription'> & { transactional: boolean },
+    how: Omit<Handling, 'clock' | 'logger' | 'telemetry' | 'subscription'> & { transactional: boolean },
     start: Start,
   ): BaseWorker {
     const { clock, settings } = this.#db
-    const handling = { ...how, clock, logger: settings.logger, subscription: subscription.name }
+    const { name } = subscription
+    const handling = {
+      ...how,
+      clock,
+      logger: settings.logger,
+      telemetry: this.telemetry(name),
+      subscription: name,
+    }
     return how.transactional
       ? new TransactionalWorker(start, handling, this.#db, subscription.options.leaseMs, this.#slots)
       : new HandlerWorker(start, handling)
@@ -155,6 +164,21 @@ export class Subscriptions {
   /** @internal */
   get clock(): Clock {
     return this.#db.clock
+  }
+
+  /** @internal */
+  telemetry(subscription: string): ConsumerTelemetry | undefined {
+    return this.#db.telemetry?.consumer(subscription)
+  }
+
+  /** How those stand that this process has executors of. */
+  standings(): Promise<Standing[]> {
+    const ask = async ([subscription, siblings]: [string, Set<Running>]) => {
+      const all = await Promise.all([...siblings].map(({ executor }) => executor.ask()))
+      const { lag, inFlight } = merge(all)
+      return { subscription, lag, inFlight }
+    }
+    return Promise.all([...this.#running].map(ask))
   }
 
   /** Whether there is an executor to be drained. */

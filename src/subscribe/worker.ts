@@ -3,6 +3,7 @@ import { LeaseLostError } from '../errors.ts'
 import { streamKey } from '../event.ts'
 import { Signal } from '../live/signal.ts'
 import type { Logger } from '../options.ts'
+import type { ConsumerTelemetry } from '../telemetry/telemetry.ts'
 import type { HandedOut } from './delivery.ts'
 import type { Executor } from './executor.ts'
 import type { Handler } from './invoke.ts'
@@ -31,6 +32,7 @@ export interface Handling {
   readonly onExhausted: 'park' | 'stop'
   readonly clock: Clock
   readonly logger: Logger
+  readonly telemetry: ConsumerTelemetry | undefined
   /** Its name. */
   readonly subscription: string
 }

@@ -19,6 +19,7 @@ import type { Setting } from './setting.ts'
 import { withSetting } from './setting.ts'
 import { size } from './size.ts'
 import { stores } from './stores.ts'
+import { telemetry } from './telemetry.ts'
 
 const { values: options, positionals: filters } = parseArgs({
   allowPositionals: true,
@@ -40,6 +41,7 @@ const measures: Record<string, (setting: Setting) => Promise<Sample[]>> = {
   'end-to-end': endToEnd,
   'fan-out': fanOut,
   memory,
+  telemetry,
   ...(options.size || filters.includes('size') ? { size } : {}),
   ...(filters.includes('scale') ? { scale } : {}),
   ...(filters.includes('stores') ? { stores } : {}),

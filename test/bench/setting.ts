@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import type { Meow } from 'meowmx'
+import type { ConnectOptions, Meow } from 'meowmx'
 import { connect } from 'meowmx'
 import pg from 'pg'
 import { testServer } from '../support/server.ts'
@@ -20,7 +20,7 @@ export interface Setting {
 export interface Place {
   readonly url: string
   /** A store in it, migrated. */
-  store(): Promise<Meow>
+  store(options?: ConnectOptions): Promise<Meow>
   query(text: string): Promise<pg.QueryResult>
   pool(max: number): pg.Pool
   /** Transactions a second that pgbench gets through; none where there is no pgbench. */
@@ -85,8 +85,8 @@ function place(url: string, seconds: number, ends: (() => Promise<unknown>)[]): 
     url,
     pool,
     query: (text) => one.query(text),
-    store: async () => {
-      const meow = await connect({ connectionString: url })
+    store: async (options = {}) => {
+      const meow = await connect({ connectionString: url, ...options })
       await meow.migrate()
       ends.push(() => meow.close())
       return meow

@@ -1,0 +1,96 @@
+import type * as Api from '@opentelemetry/api'
+import type { RecordedEvent } from '../event.ts'
+import type { Instruments } from './instruments.ts'
+import * as names from './names.ts'
+import { Operation } from './operation.ts'
+import type { Meters, Tracers } from './providers.ts'
+import { safely } from './safely.ts'
+import type { ConsumerTelemetry, Processing } from './telemetry.ts'
+import { fromTraceparent } from './traceparent.ts'
+
+interface Ports {
+  api: typeof Api
+  tracers: Tracers
+  meters: Pick<Meters<Instruments>, 'current'>
+  /** Under this key the context of a handler holds the traceparent of its event. */
+  handled: symbol
+}
+
+/** What the executors of one subscription tell. */
+export class OpenTelemetryConsumer implements ConsumerTelemetry {
+  readonly #ports: Ports
+  readonly #attributes: Api.Attributes
+  readonly #lease: Api.Attributes
+
+  constructor(ports: Ports, schema: string, subscription: string) {
+    this.#ports = ports
+    this.#attributes = { ...names.operation('process', schema), [names.GROUP]: subscription }
+    this.#lease = { [names.GROUP]: subscription, [names.SCHEMA]: schema }
+  }
+
+  delivered(event: RecordedEvent, attempt: number): void {
+    this.#count(({ consumed, retries }) => {
+      const attributes = this.#of(event)
+      consumed.add(1, attributes)
+      if (attempt > 1) retries.add(1, attributes)
+    })
+  }
+
+  parked(event: RecordedEvent): void {
+    this.#count(({ parked }) => parked.add(1, this.#of(event)))
+  }
+
+  leaseLost(): void {
+    this.#count(({ leaseLosses }) => leaseLosses.add(1, this.#lease))
+  }
+
+  /**
+   * A handler has one event at a time, so its span is a child of what made that event, as the conventions allow: one trace
+   * from the request to its last effect, in whatever process, sampled or not as its beginning was. It links to it as well,
+   * as they require. What was active where `process()` was called is no part of it: that was the start of the program.
+   */
+  process(event: RecordedEvent, attempt: number, partition: number): Processing | undefined {
+    const { api, tracers, meters, handled } = this.#ports
+    const tracer = tracers.current
+    const duration = meters.current?.process
+    if (!tracer && !duration) return
+    return safely(api, () => {
+      const attributes = this.#of(event)
+      const { correlationId, traceparent } = event.metadata
+      const cause = tracer && fromTraceparent(traceparent)
+      const parent = cause ? api.trace.setSpanContext(api.ROOT_CONTEXT, cause) : api.ROOT_CONTEXT
+      const options = {
+        kind: api.SpanKind.CONSUMER,
+        links: cause ? [{ context: cause }] : [],
+        attributes: {
+          ...attributes,
+          [names.PARTITION]: String(partition),
+          [names.MESSAGE]: event.id,
+          ...(typeof correlationId === 'string' ? { [names.CONVERSATION]: correlationId } : {}),
+          [names.STREAM]: event.streamId,
+          [names.TYPE]: event.type,
+          [names.VERSION]: event.version,
+          [names.POSITION]: event.position,
+          [names.ATTEMPT]: attempt,
+        },
+      }
+      const span = tracer?.startSpan(`process ${event.category}`, options, parent)
+      const operation = new Operation(api, span, duration, attributes)
+      const active = span && api.trace.setSpan(parent, span).setValue(handled, traceparent)
+      return {
+        run: <T>(call: () => T) => (active ? api.context.with(active, call) : call()),
+        end: (failure) => safely(api, () => operation.end(failure)),
+      }
+    })
+  }
+
+  #of({ category }: RecordedEvent): Api.Attributes {
+    return { ...this.#attributes, [names.DESTINATION]: category }
+  }
+
+  #count(count: (instruments: Instruments) => void): void {
+    const { api, meters } = this.#ports
+    const instruments = meters.current
+    if (instruments) safely(api, () => count(instruments))
+  }
+}

@@ -1,0 +1,48 @@
+import type * as Api from '@opentelemetry/api'
+import { show } from '../errors.ts'
+import { ERROR, errorType } from './names.ts'
+
+/** One append, read or handler under way: its span, and how long it takes. */
+export class Operation {
+  /** undefined: no tracer is registered. */
+  readonly span: Api.Span | undefined
+  readonly #api: typeof Api
+  readonly #duration: Api.Histogram | undefined
+  readonly #attributes: Api.Attributes
+  readonly #began = performance.now()
+
+  /** `attributes`: what the duration is measured by. */
+  constructor(
+    api: typeof Api,
+    span: Api.Span | undefined,
+    duration: Api.Histogram | undefined,
+    attributes: Readonly<Api.Attributes>,
+  ) {
+    this.#api = api
+    this.span = span
+    this.#duration = duration
+    this.#attributes = attributes
+  }
+
+  /** Its context, where that can be handed on: one that is not sampled can, too. */
+  get context(): Api.SpanContext | undefined {
+    const context = this.span?.spanContext()
+    return context && this.#api.isSpanContextValid(context) ? context : undefined
+  }
+
+  /** `measured: false`: nothing came of it that took time. */
+  end(failure?: { error: unknown }, measured = true): void {
+    const failed = failure ? { [ERROR]: errorType(failure.error) } : {}
+    if (measured)
+      this.#duration?.record((performance.now() - this.#began) / 1000, { ...this.#attributes, ...failed })
+    if (!this.span) return
+    if (failure) {
+      const { error } = failure
+      const message = error instanceof Error ? error.message : show(error)
+      this.span.setAttributes(failed)
+      this.span.recordException(error instanceof Error ? error : message)
+      this.span.setStatus({ code: this.#api.SpanStatusCode.ERROR, message })
+    }
+    this.span.end()
+  }
+}
