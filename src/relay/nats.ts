@@ -1,0 +1,180 @@
+import type { JetStreamClient } from '@nats-io/jetstream'
+import type { MsgHdrs, NatsConnection } from '@nats-io/transport-node'
+import { ClosedError, ConnectionError } from '../errors.ts'
+import type { Broker, BrokerContext } from './broker.ts'
+import { RefusedError } from './broker.ts'
+import type { Message } from './message.ts'
+import type { NatsOptions, NatsSettings } from './nats-options.ts'
+import { natsSettings } from './nats-options.ts'
+import { checkStream } from './nats-stream.ts'
+
+/** JetStream's number of an error: a message above the stream's max_msg_size. */
+const TOO_LARGE = 10054
+
+/**
+ * NATS JetStream as a relay's broker; needs the packages `@nats-io/transport-node` and `@nats-io/jetstream`, version 3.
+ *
+ * A message has the event's id as `Nats-Msg-Id`, by which the stream drops what comes again within its duplicate window. **That
+ * is how long an outage may last:** where a relay, or its way to NATS, is away for longer, the messages whose answer was lost
+ * (`window` at most) are stored twice. A window costs the server some 100 bytes an event. A message counts as published when
+ * the stream has taken it: how safe it is there is the stream's matter (`num_replicas`, the server's `sync_interval`).
+ *
+ * @throws ValidationError for an option that can't be right
+ * @throws (where the relay opens it) RefusedError where a package, JetStream or the stream is missing, or the login is refused
+ * @example
+ * natsBroker({ servers: 'nats://relay:secret@nats-1:4222', stream: 'ORDERS' })
+ * natsBroker({ stream: 'ORDERS', create: { num_replicas: 3 }, duplicateWindowMs: 600_000 })
+ */
+export function natsBroker(options: NatsOptions = {}): Broker {
+  return new NatsBroker(natsSettings(options))
+}
+
+interface Link {
+  readonly connection: NatsConnection
+  readonly client: JetStreamClient
+  headers(): MsgHdrs
+}
+
+/**
+ * A connection is disposable: with whatever is wrong it is closed, and the next message makes another. So nothing old waits in
+ * a buffer, to be sent after somebody else has taken over.
+ */
+class NatsBroker implements Broker {
+  readonly #settings: NatsSettings
+  #link: Promise<Link> | undefined
+  #open = false
+
+  constructor(settings: NatsSettings) {
+    this.#settings = settings
+  }
+
+  async open(context: BrokerContext): Promise<void> {
+    this.#open = true
+    const { connection, client } = await this.#linked()
+    try {
+      const manager = await client.jetstreamManager(this.#settings.check)
+      if (this.#settings.check) await checkStream(manager.streams, this.#settings, context)
+    } catch (error) {
+      await connection.close()
+      throw this.#explain(error, true)
+    }
+  }
+
+  async publish({ id, subject, body, headers }: Message): Promise<{ duplicate: boolean }> {
+    const { stream, timeoutMs } = this.#settings
+    const link = await this.#linked()
+    const all = link.headers()
+    for (const [name, value] of Object.entries(headers)) all.set(name, value)
+    try {
+      const { duplicate } = await link.client.publish(subject, body, {
+        msgID: id,
+        headers: all,
+        timeout: timeoutMs,
+        ...(stream === undefined ? {} : { expect: { streamName: stream } }),
+      })
+      return { duplicate }
+    } catch (error) {
+      if ((error as Error).name === 'TimeoutError') await link.connection.close()
+      throw this.#explain(error, false, subject)
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#open = false
+    const link = await this.#link?.catch(() => undefined)
+    await link?.connection.close()
+  }
+
+  #linked(): Promise<Link> {
+    if (!this.#open) return Promise.reject(new ClosedError('the connection to NATS'))
+    if (this.#link) return this.#link
+    const link = this.#connect()
+    const forget = () => {
+      if (this.#link === link) this.#link = undefined
+    }
+    link.then(({ connection }) => connection.closed().then(forget), forget)
+    this.#link = link
+    return link
+  }
+
+  async #connect(): Promise<Link> {
+    const { connection, timeoutMs } = this.#settings
+    const { transport, jetstream } = await packages()
+    try {
+      const made = await transport.connect({
+        name: 'meowmx relay',
+        pingInterval: 10_000,
+        maxPingOut: 2,
+        timeout: timeoutMs,
+        noAsyncTraces: true, // a stack for each message costs as much as all the rest
+        ...connection,
+        reconnect: false,
+      })
+      return {
+        connection: made,
+        client: jetstream.jetstream(made, { timeout: timeoutMs }),
+        headers: transport.headers,
+      }
+    } catch (error) {
+      throw this.#explain(error, true)
+    }
+  }
+
+  /** An error of NATS as one of ours. `opening`: what is missing then will not come by itself. */
+  #explain(error: unknown, opening: boolean, subject = ''): unknown {
+    if (error instanceof RefusedError || error instanceof ConnectionError) return error
+    const { name, message, code } = error as Error & { code?: unknown }
+    const { where, stream, timeoutMs } = this.#settings
+    const lasting = opening ? RefusedError : ConnectionError
+    switch (name) {
+      case 'AuthorizationError':
+      case 'UserAuthenticationExpiredError':
+        return new lasting(
+          `NATS at ${where} refuses the login (${message}): give user and password, or a token`,
+          error,
+        )
+      case 'JetStreamNotEnabled':
+        return new lasting(
+          opening
+            ? `NATS at ${where} has no JetStream: start nats-server with -js, or enable it for this account`
+            : `no JetStream stream takes the subject ${subject}: nats stream add, or nats stream edit --subjects`,
+          error,
+        )
+      case 'InvalidArgumentError': // what the client refuses to send, or can't connect by
+        return new RefusedError(
+          opening
+            ? `NATS at ${where} can not be used: ${message}`
+            : `NATS can not take a message: ${message}`,
+          error,
+        )
+      case 'TimeoutError':
+        return new ConnectionError(`NATS at ${where} did not answer within ${timeoutMs} ms`, error)
+      case 'JetStreamApiError':
+        if (code === TOO_LARGE)
+          return new RefusedError(`a message is too large for the stream (max_msg_size): ${message}`, error)
+        return new ConnectionError(
+          `JetStream takes nothing for ${subject || (stream ?? where)}: ${message}`,
+          error,
+        )
+      default:
+        return new ConnectionError(`NATS at ${where} can not be reached: ${message}`, error)
+    }
+  }
+}
+
+/** Only who relays to NATS needs them. */
+async function packages() {
+  try {
+    const [transport, jetstream] = await Promise.all([
+      import('@nats-io/transport-node'),
+      import('@nats-io/jetstream'),
+    ])
+    return { transport, jetstream }
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'ERR_MODULE_NOT_FOUND') throw error
+    throw new RefusedError(
+      'natsBroker() needs two packages: npm install @nats-io/transport-node @nats-io/jetstream',
+      error,
+    )
+  }
+}
