@@ -28,7 +28,7 @@ test.before(async () => {
 test.after(async () => {
   killRelays()
   await closeAll()
-  for (const { close } of opened) await close()
+  for (const one of opened) await one.close()
   await nats?.stop()
 })
 
@@ -137,9 +137,8 @@ relayed('hostile names become safe subjects and headers, and can be read back', 
       ).events,
     )
   const stream = uniqueName('hostile')
-  await using relaying = start(category, {
-    broker: natsBroker({ servers: nats.url, stream, create: { storage: 'memory' } }),
-  })
+  const broker = natsBroker({ servers: nats.url, stream, create: { storage: 'memory' } })
+  await using relaying = relay(meow, stream, { category, prefix: 'meowmx', broker })
   await relaying.ready
   await arrived(stream, events.length)
   const stored = await readStream(nats, stream)
@@ -165,7 +164,9 @@ relayed('hostile names become safe subjects and headers, and can be read back', 
 
 relayed('kill -9 a relay with messages in flight: another goes on', async () => {
   const { category, stream } = await setUp()
-  const events = await append(category, 6_000)
+  const proxy = await startProxy(nats.url)
+  opened.push(proxy)
+  proxy.slow(10) // 20 streams, so 1,000 messages a second at most
   const options = {
     schema: storeSchema,
     name: category,
@@ -173,16 +174,15 @@ relayed('kill -9 a relay with messages in flight: another goes on', async () => 
     prefix: 'meowmx',
     partitions: 2,
     leaseMs: 1_000,
-    nats: { servers: nats.url, stream },
+    nats: { servers: proxy.url, stream },
   }
-  const relays = [await startRelay(options), await startRelay(options)]
-  await until(() => relays.some(({ published, partitions }) => published > 0 && partitions.length > 0), {
-    timeoutMs: 30_000,
-    what: 'a relay to publish',
-  })
-  const victim = relays.find(({ published, partitions }) => published > 0 && partitions.length > 0)!
+  const relays = await Promise.all([startRelay(options), startRelay(options)])
+  const events = await append(category, 2_000)
+  const busy = () => relays.find(({ published, partitions }) => published > 0 && partitions.length > 0)
+  const victim = (await until(busy, { timeoutMs: 30_000, what: 'a relay to publish' }))!
   victim.kill('SIGKILL')
   const left = events.length - (await countOf(nats, stream))
+  proxy.slow(0)
   events.push(...(await append(category, 100)))
   await caughtUp(category)
   await assertAll(stream, events)

@@ -19,17 +19,17 @@ export class Outage {
     this.#logger = logger
   }
 
-  /** Something failed. Returns for how long nothing has succeeded, in ms. */
-  failed(error: unknown): number {
+  /** What it was `to` do failed. Returns for how long nothing has succeeded, in ms. */
+  failed(error: unknown, to: string): number {
     const now = this.#clock.now()
     this.#since ??= now
     const what = error instanceof Error ? error.message : String(error)
-    if (what !== this.#said || now - this.#saidAt >= REMIND_MS) {
+    if (to !== this.#said || now - this.#saidAt >= REMIND_MS) {
       this.#logger.warn(
         { err: error, relay: this.#name, forMs: Math.round(now - this.#since) },
-        `a relay can not publish, and tries again: ${what}`,
+        `a relay can not ${to}, and tries again: ${what}`,
       )
-      this.#said = what
+      this.#said = to
       this.#saidAt = now
     }
     return now - this.#since

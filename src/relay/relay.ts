@@ -99,7 +99,7 @@ export class Relay implements Worker {
         return !signal.aborted
       } catch (error) {
         if (error instanceof RefusedError && !before) throw error
-        this.#outage.failed(error)
+        this.#outage.failed(error, 'reach its broker')
       }
       await broker.close()
       await clock.sleep(backoff(attempt, clock), signal).catch(() => {})
@@ -110,8 +110,8 @@ export class Relay implements Worker {
   /** Publish, until we are to stop, the store closes, or the broker has been away for long. */
   async #work(ready: () => void): Promise<void> {
     const { signal } = this.#stopping
-    const away = new Promise<void>((resolve) => {
-      this.#giveUp = resolve
+    const away = new Promise<'away'>((resolve) => {
+      this.#giveUp = () => resolve('away')
     })
     const worker = this.#subscription.process(
       async (event, { signal }) => {
@@ -123,8 +123,7 @@ export class Relay implements Worker {
     signal.addEventListener('abort', stop)
     worker.ready.then(ready, () => {})
     try {
-      const ended = worker.done.then(() => this.#stopping.abort())
-      await Promise.race([ended, away])
+      if ((await Promise.race([worker.done, away])) !== 'away') this.#stopping.abort() // or the store has closed
     } finally {
       signal.removeEventListener('abort', stop)
       await worker.stop()
@@ -146,7 +145,7 @@ export class Relay implements Worker {
         return
       } catch (error) {
         if (error instanceof RefusedError) throw error
-        if (this.#outage.failed(error) >= context.leaseMs) this.#giveUp()
+        if (this.#outage.failed(error, 'publish') >= context.leaseMs) this.#giveUp()
       }
       await clock.sleep(backoff(attempt, clock), signal)
     }
