@@ -11,6 +11,7 @@ import { catchUp, memory, transactional } from './catch-up.ts'
 import { endToEnd, fanOut, latency } from './live.ts'
 import { peers } from './peers.ts'
 import { plot } from './plot.ts'
+import { relaying } from './relay.ts'
 import type { Sample } from './report.ts'
 import { machine, table } from './report.ts'
 import type { Setting } from './setting.ts'
@@ -36,6 +37,7 @@ const measures: Record<string, (setting: Setting) => Promise<Sample[]>> = {
   latency,
   'end-to-end': endToEnd,
   'fan-out': fanOut,
+  relay: relaying,
   memory,
   ...(options.size || filters.includes('size') ? { size } : {}),
 }
