@@ -43,7 +43,7 @@ Examples:
   meowmx append order 42 OrderPlaced '{"price": 9}' --expected-version no-stream
   curl -s https://example.org/order.json | meowmx append order 42 OrderImported -
   jq -c '.[] | {category: "order", streamId: .id, type: "OrderPlaced", data: .}' orders.json | meowmx append -
-Of a line, "metadata", "id" and (with a category) "expectedVersion" may be left out.`,
+Of a line, "metadata", "id" and (with a category) "expectedVersion" may be left out. Numbers are as precise as JavaScript's.`,
     )
     .action(
       run(async (context, ...[category, streamId, type, data, options]: Arguments) => {
@@ -118,7 +118,9 @@ async function appendLines(context: Context, meow: Meow): Promise<void> {
   }
   await Promise.all(flying)
   if (failure) {
-    context.talk.note(`line ${failure.number} failed, and none after it was begun but those on their way`)
+    context.talk.note(
+      `line ${failure.number} failed; of those behind it only what is told here as appended was on its way`,
+    )
     throw failure.error
   }
 }

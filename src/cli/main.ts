@@ -28,8 +28,20 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { append } from './append.ts'
 import { embeddedOption } from './arguments.ts'
+import { completion } from './completion.ts'
 import { runner } from './context.ts'
+import { exportEvents } from './export.ts'
+import { importEvents } from './import.ts'
+import { importLegacy } from './import-legacy.ts'
+import { migrate } from './migrate.ts'
+import { parked } from './parked.ts'
 import { read } from './read.ts'
+import { replay } from './replay.ts'
+import { reset } from './reset.ts'
+import { stallers } from './stallers.ts'
+import { subscriptions } from './subscriptions.ts'
+import { worker } from './worker.ts'
+import { write } from './write.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
 
@@ -62,7 +74,23 @@ A first try needs nothing:  npx meowmx demo --embedded`,
   )
 
 const run = runner()
-for (const register of [append, read]) register(program, run)
+for (const register of [
+  migrate,
+  append,
+  read,
+  write,
+  worker,
+  subscriptions,
+  reset,
+  parked,
+  replay,
+  stallers,
+  exportEvents,
+  importEvents,
+  importLegacy,
+  completion,
+])
+  register(program, run)
 
 await program.parseAsync(embeddedOption(process.argv)).catch((error) => {
   if (!(error instanceof CommanderError)) throw error
