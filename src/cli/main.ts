@@ -36,6 +36,7 @@ import { importLegacy } from './import-legacy.ts'
 import { migrate } from './migrate.ts'
 import { parked } from './parked.ts'
 import { read } from './read.ts'
+import { relay } from './relay.ts'
 import { replay } from './replay.ts'
 import { reset } from './reset.ts'
 import { stallers } from './stallers.ts'
@@ -80,6 +81,7 @@ for (const register of [
   read,
   write,
   worker,
+  relay,
   subscriptions,
   reset,
   parked,

@@ -43,9 +43,8 @@ const natsOptions = z
 
 /** How to reach NATS, complete: a user and a password in an address are taken out of it, which the client does not. */
 export interface NatsSettings extends Readonly<Omit<z.output<typeof natsOptions>, 'servers' | 'connection'>> {
+  readonly servers: readonly string[]
   readonly connection: Readonly<Record<string, unknown>>
-  /** The servers, without passwords. */
-  readonly where: string
 }
 
 export function natsSettings(options: NatsOptions): NatsSettings {
@@ -56,5 +55,5 @@ export function natsSettings(options: NatsOptions): NatsSettings {
   const user = decodeURIComponent(username)
   const login = password ? { user, pass: decodeURIComponent(password) } : user ? { token: user } : {}
   const tls = protocol === 'tls:' ? { tls: {} } : {}
-  return { ...rest, connection: { ...login, ...tls, ...connection, servers: hosts }, where: hosts.join(', ') }
+  return { ...rest, servers: hosts, connection: { ...login, ...tls, ...connection } }
 }

@@ -4,12 +4,14 @@ import { ClosedError, ConnectionError } from '../errors.ts'
 import type { Broker, BrokerContext } from './broker.ts'
 import { RefusedError } from './broker.ts'
 import type { Message } from './message.ts'
+import { greeting } from './nats-greeting.ts'
 import type { NatsOptions, NatsSettings } from './nats-options.ts'
 import { natsSettings } from './nats-options.ts'
 import { checkStream } from './nats-stream.ts'
 
 /** JetStream's number of an error: a message above the stream's max_msg_size. */
 const TOO_LARGE = 10054
+const DENIED = 'PermissionViolationError'
 
 /**
  * NATS JetStream as a relay's broker; needs the packages `@nats-io/transport-node` and `@nats-io/jetstream`, version 3.
@@ -55,7 +57,7 @@ class NatsBroker implements Broker {
       const manager = await client.jetstreamManager(this.#settings.check)
       if (this.#settings.check) await checkStream(manager.streams, this.#settings, context)
     } catch (error) {
-      await connection.close()
+      await this.#cut(connection)
       throw this.#explain(error, true)
     }
   }
@@ -74,7 +76,7 @@ class NatsBroker implements Broker {
       })
       return { duplicate }
     } catch (error) {
-      if ((error as Error).name === 'TimeoutError') await link.connection.close()
+      if ((error as Error).name === 'TimeoutError') await this.#cut(link.connection)
       throw this.#explain(error, false, subject)
     }
   }
@@ -82,7 +84,7 @@ class NatsBroker implements Broker {
   async close(): Promise<void> {
     this.#open = false
     const link = await this.#link?.catch(() => undefined)
-    await link?.connection.close()
+    if (link) await this.#cut(link.connection)
   }
 
   #linked(): Promise<Link> {
@@ -97,10 +99,17 @@ class NatsBroker implements Broker {
     return link
   }
 
+  /** All that is on its way by it fails; the next message makes another. */
+  async #cut(connection: NatsConnection): Promise<void> {
+    await connection.close()
+    await connection.closed() // by whoever began that
+  }
+
   async #connect(): Promise<Link> {
-    const { connection, timeoutMs } = this.#settings
+    const { servers, connection, timeoutMs } = this.#settings
     const { transport, jetstream } = await packages()
     try {
+      const tlsFirst = (connection.tls as { handshakeFirst?: boolean } | undefined)?.handshakeFirst
       const made = await transport.connect({
         name: 'meowmx relay',
         pingInterval: 10_000,
@@ -108,6 +117,7 @@ class NatsBroker implements Broker {
         timeout: timeoutMs,
         noAsyncTraces: true, // a stack for each message costs as much as all the rest
         ...connection,
+        servers: tlsFirst ? [...servers] : await greeting(servers, timeoutMs),
         reconnect: false,
       })
       return {
@@ -123,14 +133,22 @@ class NatsBroker implements Broker {
   /** An error of NATS as one of ours. `opening`: what is missing then will not come by itself. */
   #explain(error: unknown, opening: boolean, subject = ''): unknown {
     if (error instanceof RefusedError || error instanceof ConnectionError) return error
-    const { name, message, code } = error as Error & { code?: unknown }
-    const { where, stream, timeoutMs } = this.#settings
+    const { message, code, cause } = error as Error & { code?: unknown }
+    const name = (cause as Error | undefined)?.name === DENIED ? DENIED : (error as Error).name
+    const { servers, stream, timeoutMs } = this.#settings
+    const where = servers.join(', ')
     const lasting = opening ? RefusedError : ConnectionError
     switch (name) {
       case 'AuthorizationError':
       case 'UserAuthenticationExpiredError':
         return new lasting(
           `NATS at ${where} refuses the login (${message}): give user and password, or a token`,
+          error,
+        )
+      case DENIED:
+        return new lasting(
+          `NATS at ${where} does not let this user publish (${message}): allow it` +
+            (opening ? ', or leave out what looks at the stream (check: false)' : ''),
           error,
         )
       case 'JetStreamNotEnabled':

@@ -23,11 +23,10 @@ export class Outage {
   failed(error: unknown, to: string): number {
     const now = this.#clock.now()
     this.#since ??= now
-    const what = error instanceof Error ? error.message : String(error)
     if (to !== this.#said || now - this.#saidAt >= REMIND_MS) {
       this.#logger.warn(
         { err: error, relay: this.#name, forMs: Math.round(now - this.#since) },
-        `a relay can not ${to}, and tries again: ${what}`,
+        `a relay can not ${to}; trying again`,
       )
       this.#said = to
       this.#saidAt = now

@@ -16,8 +16,8 @@ export interface Nats {
   readonly url: string
   /** kill -9. */
   kill(): Promise<void>
-  /** On the same port and directory; `config`: lines of its configuration from now on. */
-  start(config?: string): Promise<void>
+  /** On the same port and directory; `config`: lines of its configuration from now on; `login`: who may look whether it answers. */
+  start(config?: string, login?: string): Promise<void>
   stop(): Promise<void>
 }
 
@@ -48,13 +48,14 @@ export async function startNats(program: string): Promise<Nats> {
     server.kill('SIGKILL')
     await ended
   }
-  const start = async (config = settings) => {
+  const start = async (config = settings, login = '') => {
+    const [user, pass] = login.split(':')
     settings = config
     await writeFile(file, config)
     const args = ['-c', file, '-a', '127.0.0.1', '-p', String(port), '-js', '-sd', dir]
     server = spawn(program, args, { stdio: 'ignore' })
     const answers = () =>
-      connect({ servers: url, reconnect: false })
+      connect({ servers: url, reconnect: false, ...(user && pass ? { user, pass } : {}) })
         .then((connection) => jetstreamManager(connection).finally(() => connection.close()))
         .then(
           () => true,

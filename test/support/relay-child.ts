@@ -5,7 +5,7 @@
 import { createInterface } from 'node:readline'
 import { connect } from '../../src/index.ts'
 import { natsBroker, relay } from '../../src/relay.ts'
-import type { RelayChildOptions } from './relays.ts'
+import type { RelayChildOptions } from './relay-children.ts'
 import { theWay } from './ways.ts'
 
 const { schema, name, nats, ...options } = JSON.parse(process.argv[2]!) as RelayChildOptions
