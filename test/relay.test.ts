@@ -27,6 +27,16 @@ test.after(async () => {
   await nats?.stop()
 })
 
+/** A store whose warnings are kept. */
+async function listened(): Promise<{ own: Meow; said: string[] }> {
+  const said: string[] = []
+  const warn = (...[{ err }, text]: any[]) => said.push(`${text} ${err?.message}`)
+  const logger: Logger = { debug() {}, info() {}, warn, error() {} }
+  const own = await connect(theWay({ connectionString: databaseUrl(), schema: storeSchema, logger }))
+  opened.push(own)
+  return { own, said }
+}
+
 relayed('an event becomes a message: subject, id, body, headers', async () => {
   const { category, stream } = await setUp(nats)
   const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
@@ -176,11 +186,7 @@ relayed('where there is no stream it says what to do; one that goes missing is w
     `takes the subject meowmx.${category}.>`,
   )
 
-  const said: string[] = []
-  const warn = (...[{ err }, text]: any[]) => said.push(`${text} ${err?.message}`)
-  const logger: Logger = { debug() {}, info() {}, warn, error() {} }
-  const own = await connect(theWay({ connectionString: databaseUrl(), schema: storeSchema, logger }))
-  opened.push(own)
+  const { own, said } = await listened()
   const stream = { name: category, subjects: [`meowmx.${category}.>`], duplicate_window: 1_000_000_000 }
   await addStream(nats, stream)
   await using relaying = relay(own, category, {
@@ -249,13 +255,22 @@ relayed('user and password go by the address; a wrong one is refused, and said',
     (await rejects(looking.ready, RefusedError)).message,
     /does not let this user publish .*check: false/,
   )
-  await using _ = startRelay(meow, category, nats.url, {
+  const { own, said } = await listened()
+  await using _ = startRelay(own, category, nats.url, {
     broker: to('r%40lay:s%3Acret', { check: false, stream }),
   })
   await caughtUp(meow, category)
+
+  // Once at work it waits for its login to be put right.
+  await server.kill()
+  await server.start(`authorization { users: [{user: "all", password: "all"}] }`, 'all:all')
+  events.push(...(await append(meow, category, 10)))
+  await until(() => said.some((text) => text.includes('refuses the login')), { what: 'a warning' })
   await server.kill()
   await server.start('')
+  await caughtUp(meow, category)
   await assertAll(server, stream, events)
+  assert.equal(await meow.parked(category), [])
 })
 
 test.run()

@@ -31,6 +31,9 @@ export function natsBroker(options: NatsOptions = {}): Broker {
   return new NatsBroker(natsSettings(options))
 }
 
+/** What fails: `open` the first time or again, `connect` for a message, `publish` it. */
+type Doing = 'open' | 'connect' | 'publish'
+
 interface Link {
   readonly connection: NatsConnection
   readonly client: JetStreamClient
@@ -52,19 +55,19 @@ class NatsBroker implements Broker {
 
   async open(context: BrokerContext): Promise<void> {
     this.#open = true
-    const { connection, client } = await this.#linked()
+    const { connection, client } = await this.#linked('open')
     try {
       const manager = await client.jetstreamManager(this.#settings.check)
       if (this.#settings.check) await checkStream(manager.streams, this.#settings, context)
     } catch (error) {
       await this.#cut(connection)
-      throw this.#explain(error, true)
+      throw this.#explain(error, 'open')
     }
   }
 
   async publish({ id, subject, body, headers }: Message): Promise<{ duplicate: boolean }> {
     const { stream, timeoutMs } = this.#settings
-    const link = await this.#linked()
+    const link = await this.#linked('connect')
     const all = link.headers()
     for (const [name, value] of Object.entries(headers)) all.set(name, value)
     try {
@@ -77,7 +80,7 @@ class NatsBroker implements Broker {
       return { duplicate }
     } catch (error) {
       if ((error as Error).name === 'TimeoutError') await this.#cut(link.connection)
-      throw this.#explain(error, false, subject)
+      throw this.#explain(error, 'publish', subject)
     }
   }
 
@@ -87,10 +90,10 @@ class NatsBroker implements Broker {
     if (link) await this.#cut(link.connection)
   }
 
-  #linked(): Promise<Link> {
+  #linked(doing: Doing): Promise<Link> {
     if (!this.#open) return Promise.reject(new ClosedError('the connection to NATS'))
     if (this.#link) return this.#link
-    const link = this.#connect()
+    const link = this.#connect(doing)
     const forget = () => {
       if (this.#link === link) this.#link = undefined
     }
@@ -105,7 +108,7 @@ class NatsBroker implements Broker {
     await connection.closed() // by whoever began that
   }
 
-  async #connect(): Promise<Link> {
+  async #connect(doing: Doing): Promise<Link> {
     const { servers, connection, timeoutMs } = this.#settings
     const { transport, jetstream } = await packages()
     try {
@@ -126,18 +129,18 @@ class NatsBroker implements Broker {
         headers: transport.headers,
       }
     } catch (error) {
-      throw this.#explain(error, true)
+      throw this.#explain(error, doing)
     }
   }
 
-  /** An error of NATS as one of ours. `opening`: what is missing then will not come by itself. */
-  #explain(error: unknown, opening: boolean, subject = ''): unknown {
+  /** An error of NATS as one of ours: of a new relay some last, of one that was at work all pass, but for its messages'. */
+  #explain(error: unknown, doing: Doing, subject = ''): unknown {
     if (error instanceof RefusedError || error instanceof ConnectionError) return error
     const { message, code, cause } = error as Error & { code?: unknown }
     const name = (cause as Error | undefined)?.name === DENIED ? DENIED : (error as Error).name
     const { servers, stream, timeoutMs } = this.#settings
     const where = servers.join(', ')
-    const lasting = opening ? RefusedError : ConnectionError
+    const lasting = doing === 'open' ? RefusedError : ConnectionError
     switch (name) {
       case 'AuthorizationError':
       case 'UserAuthenticationExpiredError':
@@ -148,23 +151,20 @@ class NatsBroker implements Broker {
       case DENIED:
         return new lasting(
           `NATS at ${where} does not let this user publish (${message}): allow it` +
-            (opening ? ', or leave out what looks at the stream (check: false)' : ''),
+            (doing === 'open' ? ', or leave out what looks at the stream (check: false)' : ''),
           error,
         )
       case 'JetStreamNotEnabled':
         return new lasting(
-          opening
+          doing !== 'publish'
             ? `NATS at ${where} has no JetStream: start nats-server with -js, or enable it for this account`
             : `no JetStream stream takes the subject ${subject}: nats stream add, or nats stream edit --subjects`,
           error,
         )
       case 'InvalidArgumentError': // what the client refuses to send, or can't connect by
-        return new RefusedError(
-          opening
-            ? `NATS at ${where} can not be used: ${message}`
-            : `NATS can not take a message: ${message}`,
-          error,
-        )
+        return doing === 'publish'
+          ? new RefusedError(`NATS can not take a message: ${message}`, error)
+          : new lasting(`NATS at ${where} can not be used: ${message}`, error)
       case 'TimeoutError':
         return new ConnectionError(`NATS at ${where} did not answer within ${timeoutMs} ms`, error)
       case 'JetStreamApiError':

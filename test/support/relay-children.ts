@@ -46,7 +46,7 @@ export async function startChild(options: RelayChildOptions): Promise<RelayChild
   createInterface({ input: child.stdout }).on('line', (line) => Object.assign(relay, JSON.parse(line)))
   running.add(relay)
   exited.then(() => running.delete(relay))
-  await until(() => relay.state !== '' && relay.state !== 'stopped', { timeoutMs: 30_000, what: 'a relay' })
+  await until(() => relay.state !== '' && relay.state !== 'stopped', { timeoutMs: 60_000, what: 'a relay' })
   return relay
 }
 
