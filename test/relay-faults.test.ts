@@ -31,7 +31,7 @@ relayed('kill -9 a relay with messages in flight: another goes on', async () => 
   const { category, stream } = await setUp(nats)
   const proxy = await startProxy(nats.url)
   opened.push(proxy)
-  proxy.slow(20) // 20 streams, so 500 messages a second at most
+  proxy.slow(50) // 20 streams, so 200 messages a second at most
   const options = {
     schema: storeSchema,
     name: category,
@@ -42,14 +42,14 @@ relayed('kill -9 a relay with messages in flight: another goes on', async () => 
     nats: { servers: proxy.url, stream },
   }
   const victim = await startChild(options)
-  const events = await append(meow, category, 2_000)
-  await until(() => victim.published > 0, { timeoutMs: 30_000, what: 'the relay to publish' })
   await using other = startRelay(meow, category, proxy.url, { partitions: 2 })
   await until(() => victim.partitions.length === 1, { timeoutMs: 30_000, what: 'both to share' })
+  const events = await append(meow, category, 1_000)
+  await until(() => victim.published > 0, { timeoutMs: 30_000, what: 'the relay to publish' })
   victim.kill('SIGKILL')
   const left = events.length - (await countOf(nats, stream))
   proxy.slow(0)
-  events.push(...(await append(meow, category, 100)))
+  events.push(...(await append(meow, category, 20)))
   await caughtUp(meow, category)
   await assertAll(nats, stream, events)
   console.log(`killed ${left} messages before the end; ${other.duplicates} came again, and were dropped`)
@@ -62,10 +62,10 @@ relayed('kill -9 the broker, and start it again: all goes on', async () => {
   const { category, stream } = await setUp(server)
   const proxy = await startProxy(server.url)
   opened.push(proxy)
-  proxy.slow(5) // 20 streams, so 2,000 messages a second at most
-  const events = await append(meow, category, 2_000)
+  proxy.slow(20) // 20 streams, so 500 messages a second at most
+  const events = await append(meow, category, 1_000)
   await using relaying = startRelay(meow, category, proxy.url)
-  for (const count of [500, 1_000]) {
+  for (const count of [100, 400]) {
     await until(() => relaying.published >= count, { timeoutMs: 30_000, what: 'some to be published' })
     await server.kill()
     assert.ok(relaying.published < events.length, 'it was killed in mid-flight')
@@ -81,11 +81,11 @@ relayed('cut the connection, or lose its answers: all goes on, and what comes ag
   const { category, stream } = await setUp(nats)
   const proxy = await startProxy(nats.url)
   opened.push(proxy)
-  const events = await append(meow, category, 2_000)
+  const events = await append(meow, category, 500)
   await using relaying = startRelay(meow, category, proxy.url, { leaseMs: 3_000 })
   const some = async () => {
     const before = relaying.published
-    events.push(...(await append(meow, category, 300)))
+    events.push(...(await append(meow, category, 100)))
     await until(() => relaying.published > before, { timeoutMs: 30_000, what: 'some to be published' })
   }
   await some()
