@@ -18,7 +18,7 @@ const DENIED = 'PermissionViolationError'
  *
  * A message has the event's id as `Nats-Msg-Id`, by which the stream drops what comes again within its duplicate window. **That
  * is how long an outage may last:** where a relay, or its way to NATS, is away for longer, the messages whose answer was lost
- * (`window` at most) are stored twice. A window costs the server some 100 bytes an event. A message counts as published when
+ * (`window` at most) are stored twice. The server keeps the ids of a window in memory. A message counts as published when
  * the stream has taken it: how safe it is there is the stream's matter (`num_replicas`, the server's `sync_interval`).
  *
  * @throws ValidationError for an option that can't be right
@@ -118,7 +118,7 @@ class NatsBroker implements Broker {
         pingInterval: 10_000,
         maxPingOut: 2,
         timeout: timeoutMs,
-        noAsyncTraces: true, // a stack for each message costs as much as all the rest
+        noAsyncTraces: true, // else each message costs a stack
         ...connection,
         servers: tlsFirst ? [...servers] : await greeting(servers, timeoutMs),
         reconnect: false,
