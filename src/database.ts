@@ -124,6 +124,12 @@ export class Database implements Queries {
       this.#pool.on('error', (error) => settings.logger.debug({ err: error }, 'an idle connection broke'))
   }
 
+  /** What a connection of its own is opened with: to the server whose turn it is, or elsewhere. */
+  connectionConfig(applicationName: string, connectionString?: string): pg.ClientConfig {
+    const elsewhere = connectionString === undefined ? this.#servers.current : { connectionString }
+    return { ...connectionConfig(this.settings, applicationName), ...elsewhere }
+  }
+
   /** What the listener is connected with, outside the pool, and the servers it is tried on in turn. */
   listenConfig(): { config: pg.ClientConfig; servers: Servers | undefined } {
     const { settings } = this

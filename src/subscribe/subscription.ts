@@ -1,5 +1,6 @@
 import { Observable } from 'rxjs'
 import { handling } from '../carried.ts'
+import type { Queries } from '../database.ts'
 import type { RecordedEvent } from '../event.ts'
 import { method, parse } from '../options.ts'
 import type { Selection, View } from '../read/selector.ts'
@@ -44,6 +45,11 @@ export class DurableSubscription<E = RecordedEvent> {
     })
   }
 
+  /** @internal */
+  get db(): Queries {
+    return this.#subscriptions.db
+  }
+
   /**
    * Deliveries to be acked, nacked or parked, as a cold Observable: subscribing makes this process an executor, which
    * takes its share of the partitions, and goes on after lost leases and connections. It delivers until `maxInFlight` are
@@ -66,7 +72,7 @@ export class DurableSubscription<E = RecordedEvent> {
       const retire = (patienceMs: number) => {
         running.retired = true
         executor.stop()
-        const forget = this.#subscriptions.clock.after(patienceMs, () => void executor.release())
+        const forget = this.db.clock.after(patienceMs, () => void executor.release())
         return executor.done.catch(() => {}).finally(forget)
       }
       const running = this.#subscriptions.start(this, {

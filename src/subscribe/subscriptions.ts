@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { Subject } from 'rxjs'
-import type { Clock } from '../clock.ts'
 import type { Queries } from '../database.ts'
 import { ClosedError, SubscriptionNotFoundError } from '../errors.ts'
 import { manyWaitFor } from '../live/abort.ts'
@@ -162,8 +161,8 @@ export class Subscriptions {
   }
 
   /** @internal */
-  get clock(): Clock {
-    return this.#db.clock
+  get db(): Queries {
+    return this.#db
   }
 
   /** @internal */

@@ -12,6 +12,7 @@ import { endToEnd, fanOut, latency } from './live.ts'
 import { many } from './many.ts'
 import { peers } from './peers.ts'
 import { plot } from './plot.ts'
+import { relaying } from './relay.ts'
 import type { Sample } from './report.ts'
 import { machine, table } from './report.ts'
 import { scale } from './scale.ts'
@@ -40,6 +41,7 @@ const measures: Record<string, (setting: Setting) => Promise<Sample[]>> = {
   latency,
   'end-to-end': endToEnd,
   'fan-out': fanOut,
+  relay: relaying,
   memory,
   telemetry,
   ...(options.size || filters.includes('size') ? { size } : {}),

@@ -5,10 +5,10 @@
 export const released: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   // Not out yet: until it is, a file that has to change brings its new hash along.
   '0.1.0': {
-    '001_events.sql': '882ee9ccd09c30a45d91960088397b9b46d7f836eeefae4e81f928dcdec37077',
-    '002_announce.sql': '70404df56102e9c83e10444642dd1aaa015ad64f6277e4f7fcb4f160ed789f6e',
+    '001_events.sql': '77ed4de63e5b8b01135af2d9f4bbd446bf89971fef6d92c145031787a5b75f7a',
+    '002_announce.sql': '903f5cad7f41ff0285f4d67981dbf3f884944ca7a121b618728f940f659b4a86',
     '003_horizon.sql': 'fd47eab9d8028273e4c089d19049f6ec35f4ac7e8ac59a89a1b74cd1791fc9e0',
-    '004_notify.sql': 'c3e3a4a63dc0e93067aaa1974863caadd36b1aa85716ec404f74a09708d66d0f',
+    '004_notify.sql': '6aeb7988cb819032d17f82e32e47b989b07dc610687d77532f9952736bff287c',
     '005_append.sql': '98258a2b3e7428d6e070cdb9f5941073c289bdd42d17eae582654a33e44fb563',
     '006_subscriptions.sql': 'f3d5b2c7d9845c6417f053dec683e842c259f47f3a821ebd62f494059d17fb66',
     '007_executors.sql': '02f54572b4f90bfc3a4b1f1fe24a1eb72db4c29bc1c7c202b4b25dbb3ec8990d',
