@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { InvalidArgumentError } from 'commander'
 import type pg from 'pg'
 import type { Database } from '../database.ts'
 import { UsageError } from './arguments.ts'
@@ -159,7 +160,6 @@ async function takeOver(
 
 function pair(text: string, before: [string, string][]): [string, string][] {
   const at = text.lastIndexOf('=')
-  if (at < 1 || at === text.length - 1)
-    throw new UsageError(`--subscription must be <name>=<category>, got ${text}`)
+  if (at < 1 || at === text.length - 1) throw new InvalidArgumentError('It must be <name>=<category>.')
   return [...before, [text.slice(0, at), text.slice(at + 1)]]
 }
