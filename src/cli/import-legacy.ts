@@ -3,6 +3,7 @@ import { InvalidArgumentError } from 'commander'
 import type pg from 'pg'
 import type { Database } from '../database.ts'
 import { UsageError } from './arguments.ts'
+import type { Copied } from './bulk.ts'
 import { Bulk } from './bulk.ts'
 import type { Context, Run } from './context.ts'
 import type { LegacyEvent, LegacyTables } from './legacy.ts'
@@ -92,7 +93,7 @@ async function copy(context: Context, source: pg.Client, tables: LegacyTables, b
       if (signal.aborted) return
       for (const event of page) {
         if (event.version - event.nth > 1) gaps++
-        await bulk.add({ json: toJson(event, tables.namespace), from: `event ${event.id}` })
+        await bulk.add(toCopied(event, tables.namespace))
       }
       bulk.report(progress, total > 0 ? Math.min(bulk.total / total, 1) : undefined)
     }
@@ -111,18 +112,20 @@ async function copy(context: Context, source: pg.Client, tables: LegacyTables, b
 
 const tableOf = ({ schema, events }: LegacyTables) => `"${schema.replaceAll('"', '""')}".${events}`
 
-function toJson({ id, aggregateId, aggregateType, ...event }: LegacyEvent, namespace: string): string {
-  const { transaction, version, nth, type, data } = event
+function toCopied(event: LegacyEvent, namespace: string): Copied {
+  const { id, aggregateId, aggregateType, transaction, version, nth, type, data } = event
   const legacy = { id: number(id), transactionId: number(transaction), version }
-  const head = {
+  return {
     id: UUID.test(id) ? id : uuidv5(`${namespace}/${aggregateId}/${id}`),
     category: aggregateType,
     streamId: aggregateId,
     version: nth,
     type,
-    metadata: { legacy },
+    data,
+    metadata: JSON.stringify({ legacy }),
+    recordedAt: null,
+    from: `event ${id}`,
   }
-  return `${JSON.stringify(head).slice(0, -1)},"data":${data}}`
 }
 
 /** A number where JSON can hold it. */
