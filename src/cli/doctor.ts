@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { InvalidArgumentError } from 'commander'
 import { integer, list } from './arguments.ts'
 import type { Context, Run } from './context.ts'
-import type { Check, Finding, Patient, Right } from './doctor/check.ts'
+import type { Check, Finding, Need, Patient, Right } from './doctor/check.ts'
 import { RIGHTS } from './doctor/check.ts'
 import type { Output } from './output.ts'
 import { plain } from './output.ts'
@@ -38,19 +38,20 @@ export function doctor(program: Command, run: Run): void {
 /** Tells each finding as it comes; returns how many are problems. */
 async function examine({ out }: Context, patient: Patient): Promise<number> {
   let problems = 0
-  const missing = new Set<'server' | 'store'>()
+  const missing = new Set<Need>()
   for (const check of await checks()) {
     const findings = await look(check, patient, missing)
     for (const finding of findings) await tell(out, check.name, finding)
-    const failed = findings.filter(({ state }) => state === 'problem').length
-    problems += failed
-    if (failed > 0 && check.name === 'connection') missing.add('server').add('store')
-    if (failed > 0 && (check.name === 'rights' || check.name === 'migration')) missing.add('store')
+    for (const { state, blocks } of findings) {
+      if (state !== 'problem') continue
+      problems++
+      for (const need of blocks ?? check.blocks ?? []) missing.add(need)
+    }
   }
   return problems
 }
 
-async function look(check: Check, patient: Patient, missing: ReadonlySet<string>): Promise<Finding[]> {
+async function look(check: Check, patient: Patient, missing: ReadonlySet<Need>): Promise<Finding[]> {
   if (check.needs && missing.has(check.needs))
     return [{ state: 'skipped', found: `not looked at: ${MISSING[check.needs]}` }]
   try {
@@ -62,7 +63,8 @@ async function look(check: Check, patient: Patient, missing: ReadonlySet<string>
 
 const MISSING = {
   server: 'there is no connection',
-  store: 'the store is not there, or may not be read',
+  schema: 'it may not be read',
+  store: 'it may not be read, or is not there',
 }
 
 /** In the order of what rests on what. */
@@ -94,7 +96,7 @@ const MARKS = { ok: 'green', warning: 'yellow', problem: 'red', skipped: 'dim' }
 
 async function tell(out: Output, check: string, finding: Finding): Promise<void> {
   const { state, found, todo } = finding
-  if (out.json) return out.line(JSON.stringify({ check, ...finding }))
+  if (out.json) return out.line(JSON.stringify({ check, state, found, ...(todo ? { todo } : {}) }))
   await out.line(`${out.style(MARKS[state], state.padEnd(7))}  ${check.padEnd(13)}  ${plain(found)}`)
   if (todo) await out.line(`${' '.repeat(24)}to do: ${plain(todo)}`)
 }

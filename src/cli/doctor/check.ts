@@ -6,7 +6,12 @@ export interface Finding {
   readonly found: string
   /** What to do. */
   readonly todo?: string
+  /** What is missing for other checks; default: what the check says. */
+  readonly blocks?: readonly Need[]
 }
+
+/** A server that can be reached; a schema that may be read; a store that is migrated. */
+export type Need = 'server' | 'schema' | 'store'
 
 export interface Patient {
   readonly db: Database
@@ -23,8 +28,10 @@ export type Right = (typeof RIGHTS)[number]
 /** One thing that is looked at; what it rejects with is a problem. */
 export interface Check {
   readonly name: string
-  /** Not to be asked where this is no use: of a server that can't be reached, of a store that is not there. */
-  readonly needs?: 'server' | 'store'
+  /** Without this it is not asked. */
+  readonly needs?: Need
+  /** What is missing where it finds a problem. */
+  readonly blocks?: readonly Need[]
   look(patient: Patient): Promise<Finding | Finding[]>
 }
 

@@ -9,6 +9,7 @@ const CLOCK_MS = 2_000
 
 export const connection: Check = {
   name: 'connection',
+  blocks: ['server', 'schema', 'store'],
   async look({ db }) {
     const select = db.statement('select current_user, current_database()')
     const [row] = await db.query(select)

@@ -14,6 +14,7 @@ const ROLES: Record<Right, string> = {
 export const rights: Check = {
   name: 'rights',
   needs: 'server',
+  blocks: ['schema', 'store'],
   async look({ db, may }) {
     const [row] = await db.query(db.file('doctor_rights'), [db.schema])
     const [role, there, usage, ...flags] = row as string[]
@@ -28,10 +29,13 @@ export const rights: Check = {
     const needed: Right[] = [...new Set<Right>(['read', ...may])]
     const missing = needed.filter((right) => !has.includes(right) || usage !== 't')
     if (missing.length > 0)
-      return problem(
-        `${role} may not ${missing.join(', ')} in schema "${db.schema}"${usage === 't' ? '' : ' (not even its usage is granted)'}`,
-        `run SECURITY.md's grants for ${missing.map((right) => `a ${ROLES[right]}`).join(' and ')} as the owner, and grant that role to ${role}; or connect as another`,
-      )
+      return {
+        ...problem(
+          `${role} may not ${missing.join(', ')} in schema "${db.schema}"${usage === 't' ? '' : ' (not even its usage is granted)'}`,
+          `run SECURITY.md's grants for ${missing.map((right) => `a ${ROLES[right]}`).join(' and ')} as the owner, and grant that role to ${role}; or connect as another`,
+        ),
+        ...(missing.includes('read') ? {} : { blocks: [] }),
+      }
     const not = RIGHTS.filter((right) => !has.includes(right))
     return ok(`${role} may ${has.join(', ')}${not.length > 0 ? `; not ${not.join(', ')}` : ''}`)
   },
@@ -39,7 +43,8 @@ export const rights: Check = {
 
 export const migration: Check = {
   name: 'migration',
-  needs: 'server',
+  needs: 'schema',
+  blocks: ['store'],
   async look({ db }) {
     const todo = await pending(db)
     if (todo.length === 0) return ok(`schema "${db.schema}" is up to date`)
