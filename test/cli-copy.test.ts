@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert'
 import type { Meow } from '../src/index.ts'
 import { cli, parsed, startCli } from './support/cli.ts'
 import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
+import { until } from './support/until.ts'
 
 const copySchema = uniqueName('copy')
 const [from, to] = [
@@ -16,6 +17,7 @@ const [from, to] = [
 ]
 const meow = await openStore()
 const copy = await openStore({ schema: copySchema })
+const sql = await pgClient()
 const dir = mkdtempSync(join(tmpdir(), 'meowmx-cli-'))
 const file = join(dir, 'events.ndjson')
 test.after(async () => {
@@ -57,7 +59,6 @@ test('export: a file that is there is gone on with, behind a line that was torn'
 })
 
 test('what JavaScript would round, or PostgreSQL keeps in its own form, is copied to the character', async () => {
-  const sql = await pgClient()
   const data = '{"n": 12345678901234567890.10, "z":\n 1e400, "s": "\\u0000\\ud800"}'
   await sql.query(
     `insert into ${storeSchema}.events (version, category, stream_id, type, data) values (0, 'raw', '1', 'T', $1)`,
@@ -81,12 +82,20 @@ test('import: ids, versions, times and order are kept; killed and run again, it 
   importing.child.stdin!.write(`${lines.slice(0, 100).join('\n')}\n${lines[100]!.slice(0, 20)}`)
   importing.child.kill('SIGKILL')
   await importing.ended
+  const waiting = startCli(['import', ...to])
+  const more = { category: 'more', streamId: '1', type: 'T', data: 1 }
+  waiting.child.stdin!.write(`${JSON.stringify(more)}\n`.repeat(1_000)) // a whole batch
+  const seen = async () => (await copy.read({ category: 'more' }, { limit: 1 })).events.length > 0
+  await until(seen, { timeoutMs: 30_000, what: 'the batch' })
+  waiting.child.kill('SIGINT') // while it waits for more
+  const interrupted = await waiting.ended
+  assert.equal([interrupted.code, interrupted.stdout], [130, '1,000 events written, 0 were known already\n'])
   const { code, stdout } = await cli(['import', file, '--json', ...to])
   const [{ written, known }] = parsed(stdout)
   assert.equal([code, written + known], [0, 602])
   const expected = (await withoutPosition(meow)).filter(({ category }) => category !== 'raw')
   assert.equal(
-    (await withoutPosition(copy)).filter(({ category }) => category !== 'raw'),
+    (await withoutPosition(copy)).filter(({ category }) => !['raw', 'more'].includes(category)),
     expected,
   )
   appendFileSync(file, `${JSON.stringify({ category: 'new', streamId: '1', type: 'T', data: 1 })}\n`)

@@ -67,14 +67,13 @@ export class Context {
   }
 
   /** The way to the server, whatever the state of the store. */
-  async database(url?: string): Promise<Database> {
+  async database(): Promise<Database> {
     const options = await this.#connectOptions()
     const [{ Database }, { connectOptions, parse }] = await Promise.all([
       import('../database.ts'),
       import('../options.ts'),
     ])
-    const address = url === undefined ? options : { ...options, connectionString: url }
-    const db = new Database(parse(connectOptions, { ...address, listen: false }, 'options'))
+    const db = new Database(parse(connectOptions, { ...options, listen: false }, 'options'))
     this.closing(() => db.close())
     return db
   }
@@ -134,6 +133,7 @@ export class Context {
   /** Whoever read has had enough; anything else is a failure. */
   #unread(error: Error): void {
     const code = (error as NodeJS.ErrnoException).code === 'EPIPE' ? 0 : 1
+    if (code !== 0) this.talk.note(`meowmx: stdout: ${error.message}`)
     if (!this.#drains) process.exit(code)
     this.#code = code
     this.#stop.abort()

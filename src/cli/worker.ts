@@ -41,7 +41,7 @@ export function worker(program: Command, run: Run): void {
     .description('work through a durable subscription: print each event, or have a command handle it')
     .argument('<subscription>', 'its name; one that exists goes on where it was')
     .option('--category <names>', 'what it consumes: events of these categories, a,b', list)
-    .option('--stream <id>', '… of this stream', undefined)
+    .option('--stream <id>', '… of this stream')
     .option('--types <names>', '… of these types, a,b', list)
     .option('--all', '… of every category')
     .option(
@@ -132,7 +132,7 @@ function handler({ out, talk }: Context, name: string, { exec }: Options): Handl
       shell.run(`${JSON.stringify(event)}\n`, { MEOWMX_ATTEMPT: String(attempt) }, signal)
   }
   return async (event) => {
-    void out.say(event, eventLine(event, out))
+    await out.say(event, eventLine(event, out))
     await out.flush() // what nobody took is not acked
   }
 }
