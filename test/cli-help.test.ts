@@ -64,6 +64,15 @@ test('called wrongly: 2, and one line that says how', async () => {
   })
 })
 
+test('not migrated: what to call', async () => {
+  const { code, stderr } = await cli(['read', '--schema', 'meowmx_test_nothing'])
+  assert.is(code, 1)
+  assert.match(
+    stderr,
+    /^meowmx: schema "meowmx_test_nothing" is not migrated .*\nhere: meowmx migrate, or --schema .*\n$/,
+  )
+})
+
 test('a failure: 1, one line and no stack; with --verbose, the stack', async () => {
   const nowhere = ['read', '--url', 'postgres://nobody:secret@127.0.0.1:1/x']
   const [brief, verbose] = await Promise.all([cli(nowhere), cli([...nowhere, '--verbose'])])

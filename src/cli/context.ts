@@ -6,7 +6,7 @@ import type { Meow } from '../meow.ts'
 import type { ConnectOptions } from '../options.ts'
 import { UsageError } from './arguments.ts'
 import { Output } from './output.ts'
-import { Talk } from './talk.ts'
+import { messageOf, Talk } from './talk.ts'
 
 /** What every command takes. */
 export interface GlobalOptions {
@@ -92,6 +92,7 @@ export class Context {
       if (!this.#stop.signal.aborted) {
         this.#code = isUsage(error) ? 2 : 1
         await this.talk.error(error)
+        if (isUnmigrated(error)) this.talk.note('here: meowmx migrate, or --schema where it has another name')
       }
     }
     for (const close of this.#closers.reverse()) await close().catch((error) => this.talk.error(error))
@@ -147,6 +148,10 @@ export function runner(): Run {
       await context.run(() => work(context, ...(args.slice(0, -1) as A)))
     }
 }
+
+/** The message is for programs; here there is a command for it. */
+const isUnmigrated = (error: unknown): boolean =>
+  (error as { code?: string } | null)?.code === 'ERR_SCHEMA' && /is not migrated/.test(messageOf(error))
 
 /** Whether the caller is to change what he gives. */
 function isUsage(error: unknown): boolean {

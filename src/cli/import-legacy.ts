@@ -99,7 +99,7 @@ async function copy(context: Context, source: pg.Client, tables: LegacyTables, b
     }
     await bulk.flush()
   } catch (error) {
-    talk.note(`before it failed: ${bulk}`)
+    if (bulk.total > 0) talk.note(`before it failed: ${bulk}`)
     throw error
   } finally {
     progress.end()

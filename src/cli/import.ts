@@ -38,7 +38,7 @@ Of a line, "id", "version", "metadata" and "recordedAt" may be left out; without
           await copy(context, named, bulk, (share) => bulk.report(progress, share))
           await bulk.flush()
         } catch (error) {
-          talk.note(`before it failed: ${bulk}`)
+          if (bulk.total > 0) talk.note(`before it failed: ${bulk}`)
           throw error
         } finally {
           progress.end()
