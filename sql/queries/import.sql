@@ -1,19 +1,15 @@
 -- Append events that were recorded elsewhere, as they are: ids, versions, their time, and their order. One statement, so all
 -- of them or none; what has an id that is known is passed over, unless it is known otherwise, which is told: nothing is
 -- written then.
---   $1  [{"id", "category", "streamId", "version", "type", "data", "metadata", "recordedAt"}, …]; all but category, streamId and
---       type may be left out; without a version an event follows what its stream has
---   $2  true: versions do not count, each follows what its stream has
+--   $1 ids, $2 categories, $3 stream ids, $4 versions, $5 types, $6 data, $7 metadata (JSON as text: to the character, and \u0000
+--   too), $8 times; null for an id, a version, metadata or a time: a new one, the next of the stream, {}, now
+--   $9  true: versions do not count, each follows what its stream has
 -- Returns how many were written, how many were known, and the number, from 1, of the first that is known otherwise.
 with given as materialized (
-  select n, coalesce(id, gen_random_uuid()) as id, category, "streamId" as stream_id,
-         case when not $2::boolean then version end as version,
-         type, coalesce(data, 'null') as data, coalesce(metadata, '{}') as metadata, "recordedAt" as recorded_at
-  from rows from (
-    json_to_recordset($1::json) as (
-      id uuid, category text, "streamId" text, version int, type text, data json, metadata json, "recordedAt" timestamptz
-    )
-  ) with ordinality as e (id, category, "streamId", version, type, data, metadata, "recordedAt", n)
+  select n, coalesce(id, gen_random_uuid()) as id, category, stream_id, case when not $9::boolean then version end as version,
+         type, data::json as data, coalesce(metadata, '{}')::json as metadata, recorded_at
+  from unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::timestamptz[])
+    with ordinality as e (id, category, stream_id, version, type, data, metadata, recorded_at, n)
 ), known as materialized (
   select g.n, (x.category, x.stream_id, x.type, x.version) = (g.category, g.stream_id, g.type, coalesce(g.version, x.version))
               and meowmx.same_json(x.data, g.data) as same

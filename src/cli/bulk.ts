@@ -5,11 +5,23 @@ import { count, type Progress } from './talk.ts'
 const MAX_EVENTS = 1_000
 const MAX_SIZE = 8 * 1024 * 1024
 
-/** An event that was recorded elsewhere: the JSON of it, and where it comes from, for the error. */
+/** An event that was recorded elsewhere; what is null is made here. */
 export interface Copied {
-  readonly json: string
+  readonly id: string | null
+  readonly category: string
+  readonly streamId: string
+  readonly version: number | null
+  readonly type: string
+  /** JSON. */
+  readonly data: string
+  /** JSON. */
+  readonly metadata: string | null
+  readonly recordedAt: string | null
+  /** Where it comes from, for the error. */
   readonly from: string
 }
+
+const COLUMNS = ['id', 'category', 'streamId', 'version', 'type', 'data', 'metadata', 'recordedAt'] as const
 
 /**
  * Writes events that were recorded elsewhere, in order, a batch a transaction: sql/queries/import.sql. What was written
@@ -32,7 +44,7 @@ export class Bulk {
 
   async add(event: Copied): Promise<void> {
     this.#batch.push(event)
-    this.#size += event.json.length
+    this.#size += event.data.length + (event.metadata?.length ?? 0)
     if (this.#batch.length >= MAX_EVENTS || this.#size >= MAX_SIZE) await this.flush()
   }
 
@@ -52,9 +64,9 @@ export class Bulk {
   }
 
   async #write(batch: readonly Copied[]): Promise<readonly (string | null)[]> {
-    const list = `[${batch.map(({ json }) => json).join(',')}]`
+    const columns = COLUMNS.map((name) => batch.map((event) => event[name]))
     try {
-      const [row] = await this.#db.query(this.#statement, [list, this.#renumber])
+      const [row] = await this.#db.query(this.#statement, [...columns, this.#renumber])
       return row as readonly (string | null)[]
     } catch (error) {
       throw explained(error, `${batch[0]!.from} to ${batch.at(-1)!.from}`)

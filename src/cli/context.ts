@@ -6,7 +6,7 @@ import type { Meow } from '../meow.ts'
 import type { ConnectOptions } from '../options.ts'
 import { UsageError } from './arguments.ts'
 import { Output } from './output.ts'
-import { Talk } from './talk.ts'
+import { messageOf, Talk } from './talk.ts'
 
 /** What every command takes. */
 export interface GlobalOptions {
@@ -67,14 +67,13 @@ export class Context {
   }
 
   /** The way to the server, whatever the state of the store. */
-  async database(url?: string): Promise<Database> {
+  async database(): Promise<Database> {
     const options = await this.#connectOptions()
     const [{ Database }, { connectOptions, parse }] = await Promise.all([
       import('../database.ts'),
       import('../options.ts'),
     ])
-    const address = url === undefined ? options : { ...options, connectionString: url }
-    const db = new Database(parse(connectOptions, { ...address, listen: false }, 'options'))
+    const db = new Database(parse(connectOptions, { ...options, listen: false }, 'options'))
     this.closing(() => db.close())
     return db
   }
@@ -93,6 +92,7 @@ export class Context {
       if (!this.#stop.signal.aborted) {
         this.#code = isUsage(error) ? 2 : 1
         await this.talk.error(error)
+        if (isUnmigrated(error)) this.talk.note('here: meowmx migrate, or --schema where it has another name')
       }
     }
     for (const close of this.#closers.reverse()) await close().catch((error) => this.talk.error(error))
@@ -134,6 +134,7 @@ export class Context {
   /** Whoever read has had enough; anything else is a failure. */
   #unread(error: Error): void {
     const code = (error as NodeJS.ErrnoException).code === 'EPIPE' ? 0 : 1
+    if (code !== 0) this.talk.note(`meowmx: stdout: ${error.message}`)
     if (!this.#drains) process.exit(code)
     this.#code = code
     this.#stop.abort()
@@ -147,6 +148,10 @@ export function runner(): Run {
       await context.run(() => work(context, ...(args.slice(0, -1) as A)))
     }
 }
+
+/** The message is for programs; here there is a command for it. */
+const isUnmigrated = (error: unknown): boolean =>
+  (error as { code?: string } | null)?.code === 'ERR_SCHEMA' && /is not migrated/.test(messageOf(error))
 
 /** Whether the caller is to change what he gives. */
 function isUsage(error: unknown): boolean {

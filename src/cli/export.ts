@@ -65,7 +65,7 @@ async function fileSink(path: string, after: number | undefined): Promise<Sink> 
       throw new UsageError(
         `${path} goes on after position ${position}: leave --after out, or take another file`,
       )
-    await file.truncate(end)
+    if (end < (await file.stat()).size) await file.truncate(end)
     return {
       after: position,
       write: async (lines) => void (await file.appendFile(lines)),

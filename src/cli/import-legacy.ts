@@ -1,7 +1,9 @@
 import type { Command } from 'commander'
+import { InvalidArgumentError } from 'commander'
 import type pg from 'pg'
 import type { Database } from '../database.ts'
 import { UsageError } from './arguments.ts'
+import type { Copied } from './bulk.ts'
 import { Bulk } from './bulk.ts'
 import type { Context, Run } from './context.ts'
 import type { LegacyEvent, LegacyTables } from './legacy.ts'
@@ -91,13 +93,13 @@ async function copy(context: Context, source: pg.Client, tables: LegacyTables, b
       if (signal.aborted) return
       for (const event of page) {
         if (event.version - event.nth > 1) gaps++
-        await bulk.add({ json: toJson(event, tables.namespace), from: `event ${event.id}` })
+        await bulk.add(toCopied(event, tables.namespace))
       }
       bulk.report(progress, total > 0 ? Math.min(bulk.total / total, 1) : undefined)
     }
     await bulk.flush()
   } catch (error) {
-    talk.note(`before it failed: ${bulk}`)
+    if (bulk.total > 0) talk.note(`before it failed: ${bulk}`)
     throw error
   } finally {
     progress.end()
@@ -110,18 +112,20 @@ async function copy(context: Context, source: pg.Client, tables: LegacyTables, b
 
 const tableOf = ({ schema, events }: LegacyTables) => `"${schema.replaceAll('"', '""')}".${events}`
 
-function toJson({ id, aggregateId, aggregateType, ...event }: LegacyEvent, namespace: string): string {
-  const { transaction, version, nth, type, data } = event
+function toCopied(event: LegacyEvent, namespace: string): Copied {
+  const { id, aggregateId, aggregateType, transaction, version, nth, type, data } = event
   const legacy = { id: number(id), transactionId: number(transaction), version }
-  const head = {
+  return {
     id: UUID.test(id) ? id : uuidv5(`${namespace}/${aggregateId}/${id}`),
     category: aggregateType,
     streamId: aggregateId,
     version: nth,
     type,
-    metadata: { legacy },
+    data,
+    metadata: JSON.stringify({ legacy }),
+    recordedAt: null,
+    from: `event ${id}`,
   }
-  return `${JSON.stringify(head).slice(0, -1)},"data":${data}}`
 }
 
 /** A number where JSON can hold it. */
@@ -159,7 +163,6 @@ async function takeOver(
 
 function pair(text: string, before: [string, string][]): [string, string][] {
   const at = text.lastIndexOf('=')
-  if (at < 1 || at === text.length - 1)
-    throw new UsageError(`--subscription must be <name>=<category>, got ${text}`)
+  if (at < 1 || at === text.length - 1) throw new InvalidArgumentError('It must be <name>=<category>.')
   return [...before, [text.slice(0, at), text.slice(at + 1)]]
 }

@@ -2,9 +2,11 @@ import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { UsageError } from './arguments.ts'
+import type { Copied } from './bulk.ts'
 import { Bulk } from './bulk.ts'
 import type { Context, Run } from './context.ts'
 import { type Line, lines } from './lines.ts'
+import { members } from './members.ts'
 
 // `import` is a word of the language.
 export function importEvents(program: Command, run: Run): void {
@@ -36,7 +38,7 @@ Of a line, "id", "version", "metadata" and "recordedAt" may be left out; without
           await copy(context, named, bulk, (share) => bulk.report(progress, share))
           await bulk.flush()
         } catch (error) {
-          talk.note(`before it failed: ${bulk}`)
+          if (bulk.total > 0) talk.note(`before it failed: ${bulk}`)
           throw error
         } finally {
           progress.end()
@@ -56,13 +58,13 @@ async function copy(
   const size = file === undefined ? undefined : (await stat(file)).size
   const input = file === undefined ? process.stdin : createReadStream(file)
   for await (const line of lines(input, signal)) {
-    await bulk.add({ json: checked(line), from: `line ${line.number}` })
+    await bulk.add(checked(line))
     report(size && line.bytes / size)
   }
 }
 
 /** A line that is worth sending; the server checks the rest. */
-function checked({ text, number }: Line): string {
+function checked({ text, number }: Line): Copied {
   const refuse = (what: string): never => {
     throw new UsageError(`line ${number} ${what}: ${text.slice(0, 80)}`)
   }
@@ -76,5 +78,16 @@ function checked({ text, number }: Line): string {
   for (const name of ['category', 'streamId', 'type'])
     if (typeof event[name] !== 'string' || event[name] === '') return refuse(`has no ${name}`)
   if (!('data' in event)) return refuse('has no data')
-  return text
+  const raw = members(text)
+  const { id = null, version = null, metadata = null, recordedAt = null } = event as Partial<Copied>
+  if (typeof metadata !== 'object' || Array.isArray(metadata)) return refuse('has metadata that is no object')
+  return {
+    ...(event as Pick<Copied, 'category' | 'streamId' | 'type'>),
+    id,
+    version,
+    recordedAt,
+    data: raw.get('data')!,
+    metadata: metadata === null ? null : raw.get('metadata')!,
+    from: `line ${number}`,
+  }
 }

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { StringDecoder } from 'node:string_decoder'
 import { UsageError } from './arguments.ts'
@@ -14,7 +15,19 @@ export interface Line {
 }
 
 /** The lines of a stream that hold something, read no faster than they are taken. */
-export async function* lines(input: AsyncIterable<Buffer>, signal?: AbortSignal): AsyncGenerator<Line> {
+export async function* lines(input: Readable, signal?: AbortSignal): AsyncGenerator<Line> {
+  const stop = () => input.destroy() // it may have nothing to say for long
+  signal?.addEventListener('abort', stop)
+  try {
+    yield* split(input, signal)
+  } catch (error) {
+    if (!signal?.aborted) throw error
+  } finally {
+    signal?.removeEventListener('abort', stop)
+  }
+}
+
+async function* split(input: AsyncIterable<Buffer>, signal?: AbortSignal): AsyncGenerator<Line> {
   const decoder = new StringDecoder('utf8')
   let rest: string[] = []
   let size = 0

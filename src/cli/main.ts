@@ -30,6 +30,9 @@ import { append } from './append.ts'
 import { embeddedOption } from './arguments.ts'
 import { completion } from './completion.ts'
 import { runner } from './context.ts'
+import { deleteSubscription } from './delete.ts'
+import { demo } from './demo.ts'
+import { doctor } from './doctor.ts'
 import { exportEvents } from './export.ts'
 import { importEvents } from './import.ts'
 import { importLegacy } from './import-legacy.ts'
@@ -84,12 +87,15 @@ for (const register of [
   relay,
   subscriptions,
   reset,
+  deleteSubscription,
   parked,
   replay,
   stallers,
   exportEvents,
   importEvents,
   importLegacy,
+  doctor,
+  demo,
   completion,
 ])
   register(program, run)

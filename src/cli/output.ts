@@ -1,5 +1,3 @@
-import { once } from 'node:events'
-
 /** Characters that are gathered before they are written. */
 const CHUNK = 64 * 1024
 
@@ -69,7 +67,10 @@ export class Output {
     if (this.#pending === '') return
     const text = this.#pending
     this.#pending = ''
-    if (!this.#stream.write(text)) await once(this.#stream, 'drain')
+    // Not only that there is room again: whether it was taken.
+    await new Promise<void>((resolve, reject) => {
+      this.#stream.write(text, (error) => (error ? reject(error) : resolve()))
+    })
   }
 }
 

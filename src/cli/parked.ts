@@ -16,7 +16,7 @@ export function parked(program: Command, run: Run): void {
         const { out, talk } = context
         const meow = await context.open()
         const events = await meow.parked(name, { limit })
-        if (events.length === limit) talk.note(`there may be more: --limit ${limit} shows the first of them`)
+        if (events.length === limit) talk.note(`the first ${limit}; --limit <n> shows more`)
         if (events.length === 0) talk.note(`"${name}" has set nothing aside`)
         if (pretty && !out.json) {
           for (const { event, attempts, error, parkedAt } of events) {

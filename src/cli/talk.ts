@@ -35,7 +35,7 @@ export class Talk {
       tty ? BAR_MS : LINE_MS,
       (line) => {
         if (!tty) this.#stream.write(`${line}\n`)
-        else this.#stream.write(`\r${line.slice(0, (this.#stream.columns ?? 80) - 1)}\u001b[K`)
+        else this.#stream.write(`\r${line.slice(0, (this.#stream.columns || 80) - 1)}\u001b[K`)
       },
       () => {
         if (tty) this.#stream.write('\r\u001b[K')

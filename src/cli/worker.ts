@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { Option } from 'commander'
 import type { RecordedEvent } from '../event.ts'
@@ -5,11 +6,15 @@ import type { From } from '../live/observer.ts'
 import type { Meow } from '../meow.ts'
 import type { Selector } from '../read/selector.ts'
 import type { HandlerContext } from '../subscribe/invoke.ts'
+import type { Worker } from '../subscribe/worker.ts'
 import { integer, list, place, UsageError } from './arguments.ts'
 import type { Context, Run } from './context.ts'
 import { eventLine } from './events.ts'
 import { Shell } from './exec.ts'
 import { selector } from './read.ts'
+
+/** How often to look whether all is handled. */
+const ONCE_MS = 200
 
 interface Options {
   category?: string[]
@@ -36,7 +41,7 @@ export function worker(program: Command, run: Run): void {
     .description('work through a durable subscription: print each event, or have a command handle it')
     .argument('<subscription>', 'its name; one that exists goes on where it was')
     .option('--category <names>', 'what it consumes: events of these categories, a,b', list)
-    .option('--stream <id>', '… of this stream', undefined)
+    .option('--stream <id>', '… of this stream')
     .option('--types <names>', '… of these types, a,b', list)
     .option('--all', '… of every category')
     .option(
@@ -98,14 +103,24 @@ commands that run are waited for and acked; a second one ends at once.`,
         const stop = () => void worker.stop()
         signal.addEventListener('abort', stop)
         if (signal.aborted) stop()
-        if (options.once)
-          subscription.status$.subscribe(({ state, lag, inFlight }) => {
-            if (state === 'live' && lag === 0 && inFlight === 0) stop()
-          })
+        if (options.once) void allHandled(meow, name, worker, stop)
         await worker.done
         if (failure) throw failure.error
       }),
     )
+}
+
+/** Stops once there is nothing left to handle, for whichever executor: replays and retries count. */
+async function allHandled(meow: Meow, name: string, worker: Worker, stop: () => void): Promise<void> {
+  const ended = worker.done.then(
+    () => true,
+    () => true,
+  )
+  await worker.ready.catch(() => {}) // `done` tells
+  do {
+    const known = (await meow.subscriptions().catch(() => [])).find((one) => one.name === name)
+    if (known?.lag === 0) return stop()
+  } while (!(await Promise.race([ended, delay(ONCE_MS, false)])))
 }
 
 type Handle = (event: RecordedEvent, context: HandlerContext) => Promise<void>
@@ -117,7 +132,7 @@ function handler({ out, talk }: Context, name: string, { exec }: Options): Handl
       shell.run(`${JSON.stringify(event)}\n`, { MEOWMX_ATTEMPT: String(attempt) }, signal)
   }
   return async (event) => {
-    void out.say(event, eventLine(event, out))
+    await out.say(event, eventLine(event, out))
     await out.flush() // what nobody took is not acked
   }
 }

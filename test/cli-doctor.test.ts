@@ -1,0 +1,206 @@
+// @direct
+// The command meowmx doctor: problems that are really there are found, and what it says to do mends them.
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { CliOptions } from './support/cli.ts'
+import { cli, parsed } from './support/cli.ts'
+import { closeAll, databaseUrl, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
+
+const store = ['--schema', storeSchema]
+const meow = await openStore()
+const sql = await pgClient()
+test.after(closeAll)
+
+interface Finding {
+  readonly check: string
+  readonly state: string
+  readonly found: string
+  readonly todo?: string
+}
+
+async function doctor(
+  words: string[],
+  options: CliOptions = {},
+): Promise<{ code: number | null; findings: Finding[] }> {
+  const { code, stdout } = await cli(['doctor', '--json', ...words], options)
+  return { code, findings: parsed(stdout) }
+}
+
+const problems = (findings: readonly Finding[]) => findings.filter(({ state }) => state === 'problem')
+
+/** The only problem that is found. */
+async function diagnosis(words: string[], options: CliOptions = {}): Promise<Finding> {
+  const { code, findings } = await doctor(words, options)
+  const found = problems(findings)
+  assert.is(found.length, 1, JSON.stringify(found))
+  assert.is(code, 3)
+  return found[0]!
+}
+
+test('a store that is well: a line for each check, exit code 0', async () => {
+  await meow.append({ category: 'a', streamId: '1' }, { type: 'T', data: 1 })
+  const { code, stdout, stderr } = await cli(['doctor', ...store])
+  assert.equal([code, stderr], [0, 'no problem found\n'])
+  const lines = stdout.split('\n').filter((line) => !/^warning|^ +to do/.test(line)) // the tests' server has no fsync
+  const said = lines.map((line) =>
+    line
+      .replaceAll(/\d+(\.\d+)? m?s\b/g, '<time>')
+      .replaceAll(/ {2,}/g, ' ')
+      .replaceAll(/\d+ of \d+/g, '<n>'),
+  )
+  assert.equal(
+    said.filter((line) => !line.startsWith('ok server')),
+    [
+      'ok connection as postgres to database postgres, a query takes <time>',
+      "ok clock within <time> of the server's",
+      'ok rights postgres may read, append, subscribe, manage, conduct, migrate',
+      `ok migration schema "${storeSchema}" is up to date`,
+      'ok health triggers and sequence are as they must be',
+      'ok push an echo through NOTIFY takes <time>',
+      "ok queue NOTIFY's queue is 0% full",
+      'ok transactions none is open for longer than <time>',
+      'ok stallers nobody holds anything back',
+      'ok bloat no table is full of dead rows',
+      'ok subscriptions there are none',
+      '',
+    ],
+  )
+})
+
+test('not migrated', async () => {
+  const schema = uniqueName('nothing')
+  const { check, found, todo } = await diagnosis(['--schema', schema])
+  assert.equal([check, todo], ['migration', `meowmx migrate --schema ${schema}`])
+  assert.match(found, new RegExp(`^schema "${schema}" is not migrated: 001_events.sql to 0`))
+})
+
+test('a trigger that is off, and a sequence that stayed behind: what it says to do mends them', async () => {
+  const events = `${storeSchema}.events`
+  await sql.query(
+    `alter table ${events} disable trigger appended; select setval('${events}_position_seq', 1, false)`,
+  )
+  const { code, findings } = await doctor(store)
+  const found = problems(findings)
+  assert.is(code, 3)
+  assert.equal(
+    found.map(({ check, found }) => `${check}: ${found}`),
+    [
+      'health: events could be lost: triggers of events are missing or not ENABLE ALWAYS (appended)',
+      'health: events could be lost: position 1 is above its sequence (0)',
+    ],
+  )
+  for (const { todo } of found) await sql.query(todo!)
+  assert.equal(problems((await doctor(store)).findings), [])
+})
+
+test('a role without rights', async () => {
+  const role = uniqueName('role')
+  await sql.query(`create role ${role}`)
+  const url = new URL(databaseUrl())
+  url.searchParams.set('options', `-c role=${role}`)
+  const nothing = await diagnosis(['--url', url.href, ...store])
+  assert.equal(
+    [nothing.check, nothing.found],
+    ['rights', `${role} may not read in schema "${storeSchema}" (not even its usage is granted)`],
+  )
+  assert.match(
+    nothing.todo!,
+    /^run SECURITY\.md's grants for a reader as the owner, and grant that role to role_/,
+  )
+  await sql.query(`grant usage on schema ${storeSchema} to ${role}; grant select on all tables in schema ${storeSchema} to ${role};
+    grant select on all sequences in schema ${storeSchema} to ${role}`)
+  const reader = await diagnosis(['--url', url.href, '--may', 'append,subscribe', ...store])
+  assert.is(reader.found, `${role} may not append, subscribe in schema "${storeSchema}"`)
+  await sql.query(`drop owned by ${role}; drop role ${role}`)
+})
+
+test('an append that stays open, and the transaction it is of', async () => {
+  const client = await pgClient({ application_name: 'batch' })
+  await client.query('begin')
+  await meow.append({ category: 'a', streamId: '2' }, { type: 'T', data: 1 }, { client })
+  const { rows } = await client.query('select pg_backend_pid() as pid, pg_sleep(0.05)')
+  const { findings } = await doctor(['--long-ms', '50', ...store])
+  const mine = problems(findings).filter(({ found }) => found.startsWith(`process ${rows[0].pid} `))
+  const said = mine.map(({ found, todo }) => [found.replace(/\d+(\.\d+)? (m?s|min)/, '<time>'), todo])
+  assert.equal(said, [
+    [
+      `process ${rows[0].pid} (batch, postgres, idle in transaction) has had a transaction open for <time>: dead rows pile up behind it`,
+      `find out why; select pg_terminate_backend(${rows[0].pid}) ends it`,
+    ],
+    [
+      `process ${rows[0].pid} (batch) has appended and not committed for <time>: category "a" is not delivered`,
+      `have it commit, or end it: select pg_terminate_backend(${rows[0].pid})`,
+    ],
+  ])
+  await client.query('rollback')
+})
+
+test('LISTEN that leads elsewhere', async () => {
+  const database = uniqueName('elsewhere')
+  await sql.query(`create database ${database}`)
+  const url = new URL(databaseUrl())
+  url.pathname = database
+  const { check, found, todo } = await diagnosis(['--listen-url', url.href, ...store])
+  assert.is(check, 'push')
+  assert.match(
+    found,
+    new RegExp(`^LISTEN by --listen-url leads to another server or database \\(${database} `),
+  )
+  assert.match(todo!, /^give --listen-url .* past the pooler$/)
+  await sql.query(`drop database ${database} with (force)`)
+})
+
+test('parked events, a dead executor, a table that nobody vacuums, and a clock that is off', async () => {
+  await sql.query(`alter table ${storeSchema}.checkpoints set (autovacuum_enabled = false)`)
+  const failing = meow.subscription('mailer', { category: 'a' }).process(
+    () => {
+      throw new Error('no')
+    },
+    { retry: { maxAttempts: 1 } },
+  )
+  while ((await meow.parked('mailer').catch(() => [])).length === 0) await failing.ready
+  await failing.stop()
+  await sql.query(`select ${storeSchema}.subscribe('orders', '{a}', null, null, 1, 0)`)
+  await sql.query(`select * from ${storeSchema}.claim('orders', 'host:1:dead', 1, '{}', '{}')`) // and is never heard of again
+  const shift =
+    'const T = Date; globalThis.Date = class extends T { constructor(...v) { super(...(v.length ? v : [T.now() - 3600000])) } static now() { return T.now() - 3600000 } }'
+  const NODE_OPTIONS = `--import data:text/javascript,${encodeURIComponent(shift)}`
+  const { code, findings } = await doctor(store, { env: { NODE_OPTIONS } })
+  assert.is(code, 3)
+  assert.equal(
+    problems(findings).map(({ check, found, todo }) => [
+      check,
+      found.replace(/\d+(\.\d+)? (m?s|min) ago/, '<time> ago').replace(/with \d+ dead/, 'with <n> dead'),
+      todo,
+    ]),
+    [
+      [
+        'clock',
+        "the server's clock is 60 min ahead of this machine's: leases go by the server's alone, but recordedAt and your logs disagree",
+        'set both by NTP (timedatectl set-ntp true)',
+      ],
+      [
+        'bloat',
+        `autovacuum is off for "${storeSchema}".checkpoints, with <n> dead rows now`,
+        `alter table "${storeSchema}".checkpoints reset (autovacuum_enabled)`,
+      ],
+      [
+        'subscriptions',
+        '"mailer" has set 1 events aside, with later ones of their streams',
+        'meowmx parked mailer tells why; once mended: meowmx replay mailer',
+      ],
+      [
+        'subscriptions',
+        'executor host:1:dead of "orders" is dead: its lease of 1 partitions ran out <time> ago, and nobody took over',
+        'start an executor; look why that one ended (out of memory, killed, cut off from the database)',
+      ],
+    ],
+  )
+})
+
+test('no server', async () => {
+  const { check, found } = await diagnosis(['--url', 'postgres://nobody@127.0.0.1:1/nothing'])
+  assert.equal([check, found.split(':')[0]], ['connection', 'no connection to the server'])
+})
+
+test.run()
