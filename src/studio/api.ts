@@ -58,6 +58,7 @@ export const ANSWERS: ReadonlyMap<string, Answer> = new Map<string, Answer>([
       return found
     },
   ],
+  ['GET /api/rate', ({ audience }) => audience.rate],
   ['GET /api/lag', ({ audience }, { query }) => audience.lags.of(required(query, 'name'))],
   [
     'GET /api/parked',

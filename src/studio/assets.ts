@@ -11,6 +11,8 @@ const TYPES: Record<string, string> = {
 const PAGE = [
   'index.html',
   'style.css',
+  'views.css',
+  'narrow.css',
   'icon.svg',
   'main.js',
   'api.js',

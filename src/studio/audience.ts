@@ -5,11 +5,11 @@ import { Counts } from './counts.ts'
 import type { EventStream } from './event-stream.ts'
 import type { Filter } from './filter.ts'
 import type { Gentle } from './gentle.ts'
-import { Lags } from './lags.ts'
 import type { Questions } from './questions.ts'
 import { Rates } from './rates.ts'
 import { Refusal } from './refusal.ts'
 import { Sample } from './sample.ts'
+import { ManySeries, Series } from './series.ts'
 import { Tail } from './tail.ts'
 
 const MOST_PAGES = 32
@@ -25,6 +25,10 @@ interface Page {
 
 /** The pages that are open. They share one tail and one set of questions, and while there are none nothing is asked. */
 export class Audience {
+  /** The lag of each subscription over the time in which somebody looked. */
+  readonly lags = new ManySeries(SHOWN)
+  /** Events a second, likewise. */
+  readonly rate = new Series()
   readonly #meow: Meow
   readonly #questions: Questions
   readonly #pages = new Set<Page>()
@@ -33,7 +37,6 @@ export class Audience {
   readonly #counts = new Counts()
   readonly #rates = new Rates()
   readonly #answers = new Map<string, unknown>()
-  readonly lags = new Lags()
   #tail: Tail | undefined
   #stop: (() => void) | undefined
   #running: Promise<unknown> = Promise.resolve()
@@ -84,6 +87,7 @@ export class Audience {
       this.#tail = undefined
       this.#rates.clear()
       this.lags.interrupt(Date.now())
+      this.rate.add(Date.now(), null)
     }
     this.#second()
   }
@@ -117,15 +121,18 @@ export class Audience {
     this.#sampleLags()
     const rates = this.#rates.tick()
     if (this.#answers.has('categories')) this.#tell('categories', this.#counts.list(rates))
+    const rate = Math.round([...rates.values()].reduce((sum, each) => sum + each, 0))
+    const at = Date.now()
+    this.rate.add(at, rate)
     const { state, since, cause } = this.#questions.listener
     this.#tell('store', {
-      at: Date.now(), // and so there is something to tell every second: who hears nothing knows that we are gone
+      at, // and so there is something to tell every second: who hears nothing knows that we are gone
       state,
       since,
       cause: cause === undefined ? null : message(cause),
       reconnects: this.#questions.reconnects,
-      rate: Math.round([...rates.values()].reduce((sum, rate) => sum + rate, 0)),
-      horizon: this.#horizon,
+      rate,
+      horizon: this.#horizon === null ? null : Math.max(this.#horizon, this.#tail?.position ?? 0),
       lastPosition: this.#counts.lastPosition,
       problems: Object.fromEntries(this.#problems),
     })

@@ -3,8 +3,8 @@ import type { Filter } from './filter.ts'
 import type { Preview } from './show.ts'
 import { preview } from './show.ts'
 
-/** Events of one message at most: with four messages a second as many as eyes can follow. */
-const MOST = 12
+/** Events of one message at most; there are four messages a second, and events come in bursts. */
+const MOST = 25
 /** Those from before a page came. */
 const MOST_OLD = 100
 

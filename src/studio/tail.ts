@@ -35,6 +35,11 @@ export class Tail {
     return this.#recent
   }
 
+  /** All up to here has been heard. */
+  get position(): number {
+    return this.#position
+  }
+
   /** Until the signal aborts or the store closes. */
   async run(signal: AbortSignal): Promise<void> {
     for (let again = true; again; ) {

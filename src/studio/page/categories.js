@@ -2,11 +2,11 @@ import { byId, cells, h, keyed, write } from './dom.js'
 import { number } from './format.js'
 import { plot } from './plot.js'
 
-const KEPT = 300 // seconds of the plot
+const KEPT = 900 // samples, as the server
 const table = byId('category-table')
 const body = table.tBodies[0]
 const draw = plot(byId('rates'), 'events/s')
-const rates = { at: [], values: [] }
+let rates = { at: [], values: [] }
 let latest = { categories: [], all: 0 }
 let order = { by: 'category', down: false }
 
@@ -22,6 +22,11 @@ for (const th of table.tHead.rows[0].cells) {
     order = { by, down: order.by === by ? !order.down : by !== 'category' }
     render()
   })
+}
+
+/** What it was before this page came. */
+export function startRates(value) {
+  rates = value
 }
 
 export function heardCategories(value) {

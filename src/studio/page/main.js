@@ -1,5 +1,5 @@
 import { get, live } from './api.js'
-import { heardCategories, heardRate } from './categories.js'
+import { heardCategories, heardRate, startRates } from './categories.js'
 import { byId, write } from './dom.js'
 import { full, number } from './format.js'
 import './keys.js'
@@ -48,7 +48,8 @@ function trouble() {
 }
 
 async function greet() {
-  const { title, write: may } = await get('/api/hello')
+  const [{ title, write: may }, rates] = await Promise.all([get('/api/hello'), get('/api/rate')])
+  startRates(rates)
   write(byId('title'), title)
   document.title = `${title} · meowmx studio`
   write(byId('mode'), may ? 'can replay' : 'read only')

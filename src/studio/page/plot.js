@@ -1,6 +1,12 @@
 import { number } from './format.js'
 import { colour, onTheme } from './theme.js'
 
+/** Nothing here has halves. */
+const STEPS = [1, 2, 5]
+  .flatMap((n) => Array.from({ length: 13 }, (_, i) => n * 10 ** i))
+  .sort((a, b) => a - b)
+const hour = (s) => new Date(s * 1_000).toLocaleTimeString('en-GB')
+
 /**
  * A plot of one quantity over time, as wide as its place.
  *
@@ -34,7 +40,10 @@ export function plot(place, label) {
           x: { time: true },
           y: { range: (_, _least, most) => [0, Math.max(10, (most ?? 0) * 1.1)] },
         },
-        axes: [axis({ space: 80 }), axis({ size: 56, values: (_, ticks) => ticks.map(number) })],
+        axes: [
+          axis({ space: 90, size: 26, values: (_, ticks) => ticks.map(hour) }),
+          axis({ size: 56, incrs: STEPS, values: (_, ticks) => ticks.map(number) }),
+        ],
         series: [
           {},
           {
@@ -53,8 +62,7 @@ export function plot(place, label) {
   }
   const tell = (i) => {
     const value = i == null ? null : data[1][i]
-    place.title =
-      value == null ? '' : `${number(value)} at ${new Date(data[0][i] * 1_000).toLocaleTimeString('en-GB')}`
+    place.title = value == null ? '' : `${number(value)} at ${hour(data[0][i])}`
   }
   new ResizeObserver(draw).observe(place)
   onTheme(draw)

@@ -165,7 +165,7 @@ function renderAround({ around, version }) {
       const here = one.version === version
       item.firstElementChild.toggleAttribute('aria-current', here)
       // Within its own box: scrollIntoView would move the page.
-      if (here) list.scrollTop = item.offsetTop - list.offsetTop - list.clientHeight / 2
+      if (here) list.scrollTop = item.offsetTop - list.clientHeight / 2
     },
   )
 }

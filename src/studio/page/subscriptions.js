@@ -9,7 +9,7 @@ const body = byId('subscription-table').tBodies[0]
 const draw = plot(byId('lag'), 'lag')
 let latest = { subscriptions: [], all: 0 }
 let chosen // name
-let lags = { at: [], lag: [] }
+let lags = { at: [], values: [] }
 let parkedThen // how many were parked when they were loaded
 
 export function heardSubscriptions(value) {
@@ -23,12 +23,12 @@ export function heardSecond({ at, problems }) {
   const info = latest.subscriptions.find(({ name }) => name === chosen)
   if (!info) return
   lags.at.push(at)
-  lags.lag.push(problems.subscriptions ? null : info.lag)
+  lags.values.push(problems.subscriptions ? null : info.lag)
   if (lags.at.length > KEPT) {
     lags.at.shift()
-    lags.lag.shift()
+    lags.values.shift()
   }
-  if (!byId('subscriptions').hidden) draw(lags.at, lags.lag)
+  if (!byId('subscriptions').hidden) draw(lags.at, lags.values)
 }
 
 export async function showSubscription(name) {
@@ -36,7 +36,7 @@ export async function showSubscription(name) {
   if (one === undefined) return
   if (one !== chosen) {
     chosen = one
-    lags = { at: [], lag: [] }
+    lags = { at: [], values: [] }
     parkedThen = undefined
     clearParked()
   }
@@ -46,7 +46,7 @@ export async function showSubscription(name) {
     const answer = await get('/api/lag', { name: one })
     if (chosen !== one) return
     lags = answer
-    draw(lags.at, lags.lag)
+    draw(lags.at, lags.values)
   } catch {
     // what comes by itself is enough
   }
