@@ -46,7 +46,8 @@ export async function migrate(db: Database): Promise<{ applied: string[] }> {
   })
 }
 
-async function pending(db: Database, client?: pg.ClientBase) {
+/** What is still to be run; a schema that is newer is refused. */
+export async function pending(db: Database, client?: pg.ClientBase) {
   const applied = await appliedMigrations(db, client)
   const newer = applied.filter((id) => !migrations.some((known) => known.id === id))
   if (newer.length > 0) {
@@ -70,30 +71,40 @@ const EXISTS = { name: 'meowmx_exists', text: 'select pg_catalog.to_regclass($1)
 /** Refuse a schema that is newer than this library, or in a state in which readers could miss events. */
 export async function checkHealth(db: Database): Promise<void> {
   if ((await pending(db)).length > 0) return // nothing to check yet: whoever needs the schema is told to migrate
+  const [first] = await ailments(db)
+  if (!first) return
+  throw new SchemaError(
+    db.schema,
+    `schema "${db.schema}" could lose events: ${first.problem}. To mend it: ${first.mend}`,
+  )
+}
+
+/** What is wrong with a schema that is migrated, and the statements that mend it. */
+export async function ailments(db: Database): Promise<{ problem: string; mend: string }[]> {
   const events = `${db.quotedSchema}.events`
   const sequence = `${db.quotedSchema}.events_position_seq`
   const rows = await db.query(db.file('health'), [events, sequence])
   const [triggersOff, cache, highest, lastValue] = rows[0]!
-  const refuse = (problem: string, mend: string) => {
-    throw new SchemaError(
-      db.schema,
-      `schema "${db.schema}" could lose events: ${problem}. To mend it: ${mend}`,
-    )
-  }
+  const found: { problem: string; mend: string }[] = []
   if (triggersOff) {
-    refuse(
-      `triggers of events are missing or not ENABLE ALWAYS (${triggersOff})`,
-      triggersOff
+    found.push({
+      problem: `triggers of events are missing or not ENABLE ALWAYS (${triggersOff})`,
+      mend: triggersOff
         .split(', ')
         .map((name) => `alter table ${events} enable always trigger ${name}`)
         .join('; '),
-    )
+    })
   }
-  if (cache !== '1') refuse(`its sequence caches ${cache} positions`, `alter sequence ${sequence} cache 1`)
+  if (cache !== '1')
+    found.push({
+      problem: `its sequence caches ${cache} positions`,
+      mend: `alter sequence ${sequence} cache 1`,
+    })
   if (Number(highest) > Number(lastValue)) {
-    refuse(
-      `position ${highest} is above its sequence (${lastValue})`,
-      `select pg_catalog.setval('${sequence.replaceAll("'", "''")}', (select max(position) from ${events}))`,
-    )
+    found.push({
+      problem: `position ${highest} is above its sequence (${lastValue})`,
+      mend: `select pg_catalog.setval('${sequence.replaceAll("'", "''")}', (select max(position) from ${events}))`,
+    })
   }
+  return found
 }

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type { Queries, Statement } from '../database.ts'
+import type { Queries, Row, Statement } from '../database.ts'
 import type { RecordedEvent } from '../event.ts'
 import { EVENT_COLUMNS, toEvent } from '../event.ts'
 import type { Selection } from './selector.ts'
@@ -46,9 +46,16 @@ export class PageReader {
    * may end early, even empty, with a position below `until`: read on from there.
    */
   async forward(after: number, until: number, limit: number, client?: pg.ClientBase): Promise<Page> {
-    const end = this.#sparse ? Math.min(until, after + MAX_WALK) : until
+    const end = this.#end(after, until)
     const rows = await this.#read(this.#forward, after, end, limit, client)
     return { ...rows, after, position: rows.events.length === limit ? rows.events.at(-1)!.position : end }
+  }
+
+  /** The same, each event as the texts that EVENT_COLUMNS names: who copies events must not have their numbers rounded. */
+  async rows(after: number, until: number, limit: number): Promise<{ rows: Row[]; position: number }> {
+    const end = this.#end(after, until)
+    const rows = after >= end ? [] : await this.#query(this.#forward, after, end, limit)
+    return { rows, position: rows.length === limit ? Number(rows.at(-1)![0]) : end }
   }
 
   /** A page that is read before its horizon is known, in a later snapshot than the horizon's: cut it there. */
@@ -73,6 +80,10 @@ export class PageReader {
     }
   }
 
+  #end(after: number, until: number): number {
+    return this.#sparse ? Math.min(until, after + MAX_WALK) : until
+  }
+
   get #sparse(): boolean {
     const { types, categories } = this.#selection
     return types !== null || categories.length > MAX_MERGED
@@ -80,6 +91,17 @@ export class PageReader {
 
   async #read(statement: Statement, after: number, until: number, limit: number, client?: pg.ClientBase) {
     if (after >= until) return NONE
+    const rows = await this.#query(statement, after, until, limit, client)
+    return { events: rows.map(toEvent), hashes: rows.map((row) => Number(row[HASH])) }
+  }
+
+  #query(
+    statement: Statement,
+    after: number,
+    until: number,
+    limit: number,
+    client?: pg.ClientBase,
+  ): Promise<Row[]> {
     const { categories, types, streamId } = this.#selection
     const scope =
       categories.length === 0
@@ -89,12 +111,7 @@ export class PageReader {
           : streamId === null
             ? categories
             : [categories[0], streamId]
-    const rows = await this.#db.query(
-      statement,
-      [after, until, limit, ...(types ? [types] : []), ...scope],
-      client,
-    )
-    return { events: rows.map(toEvent), hashes: rows.map((row) => Number(row[HASH])) }
+    return this.#db.query(statement, [after, until, limit, ...(types ? [types] : []), ...scope], client)
   }
 }
 

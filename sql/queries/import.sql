@@ -1,0 +1,35 @@
+-- Append events that were recorded elsewhere, as they are: ids, versions, their time, and their order. One statement, so all
+-- of them or none; what has an id that is known is passed over, unless it is known otherwise, which is told: nothing is
+-- written then.
+--   $1 ids, $2 categories, $3 stream ids, $4 versions, $5 types, $6 data, $7 metadata (JSON as text: to the character, and \u0000
+--   too), $8 times; null for an id, a version, metadata or a time: a new one, the next of the stream, {}, now
+--   $9  true: versions do not count, each follows what its stream has
+-- Returns how many were written, how many were known, and the number, from 1, of the first that is known otherwise.
+with given as materialized (
+  select n, coalesce(id, gen_random_uuid()) as id, category, stream_id, case when not $9::boolean then version end as version,
+         type, data::json as data, coalesce(metadata, '{}')::json as metadata, recorded_at
+  from unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::timestamptz[])
+    with ordinality as e (id, category, stream_id, version, type, data, metadata, recorded_at, n)
+), known as materialized (
+  select g.n, (x.category, x.stream_id, x.type, x.version) = (g.category, g.stream_id, g.type, coalesce(g.version, x.version))
+              and meowmx.same_json(x.data, g.data) as same
+  from given g join meowmx.events x on x.id = g.id
+), fresh as materialized (
+  select g.*, row_number() over (partition by category, stream_id order by n) as nth
+  from given g
+  where g.n not in (select n from known) and not exists (select from known where not same)
+), last as materialized (
+  select category, stream_id, coalesce((
+    select x.version from meowmx.events x
+    where x.category = s.category and x.stream_id = s.stream_id order by x.version desc limit 1
+  ), -1) as version
+  from (select distinct category, stream_id from fresh where version is null) as s
+), written as (
+  insert into meowmx.events (recorded_at, id, version, category, stream_id, type, data, metadata)
+  select coalesce(f.recorded_at, clock_timestamp()), f.id, coalesce(f.version, l.version + f.nth), f.category, f.stream_id,
+         f.type, f.data, f.metadata
+  from fresh f left join last l using (category, stream_id)
+  order by f.n
+  returning 1
+)
+select (select count(*) from written), (select count(*) from known), (select min(n) from known where not same)

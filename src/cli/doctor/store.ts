@@ -1,0 +1,62 @@
+import { ailments, pending } from '../../migrate.ts'
+import type { Check, Right } from './check.ts'
+import { ok, problem, RIGHTS } from './check.ts'
+
+const ROLES: Record<Right, string> = {
+  read: 'reader',
+  append: 'writer',
+  subscribe: 'executor',
+  manage: 'manager',
+  conduct: 'conductor',
+  migrate: 'migrator',
+}
+
+export const rights: Check = {
+  name: 'rights',
+  needs: 'server',
+  async look({ db, may }) {
+    const [row] = await db.query(db.file('doctor_rights'), [db.schema])
+    const [role, there, usage, ...flags] = row as string[]
+    const has = RIGHTS.filter((_, i) => flags[i] === 't')
+    if (there !== 't')
+      return has.includes('migrate')
+        ? ok(`${role} may create the store`)
+        : problem(
+            `${role} may not create schema "${db.schema}", which is not there`,
+            'migrate as a role that may (SECURITY.md: Roles), or check --schema',
+          )
+    const needed: Right[] = [...new Set<Right>(['read', ...may])]
+    const missing = needed.filter((right) => !has.includes(right) || usage !== 't')
+    if (missing.length > 0)
+      return problem(
+        `${role} may not ${missing.join(', ')} in schema "${db.schema}"${usage === 't' ? '' : ' (not even its usage is granted)'}`,
+        `run SECURITY.md's grants for ${missing.map((right) => `a ${ROLES[right]}`).join(' and ')} as the owner, and grant that role to ${role}; or connect as another`,
+      )
+    const not = RIGHTS.filter((right) => !has.includes(right))
+    return ok(`${role} may ${has.join(', ')}${not.length > 0 ? `; not ${not.join(', ')}` : ''}`)
+  },
+}
+
+export const migration: Check = {
+  name: 'migration',
+  needs: 'server',
+  async look({ db }) {
+    const todo = await pending(db)
+    if (todo.length === 0) return ok(`schema "${db.schema}" is up to date`)
+    const what = todo.length === 1 ? todo[0]!.name : `${todo[0]!.name} to ${todo.at(-1)!.name}`
+    return problem(
+      `schema "${db.schema}" is not migrated: ${what} not applied`,
+      `meowmx migrate --schema ${db.schema}`,
+    )
+  },
+}
+
+export const health: Check = {
+  name: 'health',
+  needs: 'store',
+  async look({ db }) {
+    const found = await ailments(db)
+    if (found.length === 0) return ok('triggers and sequence are as they must be')
+    return found.map(({ problem: what, mend }) => problem(`events could be lost: ${what}`, `${mend};`))
+  },
+}

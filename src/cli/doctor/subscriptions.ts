@@ -1,0 +1,44 @@
+import { SubscriptionList } from '../../manage/subscriptions.ts'
+import { plain } from '../output.ts'
+import type { Check } from './check.ts'
+import { duration, ok, problem } from './check.ts'
+
+export const subscriptions: Check = {
+  name: 'subscriptions',
+  needs: 'store',
+  async look({ db }) {
+    const list = await new SubscriptionList(db).read()
+    const dead = await db.query(db.file('doctor_leases'))
+    const findings = list.flatMap(({ name, lag, parked, partitions }) => {
+      const quoted = `"${plain(name)}"`
+      const orphans = dead.filter(([subscription]) => subscription === name)
+      const unowned = partitions.filter(({ owner }) => owner === null).length
+      const all = orphans.map(([, owner, count, ago]) =>
+        problem(
+          `executor ${plain(owner!)} of ${quoted} is dead: its lease of ${count} partitions ran out ${duration(Number(ago))} ago, and nobody took over`,
+          'start an executor; look why that one ended (out of memory, killed, cut off from the database)',
+        ),
+      )
+      if (lag > 0 && unowned > 0 && orphans.length === 0)
+        all.push(
+          problem(
+            `nobody works on ${unowned === partitions.length ? '' : `${unowned} partitions of `}${quoted}, which has ${lag} events to handle`,
+            `start an executor; where it is not needed any more: meowmx delete ${name}`,
+          ),
+        )
+      if (parked > 0)
+        all.push(
+          problem(
+            `${quoted} has set ${parked} events aside, with later ones of their streams`,
+            `meowmx parked ${name} tells why; once mended: meowmx replay ${name}`,
+          ),
+        )
+      return all
+    })
+    if (findings.length > 0) return findings
+    const most = Math.max(0, ...list.map(({ lag }) => lag))
+    return ok(
+      list.length === 0 ? 'there are none' : `${list.length}, nothing parked, ${most} events behind at most`,
+    )
+  },
+}

@@ -1,0 +1,125 @@
+import { open } from 'node:fs/promises'
+import type { Command } from 'commander'
+import type { Row } from '../database.ts'
+import { integer, list, UsageError } from './arguments.ts'
+import type { Context, Run } from './context.ts'
+import { lastPosition } from './last-position.ts'
+import { selector } from './read.ts'
+import { count } from './talk.ts'
+
+interface Options {
+  category?: string[]
+  stream?: string
+  types?: string[]
+  after?: number
+}
+
+const PAGE = 1_000
+
+// `export` is a word of the language.
+export function exportEvents(program: Command, run: Run): void {
+  program
+    .command('export')
+    .description('write events as lines of JSON, as they are stored, up to now')
+    .argument('[file]', 'one that exists is gone on with after its last whole line; default: stdout')
+    .option('--category <names>', 'of these categories, a,b; default: of all', list)
+    .option('--stream <id>', 'of this stream of the category')
+    .option('--types <names>', 'of these types, a,b', list)
+    .option('--after <position>', 'begin after this position', integer())
+    .action(
+      run(async (context, file: string | undefined, options: Options) => {
+        const sink = file === undefined ? stdout(context) : await fileSink(file, options.after)
+        try {
+          await copy(context, options, sink, file ?? 'stdout')
+        } finally {
+          await sink.close()
+        }
+      }),
+    )
+}
+
+interface Sink {
+  /** What is there already. */
+  readonly after: number | undefined
+  write(lines: string): Promise<void>
+  close(): Promise<void>
+}
+
+function stdout({ out }: Context): Sink {
+  return {
+    after: undefined,
+    write: async (lines) => {
+      await out.line(lines.slice(0, -1))
+      await out.flush()
+    },
+    close: async () => {},
+  }
+}
+
+/** Goes on where an earlier export into the file ended, in the middle of a line maybe. */
+async function fileSink(path: string, after: number | undefined): Promise<Sink> {
+  const file = await open(path, 'a+')
+  try {
+    const { position, end } = await lastPosition(file, path)
+    if (position !== undefined && after !== undefined)
+      throw new UsageError(
+        `${path} goes on after position ${position}: leave --after out, or take another file`,
+      )
+    await file.truncate(end)
+    return {
+      after: position,
+      write: async (lines) => void (await file.appendFile(lines)),
+      close: async () => {
+        await file.sync().catch(() => {}) // a pipe, say
+        await file.close()
+      },
+    }
+  } catch (error) {
+    await file.close()
+    throw error
+  }
+}
+
+async function copy(context: Context, options: Options, sink: Sink, name: string): Promise<void> {
+  const { signal, talk } = context
+  const db = await context.database()
+  const [{ PageReader }, { Reader }, { select }] = await Promise.all([
+    import('../read/page.ts'),
+    import('../read/reader.ts'),
+    import('../read/selector.ts'),
+  ])
+  if (context.options.embedded !== undefined) await (await import('../migrate.ts')).migrate(db)
+  const selection = select(selector(options))
+  const horizon = await new Reader(db).horizon(selection)
+  const pages = new PageReader(db, selection)
+  const first = sink.after ?? options.after ?? 0
+  const progress = talk.progress(`exported to ${name}:`)
+  let done = 0
+  let position = first
+  try {
+    while (position < horizon && !signal.aborted) {
+      const page = await pages.rows(position, horizon, PAGE)
+      if (page.rows.length > 0) await sink.write(page.rows.map(line).join(''))
+      position = page.position
+      done += page.rows.length
+      progress.update(done, (position - first) / (horizon - first))
+    }
+  } finally {
+    progress.end()
+  }
+  const before = sink.after === undefined ? '' : `, behind those up to position ${sink.after}`
+  talk.note(
+    `${count(done)} events exported to ${name}${before}${signal.aborted ? '; not all: run it again' : ''}`,
+  )
+}
+
+/** As `read --json` prints it, but data and metadata to the character: of JSON, line breaks stand between values alone. */
+function line(row: Row): string {
+  const [position, ms, id, version, category, streamId, type, data, metadata] = row as string[]
+  const stream = `"category":${JSON.stringify(category)},"streamId":${JSON.stringify(streamId)},"version":${version}`
+  const what = `"type":${JSON.stringify(type)},"data":${oneLine(data!)},"metadata":${oneLine(metadata!)}`
+  const time = new Date(Number(ms)).toISOString()
+  return `{"id":"${id}",${stream},"position":${position},${what},"recordedAt":"${time}"}\n`
+}
+
+const oneLine = (json: string): string => json.replaceAll(/[\r\n]/g, ' ')

@@ -1,0 +1,168 @@
+import type { Command } from 'commander'
+import { InvalidArgumentError } from 'commander'
+import type pg from 'pg'
+import type { Database } from '../database.ts'
+import { UsageError } from './arguments.ts'
+import type { Copied } from './bulk.ts'
+import { Bulk } from './bulk.ts'
+import type { Context, Run } from './context.ts'
+import type { LegacyEvent, LegacyTables } from './legacy.ts'
+import { findLegacy, legacyEvents } from './legacy.ts'
+import { count } from './talk.ts'
+import { uuidv5 } from './uuid5.ts'
+
+interface Options {
+  from?: string
+  fromSchema?: string
+  namespace?: string
+  subscription: [name: string, category: string][]
+}
+
+const PAGE = 1_000
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
+export function importLegacy(program: Command, run: Run): void {
+  program
+    .command('import-legacy')
+    .description(
+      "copy the events of the original meowmx's tables (es_events or es_event), which are only read",
+    )
+    .option('--from <url>', 'the database that holds them; default: the one of the store')
+    .option('--from-schema <name>', 'their schema; default: the only one that has them')
+    .option('--namespace <text>', 'what ids are derived from; default: database.schema.table')
+    .option(
+      '--subscription <name=category>',
+      "have a subscription go on here where the original's stood; may come again",
+      pair,
+      [],
+    )
+    .addHelpText(
+      'after',
+      `
+aggregate_type becomes the category, aggregate_id the stream. Versions count from 0, as they do here, whether they began
+with 0 or 1. Order: as the original delivers, by transaction and id. Ids are UUIDs derived from the number, so that
+running it again writes only what is new. Where it came from is kept: metadata.legacy = {"id", "transactionId", "version"}.
+Stop what appends there, or run it again until it says that nothing was written.`,
+    )
+    .action(
+      run(async (context, options: Options) => {
+        const db = await context.database()
+        const { checkHealth, migrate } = await import('../migrate.ts')
+        if (context.options.embedded !== undefined) await migrate(db)
+        await checkHealth(db)
+        const source = await connectSource(context, db, options.from)
+        const tables = await findLegacy(source, options.fromSchema)
+        const bulk = new Bulk(db)
+        await copy(
+          context,
+          source,
+          { ...tables, ...(options.namespace ? { namespace: options.namespace } : {}) },
+          bulk,
+        )
+        const { written, known } = bulk
+        const from = `${tables.schema}.${tables.events}`
+        await context.out.say({ from, written, known }, `${from}: ${bulk}`)
+        if (context.signal.aborted) return context.talk.note('ended before the end of them: run it again')
+        for (const [name, category] of options.subscription)
+          await takeOver(context, db, source, tables, name, category)
+      }),
+    )
+}
+
+async function connectSource(context: Context, db: Database, url?: string): Promise<pg.Client> {
+  const { default: pg } = await import('pg')
+  const client = new pg.Client({ ...db.connectionConfig('meowmx import-legacy', url), query_timeout: 0 })
+  client.on('error', () => {}) // the query that it breaks tells
+  await client.connect().catch((error) => {
+    throw db.translate(error)
+  })
+  context.closing(() => client.end())
+  return client
+}
+
+async function copy(context: Context, source: pg.Client, tables: LegacyTables, bulk: Bulk): Promise<void> {
+  const { signal, talk } = context
+  const progress = talk.progress(`imported from ${tables.schema}.${tables.events}:`)
+  const total = Number(
+    (await source.query(`select reltuples from pg_class where oid = $1::regclass`, [tableOf(tables)])).rows[0]
+      .reltuples,
+  )
+  let gaps = 0
+  try {
+    for await (const page of legacyEvents(source, tables, PAGE)) {
+      if (signal.aborted) return
+      for (const event of page) {
+        if (event.version - event.nth > 1) gaps++
+        await bulk.add(toCopied(event, tables.namespace))
+      }
+      bulk.report(progress, total > 0 ? Math.min(bulk.total / total, 1) : undefined)
+    }
+    await bulk.flush()
+  } catch (error) {
+    talk.note(`before it failed: ${bulk}`)
+    throw error
+  } finally {
+    progress.end()
+  }
+  if (gaps > 0)
+    talk.note(
+      `${count(gaps)} events stood behind gaps in the versions of their aggregates: these are closed up`,
+    )
+}
+
+const tableOf = ({ schema, events }: LegacyTables) => `"${schema.replaceAll('"', '""')}".${events}`
+
+function toCopied(event: LegacyEvent, namespace: string): Copied {
+  const { id, aggregateId, aggregateType, transaction, version, nth, type, data } = event
+  const legacy = { id: number(id), transactionId: number(transaction), version }
+  return {
+    id: UUID.test(id) ? id : uuidv5(`${namespace}/${aggregateId}/${id}`),
+    category: aggregateType,
+    streamId: aggregateId,
+    version: nth,
+    type,
+    data,
+    metadata: JSON.stringify({ legacy }),
+    recordedAt: null,
+    from: `event ${id}`,
+  }
+}
+
+/** A number where JSON can hold it. */
+const number = (text: string): number | string => (Number.isSafeInteger(Number(text)) ? Number(text) : text)
+
+async function takeOver(
+  context: Context,
+  db: Database,
+  source: pg.Client,
+  { schema, subscriptions }: LegacyTables,
+  name: string,
+  category: string,
+): Promise<void> {
+  const { rows } = subscriptions
+    ? await source.query(
+        `select last_transaction_id::text as transaction, last_event_id::text as id
+         from "${schema.replaceAll('"', '""')}".${subscriptions} where subscription_name = $1`,
+        [name],
+      )
+    : { rows: [] }
+  if (rows.length === 0)
+    throw new UsageError(
+      `there is no subscription "${name}" in ${schema}.${subscriptions ?? 'es_event_subscription'}`,
+    )
+  const there = await db.query(db.statement('select from meowmx.subscriptions where name = $1'), [name])
+  if (there.length > 0) return context.talk.note(`subscription "${name}" is here already: left as it is`)
+  const [row] = await db.query(db.file('legacy_position'), [category, rows[0].transaction, rows[0].id])
+  const position = Number(row![0])
+  await db.query(db.file('subscribe'), [name, [category], null, null, 1, position])
+  await context.out.say(
+    { name, category, position },
+    `subscription "${name}" goes on after position ${position}`,
+  )
+}
+
+function pair(text: string, before: [string, string][]): [string, string][] {
+  const at = text.lastIndexOf('=')
+  if (at < 1 || at === text.length - 1) throw new InvalidArgumentError('It must be <name>=<category>.')
+  return [...before, [text.slice(0, at), text.slice(at + 1)]]
+}

@@ -1,0 +1,113 @@
+import type pg from 'pg'
+import { UsageError } from './arguments.ts'
+
+/** The tables of the original, or of what it came from (eugene-khyst/postgresql-event-sourcing), as they are found. */
+export interface LegacyTables {
+  readonly schema: string
+  readonly aggregates: string
+  readonly events: string
+  readonly subscriptions: string | undefined
+  /** What the ids of events are derived from: the same whenever these tables are read. */
+  readonly namespace: string
+}
+
+/** An event as it stands there, in the order of import. */
+export interface LegacyEvent {
+  readonly id: string
+  readonly transaction: string
+  readonly aggregateId: string
+  readonly aggregateType: string
+  readonly version: number
+  /** Its number in its aggregate, from 0, without a gap. */
+  readonly nth: number
+  readonly type: string
+  /** JSON. */
+  readonly data: string
+}
+
+/** Old and new names: es_event, es_aggregate; es_events, es_aggregates. */
+const NAMES = [
+  { events: 'es_event', aggregates: 'es_aggregate', subscriptions: 'es_event_subscription' },
+  { events: 'es_events', aggregates: 'es_aggregates', subscriptions: 'es_event_subscriptions' },
+] as const
+
+const COLUMNS = {
+  events: ['id', 'transaction_id', 'aggregate_id', 'version', 'event_type', 'json_data'],
+  aggregates: ['id', 'aggregate_type'],
+}
+
+export async function findLegacy(client: pg.ClientBase, schema?: string): Promise<LegacyTables> {
+  const { rows } = await client.query<{ schema: string; table: string; columns: string[]; database: string }>(
+    `select n.nspname as schema, c.relname as table, array_agg(a.attname::text) as columns, current_database() as database
+     from pg_class c join pg_namespace n on n.oid = c.relnamespace
+     join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+     where c.relkind in ('r', 'p', 'v', 'f') and c.relname = any ($1) and ($2::text is null or n.nspname = $2)
+       and n.nspname !~ '^pg_(temp|toast)'
+     group by n.nspname, c.relname order by n.nspname`,
+    [NAMES.flatMap((names) => Object.values(names)), schema ?? null],
+  )
+  const has = (schema: string, table: string, columns: readonly string[]) =>
+    rows.some(
+      (row) =>
+        row.schema === schema && row.table === table && columns.every((one) => row.columns.includes(one)),
+    )
+  const found = [...new Set(rows.map((row) => row.schema))].flatMap((schema) =>
+    NAMES.filter(
+      ({ events, aggregates }) =>
+        has(schema, events, COLUMNS.events) && has(schema, aggregates, COLUMNS.aggregates),
+    ).map(
+      (names): LegacyTables => ({
+        schema,
+        ...names,
+        subscriptions: has(schema, names.subscriptions, ['subscription_name'])
+          ? names.subscriptions
+          : undefined,
+        namespace: `${rows[0]!.database}.${schema}.${names.events}`,
+      }),
+    ),
+  )
+  const [only] = found
+  if (!only)
+    throw new UsageError(
+      `no tables es_event and es_aggregate, nor es_events and es_aggregates${schema ? ` in schema ${schema}` : ''}: --from <url> names another database, --from-schema another schema`,
+    )
+  if (found.length > 1)
+    throw new UsageError(
+      `there are several: ${found.map(({ schema, events }) => `${schema}.${events}`).join(', ')}; name one by --from-schema`,
+    )
+  return only
+}
+
+/**
+ * Its own order is (transaction, id), in which it delivers; where that puts an event in front of an earlier version of its
+ * aggregate (an old transaction that appended last), it comes right behind that one. All of one snapshot, pulled.
+ */
+export async function* legacyEvents(
+  client: pg.ClientBase,
+  tables: LegacyTables,
+  pageSize: number,
+): AsyncGenerator<LegacyEvent[]> {
+  const [events, aggregates] = [tables.events, tables.aggregates].map(
+    (table) => `${quote(tables.schema)}.${quote(table)}`,
+  )
+  await client.query('begin isolation level repeatable read read only')
+  await client.query(
+    `declare legacy no scroll cursor for
+     select e.id::text, e.tx::text as transaction, e.aggregate_id::text as "aggregateId", a.aggregate_type as "aggregateType",
+            e.version, (row_number() over stream - 1)::int as nth, e.event_type as type, e.json_data::text as data
+     from (
+       select *, transaction_id::text::numeric as tx, case when id::text ~ '^[0-9]+$' then id::text::numeric else 0 end as n
+       from ${events}
+     ) as e join ${aggregates} a on a.id = e.aggregate_id
+     window stream as (partition by e.aggregate_id order by e.version)
+     order by max(array[e.tx, e.n]) over stream, e.aggregate_id, e.version`,
+  )
+  for (;;) {
+    const { rows } = await client.query<LegacyEvent>(`fetch ${pageSize} from legacy`)
+    if (rows.length > 0) yield rows
+    if (rows.length < pageSize) break
+  }
+  await client.query('commit')
+}
+
+const quote = (name: string) => `"${name.replaceAll('"', '""')}"`

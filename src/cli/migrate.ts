@@ -1,0 +1,19 @@
+import type { Command } from 'commander'
+import type { Run } from './context.ts'
+
+export function migrate(program: Command, run: Run): void {
+  program
+    .command('migrate')
+    .description('create the store, or bring it up to date; does nothing where nothing is to be done')
+    .action(
+      run(async (context) => {
+        const db = await context.database()
+        const { checkHealth, migrate } = await import('../migrate.ts')
+        const result = await migrate(db)
+        await checkHealth(db)
+        if (context.out.json) return context.out.line(JSON.stringify(result))
+        for (const file of result.applied) await context.out.line(`applied ${file}`)
+        if (result.applied.length === 0) context.talk.note(`schema "${db.schema}" is up to date`)
+      }),
+    )
+}

@@ -1,0 +1,82 @@
+import { once } from 'node:events'
+
+/** Characters that are gathered before they are written. */
+const CHUNK = 64 * 1024
+
+const STYLES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, blue: 34, cyan: 36 } as const
+export type Style = keyof typeof STYLES
+
+/** stdout: data, for people or (`json`) for programs. What it returns is to be awaited where there is much. */
+export class Output {
+  readonly json: boolean
+  readonly #colour: boolean
+  readonly #stream = process.stdout
+  #pending = ''
+  #broken: Error | undefined
+
+  /** `broken` is called once where nobody reads any more. */
+  constructor({ json, colour }: { json: boolean; colour: boolean }, broken: (error: Error) => void) {
+    this.json = json
+    this.#colour = colour
+    this.#stream.on('error', (error) => {
+      this.#broken ??= error
+      broken(error)
+    })
+  }
+
+  /** One line of text. */
+  async line(text: string): Promise<void> {
+    this.#pending += `${text}\n`
+    if (this.#pending.length === text.length + 1) setImmediate(() => this.flush().catch(() => {}))
+    if (this.#pending.length >= CHUNK) await this.flush()
+  }
+
+  /** One JSON object a line, or what people are shown instead. */
+  async say(value: object, text: string): Promise<void> {
+    await this.line(this.json ? JSON.stringify(value) : text)
+  }
+
+  /** Rows under headings; with --json, what each row is made of, one a line. */
+  async table<T extends object>(
+    values: readonly T[],
+    columns: Record<string, (value: T) => string>,
+  ): Promise<void> {
+    if (this.json) {
+      for (const value of values) await this.line(JSON.stringify(value))
+      return
+    }
+    if (values.length === 0) return
+    const heads = Object.keys(columns)
+    const cells = values.map((value) => Object.values(columns).map((cell) => plain(cell(value))))
+    const widths = heads.map((head, i) => Math.max(head.length, ...cells.map((row) => [...row[i]!].length)))
+    const numeric = heads.map((_, i) => cells.every((row) => /^-?[\d,.]*$/.test(row[i]!)))
+    const pad = (text: string, i: number) => {
+      const gap = ' '.repeat(widths[i]! - [...text].length)
+      return numeric[i] ? gap + text : text + gap
+    }
+    const row = (texts: string[]) => texts.map(pad).join('  ').trimEnd()
+    await this.line(this.style('bold', row(heads.map((head) => head.toUpperCase()))))
+    for (const texts of cells) await this.line(row(texts))
+  }
+
+  style(style: Style, text: string): string {
+    return this.#colour ? `\u001b[${STYLES[style]}m${text}\u001b[0m` : text
+  }
+
+  /** Resolves once all is handed to whoever reads; rejects where nobody does. */
+  async flush(): Promise<void> {
+    if (this.#broken) throw this.#broken
+    if (this.#pending === '') return
+    const text = this.#pending
+    this.#pending = ''
+    if (!this.#stream.write(text)) await once(this.#stream, 'drain')
+  }
+}
+
+/** Text of others as a terminal may have it: what is no character for people comes as \u.... */
+export function plain(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: those are what it is about
+  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, (character) => {
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+  })
+}

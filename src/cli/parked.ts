@@ -1,0 +1,40 @@
+import type { Command } from 'commander'
+import { integer } from './arguments.ts'
+import type { Run } from './context.ts'
+import { eventBlock, streamName } from './events.ts'
+import { plain } from './output.ts'
+
+export function parked(program: Command, run: Run): void {
+  program
+    .command('parked')
+    .description('events that a subscription has set aside, with what they failed with')
+    .argument('<subscription>')
+    .option('--limit <n>', 'so many at most', integer(1), 100)
+    .option('--pretty', 'with data, metadata and the whole error')
+    .action(
+      run(async (context, name: string, { limit, pretty }: { limit: number; pretty?: true }) => {
+        const { out, talk } = context
+        const meow = await context.open()
+        const events = await meow.parked(name, { limit })
+        if (events.length === limit) talk.note(`the first ${limit}; --limit <n> shows more`)
+        if (events.length === 0) talk.note(`"${name}" has set nothing aside`)
+        if (pretty && !out.json) {
+          for (const { event, attempts, error, parkedAt } of events) {
+            await out.line(eventBlock(event, out))
+            const failure = error === null ? '-' : error.split('\n').map(plain).join('\n    ')
+            await out.line(`  parked ${parkedAt.toISOString()} after ${attempts} attempts: ${failure}`)
+          }
+          return
+        }
+        await out.table(events, {
+          position: ({ event }) => String(event.position),
+          event: ({ event }) => `${streamName(event)}@${event.version}`,
+          type: ({ event }) => event.type,
+          attempts: ({ attempts }) => String(attempts),
+          parked: ({ parkedAt }) => parkedAt.toISOString(),
+          error: ({ error }) =>
+            error === null ? 'waits behind another' : error.split('\n', 1)[0]!.slice(0, 100),
+        })
+      }),
+    )
+}

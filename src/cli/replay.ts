@@ -1,0 +1,18 @@
+import type { Command } from 'commander'
+import type { Run } from './context.ts'
+import { count } from './talk.ts'
+
+export function replay(program: Command, run: Run): void {
+  program
+    .command('replay')
+    .description("put parked events back: executors handle them in order, before their stream's newer ones")
+    .argument('<subscription>')
+    .option('--stream <id>', 'only those of this stream')
+    .action(
+      run(async (context, name: string, { stream }: { stream?: string }) => {
+        const meow = await context.open()
+        const replayed = await meow.replayParked(name, stream === undefined ? {} : { streamId: stream })
+        await context.out.say({ name, replayed }, `${count(replayed)} events go back to "${name}"`)
+      }),
+    )
+}

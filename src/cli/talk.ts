@@ -1,0 +1,124 @@
+import type { Logger } from '../options.ts'
+import { plain } from './output.ts'
+
+/** How often a bar moves on a terminal, and how often a line is written elsewhere. */
+const BAR_MS = 100
+const LINE_MS = 5_000
+
+/** stderr: what is said to people while data goes to stdout. */
+export class Talk {
+  readonly #stream = process.stderr
+  readonly #verbose: boolean
+  #bar: Progress | undefined
+
+  constructor(verbose: boolean) {
+    this.#verbose = verbose
+    this.#stream.on('error', () => {}) // nobody listens: that is no reason to stop
+  }
+
+  note(text: string): void {
+    this.#write(`${text}\n`)
+  }
+
+  /** What went wrong, in a line; told more, with all of it. */
+  async error(error: unknown): Promise<void> {
+    if (!this.#verbose) return this.note(`meowmx: ${messageOf(error)}`)
+    const { inspect } = await import('node:util')
+    this.note(`meowmx: ${inspect(error)}`)
+  }
+
+  /** Long work: a bar on a terminal, a line now and then elsewhere. */
+  progress(what: string): Progress {
+    const tty = this.#stream.isTTY === true
+    this.#bar = new Progress(
+      what,
+      tty ? BAR_MS : LINE_MS,
+      (line) => {
+        if (!tty) this.#stream.write(`${line}\n`)
+        else this.#stream.write(`\r${line.slice(0, (this.#stream.columns ?? 80) - 1)}\u001b[K`)
+      },
+      () => {
+        if (tty) this.#stream.write('\r\u001b[K')
+      },
+    )
+    return this.#bar
+  }
+
+  /** What the library logs: warnings and errors, in a line each; told more, all of it. */
+  readonly logger: Logger = {
+    debug: (...args) => this.#log('debug', args),
+    info: (...args) => this.#log('info', args),
+    warn: (...args) => this.#log('warning', args),
+    error: (...args) => this.#log('error', args),
+  }
+
+  #log(level: string, args: unknown[]): void {
+    const [fields, message] =
+      args.length > 1 ? (args as [Record<string, unknown>, string]) : [{}, String(args[0])]
+    if (!this.#verbose && (level === 'debug' || level === 'info')) return
+    const { err, ...rest } = fields
+    const details = Object.entries(rest).map(([name, value]) => `${name}=${plain(String(value))}`)
+    const cause = err === undefined ? '' : `: ${messageOf(err)}`
+    this.note(`${level}: ${message}${cause}${details.length > 0 ? ` (${details.join(' ')})` : ''}`)
+  }
+
+  #write(text: string): void {
+    this.#bar?.clear()
+    this.#stream.write(text)
+  }
+}
+
+/** How far long work is. */
+export class Progress {
+  readonly #what: string
+  readonly #timer: NodeJS.Timeout
+  readonly #clear: () => void
+  readonly #began = performance.now()
+  #done = 0
+  #share: number | undefined
+
+  constructor(what: string, everyMs: number, show: (line: string) => void, clear: () => void) {
+    this.#what = what
+    this.#clear = clear
+    this.#timer = setInterval(() => show(this.#line()), everyMs)
+    this.#timer.unref()
+  }
+
+  /** `done` so far; `share`: of all, from 0 to 1, where that is known. */
+  update(done: number, share?: number): void {
+    this.#done = done
+    this.#share = share
+  }
+
+  /** So many a second. */
+  get rate(): number {
+    return Math.round((this.#done / Math.max(performance.now() - this.#began, 1)) * 1000)
+  }
+
+  clear(): void {
+    this.#clear()
+  }
+
+  end(): void {
+    clearInterval(this.#timer)
+    this.#clear()
+  }
+
+  #line(): string {
+    const said = `${this.#what} ${count(this.#done)}, ${count(this.rate)} a second`
+    const share = this.#share
+    if (share === undefined) return said
+    const seconds = (performance.now() - this.#began) / 1000
+    const left = share > 0 ? Math.ceil(seconds / share - seconds) : 0
+    const bar = '█'.repeat(Math.round(share * 20)).padEnd(20, '░')
+    return `${bar} ${Math.floor(share * 100)}% ${said}, ${left} s left`
+  }
+}
+
+/** 1234567 as 1,234,567. */
+export const count = (n: number): string => n.toLocaleString('en-US')
+
+export function messageOf(error: unknown): string {
+  const message = error instanceof Error ? error.message || error.name : String(error)
+  return message.split('\n').map(plain).join('\n')
+}
