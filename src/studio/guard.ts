@@ -63,6 +63,10 @@ export class Guard {
 /** A host as it stands in an address. */
 export const inUrl = (host: string) => (isIP(host) === 6 ? `[${host}]` : host)
 
+/** Whether nobody but this machine can reach it. */
+export const isLoopback = (host: string) =>
+  host === '::1' || host.toLowerCase() === 'localhost' || /^127\.\d+\.\d+\.\d+$/.test(host)
+
 /** Whether it stands for all addresses of the machine. */
 export const isEvery = (host: string) => ['0.0.0.0', '::', '[::]'].includes(host)
 
