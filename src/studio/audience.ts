@@ -78,13 +78,17 @@ export class Audience {
       failed: (error) => this.#problems.set('tail', message(error)),
     })
     this.#tail = tail
-    this.#running = Promise.all([this.#running, tail.run(stop.signal)])
+    this.#running = Promise.all([this.#running, tail.run(stop.signal)]).then(() => {})
     const timers = [setInterval(() => this.#flush(), TAIL_MS), setInterval(() => this.#second(), SECOND_MS)]
     this.#stop = () => {
       stop.abort()
       for (const timer of timers) clearInterval(timer)
       this.#stop = undefined
       this.#tail = undefined
+      // Who comes next is not told what was.
+      this.#told.clear()
+      this.#answers.clear()
+      this.#problems.clear()
       this.#rates.clear()
       this.lags.interrupt(Date.now())
       this.rate.add(Date.now(), null)
@@ -141,10 +145,11 @@ export class Audience {
   #ask<T>(kind: string, question: Gentle<T>, use: (answer: T) => void): void {
     question.get().then(
       (answer) => {
+        if (!this.#stop) return
         this.#problems.delete(kind)
         const [known, first] = [this.#answers.get(kind) === answer, !this.#answers.has(kind)]
         this.#answers.set(kind, answer)
-        if (known || !this.#stop) return
+        if (known) return
         use(answer)
         if (first && kind === 'categories') this.#tell(kind, this.#counts.list(new Map()))
       },

@@ -28,11 +28,12 @@ export async function serve(store: Store, host: string, port: number, token: str
   const assets = readAssets()
   let guard: Guard
   const server = createServer((request, response) => {
+    response.on('error', () => {}) // whoever asked has gone
     for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value)
     answer(store, guard, assets, request, response).catch((error) => refuse(request, response, error))
   })
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => reject(new ConnectionError(cannotListen(host, port, error), error)))
+    server.on('error', (error) => reject(new ConnectionError(cannotListen(host, port, error), error)))
     server.listen(port, host, resolve)
   })
   const at = (server.address() as AddressInfo).port

@@ -1,7 +1,7 @@
 import { byId, cells, h, write } from './dom.js'
 import { clock, full, number, streamHref } from './format.js'
 
-const KEPT = 300 // rows
+const KEPT = 200 // rows
 const body = byId('events')
 const filter = byId('filter')
 const pauseButton = byId('pause')
