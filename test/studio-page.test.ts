@@ -351,7 +351,6 @@ inBrowser('a page of another origin can neither read it, nor post to it, nor lea
 
 inBrowser('on a phone nothing is wider than the screen', async () => {
   await page.setViewportSize({ width: 375, height: 740 })
-  await page.locator('#category-table tbody tr').first().waitFor()
   for (const hash of [
     '#/categories',
     '#/tail',
