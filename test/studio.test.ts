@@ -5,6 +5,7 @@ import { connect as dial } from 'node:net'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { EventStream } from '../src/studio/event-stream.ts'
+import { Rates } from '../src/studio/rates.ts'
 import { show } from '../src/studio/show.ts'
 import { startStudio } from '../src/studio.ts'
 import { countingPool } from './support/counting-pool.ts'
@@ -62,7 +63,6 @@ test('categories with their rates, the tail, subscriptions and push, live', asyn
     owned: 0,
     owners: 0,
   })
-  await until(() => page.latest.store.rate === 0 && info().rate === 0, patient('the rate to fall'))
   assert.equal(page.latest.store.problems, {})
   assert.ok(['listening', 'polling'].includes(page.latest.store.state))
 
@@ -74,6 +74,19 @@ test('categories with their rates, the tail, subscriptions and push, live', asyn
   const detail = (await ask(studio, `/api/subscription?name=${name}`)).json
   assert.equal(detail.partitions[1], { partition: 1, position: 0, owner: null, leaseUntil: null })
   page.leave()
+})
+
+test('a rate is the average of five seconds, and falls to nothing', () => {
+  const rates = new Rates()
+  for (let n = 0; n < 10; n++) rates.count('a')
+  assert.equal(rates.tick(), new Map([['a', 10]]))
+  rates.count('b')
+  assert.equal([...rates.tick()].sort(), [
+    ['a', 5],
+    ['b', 0.5],
+  ])
+  const falling = Array.from({ length: 4 }, () => rates.tick().get('a') ?? 0)
+  assert.equal(falling, [3.3, 2.5, 2, 0])
 })
 
 test('an append that stays open is told of', async () => {

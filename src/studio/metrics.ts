@@ -21,7 +21,9 @@ export async function metricsOf(questions: Questions): Promise<Family[]> {
   )
   return [
     gauge('up', 'Whether the store answered a question the last time.', up),
-    ...(categories.status === 'fulfilled' ? ofCategories(categories.value) : []),
+    ...(categories.status === 'fulfilled'
+      ? ofCategories(categories.value, horizon.status === 'fulfilled' ? horizon.value : 0)
+      : []),
     ...(horizon.status === 'fulfilled'
       ? [gauge('horizon', 'The position up to which nothing can still appear.', [[{}, horizon.value]])]
       : []),
@@ -38,11 +40,12 @@ const gauge = (name: string, help: string, samples: readonly SampleOf[]): Family
   samples,
 })
 
-function ofCategories(categories: readonly CategoryInfo[]): Family[] {
+/** Categories may have been counted before the horizon was asked for, up to which there are events in any case. */
+function ofCategories(categories: readonly CategoryInfo[], horizon: number): Family[] {
   const most = [...categories].sort((a, b) => b.events - a.events).slice(0, MOST_SERIES)
   const each = (value: (info: CategoryInfo) => number) =>
     most.map((info): SampleOf => [{ category: info.category }, value(info)])
-  const last = categories.reduce((max, { lastPosition }) => Math.max(max, lastPosition), 0)
+  const last = categories.reduce((max, { lastPosition }) => Math.max(max, lastPosition), horizon)
   return [
     gauge('categories', `Categories; the ${MOST_SERIES} that hold most have series of their own.`, [
       [{}, categories.length],

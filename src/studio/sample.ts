@@ -5,15 +5,15 @@ import { preview } from './show.ts'
 
 /** Events of one message at most; there are four messages a second, and events come in bursts. */
 const MOST = 25
-/** Those from before a page came. */
-const MOST_OLD = 100
+/** Those of the first one: what was before the page came, and since. */
+const MOST_FIRST = 150
 
 /** What one page sees of the tail: of what passes its filter the newest, and how many were left out. */
 export class Sample {
   readonly #passes: Filter
   #kept: RecordedEvent[] = []
   #missed = 0
-  #most = MOST_OLD
+  #most = MOST_FIRST
 
   constructor(passes: Filter) {
     this.#passes = passes
