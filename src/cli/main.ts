@@ -43,6 +43,7 @@ import { relay } from './relay.ts'
 import { replay } from './replay.ts'
 import { reset } from './reset.ts'
 import { stallers } from './stallers.ts'
+import { studio } from './studio.ts'
 import { subscriptions } from './subscriptions.ts'
 import { worker } from './worker.ts'
 import { write } from './write.ts'
@@ -91,6 +92,7 @@ for (const register of [
   parked,
   replay,
   stallers,
+  studio,
   exportEvents,
   importEvents,
   importLegacy,

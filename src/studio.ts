@@ -1,0 +1,51 @@
+import type { Meow } from './meow.ts'
+import { parse } from './options.ts'
+import { Audience } from './studio/audience.ts'
+import type { StudioOptions } from './studio/options.ts'
+import { studioOptions } from './studio/options.ts'
+import { Questions } from './studio/questions.ts'
+import { addressOf, serve } from './studio/server.ts'
+
+export type { StudioOptions } from './studio/options.ts'
+
+/** A web page that shows a store, live; also an `AsyncDisposable`. */
+export interface Studio {
+  /** What to open in a browser, the token included: whoever has it can read the whole store. */
+  readonly url: string
+  /** Ends all requests and stops asking; the store stays open. Twice is fine. */
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/**
+ * Serves the studio: categories with their rates, a live tail, the history of a stream, subscriptions with their lag and
+ * what they have parked, stallers; and `/metrics` for Prometheus.
+ *
+ * Only this machine can reach it unless `host` says otherwise, only who has the token is answered, no page of another site
+ * ever is, and without `write` nothing can be changed. While nobody looks it asks nothing of the store.
+ *
+ * @throws ValidationError for an option that can't be right
+ * @throws ConnectionError where it can't listen there
+ * @example
+ * const studio = await startStudio(meow, { port: 4717, write: true })
+ * console.log(studio.url)
+ * // ...
+ * await studio.close()
+ */
+export async function startStudio(meow: Meow, options: StudioOptions = {}): Promise<Studio> {
+  const { host, port, write, token, title } = parse(studioOptions, options, 'options')
+  const questions = new Questions(meow)
+  const audience = new Audience(meow, questions)
+  const server = await serve({ meow, questions, audience, write, title }, host, port, token).catch(
+    (error) => {
+      questions.close()
+      throw error
+    },
+  )
+  let closing: Promise<void> | undefined
+  const close = () => {
+    closing ??= Promise.all([server.close(), audience.close()]).then(() => questions.close())
+    return closing
+  }
+  return { url: addressOf(host, server.port, token), close, [Symbol.asyncDispose]: close }
+}

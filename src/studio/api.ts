@@ -1,0 +1,100 @@
+import { z } from 'zod'
+import { MeowError } from '../errors.ts'
+import type { Meow } from '../meow.ts'
+import { name, parse, version } from '../options.ts'
+import type { Audience } from './audience.ts'
+import { historyOf } from './history.ts'
+import type { Questions } from './questions.ts'
+import { Refusal } from './refusal.ts'
+import { preview, show } from './show.ts'
+
+/** Parked events that a page is told of. */
+const MOST_PARKED = 100
+/** Characters of the error of one. */
+const MOST_ERROR = 16_384
+
+export interface Store {
+  readonly meow: Meow
+  readonly questions: Questions
+  readonly audience: Audience
+  readonly write: boolean
+  readonly title: string
+}
+
+/** What a request asks for, checked no further than that it is text. */
+export interface Request {
+  readonly query: URLSearchParams
+  readonly body: unknown
+  /** Aborts when nobody waits for the answer any more. */
+  readonly signal: AbortSignal
+}
+
+type Answer = (store: Store, request: Request) => unknown
+
+const replayBody = z.strictObject({ subscription: name, streamId: name.optional() })
+
+/** Answers that are JSON, by method and path. */
+export const ANSWERS: ReadonlyMap<string, Answer> = new Map<string, Answer>([
+  ['GET /api/hello', ({ title, write }) => ({ title, write })],
+  [
+    'GET /api/stream',
+    ({ meow }, { query, signal }) => {
+      const stream = { category: required(query, 'category'), streamId: required(query, 'streamId') }
+      const wanted = query.get('version')
+      return historyOf(
+        meow,
+        stream,
+        wanted === null ? undefined : parse(version, Number(wanted || '-'), 'version'),
+        signal,
+      )
+    },
+  ],
+  [
+    'GET /api/subscription',
+    async ({ questions }, { query }) => {
+      const wanted = required(query, 'name')
+      const found = (await questions.subscriptions.get()).find((one) => one.name === wanted)
+      if (!found) throw new Refusal(404, `there is no subscription "${wanted}"`)
+      return found
+    },
+  ],
+  ['GET /api/rate', ({ audience }) => audience.rate],
+  ['GET /api/lag', ({ audience }, { query }) => audience.lags.of(required(query, 'name'))],
+  [
+    'GET /api/parked',
+    async ({ meow }, { query }) => {
+      const parked = await meow.parked(required(query, 'name'), { limit: MOST_PARKED })
+      return parked.map(({ event, attempts, error, parkedAt }) => ({
+        event: { ...preview(event), data: show(event.data, MOST_ERROR, 2).text },
+        attempts,
+        error: error === null ? null : error.slice(0, MOST_ERROR),
+        parkedAt: parkedAt.getTime(),
+      }))
+    },
+  ],
+  [
+    'POST /api/replay',
+    async ({ meow, questions, write }, { body }) => {
+      if (!write) throw new Refusal(403, 'the studio was started to read only: start it with --write')
+      const { subscription, streamId } = parse(replayBody, body, 'body')
+      const replayed = await meow.replayParked(subscription, streamId === undefined ? {} : { streamId })
+      questions.subscriptions.forget()
+      return { replayed }
+    },
+  ],
+])
+
+function required(query: URLSearchParams, key: string): string {
+  const value = query.get(key)
+  if (value === null) throw new Refusal(400, `${key} is missing`)
+  return value
+}
+
+/** An error as an answer. */
+export function toRefusal(error: unknown): Refusal {
+  if (error instanceof Refusal) return error
+  if (!(error instanceof MeowError))
+    return new Refusal(500, error instanceof Error ? error.message : String(error))
+  const status = { ERR_VALIDATION: 400, ERR_SUBSCRIPTION_NOT_FOUND: 404 }[error.code] ?? 503
+  return new Refusal(status, error.message)
+}

@@ -1,0 +1,185 @@
+import type { RecordedEvent } from '../event.ts'
+import type { SubscriptionInfo } from '../manage/subscriptions.ts'
+import type { Meow } from '../meow.ts'
+import { Counts } from './counts.ts'
+import type { EventStream } from './event-stream.ts'
+import type { Filter } from './filter.ts'
+import type { Gentle } from './gentle.ts'
+import type { Questions } from './questions.ts'
+import { Rates } from './rates.ts'
+import { Refusal } from './refusal.ts'
+import { Sample } from './sample.ts'
+import { ManySeries, Series } from './series.ts'
+import { Tail } from './tail.ts'
+
+const MOST_PAGES = 32
+const TAIL_MS = 250
+const SECOND_MS = 1_000
+/** Subscriptions and stallers that a page is told of. */
+const SHOWN = 500
+
+interface Page {
+  readonly stream: EventStream
+  readonly sample: Sample
+}
+
+/** The pages that are open. They share one tail and one set of questions, and while there are none nothing is asked. */
+export class Audience {
+  /** The lag of each subscription over the time in which somebody looked. */
+  readonly lags = new ManySeries(SHOWN)
+  /** Events a second, likewise. */
+  readonly rate = new Series()
+  readonly #meow: Meow
+  readonly #questions: Questions
+  readonly #pages = new Set<Page>()
+  readonly #told = new Map<string, string>() // the latest of each kind
+  readonly #problems = new Map<string, string>()
+  readonly #counts = new Counts()
+  readonly #rates = new Rates()
+  readonly #answers = new Map<string, unknown>()
+  #tail: Tail | undefined
+  #stop: (() => void) | undefined
+  #running: Promise<unknown> = Promise.resolve()
+  #horizon: number | null = null
+
+  constructor(meow: Meow, questions: Questions) {
+    this.#meow = meow
+    this.#questions = questions
+  }
+
+  /** Tell a page all there is, and then all that changes; what it returns ends that. */
+  join(stream: EventStream, filter: Filter): () => void {
+    if (this.#pages.size >= MOST_PAGES)
+      throw new Refusal(503, `${MOST_PAGES} pages are open already: close one`, { 'Retry-After': '5' })
+    const page = { stream, sample: new Sample(filter) }
+    this.#pages.add(page)
+    for (const [kind, json] of this.#told) stream.send(kind, json)
+    for (const event of this.#tail?.recent ?? []) page.sample.offer(event)
+    if (this.#pages.size === 1) this.#start()
+    return () => {
+      if (this.#pages.delete(page) && this.#pages.size === 0) this.#stop?.()
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const { stream } of this.#pages) stream.end()
+    this.#pages.clear()
+    this.#stop?.()
+    await this.#running
+  }
+
+  #start(): void {
+    const stop = new AbortController()
+    const tail = new Tail(this.#meow, {
+      heard: (event, old) => this.#heard(event, old),
+      skipped: (positions) => {
+        for (const { sample } of this.#pages) sample.miss(positions)
+      },
+      failed: (error) => this.#problems.set('tail', message(error)),
+    })
+    this.#tail = tail
+    this.#running = Promise.all([this.#running, tail.run(stop.signal)]).then(() => {})
+    const timers = [setInterval(() => this.#flush(), TAIL_MS), setInterval(() => this.#second(), SECOND_MS)]
+    this.#stop = () => {
+      stop.abort()
+      for (const timer of timers) clearInterval(timer)
+      this.#stop = undefined
+      this.#tail = undefined
+      // Who comes next is not told what was.
+      this.#told.clear()
+      this.#answers.clear()
+      this.#problems.clear()
+      this.#rates.clear()
+      this.lags.interrupt(Date.now())
+      this.rate.add(Date.now(), null)
+    }
+    this.#second()
+  }
+
+  #heard(event: RecordedEvent, old: boolean): void {
+    this.#problems.delete('tail')
+    if (!old) this.#rates.count(event.category)
+    this.#counts.add(event)
+    for (const { sample } of this.#pages) sample.offer(event)
+  }
+
+  /** The tail, to those that can take it; for others it goes on gathering, which is bounded. */
+  #flush(): void {
+    for (const { stream, sample } of this.#pages) {
+      if (stream.dead) stream.end()
+      if (stream.busy) continue
+      const taken = sample.take()
+      if (taken) stream.send('tail', JSON.stringify(taken))
+    }
+  }
+
+  #second(): void {
+    const { categories, subscriptions, stallers, horizon } = this.#questions
+    this.#ask('categories', categories, (answer) => this.#counts.replace(answer))
+    this.#ask('subscriptions', subscriptions, (answer) => this.#tell('subscriptions', summary(answer)))
+    this.#ask('stallers', stallers, (answer) => this.#tell('stallers', answer.slice(0, SHOWN)))
+    this.#ask('horizon', horizon, (answer) => {
+      this.#horizon = answer
+      this.#tail?.reached(answer)
+    })
+    this.#sampleLags()
+    const rates = this.#rates.tick()
+    if (this.#answers.has('categories')) this.#tell('categories', this.#counts.list(rates))
+    const rate = Math.round([...rates.values()].reduce((sum, each) => sum + each, 0))
+    const at = Date.now()
+    this.rate.add(at, rate)
+    const { state, since, cause } = this.#questions.listener
+    this.#tell('store', {
+      at, // and so there is something to tell every second: who hears nothing knows that we are gone
+      state,
+      since,
+      cause: cause === undefined ? null : message(cause),
+      reconnects: this.#questions.reconnects,
+      rate,
+      horizon: this.#horizon === null ? null : Math.max(this.#horizon, this.#tail?.position ?? 0),
+      lastPosition: this.#counts.lastPosition,
+      problems: Object.fromEntries(this.#problems),
+    })
+  }
+
+  #ask<T>(kind: string, question: Gentle<T>, use: (answer: T) => void): void {
+    question.get().then(
+      (answer) => {
+        if (!this.#stop) return
+        this.#problems.delete(kind)
+        const [known, first] = [this.#answers.get(kind) === answer, !this.#answers.has(kind)]
+        this.#answers.set(kind, answer)
+        if (known) return
+        use(answer)
+        if (first && kind === 'categories') this.#tell(kind, this.#counts.list(new Map()))
+      },
+      (error) => this.#problems.set(kind, message(error)),
+    )
+  }
+
+  #sampleLags(): void {
+    const answer = this.#answers.get('subscriptions') as SubscriptionInfo[] | undefined
+    if (!answer) return
+    const unknown = this.#problems.has('subscriptions')
+    this.lags.add(Date.now(), new Map(answer.map(({ name, lag }) => [name, unknown ? null : lag])))
+  }
+
+  #tell(kind: string, value: unknown): void {
+    const json = JSON.stringify(value)
+    if (this.#told.get(kind) === json) return
+    this.#told.set(kind, json)
+    for (const { stream } of this.#pages) stream.send(kind, json)
+  }
+}
+
+/** Partitions are counted here; one subscription's are told by `/api/subscription`. */
+function summary(subscriptions: readonly SubscriptionInfo[]) {
+  const rows = subscriptions.slice(0, SHOWN).map(({ partitions, ...rest }) => {
+    const owners = new Set(partitions.flatMap(({ owner }) => owner ?? []))
+    const owned = partitions.filter(({ owner }) => owner !== null).length
+    return { ...rest, partitions: partitions.length, owned, owners: owners.size }
+  })
+  return { subscriptions: rows, all: subscriptions.length }
+}
+
+const message = (error: unknown) => (error instanceof Error ? error.message : String(error))

@@ -1,0 +1,62 @@
+import type { RecordedEvent } from '../event.ts'
+import type { CategoryInfo } from '../read/reader.ts'
+
+/** Categories that a page is told of. */
+const SHOWN = 500
+/** Events that are remembered, to count those that came while the store counted. */
+const REMEMBERED = 16_384
+
+type Seen = Pick<RecordedEvent, 'category' | 'version' | 'position'>
+
+export interface CategoryRow extends CategoryInfo {
+  /** Events a second. */
+  rate: number
+}
+
+/** What categories hold, between two costly counts: the last one, and what was seen to come since. */
+export class Counts {
+  #counted = new Map<string, CategoryInfo>()
+  readonly #recent: Seen[] = []
+  #next = 0
+
+  /** The highest of all. */
+  get lastPosition(): number {
+    let last = 0
+    for (const { lastPosition } of this.#counted.values()) last = Math.max(last, lastPosition)
+    return last
+  }
+
+  /** An event came. */
+  add({ category, version, position }: RecordedEvent): void {
+    const seen = { category, version, position }
+    this.#recent[this.#next] = seen
+    this.#next = (this.#next + 1) % REMEMBERED
+    this.#count(seen)
+  }
+
+  /** The store has counted. */
+  replace(counted: readonly CategoryInfo[]): void {
+    this.#counted = new Map(counted.map((info) => [info.category, { ...info }]))
+    const inOrder = [...this.#recent.slice(this.#next), ...this.#recent.slice(0, this.#next)]
+    for (const seen of inOrder) this.#count(seen)
+  }
+
+  /** Those that hold most, and how many there are. */
+  list(rates: ReadonlyMap<string, number>): { categories: CategoryRow[]; all: number } {
+    const all = [...this.#counted.values()].sort((a, b) => b.events - a.events)
+    const categories = all.slice(0, SHOWN).map((info) => ({ ...info, rate: rates.get(info.category) ?? 0 }))
+    return { categories, all: all.length }
+  }
+
+  #count({ category, version, position }: Seen): void {
+    let info = this.#counted.get(category)
+    if (!info) {
+      info = { category, streams: 0, events: 0, lastPosition: 0 }
+      this.#counted.set(category, info)
+    }
+    if (position <= info.lastPosition) return // counted
+    info.events++
+    if (version === 0) info.streams++
+    info.lastPosition = position
+  }
+}

@@ -1,0 +1,143 @@
+import type { SubscriptionInfo } from '../manage/subscriptions.ts'
+import type { CategoryInfo } from '../read/reader.ts'
+import type { Family, SampleOf } from './prometheus.ts'
+import type { Questions } from './questions.ts'
+
+/** Categories, and subscriptions, that get series of their own: Prometheus keeps each for long. */
+const MOST_SERIES = 1_000
+const STATES = ['listening', 'reconnecting', 'polling', 'closed']
+
+/** What Prometheus is told. Where a question fails its metrics are left out, and `up` says so. */
+export async function metricsOf(questions: Questions): Promise<Family[]> {
+  const asked = ['categories', 'subscriptions', 'stallers', 'horizon'] as const
+  const [categories, subscriptions, stallers, horizon] = await Promise.allSettled([
+    questions.categories.get(),
+    questions.subscriptions.get(),
+    questions.stallers.get(),
+    questions.horizon.get(),
+  ])
+  const up = [categories, subscriptions, stallers, horizon].map(
+    ({ status }, i): SampleOf => [{ question: asked[i]! }, status === 'fulfilled' ? 1 : 0],
+  )
+  return [
+    gauge('up', 'Whether the store answered a question the last time.', up),
+    ...(categories.status === 'fulfilled'
+      ? ofCategories(categories.value, horizon.status === 'fulfilled' ? horizon.value : 0)
+      : []),
+    ...(horizon.status === 'fulfilled'
+      ? [gauge('horizon', 'The position up to which nothing can still appear.', [[{}, horizon.value]])]
+      : []),
+    ...(subscriptions.status === 'fulfilled' ? ofSubscriptions(subscriptions.value) : []),
+    ...(stallers.status === 'fulfilled' ? ofStallers(stallers.value) : []),
+    ...ofListener(questions),
+  ]
+}
+
+const gauge = (name: string, help: string, samples: readonly SampleOf[]): Family => ({
+  name,
+  type: 'gauge',
+  help,
+  samples,
+})
+
+/** Categories may have been counted before the horizon was asked for, up to which there are events in any case. */
+function ofCategories(categories: readonly CategoryInfo[], horizon: number): Family[] {
+  const most = [...categories].sort((a, b) => b.events - a.events).slice(0, MOST_SERIES)
+  const each = (value: (info: CategoryInfo) => number) =>
+    most.map((info): SampleOf => [{ category: info.category }, value(info)])
+  const last = categories.reduce((max, { lastPosition }) => Math.max(max, lastPosition), horizon)
+  return [
+    gauge('categories', `Categories; the ${MOST_SERIES} that hold most have series of their own.`, [
+      [{}, categories.length],
+    ]),
+    {
+      name: 'events_total',
+      type: 'counter',
+      help: 'Events of a category.',
+      samples: each(({ events }) => events),
+    },
+    gauge(
+      'streams',
+      'Streams of a category.',
+      each(({ streams }) => streams),
+    ),
+    gauge('last_position', 'The position of the last event; above the horizon while an append stays open.', [
+      [{}, last],
+    ]),
+  ]
+}
+
+function ofSubscriptions(subscriptions: readonly SubscriptionInfo[]): Family[] {
+  const some = subscriptions.slice(0, MOST_SERIES)
+  const each = (name: string, help: string, value: (info: SubscriptionInfo) => number | undefined) =>
+    gauge(
+      `subscription_${name}`,
+      help,
+      some.flatMap((info): SampleOf[] => {
+        const number = value(info)
+        return number === undefined ? [] : [[{ subscription: info.name }, number]]
+      }),
+    )
+  return [
+    gauge('subscriptions', 'Durable subscriptions.', [[{}, subscriptions.length]]),
+    each('position', 'The least position of its partitions.', ({ position }) => position),
+    each('lag_events', 'Events that it has still to handle.', ({ lag }) => lag),
+    each('parked_events', 'Events that are set aside.', ({ parked }) => parked),
+    each('partitions', 'Partitions that executors share.', ({ partitions }) => partitions.length),
+    each(
+      'partitions_owned',
+      'Partitions that an executor owns.',
+      ({ partitions }) => owners(partitions).length,
+    ),
+    each(
+      'executors',
+      'Executors that own a partition.',
+      ({ partitions }) => new Set(owners(partitions)).size,
+    ),
+    each(
+      'oldest_lease_timestamp_seconds',
+      'When the first of its leases runs out, unless it is renewed.',
+      ({ partitions }) => {
+        const ends = partitions.flatMap(({ leaseUntil }) =>
+          leaseUntil ? [leaseUntil.getTime() / 1_000] : [],
+        )
+        return ends.length > 0 ? Math.min(...ends) : undefined
+      },
+    ),
+  ]
+}
+
+const owners = (partitions: SubscriptionInfo['partitions']) => partitions.flatMap(({ owner }) => owner ?? [])
+
+function ofStallers(stallers: readonly { pid: number | null; since: Date | null }[]): Family[] {
+  const begun = stallers.flatMap(({ since }) => (since ? [since.getTime() / 1_000] : []))
+  return [
+    gauge('stallers', 'Open appends that hold a horizon back, one for each category.', [
+      [{}, stallers.length],
+    ]),
+    gauge(
+      'oldest_staller_timestamp_seconds',
+      'When the oldest of them began.',
+      begun.length > 0 ? [[{}, Math.min(...begun)]] : [],
+    ),
+  ]
+}
+
+function ofListener({ listener, reconnects }: Questions): Family[] {
+  return [
+    gauge(
+      'listener_state',
+      'How push stands: 1 for the state that it is in.',
+      STATES.map((state) => [{ state }, listener.state === state ? 1 : 0]),
+    ),
+    gauge('listener_state_since_timestamp_seconds', 'Since when it is in that state.', [
+      [{}, listener.since.getTime() / 1_000],
+    ]),
+    {
+      name: 'listener_reconnects_total',
+      type: 'counter',
+      help: 'How often push was lost since this process began.',
+      samples: [[{}, reconnects]],
+    },
+  ]
+}

@@ -1,0 +1,105 @@
+import { get, live } from './api.js'
+import { heardCategories, heardRate, startRates } from './categories.js'
+import { byId, write } from './dom.js'
+import { full, number } from './format.js'
+import './keys.js'
+import { allowReplay } from './parked.js'
+import { render as ageStallers, heardStallers } from './stallers.js'
+import { heardAppends, showStream } from './stream.js'
+import { heardSecond, heardSubscriptions, showSubscription } from './subscriptions.js'
+import { filterText, heardTail, onFilter, setFilter } from './tail.js'
+
+const VIEWS = ['categories', 'tail', 'stream', 'subscriptions', 'stallers']
+const PUSH = { listening: 'push', reconnecting: 'reconnecting', polling: 'polling', closed: 'closed' }
+let greeted = false
+let unanswered = null // why there is no connection
+let problems = {}
+
+const hear = {
+  store(value) {
+    problems = value.problems
+    write(byId('rate'), number(value.rate))
+    write(byId('horizon'), value.horizon === null ? '–' : number(value.horizon))
+    const push = byId('push')
+    write(push, PUSH[value.state])
+    push.dataset.state = value.state
+    push.title = `${value.state} since ${full(Date.parse(value.since))}${value.reconnects ? `, lost ${value.reconnects} times` : ''}${value.cause ? `: ${value.cause}` : ''}`
+    trouble()
+    heardRate(value)
+    heardSecond(value)
+    ageStallers()
+    heardAppends()
+  },
+  categories: heardCategories,
+  tail: heardTail,
+  subscriptions(value) {
+    heardSubscriptions(value)
+    if (!byId('subscriptions').hidden && byId('chosen').hidden) route()
+  },
+  stallers: heardStallers,
+}
+
+function trouble() {
+  const lines = unanswered
+    ? [unanswered]
+    : Object.entries(problems).map(([what, message]) => `${what}: ${message}`)
+  byId('trouble').hidden = lines.length === 0
+  write(byId('trouble'), [...new Set(lines)].join('\n'))
+}
+
+async function greet() {
+  const [{ title, write: may }, rates] = await Promise.all([get('/api/hello'), get('/api/rate')])
+  startRates(rates)
+  write(byId('title'), title)
+  document.title = `${title} · meowmx studio`
+  write(byId('mode'), may ? 'can replay' : 'read only')
+  byId('mode').title = may
+    ? 'Started with --write: parked events can be replayed'
+    : 'Nothing can be changed; --write lets parked events be replayed'
+  allowReplay(may)
+  greeted = true
+}
+
+let end = () => {}
+function connect(filter) {
+  end()
+  const stands = (error) => {
+    unanswered =
+      error &&
+      (error.status === 401 ? error.message : `No connection to the studio (${error.message}); trying again.`)
+    document.body.toggleAttribute('data-lost', error !== null)
+    trouble()
+    if (!error && !greeted) greet().catch(() => {})
+  }
+  end = live(filter ? { filter } : {}, (kind, value) => hear[kind]?.(value), stands)
+}
+
+function decode(part) {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    return part
+  }
+}
+
+function route() {
+  const [wanted = '', ...parts] = location.hash.replace(/^#\//, '').split('/').map(decode)
+  const view = VIEWS.includes(wanted) ? wanted : VIEWS[0]
+  for (const one of VIEWS) byId(one).hidden = one !== view
+  for (const link of document.querySelectorAll('nav a')) {
+    if (link.hash === `#/${view}`) link.setAttribute('aria-current', 'page')
+    else link.removeAttribute('aria-current')
+  }
+  if (view === 'tail' && parts[0] !== undefined) {
+    setFilter(parts[0])
+    history.replaceState(null, '', '#/tail')
+  }
+  if (view === 'stream')
+    showStream(parts[0], parts[1], /^\d+$/.test(parts[2] ?? '') ? Number(parts[2]) : undefined)
+  if (view === 'subscriptions') showSubscription(parts[0])
+}
+
+onFilter(connect)
+addEventListener('hashchange', route)
+route()
+connect(filterText())

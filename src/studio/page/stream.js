@@ -1,0 +1,171 @@
+import { get } from './api.js'
+import { lastPosition, names } from './categories.js'
+import { byId, h, keyed, write } from './dom.js'
+import { clock, full, number, streamHref } from './format.js'
+import { json } from './json.js'
+
+const slider = byId('version')
+let stream // { category, streamId }
+let follow = false // the last version, also when that is a later one
+let shown // the last answer
+let wanted // the version that is asked for next, where one is under way
+let asking = false
+let seen // the category's last position when it was asked for
+
+byId('which').addEventListener('submit', (event) => {
+  event.preventDefault()
+  location.hash = streamHref(byId('stream-category').value, byId('stream-id').value)
+})
+slider.addEventListener('input', () => go(Number(slider.value)))
+byId('first').addEventListener('click', () => go(0))
+byId('back').addEventListener('click', () => go(Number(slider.value) - 1))
+byId('forth').addEventListener('click', () => go(Number(slider.value) + 1))
+byId('last').addEventListener('click', () => go(Number(slider.max)))
+
+/** Shows a stream as of a version, or (undefined) its last, and follows it. */
+export function showStream(category, streamId, version) {
+  byId('category-names').replaceChildren(...names().map((value) => h('option', { value })))
+  if (category === undefined) {
+    if (stream)
+      history.replaceState(
+        null,
+        '',
+        streamHref(stream.category, stream.streamId, follow ? undefined : shown?.version),
+      )
+    return
+  }
+  if (stream?.category !== category || stream?.streamId !== streamId) {
+    stream = { category, streamId }
+    shown = undefined
+    byId('history').hidden = true
+    write(byId('stream-note'), 'Loading …')
+  }
+  byId('stream-category').value = category
+  byId('stream-id').value = streamId
+  follow = version === undefined
+  ask(version)
+}
+
+/** Something may have been appended to it. */
+export function heardAppends() {
+  if (!stream || !shown || byId('stream').hidden) return
+  const last = lastPosition(stream.category)
+  if (last === undefined || last === seen) return
+  seen = last
+  ask(follow ? undefined : shown.version)
+}
+
+function go(version) {
+  if (!shown) return
+  const last = Number(slider.max)
+  const to = Math.max(0, Math.min(last, version))
+  slider.value = to
+  follow = to === last
+  history.replaceState(null, '', streamHref(stream.category, stream.streamId, follow ? undefined : to))
+  ask(follow ? undefined : to)
+}
+
+/** One question at a time: of a slider that is drawn along only the place where it is counts. */
+async function ask(version) {
+  wanted = { ...stream, version }
+  if (asking) return
+  asking = true
+  while (wanted) {
+    const { category, streamId, version } = wanted
+    wanted = undefined
+    try {
+      const answer = await get('/api/stream', {
+        category,
+        streamId,
+        ...(version === undefined ? {} : { version }),
+      })
+      if (category === stream.category && streamId === stream.streamId) render(answer)
+    } catch (error) {
+      write(byId('stream-note'), error.message)
+    }
+  }
+  asking = false
+}
+
+function render(answer) {
+  shown = answer
+  const { lastVersion, version, event } = answer
+  byId('history').hidden = event === null
+  write(byId('stream-note'), event ? '' : `There is no stream ${stream.category}/${stream.streamId}.`)
+  if (!event) return
+  slider.max = lastVersion
+  if (wanted === undefined) slider.value = version
+  slider.setAttribute('aria-valuetext', `version ${version} of ${lastVersion}, ${event.type}`)
+  byId('first').disabled = byId('back').disabled = version === 0
+  byId('forth').disabled = byId('last').disabled = version === lastVersion
+  const fact = (label, value, title) => h('span', { title }, `${label} `, h('b', {}, value))
+  byId('where').replaceChildren(
+    fact('version', `${number(version)} of ${number(lastVersion)}`),
+    fact('recorded', full(event.recordedAt), new Date(event.recordedAt).toISOString()),
+    fact('position', number(event.position)),
+    fact('id', event.id),
+  )
+  write(byId('event-title'), event.type)
+  byId('event-data').replaceChildren(...json(event.data))
+  byId('event-metadata').replaceChildren(...json(event.metadata))
+  byId('state').replaceChildren(...json(answer.state))
+  renderChanges(answer)
+  renderAround(answer)
+}
+
+function renderChanges({ changes, foldedFrom, leftOut }) {
+  const differ = changes.filter(({ kind }) => kind !== 'same')
+  byId('changes').replaceChildren(
+    ...differ.map(({ key, kind, before, after }) =>
+      h(
+        'tr',
+        { class: kind },
+        h('th', { scope: 'row' }, key),
+        h(
+          'td',
+          {},
+          before === null ? null : h('del', {}, before),
+          before === null ? null : ' ',
+          h('ins', {}, after),
+        ),
+      ),
+    ),
+  )
+  const same = changes.length - differ.length
+  const words = differ.length === 0 ? 'Nothing.' : ''
+  write(byId('unchanged'), `${words}${same > 0 ? ` ${number(same)} said again what was so.` : ''}`.trim())
+  const notes = [
+    'The studio knows no reducer of yours: this is the data of all events up to here, merged over each other (Object.assign), property by property of the first level.',
+  ]
+  if (leftOut > 0) notes.push(`${number(leftOut)} whose data is no object are left out.`)
+  if (foldedFrom > 0) notes.push(`Begun at version ${number(foldedFrom)}: the stream is long.`)
+  write(byId('fold-note'), notes.join(' '))
+}
+
+function renderAround({ around, version }) {
+  const list = byId('around')
+  const make = (one) =>
+    h(
+      'li',
+      {},
+      h(
+        'a',
+        { href: streamHref(stream.category, stream.streamId, one.version) },
+        h('span', { class: 'n' }, String(one.version)),
+        h('span', {}, one.type),
+        h('time', {}, clock(one.recordedAt)),
+      ),
+    )
+  keyed(
+    list,
+    [...around].reverse(),
+    (one) => `${stream.category}/${stream.streamId}/${one.version}`,
+    make,
+    (item, one) => {
+      const here = one.version === version
+      item.firstElementChild.toggleAttribute('aria-current', here)
+      // Within its own box: scrollIntoView would move the page.
+      if (here) list.scrollTop = item.offsetTop - list.clientHeight / 2
+    },
+  )
+}

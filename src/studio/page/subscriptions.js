@@ -1,0 +1,135 @@
+import { get } from './api.js'
+import { byId, cells, h, keyed, write } from './dom.js'
+import { duration, number, selector } from './format.js'
+import { clearParked, loadParked } from './parked.js'
+import { plot } from './plot.js'
+
+const KEPT = 900 // samples, as the server
+const body = byId('subscription-table').tBodies[0]
+const draw = plot(byId('lag'), 'lag')
+let latest = { subscriptions: [], all: 0 }
+let chosen // name
+let lags = { at: [], values: [] }
+let parkedThen // how many were parked when they were loaded
+
+export function heardSubscriptions(value) {
+  latest = value
+  render()
+}
+
+/** Every second: the lag, also where it has not changed, and the leases. */
+export function heardSecond({ at, problems }) {
+  if (!byId('subscriptions').hidden) refresh()
+  const info = latest.subscriptions.find(({ name }) => name === chosen)
+  if (!info) return
+  lags.at.push(at)
+  lags.values.push(problems.subscriptions ? null : info.lag)
+  if (lags.at.length > KEPT) {
+    lags.at.shift()
+    lags.values.shift()
+  }
+  if (!byId('subscriptions').hidden) draw(lags.at, lags.values)
+}
+
+export async function showSubscription(name) {
+  const one = name ?? chosen ?? latest.subscriptions[0]?.name
+  if (one === undefined) return
+  if (one !== chosen) {
+    chosen = one
+    lags = { at: [], values: [] }
+    parkedThen = undefined
+    clearParked()
+  }
+  render()
+  refresh()
+  try {
+    const answer = await get('/api/lag', { name: one })
+    if (chosen !== one) return
+    lags = answer
+    draw(lags.at, lags.values)
+  } catch {
+    // what comes by itself is enough
+  }
+}
+
+/** Details of the one that is chosen; what is parked only where that has changed. */
+async function refresh() {
+  const name = chosen
+  const info = latest.subscriptions.find((one) => one.name === name)
+  byId('chosen').hidden = !info
+  if (!info) return
+  write(byId('chosen-name'), name)
+  const parked = info.parked !== parkedThen
+  parkedThen = info.parked
+  try {
+    const [detail] = await Promise.all([
+      get('/api/subscription', { name }),
+      parked ? loadParked(name, info.parked) : null,
+    ])
+    if (chosen === name) renderPartitions(detail)
+  } catch (error) {
+    parkedThen = undefined
+    write(byId('subscription-note'), error.message)
+  }
+}
+
+function render() {
+  const make = ({ name }) =>
+    h(
+      'tr',
+      {},
+      ...cells(
+        ['Subscription', 'name', h('a', { href: `#/subscriptions/${encodeURIComponent(name)}` }, name)],
+        ['Consumes', 'dim wide'],
+        ['Lag', 'n'],
+        ['Parked', 'n'],
+        ['Owned', 'n'],
+        ['Executors', 'n'],
+        ['Position', 'n'],
+      ),
+    )
+  keyed(
+    body,
+    latest.subscriptions,
+    ({ name }) => name,
+    make,
+    (row, info) => {
+      const [, consumes, lag, parked, owned, executors, position] = row.cells
+      row.toggleAttribute('data-chosen', info.name === chosen)
+      row.cells[0].firstElementChild.toggleAttribute('aria-current', info.name === chosen)
+      write(consumes, selector(info.selector))
+      write(lag, number(info.lag))
+      write(parked, number(info.parked))
+      parked.classList.toggle('bad', info.parked > 0)
+      write(owned, `${number(info.owned)} / ${number(info.partitions)}`)
+      owned.classList.toggle('bad', info.owned < info.partitions)
+      write(executors, number(info.owners))
+      write(position, number(info.position))
+    },
+  )
+  const rest = latest.all - latest.subscriptions.length
+  write(
+    byId('subscription-note'),
+    latest.all === 0 ? 'No subscriptions yet.' : rest > 0 ? `${number(rest)} more are not shown.` : '',
+  )
+}
+
+function renderPartitions({ partitions }) {
+  const make = () =>
+    h('tr', {}, ...cells(['Partition', 'n'], ['Owner', 'mono'], ['Position', 'n'], ['Lease', 'n']))
+  keyed(
+    byId('partitions'),
+    partitions,
+    ({ partition }) => String(partition),
+    make,
+    (row, info) => {
+      const [partition, owner, position, lease] = row.cells
+      write(partition, String(info.partition))
+      write(owner, info.owner ?? 'nobody')
+      owner.classList.toggle('bad', info.owner === null)
+      owner.title = info.owner ?? ''
+      write(position, number(info.position))
+      write(lease, info.leaseUntil ? duration(Date.parse(info.leaseUntil) - Date.now()) : '·')
+    },
+  )
+}

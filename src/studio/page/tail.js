@@ -1,0 +1,122 @@
+import { byId, cells, h, write } from './dom.js'
+import { clock, full, number, streamHref } from './format.js'
+
+const KEPT = 200 // rows
+const body = byId('events')
+const filter = byId('filter')
+const pauseButton = byId('pause')
+let waiting = [] // what came while paused, newest last
+let paused = false
+let came = 0 // while paused
+let missed = 0
+let newest = 0 // position
+let refilter = () => {}
+let timer
+
+/** Called with the text of the filter when it has changed. */
+export function onFilter(call) {
+  refilter = call
+}
+
+export const filterText = () => filter.value.trim()
+
+export function setFilter(text) {
+  if (text === filter.value) return
+  filter.value = text
+  changed()
+}
+
+function changed() {
+  clear()
+  newest = 0 // what passed before may not have passed the old one
+  refilter(filterText())
+}
+
+filter.addEventListener('input', () => {
+  clearTimeout(timer)
+  timer = setTimeout(changed, 250)
+})
+pauseButton.addEventListener('click', pause)
+byId('clear').addEventListener('click', clear)
+
+export function pause() {
+  paused = !paused
+  pauseButton.setAttribute('aria-pressed', String(paused))
+  pauseButton.firstElementChild.textContent = paused ? 'Go on' : 'Pause'
+  if (!paused) {
+    add(waiting)
+    waiting = []
+    came = 0
+  }
+  note()
+}
+
+function clear() {
+  body.replaceChildren()
+  waiting = []
+  came = 0
+  missed = 0
+  note()
+}
+
+export function heardTail(value) {
+  // After a lost connection the last ones come again.
+  const events = value.events.filter(({ position }) => position > newest)
+  if (events.length > 0) newest = events.at(-1).position
+  missed += value.missed
+  if (paused) {
+    came += events.length
+    waiting = [...waiting, ...events].slice(-KEPT)
+  } else add(events)
+  note()
+}
+
+function add(events) {
+  body.prepend(...events.slice(-KEPT).reverse().map(row))
+  while (body.rows.length > KEPT) body.deleteRow(-1)
+}
+
+function note() {
+  const parts = []
+  if (paused) parts.push(`Paused: ${number(came)} more came.`)
+  if (missed > 0)
+    parts.push(
+      `${number(missed)} left out, since more come than eyes can follow; a filter shows those that matter.`,
+    )
+  if (!paused && body.rows.length === 0)
+    parts.push(filterText() ? 'Nothing has passed the filter yet.' : 'Nothing has come yet.')
+  write(byId('tail-note'), parts.join(' '))
+}
+
+function row({ category, streamId, version, position, type, recordedAt, data }) {
+  const href = streamHref(category, streamId, version)
+  return h(
+    'tr',
+    {},
+    ...cells(
+      [
+        'Time',
+        't',
+        h(
+          'time',
+          { datetime: new Date(recordedAt).toISOString(), title: full(recordedAt) },
+          clock(recordedAt),
+        ),
+      ],
+      ['Position', 'n pos', number(position)],
+      [
+        'Stream',
+        'name',
+        h(
+          'a',
+          { href, title: `${category}/${streamId}` },
+          h('span', { class: 'dim' }, `${category}/`),
+          streamId,
+        ),
+      ],
+      ['Version', 'n v', String(version)],
+      ['Type', 'type', type],
+      ['Data', 'data', h('code', { title: data }, data)],
+    ),
+  )
+}

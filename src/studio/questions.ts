@@ -1,0 +1,44 @@
+import type { Subscription } from 'rxjs'
+import type { StoreStatus } from '../live/listener.ts'
+import type { Meow } from '../meow.ts'
+import { Gentle } from './gentle.ts'
+
+/** Below a tick of a second, so that every tick gets a fresh answer. */
+const A_SECOND = 900
+
+/** What is asked of the store again and again, by pages and by Prometheus: each once for all. */
+export class Questions {
+  readonly categories
+  readonly subscriptions
+  readonly stallers
+  readonly horizon
+  readonly #status: Subscription
+  #listener: StoreStatus = { state: 'closed', since: new Date(0) }
+  #reconnects = 0
+
+  constructor(meow: Meow) {
+    this.categories = new Gentle(() => meow.categories(), 5_000)
+    this.subscriptions = new Gentle(() => meow.subscriptions(), A_SECOND)
+    this.stallers = new Gentle(() => meow.stallers(), 2 * A_SECOND)
+    // No events: behind the last position there is but the horizon.
+    const nothing = { after: Number.MAX_SAFE_INTEGER, limit: 1 }
+    this.horizon = new Gentle(async () => (await meow.read({}, nothing)).horizon, A_SECOND)
+    this.#status = meow.status$.subscribe((status) => {
+      if (this.#listener.state === 'listening' && status.state === 'reconnecting') this.#reconnects++
+      this.#listener = status
+    })
+  }
+
+  get listener(): StoreStatus {
+    return this.#listener
+  }
+
+  /** How often push was lost since the studio began. */
+  get reconnects(): number {
+    return this.#reconnects
+  }
+
+  close(): void {
+    this.#status.unsubscribe()
+  }
+}

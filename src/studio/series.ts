@@ -1,0 +1,48 @@
+/** Samples that are kept: 15 minutes, one a second. */
+const KEPT = 900
+
+/** A quantity over time; JSON of it is what a page plots. */
+export class Series {
+  /** In ms since 1970. */
+  readonly at: number[] = []
+  /** Null: nobody looked, or nobody knows. */
+  readonly values: (number | null)[] = []
+
+  add(at: number, value: number | null): void {
+    this.at.push(at)
+    this.values.push(value)
+    if (this.at.length <= KEPT) return
+    this.at.shift()
+    this.values.shift()
+  }
+}
+
+/** The same of many things, by name. */
+export class ManySeries {
+  readonly #most: number
+  readonly #all = new Map<string, Series>()
+
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  /** Adds a sample of each, and forgets those that are no more. */
+  add(at: number, values: ReadonlyMap<string, number | null>): void {
+    for (const name of this.#all.keys()) if (!values.has(name)) this.#all.delete(name)
+    for (const [name, value] of values) {
+      const series = this.#all.get(name) ?? new Series()
+      if (series.at.length === 0 && this.#all.size >= this.#most) continue
+      this.#all.set(name, series)
+      series.add(at, value)
+    }
+  }
+
+  /** Nobody looks any more. */
+  interrupt(at: number): void {
+    for (const series of this.#all.values()) series.add(at, null)
+  }
+
+  of(name: string): Series {
+    return this.#all.get(name) ?? new Series()
+  }
+}

@@ -1,0 +1,142 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { json } from 'node:stream/consumers'
+import { ConnectionError } from '../errors.ts'
+import type { Store } from './api.ts'
+import { ANSWERS, toRefusal } from './api.ts'
+import type { Asset } from './assets.ts'
+import { HEADERS, readAssets } from './assets.ts'
+import { EventStream } from './event-stream.ts'
+import { filterOf } from './filter.ts'
+import { Guard, inUrl, isEvery } from './guard.ts'
+import { metricsOf } from './metrics.ts'
+import { CONTENT_TYPE, format } from './prometheus.ts'
+import { Refusal } from './refusal.ts'
+
+/** Of a request: a subscription's and a stream's name. */
+const MOST_BODY = 16_384
+const UNAUTHORIZED = 'open the address that the studio printed when it started: it ends in its token'
+
+export interface Server {
+  readonly port: number
+  close(): Promise<void>
+}
+
+/** Serves the page, what it asks for, and Prometheus. @throws ConnectionError where it can't listen there */
+export async function serve(store: Store, host: string, port: number, token: string): Promise<Server> {
+  const assets = readAssets()
+  let guard: Guard
+  const server = createServer((request, response) => {
+    response.on('error', () => {}) // whoever asked has gone
+    for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value)
+    answer(store, guard, assets, request, response).catch((error) => refuse(request, response, error))
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.on('error', (error) => reject(new ConnectionError(cannotListen(host, port, error), error)))
+    server.listen(port, host, resolve)
+  })
+  const at = (server.address() as AddressInfo).port
+  guard = new Guard(host, at, token)
+  return {
+    port: at,
+    close: async () => {
+      const closed = new Promise((resolve) => server.close(resolve))
+      server.closeAllConnections()
+      await closed
+    },
+  }
+}
+
+/** The address of the page, its token included; where we listen on every address, the one of this machine. */
+export const addressOf = (host: string, port: number, token: string) =>
+  `http://${isEvery(host) ? '127.0.0.1' : inUrl(host)}:${port}/?token=${token}`
+
+async function answer(
+  store: Store,
+  guard: Guard,
+  assets: ReadonlyMap<string, Asset>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  guard.checkSource(request)
+  const { pathname, searchParams: query } = target(request)
+  const method = request.method === 'HEAD' ? 'GET' : request.method
+  if (method !== 'GET' && method !== 'POST')
+    throw new Refusal(405, `${request.method} is not answered`, { Allow: 'GET, HEAD, POST' })
+  const known = guard.knowsToken(request, query)
+
+  const asset = method === 'GET' && assets.get(pathname === '/' ? '/index.html' : pathname)
+  // They hold nothing of the store. The page is answered 401 without a token, and yet shown: loaded anew in its tab it has
+  // the token, and elsewhere it says where the token is.
+  if (asset) return send(response, pathname === '/' && !known ? 401 : 200, asset.type, asset.body)
+  if (!known) throw new Refusal(401, UNAUTHORIZED)
+
+  if (method === 'GET' && pathname === '/metrics')
+    return send(response, 200, CONTENT_TYPE, format(await metricsOf(store.questions)))
+  if (method === 'GET' && pathname === '/api/live') return openStream(store, query, request, response)
+  const make = ANSWERS.get(`${method} ${pathname}`)
+  if (!make) throw new Refusal(404, `there is nothing at ${method} ${pathname}`)
+  const gone = new AbortController()
+  response.once('close', () => gone.abort())
+  const body = method === 'POST' ? await read(request) : undefined
+  const made = await make(store, { query, body, signal: gone.signal })
+  send(response, 200, 'application/json', JSON.stringify(made))
+}
+
+function openStream(
+  { audience }: Store,
+  query: URLSearchParams,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
+  const stream = new EventStream(response)
+  response.setHeader('Content-Type', 'text/event-stream')
+  if (request.method === 'HEAD') return void response.end()
+  const leave = audience.join(stream, filterOf(query.get('filter') ?? ''))
+  response.once('close', leave)
+  response.flushHeaders()
+}
+
+function send(response: ServerResponse, status: number, type: string, body: string | Buffer): void {
+  response.writeHead(status, {
+    'Content-Type': type,
+    'Content-Length': Buffer.byteLength(body),
+    ...(status === 401 ? { 'WWW-Authenticate': 'Bearer realm="meowmx studio"' } : {}),
+  })
+  response.end(body) // of an answer to HEAD Node sends no body
+}
+
+function refuse(request: IncomingMessage, response: ServerResponse, error: unknown): void {
+  const { status, message, headers } = toRefusal(error)
+  if (response.headersSent || response.destroyed) return void response.destroy()
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
+  if (!request.complete) response.setHeader('Connection', 'close') // what is still to come of it is not read
+  send(response, status, 'application/json', JSON.stringify({ error: message }))
+}
+
+function target({ url }: IncomingMessage): URL {
+  try {
+    return new URL(url ?? '/', 'http://studio')
+  } catch {
+    throw new Refusal(400, 'the address is none')
+  }
+}
+
+async function read(request: IncomingMessage): Promise<unknown> {
+  if (!/^application\/json\b/i.test(request.headers['content-type'] ?? ''))
+    throw new Refusal(415, 'the body has to be application/json')
+  if (!(Number(request.headers['content-length']) <= MOST_BODY))
+    throw new Refusal(413, `the body has to say its length, at most ${MOST_BODY} bytes`)
+  return json(request).catch(() => {
+    throw new Refusal(400, 'the body is no JSON')
+  })
+}
+
+function cannotListen(host: string, port: number, error: NodeJS.ErrnoException): string {
+  const where = `${inUrl(host)}:${port}`
+  if (error.code === 'EADDRINUSE')
+    return `something listens at ${where} already: choose another port, or 0 for any free one`
+  if (error.code === 'EACCES') return `this user may not listen at ${where}: choose a port above 1023`
+  return `can not listen at ${where}: ${error.message}`
+}

@@ -1,0 +1,86 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { RecordedEvent } from '../event.ts'
+import { abortWith } from '../live/abort.ts'
+import type { Meow } from '../meow.ts'
+
+/** Events from before somebody looked. */
+const RECENT = 100
+/** Positions behind which one does not read on, but goes to the end. */
+const FAR = 50_000
+const RETRY_MS = 2_000
+
+export interface TailEars {
+  /** An event; `old`: from before the tail began. */
+  heard(event: RecordedEvent, old: boolean): void
+  /** So many positions were not read. */
+  skipped(positions: number): void
+  failed(error: unknown): void
+}
+
+/** The live end of the whole store, pulled, as fast as it can be read; where that is too slow it jumps to the end. */
+export class Tail {
+  readonly #meow: Meow
+  readonly #ears: TailEars
+  readonly #recent: RecordedEvent[] = []
+  #position = 0 // of the last event
+  #jump: AbortController | undefined
+
+  constructor(meow: Meow, ears: TailEars) {
+    this.#meow = meow
+    this.#ears = ears
+  }
+
+  /** The last events, oldest first. */
+  get recent(): readonly RecordedEvent[] {
+    return this.#recent
+  }
+
+  /** All up to here has been heard. */
+  get position(): number {
+    return this.#position
+  }
+
+  /** Until the signal aborts or the store closes. */
+  async run(signal: AbortSignal): Promise<void> {
+    for (let again = true; again; ) {
+      try {
+        again = await this.#follow(signal)
+      } catch (error) {
+        this.#ears.failed(error)
+        again = await delay(RETRY_MS, true, { signal }).catch(() => false)
+      }
+    }
+  }
+
+  /** The horizon is there. */
+  reached(horizon: number): void {
+    if (this.#jump && this.#position > 0 && horizon - this.#position > FAR) this.#jump.abort()
+  }
+
+  /** True: from the end again. */
+  async #follow(signal: AbortSignal): Promise<boolean> {
+    const before = this.#position
+    const { events, horizon } = await this.#meow.read({}, { limit: RECENT, direction: 'backward' })
+    if (signal.aborted) return false
+    if (before === 0) for (const event of events.reverse()) this.#hear(event, true)
+    else if (horizon > before) this.#ears.skipped(horizon - before)
+    this.#position = horizon
+    const jump = abortWith(signal)
+    this.#jump = jump
+    try {
+      const options = { from: { after: horizon }, signal: jump.signal }
+      for await (const event of this.#meow.iterate({}, options)) this.#hear(event, false)
+      return jump.signal.aborted && !signal.aborted
+    } finally {
+      jump.abort()
+      this.#jump = undefined
+    }
+  }
+
+  #hear(event: RecordedEvent, old: boolean): void {
+    this.#position = event.position
+    this.#recent.push(event)
+    if (this.#recent.length > RECENT) this.#recent.shift()
+    this.#ears.heard(event, old)
+  }
+}
