@@ -31,6 +31,13 @@ export interface ConnectOptions {
   prepare?: boolean
   /** Safety net under NOTIFY, never needed for correctness. In ms; default 1000, minimum 10. */
   pollIntervalMs?: number
+  /**
+   * A LISTEN connection that went dead without a word (half-open, frozen) is replaced within so many ms, if
+   * `queryTimeoutMs` is not less; until then the poll delivers. Default 5000, minimum 500.
+   */
+  listenerTimeoutMs?: number
+  /** The longest pause between two attempts to listen again, which begin after 50 ms. In ms; default 1000, minimum 50. */
+  reconnectDelayMs?: number
   /** A query or a connection attempt that takes longer fails, it never hangs. In ms; default 30_000, minimum 100. */
   queryTimeoutMs?: number
   /**
@@ -87,6 +94,8 @@ const connectFields = z.strictObject({
   listen: z.boolean().default(true),
   prepare: z.boolean().default(true),
   pollIntervalMs: ms(10).default(1000),
+  listenerTimeoutMs: ms(500).default(5_000),
+  reconnectDelayMs: ms(50).default(1_000),
   queryTimeoutMs: ms(100).default(30_000),
   logger: logger.default(() => silent),
   telemetry: z.boolean().default(true),

@@ -31,6 +31,7 @@ export class Line {
   readonly #answerMs: number
   readonly #connect: Connect
   readonly #ended: () => void
+  readonly #reconnectDelayMs: number | undefined
   readonly #parties = new Set<Party>() // the oldest first
   readonly #ears = new Map<string, Set<Party>>()
   readonly #closing = manyWaitFor()
@@ -41,11 +42,18 @@ export class Line {
   #running: Promise<void> | undefined
 
   /** `answerMs`: how long it waits for any answer. `ended` is called once nobody may join any more. */
-  constructor(clock: Clock, answerMs: number, connect: Connect, ended: () => void = () => {}) {
+  constructor(
+    clock: Clock,
+    answerMs: number,
+    connect: Connect,
+    ended: () => void = () => {},
+    reconnectDelayMs?: number,
+  ) {
     this.#clock = clock
     this.#answerMs = answerMs
     this.#connect = connect
     this.#ended = ended
+    this.#reconnectDelayMs = reconnectDelayMs
   }
 
   /** Whether notifications are heard. */
@@ -99,7 +107,7 @@ export class Line {
       } catch (cause) {
         if (this.#closing.signal.aborted) return
         this.#become('reconnecting', cause)
-        await this.#clock.sleep(backoff(attempt, this.#clock), this.#closing.signal).catch(() => {})
+        await this.#clock.sleep(backoff(attempt, this.#clock, this.#reconnectDelayMs), this.#closing.signal).catch(() => {})
       }
     }
   }

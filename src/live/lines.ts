@@ -14,13 +14,16 @@ const lines = new Map<Line, unknown>()
  */
 export function lineOf(db: Database): Line {
   const way = wayOf(db)
-  const where = (way.servers?.all ?? [{}]).map((server) => whereTo({ ...way.config, ...server }))
+  const { config, servers, checkMs, reconnectDelayMs } = way
+  const places = (servers?.all ?? [{}]).map((server) => whereTo({ ...config, ...server }))
+  const where = [places, checkMs, reconnectDelayMs]
   for (const [line, place] of lines) if (isDeepStrictEqual(place, where)) return line
   const line = new Line(
     db.clock,
-    way.config.query_timeout,
+    config.query_timeout,
     (events, schema) => makeSubscriber(way, schema, events),
     () => lines.delete(line),
+    reconnectDelayMs,
   )
   lines.set(line, where)
   return line

@@ -25,8 +25,8 @@ export const patience = ({ clock, settings }: Patient, signal: AbortSignal): Pat
  * Pause before try n (1, 2, …) of something that failed: 50 ms doubling to 1 s, with equal jitter. Not longer, so that all
  * goes on within 2 s after a server is back.
  */
-export function backoff(attempt: number, clock: Clock): number {
-  const ceiling = Math.min(1_000, 25 * 2 ** attempt)
+export function backoff(attempt: number, clock: Clock, maxMs = 1_000): number {
+  const ceiling = Math.min(maxMs, 25 * 2 ** attempt)
   return ceiling / 2 + (clock.random() * ceiling) / 2
 }
 

@@ -24,13 +24,6 @@ export interface SubscriberEvents {
 /** Makes a LISTEN connection, named after a store. */
 export type Connect = (events: SubscriberEvents, schema: string) => Subscriber
 
-/**
- * Pause between two questions whether the connection is alive, and how long it has to answer: one that went dead without a
- * word is found out within both together. Each process asks, so not too often.
- */
-const CHECK_MS = 2_000
-const ANSWER_MS = 3_000
-
 export interface ListenConfig extends pg.ClientConfig {
   query_timeout: number
   stream?: () => Duplex
@@ -39,12 +32,18 @@ export interface ListenConfig extends pg.ClientConfig {
 /** How a LISTEN connection is opened, but for its name; and the servers that are tried in turn, where they are listed. */
 export interface Way {
   readonly config: ListenConfig
+  /** Pause between two questions whether the connection is alive. */
+  readonly checkMs: number
+  /** The longest pause between two attempts. */
+  readonly reconnectDelayMs: number
   readonly servers: Servers | undefined
 }
 
 export function wayOf(db: Database): Way {
-  // What is at hand on this connection is never long in coming.
-  const answerMs = Math.min(db.settings.queryTimeoutMs, ANSWER_MS)
+  const { queryTimeoutMs, listenerTimeoutMs, reconnectDelayMs } = db.settings
+  // Found out within both together. Each process asks, so not too often.
+  const checkMs = 0.4 * listenerTimeoutMs
+  const answerMs = Math.min(queryTimeoutMs, listenerTimeoutMs - checkMs)
   const { config, servers } = db.listenConfig()
   return {
     config: {
@@ -54,6 +53,8 @@ export function wayOf(db: Database): Way {
       connectionTimeoutMillis: answerMs,
       keepAlive: true,
     } as ListenConfig,
+    checkMs,
+    reconnectDelayMs,
     servers,
   }
 }
@@ -63,7 +64,7 @@ export function wayOf(db: Database): Way {
  * reports.
  */
 export function makeSubscriber(
-  { config, servers }: Way,
+  { config, checkMs, servers }: Way,
   schema: string,
   { lost, heard }: SubscriberEvents,
 ): Subscriber {
@@ -78,7 +79,7 @@ export function makeSubscriber(
       application_name: `meowmx listener ${schema}`,
       stream: config.stream ?? sockets.make,
     } as Parameters<typeof create>[0],
-    { retryLimit: 1, paranoidChecking: CHECK_MS, parse: (payload) => payload },
+    { retryLimit: 1, paranoidChecking: checkMs, parse: (payload) => payload },
   )
   subscriber.events.on('error', lost)
   // A channel may be called "error", which an emitter without a listener throws.
