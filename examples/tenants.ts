@@ -14,12 +14,18 @@ const stores = await Promise.all(tenants.map((schema) => connect({ pool, schema 
 const order = { category: 'order', streamId: '42' } // each has one of its own
 for (const [i, store] of stores.entries()) {
   await store.migrate()
-  await store.append(order, { type: 'OrderPlaced', data: { by: tenants[i] } }, { expectedVersion: 'no-stream' })
+  await store.append(
+    order,
+    { type: 'OrderPlaced', data: { by: tenants[i] } },
+    { expectedVersion: 'no-stream' },
+  )
   const [event] = await store.load(order)
   console.log(`${tenants[i]}: version ${event!.version}, by ${event!.data.by}`)
 }
 
-await Promise.all(stores.map(({ status$ }) => firstValueFrom(status$.pipe(filter(({ state }) => state === 'listening')))))
+await Promise.all(
+  stores.map(({ status$ }) => firstValueFrom(status$.pipe(filter(({ state }) => state === 'listening')))),
+)
 const { rows } = await pool.query(`select count(*)::int as listeners from pg_stat_activity
   where datname = current_database() and application_name like 'meowmx listener %'`)
 console.log(rows[0])
