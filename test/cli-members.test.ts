@@ -1,3 +1,4 @@
+// @direct
 // The text of a JSON object's members is what stands there: for any object, however it is written.
 import * as fc from 'fast-check'
 import { test } from 'uvu'

@@ -1,3 +1,4 @@
+// @direct
 // meowmx relay: publishes, says how much, and what is wrong.
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'

@@ -1,3 +1,4 @@
+// @direct
 // A standby is promoted that had not got all events, and hands their positions out again: whoever stands at a position
 // notices. Subscriptions go on from the store's checkpoint and miss nothing; live observers, who can't, are told.
 import { inspect } from 'node:util'

@@ -1,3 +1,4 @@
+// @direct
 // A primary is killed under load and its standby promoted: writers and subscribers go on by themselves. With synchronous
 // replication no acknowledged event is lost.
 import { randomUUID } from 'node:crypto'

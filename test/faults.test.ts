@@ -1,4 +1,4 @@
-// @serial
+// @serial @direct
 // Whatever happens to executors, writers, their connections and the server, at random and at once: once it is over, every
 // promise was kept (I1 to I9; faults/check.ts says which). Two runs at once, of both kinds of workers, polling and not.
 // `npm run test:faults` does so for longer. MEOWMX_FAULT_SEED repeats what happens in a run, though not its timing.

@@ -1,3 +1,4 @@
+// @direct
 // given, when, then: what a decider does, checked without a store, as the store would have it.
 import { AssertionError } from 'node:assert'
 import { test } from 'uvu'

@@ -1,3 +1,4 @@
+// @direct
 // What is a memory store's own: its clock, no transactions, each store apart. All else: contract.test.ts.
 import { firstValueFrom } from 'rxjs'
 import { test } from 'uvu'

@@ -1,3 +1,4 @@
+// @direct
 // A store of the oldest release, with all that one can hold, is brought up to date: nothing is lost, subscriptions go on,
 // and it is as one that was made today. What a release has is never edited.
 import { createHash } from 'node:crypto'

@@ -1,3 +1,4 @@
+// @direct
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Meow } from '../src/index.ts'

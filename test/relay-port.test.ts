@@ -1,3 +1,4 @@
+// @direct
 // Another broker is a small file: three functions. What it fails at is tried again in order, what it refuses is set aside, and
 // no more is on its way to it than the window says.
 import { execFile } from 'node:child_process'

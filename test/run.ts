@@ -1,11 +1,12 @@
 /**
- * Runs the tests: `node --import tsx test/run.ts [parts of file names] [--jobs 2] [--timeout-ms 120000] [--dir test]
- * [--no-server]`. One process a file, two files at once, one server for all, whose address they get as DATABASE_URL.
+ * Runs the tests: `node --import tsx test/run.ts [parts of file names] [--jobs 3] [--timeout-ms 120000] [--dir test]
+ * [--no-server]`. One process a file, a few files at once (one more than there are cores, 4 at most), one server for all, whose address they get as DATABASE_URL.
  * Tags in the comment that is a file's first line: `@serial`: runs alone, after the others; `@push`, `@direct`: skipped
  * where nobody listens, or where all goes through a pooler (support/ways.ts). The last line is `N passed, N failed, N skipped`;
  * the exit code is 0 only where at least one test passed and none failed.
  */
 import { readdirSync, readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { join, relative, resolve, sep } from 'node:path'
 import { parseArgs } from 'node:util'
 import { runFile } from './support/run-file.ts'
@@ -16,7 +17,8 @@ const { values: options, positionals: filters } = parseArgs({
   allowPositionals: true,
   options: {
     dir: { type: 'string', default: import.meta.dirname },
-    jobs: { type: 'string', default: '2' },
+    // Tests wait more than they work; all share one server, which has 100 connections.
+    jobs: { type: 'string', default: `${Math.min(availableParallelism() + 1, 4)}` },
     'timeout-ms': { type: 'string', default: '120000' },
     'no-server': { type: 'boolean', default: false },
   },

@@ -1,3 +1,4 @@
+// @direct
 // Connection strings that list several servers, as libpq has them.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

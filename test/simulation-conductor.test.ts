@@ -1,3 +1,4 @@
+// @direct
 // Those who notify for all, over a simulated clock, network and database: whatever the order in which things happen and break,
 // a LISTENER who never polls is told of every event after its commit, and the lease is closed in the end.
 import { test } from 'uvu'

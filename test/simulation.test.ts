@@ -1,3 +1,4 @@
+// @direct
 // The subscribing engine over a simulated clock, network and database: whatever the order in which things happen and
 // break, every committed event is handled, in order, repeated at most as promised, and in time once nothing breaks any more.
 import { test } from 'uvu'

@@ -1,3 +1,4 @@
+// @direct
 // Whom the studio answers: nobody without its token, no page of another site, and without `write` nothing changes.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

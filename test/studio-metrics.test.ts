@@ -1,3 +1,4 @@
+// @direct
 // /metrics: what Prometheus is told is what the store says, in Prometheus' own format, whatever names there are.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

@@ -1,3 +1,4 @@
+// @direct
 // What the studio's page is told: live, bounded, and only while somebody looks.
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -62,6 +63,7 @@ test('categories with their rates, the tail, subscriptions and push, live', asyn
     partitions: 2,
     owned: 0,
     owners: 0,
+    ahead: 0,
   })
   assert.equal(page.latest.store.problems, {})
   assert.ok(['listening', 'polling'].includes(page.latest.store.state))

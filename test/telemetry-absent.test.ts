@@ -1,3 +1,4 @@
+// @direct
 // Where OpenTelemetry is not installed, or is there and nobody is registered, all goes as it did, and events carry no more.
 import { execFile } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'

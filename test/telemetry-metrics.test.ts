@@ -1,3 +1,4 @@
+// @direct
 // Metrics: what is appended, handled, tried again, set aside and lost, what is in flight, what lags, how push stands.
 import { setTimeout as delay } from 'node:timers/promises'
 import { test } from 'uvu'

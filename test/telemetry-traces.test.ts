@@ -1,3 +1,4 @@
+// @direct
 // Spans: of appends, of reads, of handlers; one trace from an append to its last effect, through whatever processes.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

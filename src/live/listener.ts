@@ -41,6 +41,7 @@ export class Listener implements Party {
       since: new Date(db.clock.wall()),
     })
     this.status$ = this.#status.asObservable()
+    if (line?.listening) this.#tell('listening')
     line?.join(this)
   }
 
@@ -91,7 +92,7 @@ export class Listener implements Party {
     this.#status.next({ state, since, ...(cause === undefined ? {} : { cause }) })
   }
 
-  #tell(state: StoreStatus['state'], cause: unknown): void {
+  #tell(state: StoreStatus['state'], cause?: unknown): void {
     const { logger, schema } = this
     if (state === 'listening') logger.info({ schema }, 'listening for notifications')
     if (state !== 'reconnecting') return

@@ -89,9 +89,7 @@ export class Live {
     const horizons = this.#horizons
     const look: TailPorts['look'] = (after, promised) =>
       // A poll finds nothing, as a rule: no page is asked for before there is one.
-      promised === 0
-        ? horizons.look(async () => undefined)
-        : horizons.look((client) => pages.behind(after, PAGE_SIZE, client))
+      promised === 0 ? horizons.look() : horizons.look((client) => pages.behind(after, PAGE_SIZE, client))
     const deafen: (() => void)[] = []
     let closed = false
     const open = async () => {

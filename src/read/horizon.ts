@@ -72,20 +72,13 @@ export class HorizonReader {
   /**
    * The horizons as of a moment after this call. A look under way may have begun before it: then the next one.
    *
-   * Where nobody else is looking, the answer to `behind` comes in the same round trip.
+   * Where nobody else is looking, the answer to `behind` comes in the same round trip. Without it nothing new is expected.
    */
-  async look<T>(behind: Behind<T>): Promise<[Horizons, T | undefined]> {
+  async look<T = undefined>(behind?: Behind<T>): Promise<[Horizons, T | undefined]> {
     if (this.#running) return [await this.#lookNext(), undefined]
-    const both = this.#db.withClient(async (client) => {
-      // Last the newest event, by which the store is recognized: it is no lower than the horizon.
-      const { history } = this.#db
-      const answers = await Promise.allSettled([this.#read(client), behind(client), history.look(client)])
-      const [horizons, more] = answers.map((answer) => {
-        if (answer.status === 'rejected') throw answer.reason
-        return answer.value
-      })
-      return [horizons, more] as [Horizons, T]
-    })
+    const both = this.#db.withClient((client) =>
+      behind ? this.#lookBehind(client, behind) : this.#lookIdly<T>(client),
+    )
     this.#running = both
       .then(([horizons]) => horizons)
       .finally(() => {
@@ -95,10 +88,29 @@ export class HorizonReader {
     return both
   }
 
+  /** Last the newest event, by which the store is recognized: it is no lower than the horizon. */
+  async #lookBehind<T>(client: pg.ClientBase, behind: Behind<T>): Promise<[Horizons, T]> {
+    const { history } = this.#db
+    const answers = await Promise.allSettled([this.#read(client), behind(client), history.look(client)])
+    const [horizons, more] = answers.map((answer) => {
+      if (answer.status === 'rejected') throw answer.reason
+      return answer.value
+    })
+    return [horizons as Horizons, more as T]
+  }
+
+  /** One query, as long as the store stands still. */
+  async #lookIdly<T>(client: pg.ClientBase): Promise<[Horizons, T | undefined]> {
+    const before = this.#last
+    const horizons = await this.#read(client)
+    if (horizons !== before) await this.#db.history.look(client)
+    return [horizons, undefined]
+  }
+
   #lookNext(): Promise<Horizons> {
     this.#next ??= this.#running!.catch(() => {}).then(async () => {
       this.#next = undefined
-      const [horizons] = await this.look(async () => {})
+      const [horizons] = await this.look()
       return horizons
     })
     return this.#next

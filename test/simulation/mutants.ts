@@ -29,9 +29,9 @@ export const mutants: readonly Mutant[] = [
     name: 'horizon and read in one snapshot',
     file: 'src/read/horizon.ts',
     from: `const answers = await Promise.allSettled([this.#read(client), behind(client), history.look(client)])
-      const [horizons, more] = answers.map(`,
+    const [horizons, more] = answers.map(`,
     to: `const answers = await Promise.allSettled([behind(client), this.#read(client), history.look(client)])
-      const [more, horizons] = answers.map(`,
+    const [more, horizons] = answers.map(`,
   },
   {
     name: 'catch-up before LISTEN',

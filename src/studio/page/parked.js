@@ -1,5 +1,5 @@
 import { get, post } from './api.js'
-import { byId, h, write } from './dom.js'
+import { byId, h, keyed, write } from './dom.js'
 import { full, number, streamHref } from './format.js'
 
 const HINT = 'Started to read only: start it with --write to replay'
@@ -28,9 +28,15 @@ export async function loadParked(name, count) {
   subscription = name
   const list = count > 0 ? await get('/api/parked', { name }) : []
   if (subscription !== name) return
-  const open = new Set([...byId('parked').querySelectorAll('details[open]')].map((one) => one.dataset.key))
-  byId('parked').replaceChildren(...streams(list).map(stream))
-  for (const one of byId('parked').querySelectorAll('details')) one.open = open.has(one.dataset.key)
+  // What stays keeps its elements: a click or the focus on one is not lost when another event is parked.
+  keyed(byId('parked'), streams(list), key, stream, (item, [first, ...others]) => {
+    const behind = others.length > 0 ? `; ${number(others.length)} more of its stream wait behind it` : ''
+    const { event, attempts, parkedAt } = first
+    write(
+      item.querySelector('.note'),
+      `${event.type}, ${number(attempts)} attempts, since ${full(parkedAt)}${behind}`,
+    )
+  })
   all.hidden = list.length === 0
   const rest = count - list.length
   write(
@@ -38,6 +44,10 @@ export async function loadParked(name, count) {
     count === 0 ? 'Nothing is parked.' : rest > 0 ? `The first ${list.length} of ${number(count)}.` : '',
   )
 }
+
+/** A stream that failed at the same event, again or otherwise, is shown anew. */
+const key = ([{ event, error, parkedAt }]) =>
+  JSON.stringify([subscription, event.category, event.streamId, event.position, parkedAt, error])
 
 /** The events of one stream, of which the first failed, belong together. */
 function streams(list) {
@@ -49,37 +59,26 @@ function streams(list) {
   return [...found.values()]
 }
 
-function stream([first, ...others]) {
-  const { category, streamId, version, type, data, position } = first.event
-  const [reason, ...stack] = (first.error ?? 'parked without an error').split('\n')
-  const more = (key, label, text) =>
-    h('details', { 'data-key': `${position}/${key}` }, h('summary', {}, label), h('pre', {}, text))
-  const button = h('button', { click: () => replay({ subscription, streamId }, button) }, 'Replay')
+function stream([{ event, error }]) {
+  const { category, streamId, version, data } = event
+  const [reason, ...stack] = (error ?? 'parked without an error').split('\n')
+  const more = (label, text) => h('details', {}, h('summary', {}, label), h('pre', {}, text))
+  const button = h(
+    'button',
+    { type: 'button', click: () => replay({ subscription, streamId }, button) },
+    'Replay',
+  )
   button.disabled = !may
   button.title = may ? `Put ${streamId} back, before its newer events` : HINT
+  const name = [h('span', { class: 'dim' }, `${category}/`), streamId, ` · ${version}`]
   return h(
     'li',
     {},
-    h(
-      'div',
-      { class: 'head' },
-      h(
-        'a',
-        { href: streamHref(category, streamId, version) },
-        h('span', { class: 'dim' }, `${category}/`),
-        streamId,
-        ` · ${version}`,
-      ),
-      button,
-    ),
+    h('div', { class: 'head' }, h('a', { href: streamHref(category, streamId, version) }, ...name), button),
     h('p', { class: 'bad reason' }, reason),
-    h(
-      'p',
-      { class: 'note' },
-      `${type}, ${first.attempts} attempts, since ${full(first.parkedAt)}${others.length > 0 ? `; ${number(others.length)} more of its stream wait behind it` : ''}`,
-    ),
-    stack.length > 0 ? more('stack', 'Where', stack.join('\n')) : null,
-    more('data', 'Data', data),
+    h('p', { class: 'note' }),
+    stack.length > 0 ? more('Where', stack.join('\n')) : null,
+    more('Data', data),
   )
 }
 
