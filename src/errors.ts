@@ -158,6 +158,7 @@ export class ClosedError extends MeowError {
 /** One stream's part of what was sent, ids included. */
 export interface UnknownWrite {
   readonly stream: StreamRef
+  /** With the ids that they were sent with: that is what makes it safe to append them again. */
   readonly events: NewEvent[]
   readonly expectedVersion: number | 'any' | 'no-stream' | 'stream-exists'
 }

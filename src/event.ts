@@ -22,7 +22,9 @@ export const modelOf = (value: object): EventModel | undefined => (value as { [M
  * Both are non-empty and at most 255 characters long. `C`: its category, where a zod category has made it.
  */
 export interface StreamRef<C = any> {
+  /** The kind of thing, e.g. `order`. */
   category: string
+  /** Which one, e.g. `42`. */
   streamId: string
   readonly [CATEGORY]?: C
 }
@@ -44,6 +46,7 @@ export interface NewEvent {
 
 /** An event as it stands in the store. Observers in one process share it: treat it as read-only. */
 export interface RecordedEvent {
+  /** A UUID, in lower case. */
   id: string
   category: string
   streamId: string
@@ -51,8 +54,11 @@ export interface RecordedEvent {
   version: number
   /** Number of the event in the store: strictly increasing in the order of delivery, with gaps. */
   position: number
+  /** What happened. */
   type: string
+  /** The JSON value that was appended. */
   data: any
+  /** A JSON object; `{}` where none was given. */
   metadata: Record<string, any>
   /** The database's clock, to the millisecond. */
   recordedAt: Date

@@ -76,7 +76,12 @@ export async function connect(options: ConnectOptions = {}): Promise<Meow> {
   return new Meow(db)
 }
 
-/** A store: one PostgreSQL schema that holds events. Made by `connect`. */
+/**
+ * A store: one PostgreSQL schema that holds events. Made by `connect`.
+ *
+ * Beside what each method says it throws, all may reject with ValidationError (before anything is sent), ConnectionError (no
+ * server, no rights), SchemaError (not migrated) and ClosedError (behind `close()`).
+ */
 export class Meow implements AsyncDisposable {
   readonly #db: Database
   readonly #duty: Duty
@@ -230,8 +235,10 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
-   * The events of one stream, the whole stream unless limited; none where there is no such stream.
+   * The events of one stream, the whole stream unless limited; none where there is no such stream. It is read by pages, so a
+   * long one takes no longer query than a short one, but all that is returned is in memory.
    *
+   * @throws UpcastError where the stream's zod category can't read what is stored
    * @example
    * const events = await meow.load({ category: 'order', streamId: '42' }, { fromVersion: 10 })
    */
@@ -242,6 +249,8 @@ export class Meow implements AsyncDisposable {
   /**
    * One page of events in position order, up to the horizon: nothing can still appear in what it covers.
    *
+   * @returns `position`: where the next page begins (`after`); it moves on where nothing is selected, too
+   * @throws UpcastError where a zod category can't read what is stored
    * @example
    * let after = 0
    * const page = await meow.read({ category: 'order' }, { after, limit: 100 })
@@ -255,7 +264,12 @@ export class Meow implements AsyncDisposable {
     return this.#open(read as () => Promise<ReadResult<SelectedEvent<C>>>)
   }
 
-  /** All categories, by name, with what they hold. Counts every event: meant for people, not for a hot path. */
+  /**
+   * All categories, by name, with what they hold. Counts every event: meant for people, not for a hot path.
+   *
+   * @example
+   * for (const { category, streams, events } of await meow.categories()) console.log(category, streams, events)
+   */
   categories(): Promise<CategoryInfo[]> {
     return this.#open(() => this.#reader.categories())
   }
@@ -268,6 +282,7 @@ export class Meow implements AsyncDisposable {
    *
    * @throws (as an error of the Observable) HistoryLostError where a server took over that had not got all that was seen: what
    *   was emitted may exist no longer, and its positions come again. (A `from` ahead of the store is logged as an error.)
+   * @throws (likewise) UpcastError where a zod category can't read what is stored
    * @example
    * meow.events({ category: 'order' }, { from: 'end' }).subscribe((event) => console.log(event.type))
    */
@@ -293,8 +308,10 @@ export class Meow implements AsyncDisposable {
 
   /**
    * A durable, named consumer with a checkpoint in the store. Nothing happens before `deliveries()` is subscribed to,
-   * or `process()` is called.
+   * or `process()` is called; then it is made, or found by its name as it is.
    *
+   * @param name non-empty, at most 255 characters; with its selector and partitions it is the same in all processes
+   * @throws ValidationError for an option that can't be right; whoever runs it hears of a SubscriptionMismatchError
    * @example
    * const worker = meow.subscription('mailer', { category: 'order' }).process((event) => sendMail(event))
    */

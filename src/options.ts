@@ -11,6 +11,7 @@ export interface Logger {
   error(...args: unknown[]): void
 }
 
+/** How to reach a store, and how to treat it. */
 export interface ConnectOptions {
   /**
    * `postgres://user:password@host:port/database`; else `pool`, else the standard PG* environment variables. Of a primary and

@@ -1,13 +1,29 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 
 const readme = suite(
-  'README: its code is an example that runs, its promises name tests that exist, as do those of SECURITY.md',
+  'README and guide: their code is of examples that run, their links lead somewhere, promises name tests that exist',
 )
 const root = resolve(import.meta.dirname, '..')
-const text = readFileSync(join(root, 'README.md'), 'utf8')
+const read = (file: string) => readFileSync(join(root, file), 'utf8')
+const filesOf = (folder: string, end: string) =>
+  readdirSync(join(root, folder))
+    .filter((file) => file.endsWith(end))
+    .map((file) => join(folder, file))
+const text = read('README.md')
+const pages = ['README.md', ...filesOf('examples/guide', '.md')]
+const documents = [...pages, 'SECURITY.md', 'CONTRIBUTING.md', 'CHANGELOG.md']
+
+/** Where GitHub puts the headings of a page. */
+const anchors = (file: string) =>
+  [...read(file).matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
+    heading!
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  )
 
 readme('starts with exactly two commands', () => {
   for (const command of ['npm ci && npm run demo', 'npm ci && npm test']) {
@@ -15,26 +31,36 @@ readme('starts with exactly two commands', () => {
   }
 })
 
-readme('every block of TypeScript stands in a file of examples/, to the letter', () => {
-  const examples = readdirSync(join(root, 'examples'))
-    .filter((file) => file.endsWith('.ts'))
-    .map((file) => readFileSync(join(root, 'examples', file), 'utf8'))
-  const blocks = [...text.matchAll(/```ts\n(.*?)```/gs)].map(([, code]) => code!)
-  assert.ok(blocks.length > 0)
-  for (const code of blocks)
-    assert.ok(
-      examples.some((example) => example.includes(code)),
-      code,
-    )
-})
+for (const page of pages)
+  readme(`${page}: every block of TypeScript stands in a file of examples/, to the letter`, () => {
+    const examples = filesOf('examples', '.ts').map(read)
+    const blocks = [...read(page).matchAll(/```ts\n(.*?)```/gs)].map(([, code]) => code!)
+    assert.ok(page !== 'README.md' || blocks.length > 0)
+    for (const code of blocks)
+      assert.ok(
+        examples.some((example) => example.includes(code)),
+        code,
+      )
+  })
 
-readme('every link leads somewhere', () => {
-  const security = readFileSync(join(root, 'SECURITY.md'), 'utf8')
-  const links = [...`${text}${security}`.matchAll(/\]\(([^)#]+)\)/g)]
-    .map(([, link]) => link!)
-    .filter((link) => !/^https?:/.test(link))
-  assert.ok(links.length > 20)
-  for (const link of links) assert.ok(existsSync(join(root, link)), link)
+for (const document of documents)
+  readme(`${document}: every link leads somewhere`, () => {
+    const links = [...read(document).matchAll(/\]\(([^)\s]+)\)/g)]
+      .map(([, link]) => link!)
+      .filter((link) => !/^https?:/.test(link))
+    assert.ok(document !== 'README.md' || links.length > 20)
+    for (const link of links) {
+      const [path, anchor] = link.split('#') as [string, string?]
+      const target = path ? join(dirname(document), path) : document
+      assert.ok(existsSync(join(root, target)), link)
+      if (anchor) assert.ok(anchors(target).includes(anchor), link)
+    }
+  })
+
+readme('the guide names each of its pages', () => {
+  const index = read('examples/guide/README.md')
+  for (const page of pages.slice(1))
+    if (basename(page) !== 'README.md') assert.match(index, `](${basename(page)})`)
 })
 
 readme('every guarantee names its test', () => {

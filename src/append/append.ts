@@ -11,6 +11,7 @@ import type { ProjectedAppends } from './projected.ts'
 import type { AppendResult, ExpectedVersion, Request } from './request.ts'
 import { encodeRequest } from './request.ts'
 
+/** What `append` takes beside stream and events. */
 export interface AppendOptions {
   /** Default `'any'`. */
   expectedVersion?: ExpectedVersion
@@ -20,7 +21,9 @@ export interface AppendOptions {
 
 /** One stream's part of an `appendAll`. */
 export interface StreamWrite {
+  /** Where to append. The same stream may come twice: the second continues behind the first. */
   stream: StreamRef
+  /** One or several; none: nothing is written, and no version is checked. */
   events: NewEvent | readonly NewEvent[]
   /** Default `'any'`. */
   expectedVersion?: ExpectedVersion

@@ -15,6 +15,7 @@ export type ExpectedVersion = 'any' | 'no-stream' | 'stream-exists' | number
 
 /** What came of an append; `E`: of a stream with a zod category its typed events. */
 export interface AppendResult<E = RecordedEvent> {
+  /** As they are recorded, in the order of the call. */
   events: E[]
   /** Of the last event. */
   version: number

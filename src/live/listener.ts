@@ -6,6 +6,10 @@ import type { Line, Party } from './line.ts'
 
 /** How push stands. Without it events still arrive, every `pollIntervalMs`. */
 export interface StoreStatus {
+  /**
+   * `listening`: pushed. `reconnecting`: the connection is lost, and being made anew, for ever. `polling`: this store does
+   * not listen (`listen: false`). `closed`: by `close()`.
+   */
   state: 'listening' | 'reconnecting' | 'polling' | 'closed'
   /** Since when. */
   since: Date

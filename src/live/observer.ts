@@ -13,6 +13,7 @@ import { observe } from './observe.ts'
 /** Where to begin: at the first event, at the horizon of now, or after a position. */
 export type From = 'start' | 'end' | { after: number }
 
+/** How to observe, for `events` and `iterate`. */
 export interface EventsOptions {
   /** Default `'start'`. */
   from?: From

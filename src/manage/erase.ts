@@ -10,6 +10,7 @@ import type { RecordedEvent, StreamRef } from '../event.ts'
 import { toEvent } from '../event.ts'
 import { client, name, parse } from '../options.ts'
 
+/** What `eraseStream` takes beside the stream. */
 export interface EraseOptions {
   /** Why, kept in the tombstone: nothing personal. At most 255 characters. */
   reason?: string

@@ -7,6 +7,7 @@ import { name, parse } from '../options.ts'
 
 /** An event that a subscription has set aside: one that failed, or one of its stream that waits behind it. */
 export interface ParkedEvent {
+  /** As it is stored, without upcasting. */
   event: RecordedEvent
   /** How often it was tried; 0: it only waits behind another, or was put back, which counts anew. */
   attempts: number
@@ -16,11 +17,13 @@ export interface ParkedEvent {
   parkedAt: Date
 }
 
+/** What of the parked events is listed. */
 export interface ParkedOptions {
   /** Events at most; default 100, minimum 1, maximum 100_000. */
   limit?: number
 }
 
+/** What of the parked events is put back; default: all. */
 export interface ReplayOptions {
   /** Only this stream; of every category, where the subscription selects several. */
   streamId?: string

@@ -13,10 +13,12 @@ export interface PartitionInfo {
   leaseUntil: Date | null
 }
 
+/** A durable subscription, as `meow.subscriptions()` tells of it. */
 export interface SubscriptionInfo {
   name: string
   /** What it consumes; `category` is an array where there are several. */
   selector: Selector<string>
+  /** All of them, by number. */
   partitions: PartitionInfo[]
   /** The least of its partitions' positions. */
   position: number

@@ -10,6 +10,7 @@ import { Signal } from '../live/signal.ts'
 import { aborted } from '../live/tail.ts'
 import { ms, name, parse, position, signal } from '../options.ts'
 
+/** How long `waitFor` waits. */
 export interface WaitOptions {
   /** How long to wait at most. In ms; default 5000, minimum 1. */
   timeoutMs?: number

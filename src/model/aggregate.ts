@@ -20,11 +20,14 @@ export interface AggregateClass<A> {
 
 /** What can be saved. */
 export interface Aggregate {
+  /** The kind of its stream: a name, or a zod category, which checks its events. */
   readonly category: string | AnyCategory
   readonly streamId: string
+  /** What it has emitted since it was loaded or saved; an `EventBuffer` has it. */
   collectPendingEvents(): PendingEvents
 }
 
+/** How to load or save an aggregate. */
 export interface AggregateOptions {
   /** Read or append inside this client's open transaction. */
   client?: pg.ClientBase

@@ -6,6 +6,7 @@ import { name, parse } from '../options.ts'
 import { EventSchema } from './schema.ts'
 import type { EventSchemas, NewEventOptions, Reserved, TypedCategory } from './types.ts'
 
+/** What `defineCategory` takes beside name and schemas. */
 export interface CategoryOptions {
   /**
    * Default false: what is stored was checked when it was appended. True: check events again when they are read, once they

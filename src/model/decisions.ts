@@ -13,6 +13,7 @@ import type { Snapshots } from './snapshots.ts'
 import type { States } from './states.ts'
 import { fold } from './states.ts'
 
+/** How to decide. */
 export interface DecideOptions {
   /** How often to load the stream again and decide anew where somebody else was faster. Default 3, minimum 0. */
   retries?: number

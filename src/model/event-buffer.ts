@@ -3,6 +3,7 @@ import type { NewEvent, RecordedEvent } from '../event.ts'
 
 /** What an aggregate has emitted and not saved. */
 export interface PendingEvents {
+  /** In the order in which they were emitted. */
   events: NewEvent[]
   /** Version of the stream's last event when they were decided on; -1: there was no such stream. */
   expectedVersion: number

@@ -8,6 +8,7 @@ import type { Decider } from './decider.ts'
 import { checkDecider } from './decider.ts'
 import type { Folded, Snapshots } from './snapshots.ts'
 
+/** Which state. */
 export interface StateOptions {
   /** Exclusive; default: the whole stream. The state before the event of this version. */
   toVersion?: number

@@ -20,13 +20,16 @@ type SchemaOf<D> = D extends z.ZodType ? D : D extends { schema: infer S extends
 export interface KnownEvent<Name extends string, Type extends string, Data> extends RecordedEvent {
   category: Name
   type: Type
+  /** What its schema returned, as of now: upcast where it was stored by an older one. */
   data: Data
+  /** Tells it from an `UnknownEvent`: ask this first, then `type`. */
   known: true
 }
 
 /** An event that its category does not define, or in a newer version, or that was erased: as it is stored. */
 export interface UnknownEvent<Name extends string = string> extends RecordedEvent {
   category: Name
+  /** As it is stored; nobody has checked it. */
   data: unknown
   known: false
 }

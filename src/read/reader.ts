@@ -10,25 +10,27 @@ import { PageReader } from './page.ts'
 import type { Selection, Selector } from './selector.ts'
 import { select } from './selector.ts'
 
+/** Which events of a stream. */
 export interface LoadOptions {
-  /** Inclusive; default 0. */
+  /** Inclusive; default 0, minimum 0. */
   fromVersion?: number
   /** Exclusive; default: to the end. */
   toVersion?: number
   /** Default `'forward'`; `'backward'`: the same range, newest first. */
   direction?: 'forward' | 'backward'
-  /** Events at most; default: all. */
+  /** Events at most; default: all, minimum 1. */
   limit?: number
   /** Read inside this client's transaction. */
   client?: pg.ClientBase
 }
 
+/** Which page. */
 export interface ReadOptions {
-  /** Exclusive; default 0: from the start. */
+  /** Exclusive; default 0: from the start, minimum 0. */
   after?: number
   /** Inclusive; default, and at most: the horizon. */
   until?: number
-  /** Events at most; default 512, maximum 100_000. */
+  /** Events at most; default 512, minimum 1, maximum 100_000. */
   limit?: number
   /** Default `'forward'`; `'backward'`: the same range, newest first. */
   direction?: 'forward' | 'backward'
@@ -36,7 +38,9 @@ export interface ReadOptions {
   client?: pg.ClientBase
 }
 
+/** A page of events. */
 export interface ReadResult<E = RecordedEvent> {
+  /** In the order that was asked for. */
   events: E[]
   /** Resume after this (backward: it is the `until` of the next page). */
   position: number
@@ -44,10 +48,14 @@ export interface ReadResult<E = RecordedEvent> {
   horizon: number
 }
 
+/** What a category holds. */
 export interface CategoryInfo {
   category: string
+  /** How many. */
   streams: number
+  /** How many. */
   events: number
+  /** Of the newest of its events. */
   lastPosition: number
 }
 

@@ -37,6 +37,7 @@ export interface Broker {
   close(): Promise<void>
 }
 
+/** What a broker is told about what it is going to get. */
 export interface BrokerContext {
   /** What is going to be published, e.g. `['meowmx.order.>']`. */
   readonly subjects: readonly string[]

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { ms, parse } from '../options.ts'
 
+/** How to reach NATS, and which stream of JetStream. */
 export interface NatsOptions {
   /** `nats://user:password@host:port`, `tls://…`; several of one cluster. Default `nats://127.0.0.1:4222`. */
   servers?: string | readonly string[]

@@ -4,13 +4,14 @@ import type { SubscriptionOptions } from '../subscribe/options.ts'
 import { subscriptionOptions } from '../subscribe/options.ts'
 import type { Broker } from './broker.ts'
 
+/** What is published, and where to; a durable subscription's options but for `maxInFlight`, which is `window` here. */
 export interface RelayOptions<C extends string | AnyCategory = string | AnyCategory>
   extends Omit<SubscriptionOptions<C>, 'maxInFlight'> {
   /** Where to publish to: `natsBroker()`, or three functions of yours. */
   broker: Broker
   /** What every subject begins with: tokens without blanks and wildcards, at most 128 characters. Default: the store's schema. */
   prefix?: string
-  /** Messages that the broker has not confirmed yet, at most; each is of another stream. Default 256, minimum 1. */
+  /** Messages that the broker has not confirmed yet, at most; each is of another stream. Default 256, minimum 1, at most 100_000. */
   window?: number
 }
 

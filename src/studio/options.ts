@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
 
+/** Where the studio is served, and what may be done there. */
 export interface StudioOptions {
   /**
    * Where to listen. Default `127.0.0.1`, which nobody but this machine reaches. Elsewhere (`0.0.0.0`) whoever has the

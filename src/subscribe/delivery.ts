@@ -3,8 +3,9 @@ import type { RecordedEvent } from '../event.ts'
 import type { Partition } from './partition.ts'
 import type { Entry } from './window.ts'
 
+/** When and why a delivery is to come again. */
 export interface NackOptions {
-  /** Pause before it is delivered again, in ms. Default 0. */
+  /** Pause before it is delivered again. In ms; default 0, minimum 0. */
   delayMs?: number
   /** Why; logged. */
   error?: unknown
@@ -15,6 +16,7 @@ export interface Delivery<E = RecordedEvent> {
   readonly event: E
   /** 1, 2, 3 …: how often it was delivered by this executor, counting nacks. */
   readonly attempt: number
+  /** Its partition, of those that this executor owns: 0, 1, 2 … */
   readonly partition: number
   /** True: it is acked already, or it was taken back, or its partition is another's. What is done with it does nothing. */
   readonly stale: boolean

@@ -13,6 +13,7 @@ import type { Delivery } from './delivery.ts'
 import { isPromise } from './invoke.ts'
 import { Streams } from './streams.ts'
 
+/** How `handle` handles. */
 export interface HandleOptions {
   /** Events handled at once at most, each of another stream. Default 1, minimum 1. */
   concurrency?: number

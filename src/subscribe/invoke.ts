@@ -6,6 +6,7 @@ import { abortWith } from '../live/abort.ts'
 import type { ConsumerTelemetry, Processing } from '../telemetry/telemetry.ts'
 import type { HandedOut } from './delivery.ts'
 
+/** What a handler is told beside the event. */
 export interface HandlerContext {
   /** 1, 2, 3 … */
   attempt: number

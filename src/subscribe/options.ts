@@ -7,13 +7,14 @@ import type { Selector } from '../read/selector.ts'
 import { selectorShape } from '../read/selector.ts'
 import type { RetryOptions } from './retry.ts'
 
+/** What a durable subscription consumes, and how this process takes part in it. The selector and `partitions` are fixed once it exists. */
 export interface SubscriptionOptions<C extends string | AnyCategory = string | AnyCategory>
   extends Selector<C> {
   /** Where a new subscription begins; an existing one goes on at its checkpoint. Default `'start'`; `'end'`: the horizon at its creation. */
   from?: From
-  /** Unacked deliveries at most, per executor; after a takeover so many come again at most. Default 256, minimum 1. */
+  /** Unacked deliveries at most, per executor; after a takeover so many come again at most. Default 256, minimum 1, at most 100_000. */
   maxInFlight?: number
-  /** Executors share them; streams are spread over them by hash. Default 1, at most 1024. */
+  /** Executors share them; streams are spread over them by hash. Default 1, minimum 1, at most 1024. */
   partitions?: number
   /** How soon a dead executor's partitions move to others. In ms; default 10_000, minimum 100. */
   leaseMs?: number
@@ -21,6 +22,7 @@ export interface SubscriptionOptions<C extends string | AnyCategory = string | A
   unackedWarningMs?: number
 }
 
+/** How a worker handles events. */
 export interface ProcessOptions {
   /**
    * Default false. True: what the handler writes through `context.client`, and the checkpoint, commit together: effects

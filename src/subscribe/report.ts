@@ -1,10 +1,16 @@
 import type { Holdings } from './holdings.ts'
 import type { Store } from './store.ts'
 
+/** How an executor stands, or all of one subscription in this process. */
 export interface ExecutorStatus {
+  /**
+   * `waiting`: it owns no partition. `catching-up`: there is more to read. `live`: it has read all there is, and is pushed
+   * the rest. `stopped`: it has not begun, or has ended.
+   */
   state: 'waiting' | 'catching-up' | 'live' | 'stopped'
   /** The checkpoint, as far as this executor knows: the least of its partitions'. */
   position: number
+  /** Up to where there is nothing left to appear, as of its last look. */
   horizon: number
   /** Events that are not acked yet: of these partitions, or, while catching up, of the whole subscription. */
   lag: number

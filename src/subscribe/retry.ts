@@ -4,9 +4,9 @@ import type { Clock } from '../clock.ts'
 export interface RetryOptions {
   /** Times that an event is handled at most. Default 5, minimum 1. */
   maxAttempts?: number
-  /** Ceiling of the first pause, which doubles with each. In ms; default 100. */
+  /** Ceiling of the first pause, which doubles with each. In ms; default 100, minimum 0. */
   minDelayMs?: number
-  /** Ceiling of any pause. In ms; default 30_000. */
+  /** Ceiling of any pause. In ms; default 30_000, minimum `minDelayMs`. */
   maxDelayMs?: number
 }
 

@@ -13,6 +13,7 @@ import type { EventStore } from '../store.ts'
 import { MemoryLog } from './log.ts'
 import { MemoryReader } from './reader.ts'
 
+/** What `memoryStore` takes. */
 export interface MemoryStoreOptions {
   /** The time at which events are recorded, to the millisecond. Default: that of now. Give one that stands still to compare whole events. */
   now?: () => Date
