@@ -107,7 +107,9 @@ export class Line {
       } catch (cause) {
         if (this.#closing.signal.aborted) return
         this.#become('reconnecting', cause)
-        await this.#clock.sleep(backoff(attempt, this.#clock, this.#reconnectDelayMs), this.#closing.signal).catch(() => {})
+        await this.#clock
+          .sleep(backoff(attempt, this.#clock, this.#reconnectDelayMs), this.#closing.signal)
+          .catch(() => {})
       }
     }
   }
