@@ -45,9 +45,13 @@ test('the primary is found whichever comes first; a standby alone is refused in 
   // An append looks for the primary as long as any query may take.
   const reader = await connect({ connectionString: pair.standby, schema, listen: false, queryTimeoutMs: 300 })
   const stream = { category: 'first', streamId: '1' }
-  await until(async () => (await reader.load(stream)).length === 1, {
-    what: 'the event to be on the standby',
-  })
+  // Until it has replayed as much, the standby has no such table either.
+  const there = () =>
+    reader.load(stream).then(
+      ({ length }) => length === 1,
+      () => false,
+    )
+  await until(there, { what: 'the event to be on the standby' })
   assert.match((await rejects(reader.append(stream, event()), ConnectionError)).message, 'can only be read')
   await reader.close()
 })
