@@ -10,7 +10,7 @@ import { Rates } from '../src/studio/rates.ts'
 import { show } from '../src/studio/show.ts'
 import { startStudio } from '../src/studio.ts'
 import { countingPool } from './support/counting-pool.ts'
-import { createSubscription } from './support/sql-executor.ts'
+import { createSubscription, sqlExecutor } from './support/sql-executor.ts'
 import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
 import { ask, look } from './support/studio.ts'
 import { until } from './support/until.ts'
@@ -197,6 +197,35 @@ test('the store is asked nothing while nobody looks', async () => {
   await quiet.close()
   await store.close()
   await pool.end()
+})
+
+test('what is parked: a stream by its first event, its error, and how much waits behind it', async () => {
+  const name = uniqueName('parked')
+  const stream = (streamId: string) => ({ category: name, streamId })
+  const short = await meow.append(stream('short'), several(3, { a: 1 }))
+  const long = await meow.append(stream('long'), several(1_200))
+  await createSubscription(name, { categories: [name] })
+  const parked = async () => (await ask(studio, `/api/parked?name=${name}`)).json
+  assert.equal(await parked(), { streams: [], events: 0 })
+  const executor = await sqlExecutor(name)
+  await executor.park(short.events[1]!, { attempts: 5, error: `Error: ${'x'.repeat(20_000)}` })
+  await executor.park(long.events[0]!, { error: 'Error: no' })
+  const { streams, events } = await parked()
+  const told = ({ event, attempts, error, behind, more }: any) => [
+    event.streamId,
+    event.version,
+    attempts,
+    error.length,
+    behind,
+    more,
+  ]
+  assert.equal(streams.map(told), [
+    ['short', 1, 5, 16_384, 1, false],
+    ['long', 0, 1, 9, 997, true],
+  ])
+  assert.is(streams[0].event.data, '{\n  "a": 1\n}')
+  assert.is(events, 1_000)
+  assert.is((await ask(studio, '/api/parked?name=nobody')).status, 404)
 })
 
 test('a stream as of each of its versions', async () => {

@@ -4,14 +4,9 @@ import type { Meow } from '../meow.ts'
 import { name, parse, version } from '../options.ts'
 import type { Audience } from './audience.ts'
 import { historyOf } from './history.ts'
+import { parkedOf } from './parked.ts'
 import type { Questions } from './questions.ts'
 import { Refusal } from './refusal.ts'
-import { preview, show } from './show.ts'
-
-/** Parked events that a page is told of. */
-const MOST_PARKED = 100
-/** Characters of the error of one. */
-const MOST_ERROR = 16_384
 
 export interface Store {
   readonly meow: Meow
@@ -60,18 +55,7 @@ export const ANSWERS: ReadonlyMap<string, Answer> = new Map<string, Answer>([
   ],
   ['GET /api/rate', ({ audience }) => audience.rate],
   ['GET /api/lag', ({ audience }, { query }) => audience.lags.of(required(query, 'name'))],
-  [
-    'GET /api/parked',
-    async ({ meow }, { query }) => {
-      const parked = await meow.parked(required(query, 'name'), { limit: MOST_PARKED })
-      return parked.map(({ event, attempts, error, parkedAt }) => ({
-        event: { ...preview(event), data: show(event.data, MOST_ERROR, 2).text },
-        attempts,
-        error: error === null ? null : error.slice(0, MOST_ERROR),
-        parkedAt: parkedAt.getTime(),
-      }))
-    },
-  ],
+  ['GET /api/parked', ({ meow }, { query }) => parkedOf(meow, required(query, 'name'))],
   [
     'POST /api/replay',
     async ({ meow, questions, write }, { body }) => {

@@ -6,6 +6,8 @@ const HINT = 'Started to read only: start it with --write to replay'
 const all = byId('replay-all')
 let may = false
 let subscription
+let wanted // what is asked for next, where a question is under way
+let asking = false
 
 export function allowReplay(write) {
   may = write
@@ -24,42 +26,43 @@ all.addEventListener('click', () => {
   if (confirm(`Replay everything that "${subscription}" has parked?`)) replay({ subscription })
 })
 
+/** One question at a time, and then the newest: an old answer never comes over a new one. */
 export async function loadParked(name, count) {
   subscription = name
-  const list = count > 0 ? await get('/api/parked', { name }) : []
-  if (subscription !== name) return
+  wanted = { name, count }
+  if (asking) return
+  asking = true
+  try {
+    while (wanted) {
+      const { name, count } = wanted
+      wanted = undefined
+      const answer = count > 0 ? await get('/api/parked', { name }) : { streams: [], events: 0 }
+      if (subscription === name) render(answer, count)
+    }
+  } finally {
+    asking = false
+  }
+}
+
+function render({ streams, events }, count) {
   // What stays keeps its elements: a click or the focus on one is not lost when another event is parked.
-  keyed(byId('parked'), streams(list), key, stream, (item, [first, ...others]) => {
-    const behind = others.length > 0 ? `; ${number(others.length)} more of its stream wait behind it` : ''
-    const { event, attempts, parkedAt } = first
-    write(
-      item.querySelector('.note'),
-      `${event.type}, ${number(attempts)} attempts, since ${full(parkedAt)}${behind}`,
-    )
+  keyed(byId('parked'), streams, key, stream, (item, { event, attempts, parkedAt, behind, more }) => {
+    const waiting =
+      behind > 0 ? `; ${number(behind)} ${more ? 'or more' : 'more'} of its stream wait behind it` : ''
+    const facts = `${event.type}, ${number(attempts)} attempts, since ${full(parkedAt)}`
+    write(item.querySelector('.note'), facts + waiting)
   })
-  all.hidden = list.length === 0
-  const rest = count - list.length
-  write(
-    byId('parked-note'),
-    count === 0 ? 'Nothing is parked.' : rest > 0 ? `The first ${list.length} of ${number(count)}.` : '',
-  )
+  all.hidden = streams.length === 0
+  const rest = count - events
+  const part = rest > 0 ? `The first ${number(events)} of ${number(count)}.` : ''
+  write(byId('parked-note'), count === 0 ? 'Nothing is parked.' : part)
 }
 
 /** A stream that failed at the same event, again or otherwise, is shown anew. */
-const key = ([{ event, error, parkedAt }]) =>
+const key = ({ event, error, parkedAt }) =>
   JSON.stringify([subscription, event.category, event.streamId, event.position, parkedAt, error])
 
-/** The events of one stream, of which the first failed, belong together. */
-function streams(list) {
-  const found = new Map()
-  for (const one of list) {
-    const key = JSON.stringify([one.event.category, one.event.streamId])
-    found.set(key, [...(found.get(key) ?? []), one])
-  }
-  return [...found.values()]
-}
-
-function stream([{ event, error }]) {
+function stream({ event, error }) {
   const { category, streamId, version, data } = event
   const [reason, ...stack] = (error ?? 'parked without an error').split('\n')
   const more = (label, text) => h('details', {}, h('summary', {}, label), h('pre', {}, text))

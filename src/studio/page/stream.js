@@ -6,7 +6,7 @@ import { json } from './json.js'
 
 const slider = byId('version')
 let stream // { category, streamId }
-let follow = false // the last version, also when that is a later one
+let target // the version that is to be shown; undefined: the last
 let shown // the last answer
 let wanted // the version that is asked for next, where one is under way
 let asking = false
@@ -26,12 +26,7 @@ byId('last').addEventListener('click', () => go(Number(slider.max)))
 export function showStream(category, streamId, version) {
   byId('category-names').replaceChildren(...names().map((value) => h('option', { value })))
   if (category === undefined) {
-    if (stream)
-      history.replaceState(
-        null,
-        '',
-        streamHref(stream.category, stream.streamId, follow ? undefined : shown?.version),
-      )
+    if (stream) history.replaceState(null, '', streamHref(stream.category, stream.streamId, target))
     return
   }
   if (stream?.category !== category || stream?.streamId !== streamId) {
@@ -42,7 +37,6 @@ export function showStream(category, streamId, version) {
   }
   byId('stream-category').value = category
   byId('stream-id').value = streamId
-  follow = version === undefined
   ask(version)
 }
 
@@ -52,21 +46,22 @@ export function heardAppends() {
   const last = lastPosition(stream.category)
   if (last === undefined || last === seen) return
   seen = last
-  ask(follow ? undefined : shown.version)
+  ask(target)
 }
 
-function go(version) {
+function go(place) {
   if (!shown) return
   const last = Number(slider.max)
-  const to = Math.max(0, Math.min(last, version))
+  const to = Math.max(0, Math.min(last, place))
   slider.value = to
-  follow = to === last
-  history.replaceState(null, '', streamHref(stream.category, stream.streamId, follow ? undefined : to))
-  ask(follow ? undefined : to)
+  const version = to === last ? undefined : to
+  history.replaceState(null, '', streamHref(stream.category, stream.streamId, version))
+  ask(version)
 }
 
 /** One question at a time: of a slider that is drawn along only the place where it is counts. */
 async function ask(version) {
+  target = version
   wanted = { ...stream, version }
   if (asking) return
   asking = true
