@@ -137,11 +137,12 @@ unless(withoutPush, test)('notifications, and reconnects of the listener', async
   const category = uniqueName('order')
   const seen = collect(other.events({ category }))
   const before = await metering.sum('meowmx.listener.notifications')
-  await meow.append({ category, streamId: 'a' }, event)
+  const notified = async () => {
+    await meow.append({ category, streamId: 'a' }, event) // one before the LISTEN is told to nobody
+    return (await metering.sum('meowmx.listener.notifications')) > before
+  }
+  await until(notified, { what: 'the notification' })
   await seen.has(1)
-  await until(async () => (await metering.sum('meowmx.listener.notifications')) > before, {
-    what: 'the notification',
-  })
   const reconnects = await metering.sum('meowmx.listener.reconnects')
   const sql = await pgClient()
   await sql.query('select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1', [
