@@ -25,6 +25,7 @@ export function plot(samples: readonly Sample[]): string | undefined {
   const width = 2 * (LEFT + WIDTH) + GAP
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${HEIGHT + 100}" font-family="sans-serif" font-size="12">`,
+    '<title>Appends against concurrency: rate and latency</title>',
     `<rect width="100%" height="100%" fill="#fff"/>`,
     chart(LEFT, 'appends a second', rates),
     chart(LEFT + WIDTH + GAP, 'latency of an append, ms', times),
