@@ -3,6 +3,7 @@ import { Database } from '../../src/database.ts'
 import { connectOptions, parse } from '../../src/options.ts'
 import { Duty } from '../../src/quiet/duty.ts'
 import { databaseUrl } from './store.ts'
+import { theWay } from './ways.ts'
 
 const [schema] = process.argv.slice(2)
 const quiet = () => {}
@@ -11,7 +12,8 @@ const debug = (_: unknown, message: string) => {
   if (/^appends notify/.test(message)) console.log('over')
 }
 const logger = { debug, info: quiet, warn: quiet, error: quiet }
-const settings = parse(connectOptions, { connectionString: databaseUrl(), schema, logger }, 'options')
+const options = theWay({ connectionString: databaseUrl(), schema: schema!, logger })
+const settings = parse(connectOptions, options, 'options')
 const db = new Database(settings)
 const duty = new Duty(db, { speed: 0, waiting: 0, looks: 1 })
 const horizon = db.file('horizon')
