@@ -1,5 +1,5 @@
 /**
- * Runs the tests: `node --import tsx test/run.ts [parts of file names] [--jobs 3] [--timeout-ms 120000] [--dir test]
+ * Runs the tests: `node --import tsx test/run.ts [parts of file names] [--jobs 3] [--timeout-ms 300000] [--dir test]
  * [--no-server]`. One process a file, a few files at once (one more than there are cores, 4 at most), one server for all, whose address they get as DATABASE_URL.
  * Tags in the comment that is a file's first line: `@serial`: runs alone, after the others; `@push`, `@direct`: skipped
  * where nobody listens, or where all goes through a pooler (support/ways.ts). The last line is `N passed, N failed, N skipped`;
@@ -19,7 +19,7 @@ const { values: options, positionals: filters } = parseArgs({
     dir: { type: 'string', default: import.meta.dirname },
     // Tests wait more than they work; all share one server, which has 100 connections.
     jobs: { type: 'string', default: `${Math.min(availableParallelism() + 1, 4)}` },
-    'timeout-ms': { type: 'string', default: '120000' },
+    'timeout-ms': { type: 'string', default: '300000' },
     'no-server': { type: 'boolean', default: false },
   },
 })

@@ -55,6 +55,7 @@ export class Waiting {
       position: parse(position, at, 'position'),
       id: randomUUID(),
       heard: new Signal(),
+      entering: Promise.resolve(),
       leave: () => {},
     }
     const { timeoutMs, signal } = parse(waitOptions, options, 'options')
@@ -102,8 +103,10 @@ export class Waiting {
     })
     waiter.leave = () => {
       deafen()
-      // Nobody need wait for that: where it fails, the row runs out.
-      this.#db.query(this.#leave, [waiter.subscription, waiter.position, waiter.id]).catch(() => {})
+      // Behind an entering that is under way, which would come after it. Nobody need wait for that: where it fails, the row
+      // runs out.
+      const leave = () => this.#db.query(this.#leave, [waiter.subscription, waiter.position, waiter.id])
+      waiter.entering.then(leave, leave).catch(() => {})
     }
   }
 
@@ -111,13 +114,15 @@ export class Waiting {
   #enterAndRead(waiter: Waiter): Promise<Look> {
     const { subscription, position, id } = waiter
     const keptMs = 3 * this.#db.settings.pollIntervalMs + KEPT_MS
-    return this.#db.withClient(async (client) => {
+    const looking = this.#db.withClient(async (client) => {
       const entered = this.#db.query(this.#enter, [subscription, position, id, keptMs], client)
       const look = this.#read(waiter, client)
       await Promise.allSettled([entered, look])
       await entered
       return look
     })
+    waiter.entering = looking
+    return looking
   }
 
   async #read({ subscription, position }: Waiter, client?: pg.ClientBase): Promise<Look> {
@@ -136,6 +141,8 @@ interface Waiter {
   readonly position: number
   readonly id: string
   readonly heard: Signal
+  /** The last time that it said that it waits. */
+  entering: Promise<unknown>
   leave(): void
 }
 
