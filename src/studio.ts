@@ -22,12 +22,15 @@ export interface Studio {
  * what they have parked, stallers; and `/metrics` for Prometheus.
  *
  * Only this machine can reach it unless `host` says otherwise, only who has the token is answered, no page of another site
- * ever is, and without `write` nothing can be changed. While nobody looks it asks nothing of the store.
+ * ever is, and without `write` nothing can be changed. While nobody looks it asks nothing of the store. It keeps the process
+ * alive; close it before the store.
  *
- * @throws ValidationError for an option that can't be right
- * @throws ConnectionError where it can't listen there
+ * @param meow the store that is shown; with `listen: false` all that is live comes by the poll
+ * @param options default: on 127.0.0.1 at any free port, read only, a new token
+ * @throws (rejects) ValidationError for an option that can't be right; ConnectionError where it can't listen there
  * @example
- * const studio = await startStudio(meow, { port: 4717, write: true })
+ * const studio = await startStudio(meow, { port: 4717, token: process.env.STUDIO_TOKEN! }) // not set: a new one
+ * // curl -H "Authorization: Bearer $STUDIO_TOKEN" http://127.0.0.1:4717/metrics
  * console.log(studio.url)
  * // ...
  * await studio.close()

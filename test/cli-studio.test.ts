@@ -6,6 +6,7 @@ import { cli, startCli } from './support/cli.ts'
 import { closeAll, openStore, storeSchema } from './support/store.ts'
 
 const store = ['--schema', storeSchema]
+delete process.env.MEOWMX_STUDIO_TOKEN
 await openStore()
 test.after(closeAll)
 
@@ -38,6 +39,44 @@ test('--write, --title and --json; another address is warned about', async () =>
   assert.equal(await (await fetch(`${origin}/api/hello`, { headers })).json(), { title: 'shop', write: true })
   running.child.kill('SIGTERM')
   assert.is((await running.ended).code, 143)
+})
+
+test('a token of the environment stays, for Prometheus, and is not printed', async () => {
+  const token = `stays-${process.pid}.${'~'.repeat(16)}`
+  const headers = { authorization: `Bearer ${token}` }
+  for (const words of [[], ['--json']]) {
+    const env = { MEOWMX_STUDIO_TOKEN: token }
+    const running = startCli(['studio', '--port', '0', ...words, ...store], { env })
+    await running.says('read only')
+    const url = words.length > 0 ? JSON.parse(running.stdout).url : running.stdout.trim()
+    assert.match(url, /^http:\/\/127\.0\.0\.1:\d+\/$/)
+    const scraped = await fetch(`${url}metrics`, { headers })
+    assert.is(scraped.status, 200)
+    assert.match(await scraped.text(), /^meowmx_horizon \d+$/m)
+    assert.is((await fetch(`${url}?token=${token}`)).status, 200)
+    assert.is((await fetch(`${url}metrics`)).status, 401)
+    running.child.kill('SIGTERM')
+    const { code, stdout, stderr } = await running.ended
+    assert.is(code, 143)
+    assert.match(stderr, 'MEOWMX_STUDIO_TOKEN')
+    assert.not.match(stdout + stderr, token)
+  }
+})
+
+test('a token that can not be right: 2, and one line that does not tell it, whatever the server', async () => {
+  const words = ['studio', '--url', 'postgres://127.0.0.1:1/x']
+  const tokens = ['', 'brief', 'sixteen characters', `${'a'.repeat(16)}?`]
+  const results = await Promise.all(
+    tokens.map((token) => cli(words, { env: { MEOWMX_STUDIO_TOKEN: token } })),
+  )
+  results.forEach(({ code, stdout, stderr }, i) => {
+    assert.equal([code, stdout], [2, ''])
+    assert.is(
+      stderr,
+      `meowmx: MEOWMX_STUDIO_TOKEN must be 16 to 200 of the characters A-Z a-z 0-9 - . _ ~, got "***, ${tokens[i]!.length} long"\n`,
+    )
+  })
+  assert.match((await cli(['studio', '--help'])).stdout, 'MEOWMX_STUDIO_TOKEN')
 })
 
 test('what can not be right is refused', async () => {

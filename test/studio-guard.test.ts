@@ -60,6 +60,19 @@ test('the token is taken from the header, or from the address', async () => {
   assert.is(await status('/api/hello', { token: null, headers: { cookie: `token=${token}` } }), 401)
 })
 
+test('a token of ones own is the one that is known, at each start', async () => {
+  for (const token of ['16.characters_~-', 'a'.repeat(200)])
+    for (let start = 0; start < 2; start++) {
+      const own = await startStudio(meow, { token })
+      assert.is(tokenOf(own), token)
+      for (const path of ['/api/hello', '/metrics', `/metrics?token=${token}`])
+        assert.is((await ask(own, path, { token: path.includes('?') ? null : token })).status, 200, path)
+      for (const wrong of [null, token.slice(0, -1), `${token}a`, tokenOf(studio)])
+        assert.is((await ask(own, '/metrics', { token: wrong })).status, 401)
+      await own.close()
+    }
+})
+
 test('a name that somebody had point here is refused, on every path', async () => {
   const foreign = [
     'evil.example',
@@ -255,13 +268,22 @@ test('what can not be right is refused', async () => {
     [{ host: '' }, 'options.host'],
     [{ host: 'a b' }, 'options.host'],
     [{ token: 'short' }, 'options.token'],
+    [{ token: 'a'.repeat(15) }, 'options.token'],
+    [{ token: 'a'.repeat(201) }, 'options.token'],
     [{ token: `${'a'.repeat(22)}/` }, 'options.token'],
+    [{ token: `${'a'.repeat(22)}\n` }, 'options.token'],
+    [{ token: '' }, 'options.token'],
+    [{ token: 1234567890123456 }, 'options.token'],
+    [{ token: null }, 'options.token'],
     [{ write: 1 }, 'options.write'],
     [{ title: '' }, 'options.title'],
     [{ readonly: true }, 'options.readonly'],
   ]
   for (const [options, path] of refused)
     assert.is((await rejects(startStudio(meow, options), ValidationError)).path, path)
+  const secret = await rejects(startStudio(meow, { token: 'it-has-a-blank-in it' }), ValidationError)
+  assert.match(secret.message, 'must be 16 to 200 of the characters A-Z a-z 0-9 - . _ ~, got "***, 20 long"')
+  assert.not.match(secret.message, 'blank')
   const taken = await rejects(startStudio(meow, { port: Number(port) }), ConnectionError)
   assert.match(taken.message, `something listens at 127.0.0.1:${port} already`)
   const nowhere = await rejects(startStudio(meow, { host: '192.0.2.1' }), ConnectionError)

@@ -136,6 +136,20 @@ test('of an append that stays open', async () => {
   )
 })
 
+test('of a program of ones own, by what the package exports', async () => {
+  const [published, { startStudio }] = await Promise.all([import('meowmx'), import('meowmx/studio')])
+  await using store = await published.connect({ connectionString: databaseUrl(), schema: storeSchema })
+  await using served = await startStudio(store, { token: 'known-to-prometheus' })
+  const { origin } = new URL(served.url)
+  const page = await fetch(served.url)
+  assert.is(page.status, 200)
+  assert.match(await page.text(), '<!doctype html>')
+  const scraped = await fetch(`${origin}/metrics`, {
+    headers: { authorization: 'Bearer known-to-prometheus' },
+  })
+  assert.is(parse(await scraped.text()).value('up', { question: 'horizon' }), 1)
+})
+
 test('of a store that does not answer, also', async () => {
   const gone = await connect({ connectionString: databaseUrl(), schema: storeSchema, listen: false })
   const orphan = await startStudio(gone)

@@ -16,7 +16,8 @@ import { Refusal } from './refusal.ts'
 
 /** Of a request: a subscription's and a stream's name. */
 const MOST_BODY = 16_384
-const UNAUTHORIZED = 'open the address that the studio printed when it started: it ends in its token'
+const UNAUTHORIZED =
+  'the token is missing or wrong: the address that the studio printed when it started ends in it, unless whoever started it chose one'
 
 export interface Server {
   readonly port: number
