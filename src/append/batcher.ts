@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Database } from '../database.ts'
-import { isLost, isReadOnly } from '../database.ts'
 import { ClosedError, OutcomeUnknownError, TimeoutError, VersionConflictError } from '../errors.ts'
+import { isLost, isReadOnly } from '../failures.ts'
 import type { Batch, Outcome, Trip } from './batch.ts'
 import { Aborted } from './batch.ts'
 import { bare } from './projections.ts'

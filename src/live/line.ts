@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../clock.ts'
-import { GOODBYE_MS } from '../database.ts'
+import { GOODBYE_MS } from '../connections.ts'
 import { manyWaitFor } from './abort.ts'
 import { backoff } from './patience.ts'
 import { Signal } from './signal.ts'

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts'
-import { isTransient } from '../database.ts'
+import { isTransient } from '../failures.ts'
 import type { Logger } from '../options.ts'
 
 /** For how long, by which clock, and who hears of it. */

@@ -1,5 +1,5 @@
 import type { Queries } from '../database.ts'
-import { isTransient } from '../database.ts'
+import { isTransient } from '../failures.ts'
 import { manyWaitFor } from '../live/abort.ts'
 import { conduct } from './conductor.ts'
 import { QuietLease } from './lease.ts'

@@ -1,4 +1,4 @@
-import { isTransient } from '../database.ts'
+import { isTransient } from '../failures.ts'
 import { backoff } from '../live/patience.ts'
 import { now } from './instant.ts'
 import type { Partition } from './partition.ts'

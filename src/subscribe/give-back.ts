@@ -1,5 +1,5 @@
-import { isTransient } from '../database.ts'
 import { LeaseLostError } from '../errors.ts'
+import { isTransient } from '../failures.ts'
 import type { Checkpoints } from './checkpoints.ts'
 import type { Holding, Holdings } from './holdings.ts'
 import { elapsed } from './instant.ts'

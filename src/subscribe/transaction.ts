@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import type { Queries } from '../database.ts'
-import { isLost, isTransient } from '../database.ts'
 import { MeowError } from '../errors.ts'
+import { isLost, isTransient } from '../failures.ts'
 import { lend } from '../lend.ts'
 import type { HandedOut } from './delivery.ts'
 import { invoke } from './invoke.ts'

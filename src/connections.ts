@@ -1,0 +1,189 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import pg from 'pg'
+import { ClosedError } from './errors.ts'
+import { isLost, isReadOnly, isTransient, POOL_TIMEOUT, translate } from './failures.ts'
+import type { Settings } from './options.ts'
+import type { Servers } from './servers.ts'
+import { isElsewhere, noneServes, ReadOnlyError } from './servers.ts'
+import { Sockets } from './sockets.ts'
+
+/**
+ * Connections that are kept however long nothing happens, so that the first event after a quiet hour need not wait for a
+ * login: one to append, one to read, one for a checkpoint. What else a burst opened is closed after 10 s.
+ */
+const KEPT = 3
+
+/** How long a connection may take to say goodbye before it is cut. */
+export const GOODBYE_MS = 500
+
+/** One that is checked out of the pool. */
+export interface Connection {
+  readonly client: pg.PoolClient
+  broken: boolean
+  onError(): void
+}
+
+/** The connections of a store, from a pool of ours or of the user's: opened, lent, kept at hand, and thrown away. */
+export class Connections {
+  readonly #settings: Settings
+  readonly #servers: Servers
+  readonly #pool: pg.Pool
+  readonly #owned: boolean
+  readonly #sockets = new Sockets() // of an owned pool
+  readonly #kept: Connection[] = [] // checked out of an owned pool, and not in use
+  readonly #discarded = new WeakSet<pg.ClientBase>()
+  #closed = false
+
+  constructor(settings: Settings, servers: Servers) {
+    this.#settings = settings
+    this.#servers = servers
+    this.#owned = settings.pool === undefined
+    this.#pool = settings.pool ?? poolOf(settings, servers, this.#sockets)
+    // An idle connection that breaks is replaced on its next use.
+    if (this.#owned)
+      this.#pool.on('error', (error) => settings.logger.debug({ err: error }, 'an idle connection broke'))
+  }
+
+  /** One that is at hand. */
+  take(): Connection | undefined {
+    if (this.#closed) throw new ClosedError()
+    return this.#kept.pop()
+  }
+
+  /** One that the pool has, or opens. */
+  async checkOut(): Promise<Connection> {
+    const client = await this.#connect().catch((error) => {
+      throw this.#closed ? new ClosedError() : translate(error, this.#settings)
+    })
+    const connection: Connection = { client, broken: false, onError: () => this.#broke(connection) }
+    client.on('error', connection.onError)
+    return connection
+  }
+
+  /** To ourselves, where there is no reason not to: the way through the pool is long for one event that is waited for. */
+  giveBack(connection: Connection): void {
+    const { client, onError } = connection
+    connection.broken ||= this.#discarded.has(client)
+    const room = this.#owned && this.#pool.waitingCount === 0 && this.#kept.length < KEPT
+    if (!connection.broken && !this.#closed && room) {
+      this.#kept.push(connection)
+    } else {
+      client.removeListener('error', onError)
+      client.release(connection.broken)
+    }
+  }
+
+  /** What one was borrowed for failed so: is it to be used again, and are the others? */
+  failed(connection: Connection, error: unknown): void {
+    connection.broken ||= isTransient(error)
+    if (isReadOnly(error)) this.#servers.moveOn((connection.client as { server?: object }).server)
+    if (isLost(error) || isReadOnly(error)) this.#mistrust()
+  }
+
+  /** Whoever has borrowed a connection says that nobody else is to get it. */
+  discard(client: pg.ClientBase): void {
+    this.#discarded.add(client)
+  }
+
+  /** Those that are lent are closed as they come back. Of a pool of the user's nothing is ended. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    if (!this.#owned) return
+    for (const connection of this.#kept.splice(0)) this.giveBack(connection)
+    await this.#pool.end()
+    await this.#sockets.closed(GOODBYE_MS)
+  }
+
+  /** Where one is lost or silent, so may be those that are not in use: each would take its own queryTimeoutMs to tell. */
+  #mistrust(): void {
+    if (!this.#owned) return
+    for (const connection of this.#kept.splice(0)) {
+      connection.broken = true
+      this.giveBack(connection)
+    }
+    for (let n = this.#pool.idleCount; n > 0; n--) {
+      this.#pool.connect().then(
+        (client) => client.release(true),
+        () => {}, // it broke already
+      )
+    }
+  }
+
+  /** One that breaks while nobody uses it is replaced on the next use. */
+  #broke(connection: Connection): void {
+    connection.broken = true
+    const i = this.#kept.indexOf(connection)
+    if (i < 0) return
+    this.#kept.splice(i, 1)
+    this.giveBack(connection)
+  }
+
+  /** Each of the servers is asked once. */
+  async #connect(): Promise<pg.PoolClient> {
+    if (!this.#owned) return this.#borrow()
+    const failures: (readonly [Servers['current'], unknown])[] = []
+    while (failures.length < this.#servers.count) {
+      const server = this.#servers.current
+      try {
+        return await this.#pool.connect()
+      } catch (error) {
+        if (this.#closed || (error as Error).message === POOL_TIMEOUT || !isElsewhere(error)) throw error
+        this.#servers.moveOn(server)
+        failures.push([server, error])
+      }
+    }
+    throw noneServes(failures)
+  }
+
+  /** A pool of the user's may wait for ever; a client that comes too late is given back. */
+  async #borrow(): Promise<pg.PoolClient> {
+    const connecting = this.#pool.connect()
+    const timer = new AbortController()
+    const late = delay(this.#settings.queryTimeoutMs, undefined, { signal: timer.signal }).then(() => {
+      connecting.then(
+        (client) => client.release(),
+        () => {},
+      )
+      throw new Error(POOL_TIMEOUT)
+    })
+    late.catch(() => {})
+    return Promise.race([connecting, late]).finally(() => timer.abort())
+  }
+}
+
+function poolOf(settings: Settings, servers: Servers, sockets: Sockets): pg.Pool {
+  return new pg.Pool({
+    ...connectionConfig(settings, `meowmx ${settings.schema}`),
+    Client: servers.client(settings.queryTimeoutMs),
+    max: settings.maxConnections,
+    pipeline: true,
+    stream: sockets.make,
+    // The horizon needs READ COMMITTED. Set only where the server's default is another: a pooler may refuse SET.
+    onConnect: async (client: pg.ClientBase) => {
+      const { rows } = await client.query(
+        `select pg_catalog.current_setting('default_transaction_isolation') as isolation,
+          pg_catalog.pg_is_in_recovery() or pg_catalog.current_setting('transaction_read_only')::boolean as read_only`,
+      )
+      if (servers.writable && rows[0].read_only)
+        throw new ReadOnlyError('it is a standby, or set to be read-only')
+      if (rows[0].isolation !== 'read committed') {
+        await client.query(`set default_transaction_isolation = 'read committed'`)
+      }
+    },
+  } as pg.PoolConfig)
+}
+
+/** What every connection is opened with. */
+export function connectionConfig(
+  settings: Pick<Settings, 'connectionString' | 'queryTimeoutMs'>,
+  applicationName: string,
+): pg.ClientConfig {
+  return {
+    ...(settings.connectionString ? { connectionString: settings.connectionString } : {}),
+    application_name: applicationName,
+    connectionTimeoutMillis: settings.queryTimeoutMs,
+    query_timeout: settings.queryTimeoutMs,
+    keepAlive: true,
+  }
+}
