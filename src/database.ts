@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type pg from 'pg'
+import { ask } from './ask.ts'
 import type { Clock } from './clock.ts'
 import { systemClock } from './clock.ts'
 import { Connections, connectionConfig } from './connections.ts'
 import { ValidationError } from './errors.ts'
-import { EVENT_COLUMNS } from './event.ts'
+import { EVENT } from './event.ts'
 import { isTransient, translate } from './failures.ts'
 import type { Testimony } from './history.ts'
 import { History } from './history.ts'
@@ -31,7 +32,7 @@ export interface Queries {
   readonly history: Pick<History, 'era' | 'onLoss' | 'position' | 'saw' | 'look'>
   /** Where there is somebody to tell. */
   readonly telemetry?: Telemetry | undefined
-  /** `meowmx.` stands for the store's schema, `{{event}}` for the columns of an event. */
+  /** `meowmx.` stands for the store's schema, `{{event}}` for an event as `toEvent` takes it. */
   statement(text: string): Statement
   /** A statement from sql/queries. */
   file(name: string): Statement
@@ -89,11 +90,9 @@ export class Database implements Queries {
     return { config: connectionConfig(settings, ''), servers: this.#listenServers }
   }
 
-  /** A statement of this store: `meowmx.` stands for its schema, `{{event}}` for the columns of an event. */
+  /** A statement of this store: `meowmx.` stands for its schema, `{{event}}` for an event as `toEvent` takes it. */
   statement(text: string): Statement {
-    const own = text
-      .replaceAll('{{event}}', EVENT_COLUMNS)
-      .replaceAll(/\bmeowmx\./g, () => `${this.quotedSchema}.`)
+    const own = text.replaceAll('{{event}}', EVENT).replaceAll(/\bmeowmx\./g, () => `${this.quotedSchema}.`)
     return { name: `meowmx_${createHash('md5').update(own).digest('hex')}`, text: own }
   }
 
@@ -158,17 +157,12 @@ export class Database implements Queries {
   }
 
   async #run(client: pg.ClientBase, statement: Statement, values: unknown[]): Promise<Row[]> {
+    const { queryTimeoutMs } = this.settings
+    const name = this.#prepare ? statement.name : undefined
     try {
-      const { rows } = await client.query<string[]>({
-        name: this.#prepare ? statement.name : undefined,
-        text: statement.text,
-        values,
-        rowMode: 'array',
-        types: rawText,
-        query_timeout: this.settings.queryTimeoutMs, // a pool of the user's may have none
-      } as pg.QueryArrayConfig)
-      return rows
+      return await ask(client, { name, text: statement.text, values, types: rawText }, queryTimeoutMs)
     } catch (error) {
+      if (error instanceof Error) Error.captureStackTrace(error) // who asked, not what read the answer
       throw this.translate(error)
     }
   }

@@ -4,6 +4,9 @@ import type { Settings } from './options.ts'
 /** pg-pool's words. */
 export const POOL_TIMEOUT = 'timeout exceeded when trying to connect'
 
+/** pg's words where an answer does not come in time. */
+export const LATE = 'Query read timeout'
+
 /** An error of the driver or the server as one of ours that says what to do; others pass as they are. */
 export function translate(
   error: unknown,
@@ -62,7 +65,7 @@ export function translate(
   }
   // The driver's own words where a password is asked for and there is none.
   if (message?.startsWith('SASL')) return refused(message, error)
-  if (message === 'Query read timeout') return new TimeoutError('a query', queryTimeoutMs, error)
+  if (message === LATE) return new TimeoutError('a query', queryTimeoutMs, error)
   if (isLost(error)) {
     return new ConnectionError(
       `no connection to the server: ${reason(error)}; check that it runs and that host and port are right (connectionString, or PGHOST and PGPORT)`,

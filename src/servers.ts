@@ -51,7 +51,15 @@ export class Servers {
       readonly server = servers.current
 
       constructor(config?: pg.ClientConfig) {
-        super({ ...config, ...servers.current, connectionTimeoutMillis: timeoutMs / servers.count })
+        const connectionTimeoutMillis = timeoutMs / servers.count
+        super({ ...config, ...servers.current, connectionTimeoutMillis, query_timeout: 0 })
+      }
+
+      // Not of the connection as a whole, which would hold for those too that keep their time themselves (ask.ts).
+      override query(query: any, ...more: any[]): any {
+        const config = typeof query === 'string' ? { text: query } : query
+        const timed = config && ('query_timeout' in config || 'submit' in config)
+        return super.query(timed ? config : { ...config, query_timeout: timeoutMs }, ...(more as [any]))
       }
     }
   }

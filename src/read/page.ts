@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import type { Queries, Row, Statement } from '../database.ts'
 import type { RecordedEvent } from '../event.ts'
-import { EVENT_COLUMNS, toEvent } from '../event.ts'
+import { EVENT, EVENT_COLUMNS, toEvent } from '../event.ts'
 import type { Selection } from './selector.ts'
 
 /** Events in order, and the position up to which they are all there is. */
@@ -33,6 +33,7 @@ export class PageReader {
   readonly #selection: Selection
   readonly #forward: Statement
   readonly #backward: Statement
+  #texts: Statement | undefined
 
   constructor(db: Queries, selection: Selection) {
     this.#db = db
@@ -51,10 +52,11 @@ export class PageReader {
     return { ...rows, after, position: rows.events.length === limit ? rows.events.at(-1)!.position : end }
   }
 
-  /** The same, each event as the texts that EVENT_COLUMNS names: who copies events must not have their numbers rounded. */
+  /** The same, each event as the texts that EVENT_COLUMNS names. */
   async rows(after: number, until: number, limit: number): Promise<{ rows: Row[]; position: number }> {
     const end = this.#end(after, until)
-    const rows = after >= end ? [] : await this.#query(this.#forward, after, end, limit)
+    this.#texts ??= this.#db.statement(pageQuery(this.#selection, 'forward', EVENT_COLUMNS))
+    const rows = after >= end ? [] : await this.#query(this.#texts, after, end, limit)
     return { rows, position: rows.length === limit ? Number(rows.at(-1)![0]) : end }
   }
 
@@ -92,7 +94,7 @@ export class PageReader {
   async #read(statement: Statement, after: number, until: number, limit: number, client?: pg.ClientBase) {
     if (after >= until) return NONE
     const rows = await this.#query(statement, after, until, limit, client)
-    return { events: rows.map(toEvent), hashes: rows.map((row) => Number(row[HASH])) }
+    return { events: rows.map(([event]) => toEvent(event!)), hashes: rows.map(([, hash]) => Number(hash)) }
   }
 
   #query(
@@ -116,8 +118,7 @@ export class PageReader {
 }
 
 const NONE: Pick<Page, 'events' | 'hashes'> = { events: [], hashes: [] }
-const PAGE_COLUMNS = `${EVENT_COLUMNS}, meowmx.stream_hash(category, stream_id)`
-const HASH = 9 // behind the columns of an event
+const PAGE_COLUMNS = `${EVENT}, meowmx.stream_hash(category, stream_id)`
 
 /** Index of the first event above `position`. */
 export function firstAbove(events: readonly RecordedEvent[], position: number): number {
@@ -135,12 +136,13 @@ export function firstAbove(events: readonly RecordedEvent[], position: number): 
 export function pageQuery(
   { categories, types, streamId }: Selection,
   direction: 'forward' | 'backward',
+  columns = PAGE_COLUMNS,
 ): string {
   const order = direction === 'forward' ? '' : ' desc'
   const first = types ? 5 : 4
   const ofTypes = types ? ` and type = any (${hidden(4, 'text[]')}::text[])` : ''
   const range = `position > ${hidden(1, 'bigint')} and position <= ${hidden(2, 'bigint')}${ofTypes}`
-  const from = `select ${PAGE_COLUMNS} from meowmx.events where`
+  const from = `select ${columns} from meowmx.events where`
   if (categories.length === 0) return `${from} ${range} order by position${order} limit ${LIMIT}`
   if (streamId !== null)
     return `${from} ${streamRange(first)}${ofTypes} order by version${order} limit ${LIMIT}`
@@ -153,7 +155,7 @@ export function pageQuery(
     (_, i) =>
       `(select * from meowmx.events where ${range} and ${oneCategory(first + i)} order by position${order} limit ${LIMIT})`,
   )
-  return `select ${PAGE_COLUMNS} from (${branches.join(' union all ')}) as merged order by position${order} limit ${LIMIT}`
+  return `select ${columns} from (${branches.join(' union all ')}) as merged order by position${order} limit ${LIMIT}`
 }
 
 /**
