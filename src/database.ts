@@ -6,7 +6,7 @@ import type { Clock } from './clock.ts'
 import { systemClock } from './clock.ts'
 import { Connections, connectionConfig } from './connections.ts'
 import { ValidationError } from './errors.ts'
-import { EVENT } from './event.ts'
+import { eventColumns } from './event.ts'
 import { isTransient, translate } from './failures.ts'
 import type { Testimony } from './history.ts'
 import { History } from './history.ts'
@@ -32,7 +32,7 @@ export interface Queries {
   readonly history: Pick<History, 'era' | 'onLoss' | 'position' | 'saw' | 'look'>
   /** Where there is somebody to tell. */
   readonly telemetry?: Telemetry | undefined
-  /** `meowmx.` stands for the store's schema, `{{event}}` for an event as `toEvent` takes it. */
+  /** `meowmx.` stands for the store's schema, `{{event}}` for the columns of an event. */
   statement(text: string): Statement
   /** A statement from sql/queries. */
   file(name: string): Statement
@@ -90,9 +90,11 @@ export class Database implements Queries {
     return { config: connectionConfig(settings, ''), servers: this.#listenServers }
   }
 
-  /** A statement of this store: `meowmx.` stands for its schema, `{{event}}` for an event as `toEvent` takes it. */
+  /** A statement of this store: `meowmx.` stands for its schema, `{{event}}` for the columns of an event. */
   statement(text: string): Statement {
-    const own = text.replaceAll('{{event}}', EVENT).replaceAll(/\bmeowmx\./g, () => `${this.quotedSchema}.`)
+    const own = text
+      .replaceAll('{{event}}', eventColumns())
+      .replaceAll(/\bmeowmx\./g, () => `${this.quotedSchema}.`)
     return { name: `meowmx_${createHash('md5').update(own).digest('hex')}`, text: own }
   }
 

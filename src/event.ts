@@ -78,18 +78,25 @@ export function isEmptied({ data, metadata }: Pick<RecordedEvent, 'data' | 'meta
   )
 }
 
-/** The columns of an event, each as text: for who copies events, and must not have their numbers rounded. */
-export const EVENT_COLUMNS =
-  "position, (pg_catalog.date_part('epoch', recorded_at) * 1000::float8)::bigint, id, version, category, stream_id, type, data, metadata"
-
 /**
- * The same as one array of JSON, data and metadata among it as they are: one text to take over from the driver, and one
- * to parse, take a quarter less of a reader's time than nine.
+ * The columns of an event in the order that `toEvent` takes them; `category` may be what costs nothing to send, where the
+ * reader knows it.
  */
-export const EVENT = `pg_catalog.json_build_array(${EVENT_COLUMNS})`
+export const eventColumns = (category = 'category'): string =>
+  `position, (pg_catalog.date_part('epoch', recorded_at) * 1000::float8)::bigint, id, version, ${category}, stream_id, type, data, metadata`
 
-/** An event from the text of EVENT. */
-export function toEvent(text: string): RecordedEvent {
-  const [position, ms, id, version, category, streamId, type, data, metadata] = JSON.parse(text)
-  return { id, category, streamId, version, position, type, data, metadata, recordedAt: new Date(ms) }
+/** One row of these columns, each value as the text that PostgreSQL sends. */
+export function toEvent(row: readonly (string | null)[], category = row[4]!): RecordedEvent {
+  const metadata = row[8]!
+  return {
+    id: row[2]!,
+    category,
+    streamId: row[5]!,
+    version: Number(row[3]),
+    position: Number(row[0]),
+    type: row[6]!,
+    data: JSON.parse(row[7]!),
+    metadata: metadata === '{}' ? {} : JSON.parse(metadata),
+    recordedAt: new Date(Number(row[1])),
+  }
 }

@@ -3,7 +3,7 @@
 import type pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { EVENT } from '../src/event.ts'
+import { eventColumns } from '../src/event.ts'
 import type { Meow, Selector } from '../src/index.ts'
 import { pageQuery } from '../src/read/page.ts'
 import { select } from '../src/read/selector.ts'
@@ -194,7 +194,7 @@ for (const [name, selector, values, [after, until], blocks] of pages) {
     test(`a page of ${name}, ${direction}, touches ${blocks} blocks at most`, async () => {
       const text = pageQuery(select(selector), direction)
         .replaceAll(/\bmeowmx\./g, `${schema}.`)
-        .replaceAll('{{event}}', EVENT)
+        .replaceAll('{{event}}', eventColumns())
       for (const mode of ['force_custom_plan', 'force_generic_plan']) {
         await sql.query(`set plan_cache_mode = ${mode}`)
         await sql.query(`prepare page as ${text}`)

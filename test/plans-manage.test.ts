@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { EVENT } from '../src/event.ts'
+import { eventColumns } from '../src/event.ts'
 import { closeAll, openStore, pgClient, uniqueName } from './support/store.ts'
 import { vacuum } from './support/vacuum.ts'
 
@@ -45,7 +45,7 @@ interface Planned {
 const file = (name: string) =>
   readFileSync(new URL(`../sql/queries/${name}.sql`, import.meta.url), 'utf8')
     .replaceAll('meowmx.', `${schema}.`)
-    .replaceAll('{{event}}', EVENT)
+    .replaceAll('{{event}}', eventColumns())
 
 function walk(node: Node): Node[] {
   return [node, ...(node.Plans ?? []).flatMap(walk)]

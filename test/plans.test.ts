@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import type pg from 'pg'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { EVENT } from '../src/event.ts'
+import { eventColumns } from '../src/event.ts'
 import { pageQuery } from '../src/read/page.ts'
 import { select } from '../src/read/selector.ts'
 import { openStore, pgClient, uniqueName } from './support/store.ts'
@@ -43,7 +43,7 @@ plans.after(async () => {
 
 /** The nodes of a statement's plan, by both ways of planning. */
 async function nodes(text: string, values: unknown[]): Promise<string[]> {
-  const own = text.replaceAll(/\bmeowmx\./g, `${schema}.`).replaceAll('{{event}}', EVENT)
+  const own = text.replaceAll(/\bmeowmx\./g, `${schema}.`).replaceAll('{{event}}', eventColumns())
   const found: string[] = []
   for (const mode of ['force_custom_plan', 'force_generic_plan']) {
     await client.query(`set plan_cache_mode = ${mode}`)

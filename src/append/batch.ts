@@ -145,7 +145,7 @@ export class Batch {
     const ids = requests.flatMap(({ events }) => events.map(({ id }) => id))
     if (ids.length === 0) return new Map()
     const rows = await this.#db.query(this.#byId, [ids], client)
-    return new Map(rows.map(([text]) => toEvent(text!)).map((event) => [event.id, event]))
+    return new Map(rows.map((row) => [row[2]!, toEvent(row)]))
   }
 }
 

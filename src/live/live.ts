@@ -54,11 +54,11 @@ export class Live {
     if (this.#closing.signal.aborted) throw new ClosedError()
     const shared = this.#tails.get(selection.key) ?? this.#start(selection)
     shared.observers++
-    let horizon = () => after
+    let tail: Tail | undefined
     const closing = new AbortController()
+    // Without waiting where there is nothing to wait for: a page is asked for before the consumer is given the last one.
     const read = async (from: number, signal: AbortSignal) => {
-      const tail = await shared.tail
-      horizon = () => tail.horizon
+      tail ??= await shared.tail
       return tail.read(from, signal)
     }
     // Where the store has gone back, `after` means nothing any more.
@@ -67,7 +67,7 @@ export class Live {
     const close = feed.close.bind(feed)
     let open = true
     return Object.assign(feed, {
-      horizon: () => horizon(),
+      horizon: () => tail?.horizon ?? after,
       begun: async () => {
         const tail = await shared.tail
         await tail.begun(closing.signal)

@@ -72,9 +72,9 @@ export class Erasure {
     client: pg.ClientBase,
   ): Promise<Erased> {
     const [row] = await this.#db.query(this.#erase, [category, streamId, reason ?? null], client)
-    const [erased, event] = row as [string, string | null]
+    const [erased, ...event] = row!
     const events = Number(erased)
-    const tombstone = event === null ? null : toEvent(event)
+    const tombstone = event[0] === null ? null : toEvent(event)
     const along = this.#projections.along(() => [category])
     // What a read model says of the stream goes with it.
     if (along && tombstone && events > 0) await this.#projections.run(along, [tombstone], client)

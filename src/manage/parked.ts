@@ -48,8 +48,8 @@ export class Parking {
     const named = parse(name, subscription, 'name')
     const { limit } = parse(parkedOptions, options, 'options')
     const rows = await this.#query(this.#list, [named, limit])
-    return rows.map(([attempts, error, parkedAt, event]) => ({
-      event: toEvent(event!),
+    return rows.map(([attempts, error, parkedAt, ...event]) => ({
+      event: toEvent(event),
       attempts: Number(attempts),
       error: error as string | null,
       parkedAt: new Date(Number(parkedAt)),

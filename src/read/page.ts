@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import type { Queries, Row, Statement } from '../database.ts'
 import type { RecordedEvent } from '../event.ts'
-import { EVENT, EVENT_COLUMNS, toEvent } from '../event.ts'
+import { eventColumns, toEvent } from '../event.ts'
 import type { Selection } from './selector.ts'
 
 /** Events in order, and the position up to which they are all there is. */
@@ -33,11 +33,13 @@ export class PageReader {
   readonly #selection: Selection
   readonly #forward: Statement
   readonly #backward: Statement
-  #texts: Statement | undefined
+  /** The category, where there is just one. */
+  readonly #only: string | undefined
 
   constructor(db: Queries, selection: Selection) {
     this.#db = db
     this.#selection = selection
+    if (selection.categories.length === 1) this.#only = selection.categories[0]
     this.#forward = db.statement(pageQuery(selection, 'forward'))
     this.#backward = db.statement(pageQuery(selection, 'backward'))
   }
@@ -48,16 +50,17 @@ export class PageReader {
    */
   async forward(after: number, until: number, limit: number, client?: pg.ClientBase): Promise<Page> {
     const end = this.#end(after, until)
-    const rows = await this.#read(this.#forward, after, end, limit, client)
-    return { ...rows, after, position: rows.events.length === limit ? rows.events.at(-1)!.position : end }
+    const rows = after >= end ? [] : await this.#query(this.#forward, after, end, limit, client)
+    const position = rows.length === limit ? positionOf(rows.at(-1)!) : end
+    return new LazyPage(rows, after, position, this.#only)
   }
 
-  /** The same, each event as the texts that EVENT_COLUMNS names. */
+  /** The same, each event as the texts of its columns: who copies events must not have their numbers rounded. */
   async rows(after: number, until: number, limit: number): Promise<{ rows: Row[]; position: number }> {
     const end = this.#end(after, until)
-    this.#texts ??= this.#db.statement(pageQuery(this.#selection, 'forward', EVENT_COLUMNS))
-    const rows = after >= end ? [] : await this.#query(this.#texts, after, end, limit)
-    return { rows, position: rows.length === limit ? Number(rows.at(-1)![0]) : end }
+    const rows = after >= end ? [] : await this.#query(this.#forward, after, end, limit)
+    const named = this.#only === undefined ? rows : rows.map((row) => row.with(CATEGORY, this.#only!))
+    return { rows: named, position: rows.length === limit ? positionOf(rows.at(-1)!) : end }
   }
 
   /** A page that is read before its horizon is known, in a later snapshot than the horizon's: cut it there. */
@@ -93,8 +96,7 @@ export class PageReader {
 
   async #read(statement: Statement, after: number, until: number, limit: number, client?: pg.ClientBase) {
     if (after >= until) return NONE
-    const rows = await this.#query(statement, after, until, limit, client)
-    return { events: rows.map(([event]) => toEvent(event!)), hashes: rows.map(([, hash]) => Number(hash)) }
+    return made(await this.#query(statement, after, until, limit, client), this.#only)
   }
 
   #query(
@@ -117,8 +119,50 @@ export class PageReader {
   }
 }
 
+/** The texts become events when they are asked for first: the page behind them can be on its way before. */
+class LazyPage implements Page {
+  readonly after: number
+  readonly position: number
+  readonly #category: string | undefined
+  #rows: readonly Row[]
+  #made: Pick<Page, 'events' | 'hashes'> | undefined
+
+  constructor(rows: readonly Row[], after: number, position: number, category: string | undefined) {
+    this.#rows = rows
+    this.after = after
+    this.position = position
+    this.#category = category
+  }
+
+  get events(): RecordedEvent[] {
+    return this.#make().events
+  }
+
+  get hashes(): number[] {
+    return this.#make().hashes
+  }
+
+  #make() {
+    this.#made ??= made(this.#rows, this.#category)
+    this.#rows = []
+    return this.#made
+  }
+}
+
+function made(rows: readonly Row[], category?: string): Pick<Page, 'events' | 'hashes'> {
+  return {
+    events: rows.map((row) => toEvent(row, category)),
+    hashes: rows.map((row) => Number(row[HASH])),
+  }
+}
+
+const positionOf = (row: Row) => Number(row[0])
 const NONE: Pick<Page, 'events' | 'hashes'> = { events: [], hashes: [] }
-const PAGE_COLUMNS = `${EVENT}, meowmx.stream_hash(category, stream_id)`
+/** Columns of an event, and behind them the hash. */
+const pageColumns = (category?: string) =>
+  `${eventColumns(category)}, meowmx.stream_hash(category, stream_id)`
+const CATEGORY = 4
+const HASH = 9
 
 /** Index of the first event above `position`. */
 export function firstAbove(events: readonly RecordedEvent[], position: number): number {
@@ -136,13 +180,12 @@ export function firstAbove(events: readonly RecordedEvent[], position: number): 
 export function pageQuery(
   { categories, types, streamId }: Selection,
   direction: 'forward' | 'backward',
-  columns = PAGE_COLUMNS,
 ): string {
   const order = direction === 'forward' ? '' : ' desc'
   const first = types ? 5 : 4
   const ofTypes = types ? ` and type = any (${hidden(4, 'text[]')}::text[])` : ''
   const range = `position > ${hidden(1, 'bigint')} and position <= ${hidden(2, 'bigint')}${ofTypes}`
-  const from = `select ${columns} from meowmx.events where`
+  const from = `select ${categories.length === 1 ? pageColumns('null') : pageColumns()} from meowmx.events where`
   if (categories.length === 0) return `${from} ${range} order by position${order} limit ${LIMIT}`
   if (streamId !== null)
     return `${from} ${streamRange(first)}${ofTypes} order by version${order} limit ${LIMIT}`
@@ -155,7 +198,7 @@ export function pageQuery(
     (_, i) =>
       `(select * from meowmx.events where ${range} and ${oneCategory(first + i)} order by position${order} limit ${LIMIT})`,
   )
-  return `select ${columns} from (${branches.join(' union all ')}) as merged order by position${order} limit ${LIMIT}`
+  return `select ${pageColumns()} from (${branches.join(' union all ')}) as merged order by position${order} limit ${LIMIT}`
 }
 
 /**

@@ -109,7 +109,7 @@ export class Reader {
     while (events.length < limit && from < to) {
       const size = Math.min(limit - events.length, LOAD_PAGE)
       const rows = await this.#db.query(this.#load[direction], [category, streamId, from, to, size], client)
-      for (const [event] of rows) events.push(toEvent(event!))
+      for (const row of rows) events.push(toEvent(row))
       if (rows.length < size) break
       if (direction === 'forward') from = events.at(-1)!.version + 1
       else to = events.at(-1)!.version

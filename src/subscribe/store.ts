@@ -167,7 +167,7 @@ export class Store {
   async replayed({ category, streamId, position }: Aside, until: number, limit: number) {
     const { types } = this.#selection
     const rows = await this.#call('replayed_events', [category, streamId, position, until, limit, types])
-    return rows.map(([event]) => toEvent(event!))
+    return rows.map((row) => toEvent(row))
   }
 
   /** The stream is set aside from a position on, or (null) no longer. */
