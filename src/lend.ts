@@ -8,7 +8,7 @@ export function lend(client: pg.ClientBase): { client: pg.ClientBase; takeBack()
     return (client.query as (...args: unknown[]) => unknown).apply(client, args)
   }
   return {
-    client: Object.create(client, { query: { value: query }, release: { value: undefined } }),
+    client: Object.assign(Object.create(client), { query, release: undefined }),
     takeBack: () => {
       ended = true
     },
