@@ -84,7 +84,7 @@ async function copy(context: Context, options: Options, sink: Sink, name: string
   const { signal, talk } = context
   const db = await context.database()
   const [{ PageReader }, { Reader }, { select }] = await Promise.all([
-    import('../read/page.ts'),
+    import('../read/page-reader.ts'),
     import('../read/reader.ts'),
     import('../read/selector.ts'),
   ])

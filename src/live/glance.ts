@@ -1,6 +1,7 @@
 import type { RecordedEvent } from '../event.ts'
 import { Horizons } from '../read/horizon.ts'
-import type { Page, PageReader } from '../read/page.ts'
+import type { Page } from '../read/page.ts'
+import type { PageReader } from '../read/page-reader.ts'
 import type { TailPorts } from './tail.ts'
 
 /**

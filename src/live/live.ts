@@ -1,7 +1,7 @@
 import type { Queries, Statement } from '../database.ts'
 import { ClosedError } from '../errors.ts'
 import { HorizonReader } from '../read/horizon.ts'
-import { PageReader } from '../read/page.ts'
+import { PageReader } from '../read/page-reader.ts'
 import type { Selection } from '../read/selector.ts'
 import { abortWith, manyWaitFor } from './abort.ts'
 import { Feed } from './feed.ts'

@@ -1,6 +1,6 @@
 import type { Queries } from '../database.ts'
 import { HistoryLostError } from '../errors.ts'
-import { PageReader } from '../read/page.ts'
+import { PageReader } from '../read/page-reader.ts'
 import type { Reader } from '../read/reader.ts'
 import { Feed } from './feed.ts'
 import type { Live } from './live.ts'

@@ -6,7 +6,7 @@ import { HistoryLostError } from '../errors.ts'
 import type { RecordedEvent, StreamRef } from '../event.ts'
 import { modelOf, toEvent } from '../event.ts'
 import { client, parse, position, version } from '../options.ts'
-import { PageReader } from './page.ts'
+import { PageReader } from './page-reader.ts'
 import type { Selection, Selector } from './selector.ts'
 import { select } from './selector.ts'
 

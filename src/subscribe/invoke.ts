@@ -65,7 +65,7 @@ function call(
   client?: pg.ClientBase,
 ): undefined | Promise<unknown> {
   if (timeoutMs === undefined) {
-    const result = handler(event, { attempt, signal, ...(client ? { client } : {}) })
+    const result = handler(event, client ? { attempt, signal, client } : { attempt, signal })
     return isPromise(result) ? Promise.resolve(result) : undefined
   }
   const stop = abortWith(signal)

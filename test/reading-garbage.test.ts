@@ -1,0 +1,39 @@
+// @serial
+// What was read and handed on is garbage at once: it does not outlive V8's scavenges (src/ask.ts says how it comes to).
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
+
+const EVENTS = 100_000
+const category = uniqueName('garbage')
+
+test.before(async () => {
+  await openStore()
+  const sql = await pgClient()
+  await sql.query(
+    `insert into ${storeSchema}.events (version, category, stream_id, type, data)
+     select (n - 1) / 100, $1, (n - 1) % 100, 'Happened', json_build_object('text', repeat('x', 100), 'n', n)
+     from generate_series(1, ${EVENTS}) as n`,
+    [category],
+  )
+})
+test.after(closeAll)
+
+test('of what a process allocates that reads, little survives a scavenge', async () => {
+  const file = new URL('support/reading-child.ts', import.meta.url).pathname
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ['--trace-gc-nvp', '--import', 'tsx', file, JSON.stringify({ schema: storeSchema, category })],
+    { maxBuffer: 64 * 1024 * 1024 },
+  )
+  const scavenges = stdout.split('\n').filter((line) => / gc=s /.test(line))
+  const sum = (what: string) =>
+    scavenges.slice(-20).reduce((sum, line) => sum + Number(new RegExp(` ${what}=(\\d+)`).exec(line)![1]), 0)
+  assert.ok(scavenges.length >= 20, `${scavenges.length} scavenges`)
+  const share = sum('new_space_survived') / sum('allocated')
+  assert.ok(share < 0.25, `${Math.round(share * 100)} % survived`)
+})
+
+test.run()
