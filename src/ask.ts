@@ -2,6 +2,9 @@ import type { Duplex } from 'node:stream'
 import type pg from 'pg'
 import { LATE } from './failures.ts'
 
+/** Of a query whose time is kept by who asks, not by pg. */
+export const TIMED = Symbol('meowmx.timed')
+
 /**
  * One query, answered within so many ms, each row an array.
  *
@@ -25,14 +28,17 @@ export function ask<T extends any[] = any[]>(
       reject(new Error(LATE))
       client.connection.stream.destroy() // as pg does: what was sent behind it would wait as long
     }, timeoutMs)
-    client.query<T>(
-      { ...query, rowMode: 'array', query_timeout: 0 } as pg.QueryArrayConfig,
-      (error, result) => {
-        clearTimeout(timer)
-        if (error) reject(error)
-        else resolve(result.rows)
-      },
-    )
+    const callback = (error: Error | null, result: pg.QueryArrayResult<T>) => {
+      clearTimeout(timer)
+      if (error) reject(error)
+      else resolve(result.rows)
+    }
+    try {
+      client.query({ ...query, rowMode: 'array', callback, [TIMED]: true } as pg.QueryArrayConfig)
+    } catch (error) {
+      clearTimeout(timer) // a client that was lent, and is taken back
+      reject(error)
+    }
   })
 }
 

@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { TIMED } from './ask.ts'
 
 /** How one server is reached: what of pg's configuration names it. Empty: by the PG* environment variables alone. */
 type Server = { readonly connectionString?: string; readonly host?: string; readonly port?: number }
@@ -44,22 +45,20 @@ export class Servers {
     return this.all[this.#at]!
   }
 
-  /** What a pool makes its connections by. All servers together take no longer than `timeoutMs`. */
+  /** What a pool makes its connections by. All servers together take no longer than `timeoutMs`, nor does a query. */
   client(timeoutMs: number): new (config?: pg.ClientConfig) => pg.Client & { readonly server: Server } {
     const servers = this
     return class extends pg.Client {
       readonly server = servers.current
 
       constructor(config?: pg.ClientConfig) {
-        const connectionTimeoutMillis = timeoutMs / servers.count
-        super({ ...config, ...servers.current, connectionTimeoutMillis, query_timeout: 0 })
+        super({ ...config, ...servers.current, connectionTimeoutMillis: timeoutMs / servers.count })
       }
 
-      // Not of the connection as a whole, which would hold for those too that keep their time themselves (ask.ts).
-      override query(query: any, ...more: any[]): any {
-        const config = typeof query === 'string' ? { text: query } : query
-        const timed = config && ('query_timeout' in config || 'submit' in config)
-        return super.query(timed ? config : { ...config, query_timeout: timeoutMs }, ...(more as [any]))
+      override query(...args: any[]): any {
+        const { connectionParameters } = this as unknown as { connectionParameters: pg.ClientConfig }
+        connectionParameters.query_timeout = args[0]?.[TIMED] ? 0 : timeoutMs // pg reads it in this call
+        return super.query(...(args as [any]))
       }
     }
   }

@@ -31,8 +31,7 @@ export interface Studio {
  * @example
  * const studio = await startStudio(meow, { port: 4717, token: process.env.STUDIO_TOKEN! }) // not set: a new one
  * // curl -H "Authorization: Bearer $STUDIO_TOKEN" http://127.0.0.1:4717/metrics
- * console.log(studio.url)
- * // ...
+ * // ... (studio.url holds the token: not for a log)
  * await studio.close()
  */
 export async function startStudio(meow: Meow, options: StudioOptions = {}): Promise<Studio> {

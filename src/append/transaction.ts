@@ -79,7 +79,8 @@ function asking(db: Database, client: pg.ClientBase): (text: string) => Promise<
 
 /** Whether a query may still be running: a rollback would wait for it once more. */
 function isLate(db: Database, error: unknown): boolean {
-  return db.translate(bare(error) ?? {}) instanceof TimeoutError
+  const failed = bare(error) ?? {}
+  return failed instanceof TimeoutError || db.translate(failed) instanceof TimeoutError
 }
 
 /** What a handler did to the transaction, where it can not be committed any more; else the error as it is. */

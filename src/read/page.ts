@@ -49,8 +49,10 @@ export class LazyPage implements Page {
   }
 
   #make() {
-    this.#made ??= made(this.#rows, this.#category)
-    this.#rows = []
+    if (!this.#made) {
+      this.#made = made(this.#rows, this.#category)
+      this.#rows = []
+    }
     return this.#made
   }
 }

@@ -22,10 +22,11 @@ export interface StudioOptions {
 }
 
 /** A secret: what is wrong with one is said without it. */
-export const studioToken = z.string().superRefine((text, context) => {
-  if (/^[A-Za-z0-9._~-]{16,200}$/.test(text)) return
+export const studioToken = z.custom<string>().superRefine((token: unknown, context) => {
+  if (typeof token === 'string' && /^[A-Za-z0-9._~-]{16,200}$/.test(token)) return
   const message = 'must be 16 to 200 of the characters A-Z a-z 0-9 - . _ ~'
-  context.addIssue({ code: 'custom', message, input: `***, ${text.length} long` })
+  const input = typeof token === 'string' ? `***, ${token.length} long` : `*** (${typeof token})`
+  context.addIssue({ code: 'custom', message, input })
 })
 
 export const studioOptions = z.strictObject({

@@ -123,13 +123,21 @@ export class Store {
     positions: readonly number[],
     client?: pg.ClientBase,
   ): Promise<number[]> {
-    const values = [this.#name, this.#leaseMs, ...arrays(held), positions]
+    const of = paired(held, positions)
+    const values = (still: readonly Held[]) => [this.#name, this.#leaseMs, ...arrays(still), still.map(of)]
     return numbers((await this.#callFenced('advance', values, held, client)) ?? [['{}']])
   }
 
   /** Give back, with the last checkpoints; the numbers of those that were still ours. */
   async release(held: readonly Held[], positions: readonly number[], leaving: boolean): Promise<number[]> {
-    const values = [this.#name, this.#owner, ...arrays(held), positions, leaving]
+    const of = paired(held, positions)
+    const values = (still: readonly Held[]) => [
+      this.#name,
+      this.#owner,
+      ...arrays(still),
+      still.map(of),
+      leaving,
+    ]
     return numbers((await this.#callFenced('release', values, held)) ?? [['{}']])
   }
 
@@ -142,7 +150,7 @@ export class Store {
     client?: pg.ClientBase,
   ): Promise<boolean> {
     const stream = [this.#name, held.number, held.epoch, category, streamId, position]
-    const values = [...stream, attempts, describe(error), replaying]
+    const values = () => [...stream, attempts, describe(error), replaying]
     return yes((await this.#callFenced('park', values, [held], client)) ?? [['f']])
   }
 
@@ -177,7 +185,7 @@ export class Store {
     position: number | null,
     client?: pg.ClientBase,
   ): Promise<boolean> {
-    const values = [this.#name, held.number, held.epoch, category, streamId, position]
+    const values = () => [this.#name, held.number, held.epoch, category, streamId, position]
     return yes((await this.#callFenced('replayed', values, [held], client)) ?? [['f']])
   }
 
@@ -193,10 +201,20 @@ export class Store {
     return row![0]!
   }
 
-  /** Undefined, and nothing is written, where a lease is lost by the time that there is a connection: it may be to a server that has gone back. */
-  async #callFenced(file: string, values: unknown[], held: readonly Held[], client?: pg.ClientBase) {
-    const call = async (on: pg.ClientBase) =>
-      held.some(({ lost }) => lost) ? undefined : this.#call(file, values, on)
+  /**
+   * For those whose lease is not lost by the time that there is a connection, which may be to a server that has gone back.
+   * Undefined, and nothing is written, where none is left; what was lost must not take the others along.
+   */
+  async #callFenced(
+    file: string,
+    values: (still: readonly Held[]) => unknown[],
+    held: readonly Held[],
+    client?: pg.ClientBase,
+  ) {
+    const call = async (on: pg.ClientBase) => {
+      const still = held.filter(({ lost }) => !lost)
+      return still.length === 0 && held.length > 0 ? undefined : this.#call(file, values(still), on)
+    }
     return client ? call(client) : this.#db.withClient(call)
   }
 
@@ -220,6 +238,10 @@ export class Store {
 }
 
 const arrays = (held: readonly Held[]) => [held.map(({ number }) => number), held.map(({ epoch }) => epoch)]
+const paired = (held: readonly Held[], positions: readonly number[]) => {
+  const all = new Map(held.map((one, i) => [one, positions[i]!]))
+  return (one: Held) => all.get(one)!
+}
 const yes = ([row]: readonly (readonly string[])[]): boolean => row![0] === 't'
 const numbers = ([row]: readonly (readonly string[])[]): number[] =>
   row![0]! === '{}' ? [] : row![0]!.slice(1, -1).split(',').map(Number)

@@ -21,13 +21,21 @@ export function countingPool(config: pg.PoolConfig = {}): {
   pool.on('connect', (client) => {
     const query = client.query.bind(client) as (...args: any[]) => any
     client.query = ((...args: any[]) => {
-      const text: string = typeof args[0] === 'string' ? args[0] : args[0].text
-      const result = query(...args)
-      if (/\.(conductor|quiet_)/.test(text)) return result
+      const [config, ...more] = args
+      const text: string = typeof config === 'string' ? config : config.text
+      if (/\.(conductor|quiet_)/.test(text)) return query(...args)
       queries.push(text)
-      const count = ({ rows }: pg.QueryResult) => {
-        answers.push({ text, rows: rows?.length ?? 0 })
+      const count = (result?: pg.QueryResult) => {
+        if (result) answers.push({ text, rows: result.rows?.length ?? 0 })
       }
+      if (typeof config.callback === 'function') {
+        const callback = (error: unknown, result?: pg.QueryResult) => {
+          count(result)
+          config.callback(error, result)
+        }
+        return query({ ...config, callback }, ...more)
+      }
+      const result = query(...args)
       result?.then?.(count, () => {})
       return result
     }) as typeof client.query
