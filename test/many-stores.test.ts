@@ -196,7 +196,7 @@ test('a store that nobody observes asks nothing, and has no timer', async () => 
   const { pool, queries } = countingPool({ max: 2, idleTimeoutMillis: 0 }) // that timer is the pool's
   // Migrated by others, so that nothing of ours is cached.
   for (const name of names) await (await open(name, { listen: false })).close()
-  const watched = countingPool({ max: 1 })
+  const watched = countingPool({ max: 1, idleTimeoutMillis: 0 })
   const watching = await open(names[0]!, { pool: watched.pool, pollIntervalMs: 20 })
   const seen = collect(watching.events({}, { from: 'end' }))
   await listening(watching)
