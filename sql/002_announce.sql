@@ -25,16 +25,12 @@ create function mark_name() returns text
 language sql stable
 return 'meowmx.announced_' || 'events'::regclass::oid;
 
--- What this transaction has announced: {"xid": …, "count": …, "<key>": p, …}, or {}. The mark is transaction-local, so a rollback
--- to a savepoint takes it back together with the locks; it names the table and the transaction, so that neither
--- another store nor a setting that a pool replays is mistaken for it.
-create function announced() returns jsonb
+-- What this transaction has announced: '|<key>=<p>|<key>=<p>|', or nothing. Its mark is transaction-local, so a rollback to a
+-- savepoint takes it back together with the locks; it names the table and the transaction, so that neither another store
+-- nor a setting that a pool replays is mistaken for it. It begins with '!' while the append function inserts.
+create function announced() returns text
 language sql stable
-return case
-  when strpos(current_setting(mark_name(), true), '"xid": "' || pg_current_xact_id_if_assigned() || '"') > 0
-  then current_setting(mark_name(), true)::jsonb
-  else '{}'
-end;
+return split_part(current_setting(mark_name(), true), '#' || pg_current_xact_id_if_assigned() || '#', 2);
 
 -- One below the first position, as long as none was handed out; else the last one.
 create function unused_position() returns bigint
@@ -61,52 +57,62 @@ create function last_position() returns bigint
 language sql volatile
 return coalesce(pg_sequence_last_value('events_position_seq'), unused_position());
 
--- Announce one category, or every category (null). Cheap when it is announced already. After 16 categories it
--- announces every category instead: the lock table is shared by all and must not fill. Internal: it relies on the
--- search_path of the functions that call it, for setting it anew on each append costs more than the rest.
-create function announce(_category text) returns void
+-- Announce one category, or every category (null); cheap when it is announced already. After 16 categories it announces
+-- every category instead: the lock table is shared by all and must not fill. Returns the mark for when the append function
+-- has inserted. Internal: it relies on the search_path of the functions that call it, for setting it anew on each append
+-- costs more than the rest.
+--
+-- In what runs on each append, expressions are short, and what is seldom needed stands in a statement of its own: plpgsql
+-- makes an expression ready anew in each transaction, all of it.
+create function announce(_category text) returns text
 language plpgsql
 as $$
 declare
-  _mark jsonb := announced();
+  _list text := announced();
   _key  int := coalesce(category_key(_category), -1);
   _head bigint;
+  _low  int;  -- its low bits
+  _mark text;
   _void text; -- an assignment is evaluated in place, where PERFORM would run a query
 begin
-  if _mark ? '-1' or _mark ? _key::text then
-    return;
+  if _list <> '' then
+    if length(_list) - length(replace(_list, '=', '')) >= 16 then
+      _key := -1;
+    end if;
+  else
+    _list := '|';
   end if;
-  if (_mark ->> 'count')::int >= 16 then
-    _key := -1;
+  if strpos(_list, '|' || _key || '=') = 0 and strpos(_list, '|-1=') = 0 then
+    _head := last_position();
+    _low := _head::bit(32)::int;
+    if _list = '|' then
+      _void := pg_advisory_xact_lock_shared(store_key(), _low);
+    end if;
+    _void := pg_advisory_xact_lock_shared(_key, _low);
+    _list := _list || _key || '=' || _head || '|';
   end if;
-  _head := last_position();
-  if _mark = '{}' then
-    _mark := jsonb_build_object('xid', pg_current_xact_id()::text, 'count', 0);
-    _void := pg_advisory_xact_lock_shared(store_key(), _head::bit(32)::int);
-  end if;
-  _void := pg_advisory_xact_lock_shared(_key, _head::bit(32)::int);
-  _void := set_config(mark_name(), (_mark || jsonb_build_object(_key::text, _head, 'count', (_mark ->> 'count')::int + 1))::text, true);
+  _mark := '#' || pg_current_xact_id() || '#' || _list;
+  _void := set_config(mark_name(), '!' || _mark, true);
+  return _mark;
 end
 $$;
 
--- Whoever inserts without the append function announces every category: a trigger can't see the rows before the
--- first of them takes its position.
+-- Whoever inserts without the append function announces every category: a trigger can't see the rows before the first of
+-- them takes its position. Whoever forges the mark is refused after the statement, by 004_notify.sql.
 create function announce_every() returns trigger
 language plpgsql
 set search_path from current
 as $$
 begin
-  perform announce(null);
+  if not coalesce(starts_with(current_setting(mark_name(), true), '!'), false) then
+    perform set_config(mark_name(), announce(null), true);
+  end if;
   return null;
 end
 $$;
 
--- The append function has announced its own categories, and says so by a transaction-local setting. Whoever forges that
--- is refused after the statement, by 004_notify.sql.
 create trigger announce
   before insert on events
-  for each statement
-  when (current_setting('meowmx.appending', true) is distinct from 'events'::regclass::oid::text)
-  execute function announce_every();
+  for each statement execute function announce_every();
 
 alter table events enable always trigger announce;

@@ -35,11 +35,11 @@ return 500;
 -- leaves no old versions behind that each append would have to pass by.
 create sequence quiet_until as bigint minvalue 0 start 0;
 
--- Whether appends stay quiet now. An expiry that is further ahead than a lease can be was written before the clock was set
--- back.
+-- Whether appends stay quiet now (null: nobody ever said so). An expiry that is further ahead than a lease can be was
+-- written before the clock was set back.
 create function quiet() returns boolean
 language sql volatile
-return coalesce(pg_sequence_last_value('quiet_until') - now_ms() between 1 and quiet_ms(), false);
+return pg_sequence_last_value('quiet_until') - now_ms() <@ int8range(1, quiet_ms() + 1);
 
 -- Whether the promises which the horizon is built on have to be kept: a restore by who may change events too may break
 -- them; the setting alone anybody can make.
@@ -50,33 +50,44 @@ return current_setting('meowmx.maintenance', true) is distinct from 'on' or not 
 -- What names and versions have to be.
 create function well_formed(_category text, _stream_id text, _type text, _version int) returns boolean
 language sql immutable
-return char_length(_category) between 1 and 255 and char_length(_stream_id) between 1 and 255
-  and char_length(_type) between 1 and 255 and _version >= 0;
+return '' <> all (array[_category, _stream_id, _type]) and _version >= 0
+  and greatest(char_length(_category), char_length(_stream_id), char_length(_type)) <= 255;
 
 -- A statement gave a category positions from _low to _high: check them, and notify the category. Internal, as announce().
-create function settle(_category text, _low bigint, _high bigint, _formed boolean, _mark jsonb) returns void
+create function settle(_category text, _low bigint, _high bigint, _formed boolean, _mark text, _quiet boolean) returns void
 language plpgsql
 as $$
 declare
-  _bound constant bigint := coalesce(_mark ->> category_key(_category)::text, _mark ->> '-1');
-  _void  text;
+  _bound   bigint := nullif(split_part(split_part(_mark, '|' || category_key(_category) || '=', 2), '|', 1), '');
+  _channel text;
+  _void    text;
 begin
   if not _formed then
     raise exception 'an event of category "%" has a name that is empty or longer than 255 characters, or a version below 0',
       left(_category, 255) using errcode = 'check_violation';
   end if;
+  if _bound is null then
+    _bound := nullif(split_part(split_part(_mark, '|-1=', 2), '|', 1), '');
+  end if;
   -- Positions that the sequence did not just hand out: OVERRIDING SYSTEM VALUE, COPY with positions, CACHE > 1.
-  if (_low > _bound and _high - _bound < 2147483648 and _high <= last_position()) is not true and strict() then
-    if _bound is null then
+  if (_low > _bound and _high - _bound < 2147483648 and _high <= last_position()) is not true then
+    if not strict() then
+      null;
+    elsif _bound is null then
       raise exception 'category "%" was not announced by this transaction', _category
         using errcode = 'MW002', hint = 'Append by one statement at a time, without inserting into events inside it.';
+    else
+      raise exception 'positions % to % of category "%" are not above % and at most %',
+        _low, _high, _category, _bound, last_position()
+        using errcode = 'MW002', hint = 'Let the sequence number the events; a restore sets meowmx.maintenance = ''on''.';
     end if;
-    raise exception 'positions % to % of category "%" are not above % and at most %',
-      _low, _high, _category, _bound, last_position()
-      using errcode = 'MW002', hint = 'Let the sequence number the events; a restore sets meowmx.maintenance = ''on''.';
   end if;
-  if not quiet() then
-    _void := pg_notify(channel_of(current_schema(), _category), _high::text);
+  if _quiet is not true then
+    _channel := current_schema() || '.' || _category;
+    if octet_length(_channel) > 63 then
+      _channel := channel_of(current_schema(), _category);
+    end if;
+    _void := pg_notify(_channel, _high::text);
   end if;
 end
 $$;
@@ -88,30 +99,29 @@ language plpgsql
 set search_path from current
 as $$
 declare
-  _mark    constant jsonb := announced();
-  _rows    int := 0; -- 2 stands for more
+  _mark    constant text := announced();
+  _quiet   constant boolean := quiet();
   _highest bigint;
   _row     record;
   _void    text;
 begin
-  -- Mostly there is one row, and nothing to group by, which would take a tenth of an append.
-  for _row in select category, stream_id, type, version, position from inserted limit 2 loop
-    _rows := _rows + 1;
-    _highest := _row.position;
-  end loop;
-  if _rows = 0 then
+  select category, stream_id, type, version, position into _row from inserted;
+  if not found then
     return null;
-  elsif _rows = 1 then
+  end if;
+  -- Mostly there is one row, and nothing to group by, which would take a tenth of an append.
+  perform from inserted offset 1;
+  if not found then
+    _highest := _row.position;
     _void := settle(_row.category, _highest, _highest,
-                    well_formed(_row.category, _row.stream_id, _row.type, _row.version), _mark);
+                    well_formed(_row.category, _row.stream_id, _row.type, _row.version), _mark, _quiet);
   else
     for _row in
       select category, min(position) as low, max(position) as high,
              bool_and(well_formed(category, stream_id, type, version)) as formed
-      from (select category collate "C" as category, stream_id, type, version, position from inserted) as rows
-      group by category
+      from inserted group by category
     loop
-      _void := settle(_row.category, _row.low, _row.high, _row.formed, _mark);
+      _void := settle(_row.category, _row.low, _row.high, _row.formed, _mark, _quiet);
       _highest := greatest(_highest, _row.high);
     end loop;
   end if;
@@ -119,21 +129,21 @@ begin
   -- The append function numbers versions itself. Where every category was announced, or a trigger is at work inside an
   -- append, it may be a raw INSERT: each version must follow the one before it, at a higher position. (A scalar subquery,
   -- so that it stays an index probe a row whatever the planner thinks of the tables.)
-  if (_mark ? '-1' or pg_trigger_depth() > 1) and strict() then
+  if strpos(_mark, '|-1=') > 0 or pg_trigger_depth() > 1 then
     select category, stream_id, version into _row from inserted i
     where version > 0 and coalesce((
       select e.position from events e
       where e.category = i.category and e.stream_id = i.stream_id and e.version = i.version - 1
     ), i.position) >= i.position
     limit 1;
-    if found then
+    if found and strict() then
       raise exception 'version % of stream "%" of category "%" does not follow version % at a lower position',
         _row.version, _row.stream_id, _row.category, _row.version - 1 using errcode = 'MW003';
     end if;
   end if;
 
-  if not quiet() then
-    _void := pg_notify(current_schema(), _highest::text);
+  if _quiet is not true then
+    _void := pg_notify(tg_table_schema, _highest::text);
   end if;
   return null;
 end

@@ -49,6 +49,7 @@ declare
   _s       int;
   _known   record;
   _name    text;
+  _mark    text;
   _void    text;       -- an assignment is evaluated in place, where PERFORM would run a query
 begin
   recorded_at := (date_part('epoch', _now) * 1000)::bigint;
@@ -121,10 +122,9 @@ begin
   for _r in 1 .. cardinality(_stream) loop
     if outcome[_r] = 'appended' and _category[_stream[_r]] is distinct from _name then
       _name := _category[_stream[_r]];
-      _void := announce(_name);
+      _mark := announce(_name);
     end if;
   end loop;
-  _void := set_config('meowmx.appending', 'events'::regclass::oid::text, true);
 
   -- One scan of one function: rows take their positions in the order of _events.
   with appended as (
@@ -137,7 +137,7 @@ begin
   )
   select array_agg(position) into positions from appended;
 
-  _void := set_config('meowmx.appending', '', true);
+  _void := set_config(mark_name(), _mark, true);
 
   if cardinality(positions) is distinct from _count then
     raise exception 'only % of % events were written: a trigger on events keeps rows back', coalesce(cardinality(positions), 0), _count
@@ -163,13 +163,16 @@ declare
   _last int;      -- the version of the stream's last event
   _lost int;      -- the version that a careful try did not get
   _same boolean;
+  _mark text;
   _void text;
 begin
   recorded_at := (date_part('epoch', _now) * 1000)::bigint;
   loop
-    _last := coalesce((
-      select e.version from events e where e.category = _category and e.stream_id = _stream_id order by e.version desc limit 1
-    ), -1);
+    select e.version into _last
+    from events e where e.category = _category and e.stream_id = _stream_id order by e.version desc limit 1;
+    if not found then
+      _last := -1;
+    end if;
     if _lookup then
       select (x.category, x.stream_id, x.type) = (_category, _stream_id, _type) and same_json(x.data, _data)
       into _same from events x where x.id = _id;
@@ -184,23 +187,22 @@ begin
       return;
     end if;
 
-    _void := announce(_category);
-    _void := set_config('meowmx.appending', 'events'::regclass::oid::text, true);
+    version := _last + 1;
+    _mark := announce(_category);
     if _careful then
       insert into events (recorded_at, id, version, category, stream_id, type, data, metadata)
-      values (_now, _id, _last + 1, _category, _stream_id, _type, _data, _metadata)
+      values (_now, _id, append_one.version, _category, _stream_id, _type, _data, _metadata)
       on conflict do nothing
       returning events.position into append_one.position;
     else
       insert into events (recorded_at, id, version, category, stream_id, type, data, metadata)
-      values (_now, _id, _last + 1, _category, _stream_id, _type, _data, _metadata)
+      values (_now, _id, append_one.version, _category, _stream_id, _type, _data, _metadata)
       returning events.position into append_one.position;
     end if;
-    _void := set_config('meowmx.appending', '', true);
+    _void := set_config(mark_name(), _mark, true);
 
     if append_one.position is not null then
       outcome := 'appended';
-      version := _last + 1;
       return;
     end if;
     if not _careful then

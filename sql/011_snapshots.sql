@@ -5,13 +5,13 @@
 -- name              the decider's; several may keep a state of the same stream
 -- snapshot_version  of the state's shape: a decider that has changed ignores what its predecessor remembered
 create table snapshots (
-  saved_at         timestamptz not null default clock_timestamp(),
-  event_id         uuid        not null,
-  version          int         not null,
-  snapshot_version int         not null,
-  category         text        not null,
-  stream_id        text        not null,
-  name             text        not null,
-  state            json        not null,
+  saved_at         timestamptz      not null default clock_timestamp(),
+  event_id         uuid             not null,
+  version          int              not null,
+  snapshot_version int              not null,
+  category         text collate "C" not null,
+  stream_id        text collate "C" not null,
+  name             text collate "C" not null,
+  state            json             not null,
   primary key (category, stream_id, name)
 );

@@ -178,7 +178,7 @@ const everybody = [
   `update ${schema}.migrations set name = 'mine'`,
   `create table ${schema}.mine ()`,
   `create function ${schema}.announce(varchar) returns void language sql as ''`,
-  `create or replace function ${schema}.announced() returns jsonb language sql as 'select null::jsonb'`,
+  `create or replace function ${schema}.announced() returns text language sql as 'select null::text'`,
   `alter function ${schema}.horizons(bigint) set search_path = public`,
   `drop schema ${schema} cascade`,
 ]
@@ -325,8 +325,8 @@ test('a writer can not choose positions by COPY; nor, by any setting, leave out 
     `9\t0\tc\ts\tT\t1\n`,
   )
   assert.is(((await rejects(positions, Error)) as pg.DatabaseError).code, '42501')
-  const { rows } = await sql.query(`select ${schema}.store_key() as store`)
-  const unannounced = [['meowmx.appending', rows[0].store]]
+  const { rows } = await sql.query(`select ${schema}.mark_name() as mark`)
+  const unannounced = [[rows[0].mark, '!']]
   for (const [settings, version, code] of [
     [unannounced, 0, 'MW002'],
     [[], 7, 'MW003'],
@@ -346,16 +346,15 @@ test('a writer who forges an announcement harms the delivery of his own events a
   const { meow } = of('shop')
   const category = uniqueName('forged')
   const { rows } = await sql.query(
-    `select ${schema}.store_key() as store, ${schema}.mark_name() as mark, ${schema}.category_key($1)::text as key,
+    `select ${schema}.mark_name() as mark, ${schema}.category_key($1)::text as key,
             last_value as head from ${schema}.events_position_seq`,
     [category],
   )
-  const { store, mark, key, head } = rows[0]
+  const { mark, key, head } = rows[0]
   await sql.query('begin')
   await sql.query(
-    `select set_config('meowmx.appending', $1, true),
-            set_config($2, jsonb_build_object('xid', pg_current_xact_id()::text, 'count', 1, $3::text, $4::bigint)::text, true)`,
-    [store, mark, key, head],
+    `select set_config($1, '!#' || pg_current_xact_id() || '#|' || $2::text || '=' || $3::bigint || '|', true)`,
+    [mark, key, head],
   )
   await sql.query(
     `insert into ${schema}.events (version, category, stream_id, type, data) values (7, $1, 'forged', 'T', '1')`,
