@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type pg from 'pg'
+import type { Row } from './ask.ts'
 import { ask } from './ask.ts'
 import type { Clock } from './clock.ts'
 import { systemClock } from './clock.ts'
@@ -20,10 +21,7 @@ export interface Statement {
   readonly text: string
 }
 
-/** Rows as arrays of text, as PostgreSQL sends them: parsing is the caller's, who knows the columns. */
-export type Row = readonly string[]
-
-const rawText = { getTypeParser: () => (value: string) => value }
+export type { Row } from './ask.ts'
 
 /** What all that reads and subscribes needs of the server and of time. */
 export interface Queries {
@@ -104,7 +102,7 @@ export class Database implements Queries {
   }
 
   /** Run a statement on any connection, or on the caller's. `trip.sent` tells when it has left us. */
-  async query(
+  query(
     statement: Statement,
     values: unknown[] = [],
     client?: pg.ClientBase,
@@ -162,7 +160,7 @@ export class Database implements Queries {
     const { queryTimeoutMs } = this.settings
     const name = this.#prepare ? statement.name : undefined
     try {
-      return await ask(client, { name, text: statement.text, values, types: rawText }, queryTimeoutMs)
+      return await ask(client, { name, text: statement.text, values }, queryTimeoutMs)
     } catch (error) {
       if (error instanceof Error) Error.captureStackTrace(error) // who asked, not what read the answer
       throw this.translate(error)

@@ -21,15 +21,27 @@ test.before.each(async (context) => {
 })
 test.after.each(({ client }) => client.end())
 
-test('rows are arrays', async ({ client }) => {
-  assert.equal(await ask(client, { text: 'select 1 as a, $1::text as b', values: ['x'] }, TIME_MS), [
-    [1, 'x'],
-  ])
+test('rows are arrays of text', async ({ client }) => {
+  assert.equal(
+    await ask(client, { text: 'select 1 as a, $1::text as b, null as c', values: ['x'] }, TIME_MS),
+    [['1', 'x', null]],
+  )
+})
+
+test('of who hands on a copy of it too', async ({ client }) => {
+  const query = client.query.bind(client) as (config: object) => unknown
+  const instrumented = Object.assign(Object.create(client), {
+    query: (config: object) => query({ ...config }),
+  })
+  const asked = { name: 'copied', text: 'select 1 as a, $1::text as b, null as c', values: ['x'] }
+  for (const any of [instrumented, client, instrumented])
+    assert.equal(await ask(any, asked, TIME_MS), [['1', 'x', null]])
+  assert.is((await rejects(ask(instrumented, { text: LONG }, TIME_MS), Error)).message, LATE)
 })
 
 test('an error of the server is the error', async ({ client }) => {
   assert.is((await rejects(ask(client, { text: 'select 1/0' }, TIME_MS), pg.DatabaseError)).code, '22012')
-  assert.equal(await ask(client, { text: 'select 1' }, TIME_MS), [[1]])
+  assert.equal(await ask(client, { text: 'select 1' }, TIME_MS), [['1']])
 })
 
 test('what is sent behind a late one fails with it, and the connection is of no more use', async ({

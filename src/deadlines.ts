@@ -1,0 +1,46 @@
+/** What has to be done by a moment. */
+export interface Deadline {
+  /** By performance.now(). */
+  readonly due: number
+  /** Called when it is not. */
+  late(): void
+}
+
+/** Node may call back a little before the time. */
+const EARLY_MS = 1
+
+/**
+ * Deadlines of which nearly all are met: one timer for all of them, which is left alone as they come and go, so that one
+ * costs no more than its place in a set. It keeps no process alive; what is waited for does.
+ */
+export class Deadlines {
+  readonly #all = new Set<Deadline>()
+  #timer: NodeJS.Timeout | undefined
+  #at = Infinity // when it looks
+
+  add(deadline: Deadline): void {
+    this.#all.add(deadline)
+    if (deadline.due < this.#at) this.#wake(deadline.due)
+  }
+
+  delete(deadline: Deadline): void {
+    this.#all.delete(deadline)
+  }
+
+  #wake(at: number): void {
+    clearTimeout(this.#timer)
+    this.#at = at
+    this.#timer = setTimeout(() => this.#look(), at - performance.now()).unref()
+  }
+
+  #look(): void {
+    this.#at = Infinity
+    const now = performance.now() + EARLY_MS
+    let next = Infinity
+    for (const deadline of [...this.#all]) {
+      if (deadline.due > now) next = Math.min(next, deadline.due)
+      else if (this.#all.delete(deadline)) deadline.late()
+    }
+    if (next < this.#at) this.#wake(next)
+  }
+}
