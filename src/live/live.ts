@@ -63,7 +63,11 @@ export class Live {
     }
     // Where the store has gone back, `after` means nothing any more.
     const { era } = this.#db.history
-    const feed = new Feed((from, signal) => aborted(read(from, signal), era), after)
+    const feed = new Feed(
+      (from, signal) => aborted(read(from, signal), era),
+      after,
+      (position) => tail !== undefined && position < tail.horizon,
+    )
     const close = feed.close.bind(feed)
     let open = true
     return Object.assign(feed, {

@@ -37,6 +37,6 @@ export function fromDatabase(
             persist(() => pages.forward(after, horizon, PAGE_SIZE), patience(db, signal)),
             era,
           )
-    return { feed: new Feed(read, after), until: horizon }
+    return { feed: new Feed(read, after, (position) => position < horizon), until: horizon }
   }
 }

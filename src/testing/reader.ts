@@ -55,7 +55,8 @@ export class MemoryReader implements Pick<Reader, 'load' | 'read'> {
       while (after < until && this.#log.head <= after) await aborted(this.#appended.next(), signal)
       return this.#page(selection, after)
     }
-    return { feed: new Feed(read, from === 'start' ? 0 : from === 'end' ? head : from.after), until }
+    const after = from === 'start' ? 0 : from === 'end' ? head : from.after
+    return { feed: new Feed(read, after, (position) => position < Math.min(until, this.#log.head)), until }
   }
 
   #page(selection: Selection, after: number): Page {
