@@ -38,9 +38,10 @@ test('none in an empty store; then each by name, with its streams, events and la
   const byName = (x: { category: string }, y: { category: string }) => (x.category < y.category ? -1 : 1)
   const found = await meow.categories()
   assert.equal(found.toSorted(byName), expected.toSorted(byName))
-  const { rows } = await client.query('select name from unnest($1::text[]) as name order by name', [
-    expected.map(({ category }) => category),
-  ])
+  const { rows } = await client.query(
+    'select name from unnest($1::text[]) as name order by name collate "C"',
+    [expected.map(({ category }) => category)],
+  )
   assert.equal(
     found.map(({ category }) => category),
     rows.map(({ name }) => name),

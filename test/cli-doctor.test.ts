@@ -9,6 +9,8 @@ import { closeAll, databaseUrl, openStore, pgClient, storeSchema, uniqueName } f
 const store = ['--schema', storeSchema]
 const meow = await openStore()
 const sql = await pgClient()
+const { who, database } = (await sql.query('select current_user as who, current_database() as database'))
+  .rows[0]
 test.after(closeAll)
 
 interface Finding {
@@ -51,9 +53,9 @@ test('a store that is well: a line for each check, exit code 0', async () => {
   assert.equal(
     said.filter((line) => !line.startsWith('ok server')),
     [
-      'ok connection as postgres to database postgres, a query takes <time>',
+      `ok connection as ${who} to database ${database}, a query takes <time>`,
       "ok clock within <time> of the server's",
-      'ok rights postgres may read, append, subscribe, manage, conduct, migrate',
+      `ok rights ${who} may read, append, subscribe, manage, conduct, migrate`,
       `ok migration schema "${storeSchema}" is up to date`,
       'ok health triggers and sequence are as they must be',
       'ok push an echo through NOTIFY takes <time>',
@@ -124,7 +126,7 @@ test('an append that stays open, and the transaction it is of', async () => {
   const said = mine.map(({ found, todo }) => [found.replace(/\d+(\.\d+)? (m?s|min)/, '<time>'), todo])
   assert.equal(said, [
     [
-      `process ${rows[0].pid} (batch, postgres, idle in transaction) has had a transaction open for <time>: dead rows pile up behind it`,
+      `process ${rows[0].pid} (batch, ${who}, idle in transaction) has had a transaction open for <time>: dead rows pile up behind it`,
       `find out why; select pg_terminate_backend(${rows[0].pid}) ends it`,
     ],
     [

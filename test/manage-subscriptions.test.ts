@@ -25,7 +25,10 @@ test('none in a new store, then all by name', async () => {
   const found = (await meow.subscriptions()).map(({ name }) => name)
   assert.equal(found.toSorted(), names.toSorted())
   const client = await pgClient()
-  const { rows } = await client.query('select name from unnest($1::text[]) as name order by name', [names])
+  const { rows } = await client.query(
+    'select name from unnest($1::text[]) as name order by name collate "C"',
+    [names],
+  )
   assert.equal(
     found,
     rows.map(({ name }) => name),

@@ -24,8 +24,8 @@ test('no index depends on an order of letters, which an upgrade of the operating
   const schema = uniqueName('letters')
   await openStore({ schema, listen: false })
   const { rows } = await sql.query(
-    `select indexrelid::regclass::text as name, bool_and(collation in (0, 'pg_catalog."C"'::regcollation)) as bytes
-     from pg_index, unnest(indcollation) as collation
+    `select indexrelid::regclass::text as name, bool_and(letters in (0, 'pg_catalog."C"'::regcollation)) as bytes
+     from pg_index, unnest(indcollation) as letters
      where indrelid in (select oid from pg_class where relnamespace = $1::regnamespace)
      group by indexrelid`,
     [schema],
