@@ -8,7 +8,7 @@
 --           builds an index on (data::jsonb).
 --
 -- Names are compared by their bytes (collate "C"): that is quicker, and no index breaks where an upgrade of the operating
--- system brings another order of letters. So in all tables.
+-- system brings another order of letters. So in all tables, for what is indexed.
 --
 -- Columns of fixed width come first, so that no byte goes to padding. What names and versions may be is checked by a
 -- trigger (004_notify.sql): checks of the table are read anew for each statement, a tenth of an append.

@@ -57,14 +57,14 @@ create function last_position() returns bigint
 language sql volatile
 return coalesce(pg_sequence_last_value('events_position_seq'), unused_position());
 
--- Announce one category, or every category (null); cheap when it is announced already. After 16 categories it announces
--- every category instead: the lock table is shared by all and must not fill. Returns the mark for when the append function
--- has inserted. Internal: it relies on the search_path of the functions that call it, for setting it anew on each append
+-- Announce one category, or every category (null); cheap when it is announced already. Above 16 categories it announces
+-- every category instead: the lock table is shared by all and must not fill. `_flag` is '!' where the append function is
+-- about to insert. Internal: it relies on the search_path of the functions that call it, for setting it anew on each append
 -- costs more than the rest.
 --
 -- In what runs on each append, expressions are short, and what is seldom needed stands in a statement of its own: plpgsql
 -- makes an expression ready anew in each transaction, all of it.
-create function announce(_category text) returns text
+create function announce(_category text, _flag text default '') returns void
 language plpgsql
 as $$
 declare
@@ -72,14 +72,9 @@ declare
   _key  int := coalesce(category_key(_category), -1);
   _head bigint;
   _low  int;  -- its low bits
-  _mark text;
   _void text; -- an assignment is evaluated in place, where PERFORM would run a query
 begin
-  if _list <> '' then
-    if length(_list) - length(replace(_list, '=', '')) >= 16 then
-      _key := -1;
-    end if;
-  else
+  if _list <> '' is not true then
     _list := '|';
   end if;
   if strpos(_list, '|' || _key || '=') = 0 and strpos(_list, '|-1=') = 0 then
@@ -87,25 +82,31 @@ begin
     _low := _head::bit(32)::int;
     if _list = '|' then
       _void := pg_advisory_xact_lock_shared(store_key(), _low);
+    elsif length(_list) - length(replace(_list, '=', '')) >= 16 then
+      _key := -1;
     end if;
     _void := pg_advisory_xact_lock_shared(_key, _low);
     _list := _list || _key || '=' || _head || '|';
   end if;
-  _mark := '#' || pg_current_xact_id() || '#' || _list;
-  _void := set_config(mark_name(), '!' || _mark, true);
-  return _mark;
+  _void := set_config(mark_name(), _flag || '#' || pg_current_xact_id() || '#' || _list, true);
 end
 $$;
 
+-- The append function has inserted. What others have announced meanwhile, in triggers of theirs, stays announced.
+create function done_inserting() returns text
+language sql volatile
+return set_config(mark_name(), ltrim(current_setting(mark_name()), '!'), true);
+
 -- Whoever inserts without the append function announces every category: a trigger can't see the rows before the first of
--- them takes its position. Whoever forges the mark is refused after the statement, by 004_notify.sql.
+-- them takes its position. Who sets the flag alone is refused after the statement, by 004_notify.sql; who forges a whole mark
+-- harms the delivery of his own events.
 create function announce_every() returns trigger
 language plpgsql
 set search_path from current
 as $$
 begin
   if not coalesce(starts_with(current_setting(mark_name(), true), '!'), false) then
-    perform set_config(mark_name(), announce(null), true);
+    perform announce(null);
   end if;
   return null;
 end

@@ -110,7 +110,7 @@ begin
     return null;
   end if;
   -- Mostly there is one row, and nothing to group by, which would take a tenth of an append.
-  perform from inserted offset 1;
+  perform from inserted offset 1 limit 1;
   if not found then
     _highest := _row.position;
     _void := settle(_row.category, _highest, _highest,

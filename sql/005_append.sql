@@ -49,7 +49,6 @@ declare
   _s       int;
   _known   record;
   _name    text;
-  _mark    text;
   _void    text;       -- an assignment is evaluated in place, where PERFORM would run a query
 begin
   recorded_at := (date_part('epoch', _now) * 1000)::bigint;
@@ -122,7 +121,7 @@ begin
   for _r in 1 .. cardinality(_stream) loop
     if outcome[_r] = 'appended' and _category[_stream[_r]] is distinct from _name then
       _name := _category[_stream[_r]];
-      _mark := announce(_name);
+      _void := announce(_name, '!');
     end if;
   end loop;
 
@@ -137,7 +136,7 @@ begin
   )
   select array_agg(position) into positions from appended;
 
-  _void := set_config(mark_name(), _mark, true);
+  _void := done_inserting();
 
   if cardinality(positions) is distinct from _count then
     raise exception 'only % of % events were written: a trigger on events keeps rows back', coalesce(cardinality(positions), 0), _count
@@ -163,7 +162,6 @@ declare
   _last int;      -- the version of the stream's last event
   _lost int;      -- the version that a careful try did not get
   _same boolean;
-  _mark text;
   _void text;
 begin
   recorded_at := (date_part('epoch', _now) * 1000)::bigint;
@@ -178,6 +176,7 @@ begin
       into _same from events x where x.id = _id;
       if found then
         outcome := case when _same then 'deduplicated' else 'duplicate' end;
+        version := null;
         return;
       end if;
     end if;
@@ -188,7 +187,7 @@ begin
     end if;
 
     version := _last + 1;
-    _mark := announce(_category);
+    _void := announce(_category, '!');
     if _careful then
       insert into events (recorded_at, id, version, category, stream_id, type, data, metadata)
       values (_now, _id, append_one.version, _category, _stream_id, _type, _data, _metadata)
@@ -199,7 +198,7 @@ begin
       values (_now, _id, append_one.version, _category, _stream_id, _type, _data, _metadata)
       returning events.position into append_one.position;
     end if;
-    _void := set_config(mark_name(), _mark, true);
+    _void := done_inserting();
 
     if append_one.position is not null then
       outcome := 'appended';

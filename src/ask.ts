@@ -32,7 +32,6 @@ interface Wire {
 /** As the protocol has them: all rows of the portal that was bound, and no more of this query. */
 const EXECUTE_AND_SYNC = Buffer.from('E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04', 'latin1')
 const deadlines = new Deadlines()
-const { prepareValue } = (pg as unknown as { utils: { prepareValue(value: unknown): unknown } }).utils
 const rawText = { getTypeParser: () => (value: string) => value }
 
 /**
@@ -85,35 +84,42 @@ class Question {
   readonly rowMode = 'array'
   readonly types = rawText
   callback: Callback
-  readonly #rows: Row[] = []
+  readonly answer: Row[] = []
 
   constructor({ name = '', text, values = [] }: Asked, callback: Callback) {
     this.name = name
     this.text = text
-    this.values = values.map(prepareValue)
+    this.values = values.map(utils().prepareValue)
     this.callback = callback
   }
 
   submit(wire: Wire): void {
     const { name, text, values } = this
-    wire.stream.cork()
-    if (!name || !(wire.parsedStatements[name] ?? wire.submittedNamedStatements[name])) {
-      wire.parse({ name, text })
-      if (name) wire.submittedNamedStatements[name] = text
+    const { stream } = wire
+    stream.cork()
+    try {
+      if (!name || !(wire.parsedStatements[name] ?? wire.submittedNamedStatements[name])) {
+        wire.parse({ name, text })
+        if (name) wire.submittedNamedStatements[name] = text
+      }
+      wire.bind({ statement: name, values })
+      if (stream.writable) stream.write(EXECUTE_AND_SYNC)
+    } catch (error) {
+      stream.destroy() // half a query must not become part of the next one
+      throw error
+    } finally {
+      stream.uncork()
     }
-    wire.bind({ statement: name, values })
-    wire.stream.write(EXECUTE_AND_SYNC)
-    wire.stream.uncork()
   }
 
   handleDataRow({ fields }: { fields: string[] }): void {
-    this.#rows.push(fields)
+    this.answer.push(fields)
   }
 
   handleCommandComplete(): void {}
 
   handleReadyForQuery(): void {
-    this.callback(null, { rows: this.#rows })
+    this.callback(null, { rows: this.answer })
   }
 
   handleError(error: Error): void {
@@ -122,6 +128,9 @@ class Question {
 }
 // pg lets no queries but its own onto a pipelined connection. Not `extends`: its constructor is what we do without.
 Object.setPrototypeOf(Question.prototype, (pg as unknown as { Query: { prototype: object } }).Query.prototype)
+
+/** Not there in versions of pg that have no pipelines either. */
+const utils = () => (pg as unknown as { utils: { prepareValue(value: unknown): unknown } }).utils
 
 /** Such a connection sends at once what it is asked; ours are. */
 type Pipelined = pg.ClientBase & { connection: { stream: Duplex } }

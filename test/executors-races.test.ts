@@ -43,6 +43,26 @@ test('stopped while its claim is under way: what that took is free at once', asy
   await pool.end()
 })
 
+test('stopped while what it is to read is still being opened, for others too', async () => {
+  const { category, name } = given()
+  const { store, hold, pool } = await slowStore()
+  const opening = hold('channel(name)')
+  const other = store.events({ category }).subscribe()
+  await opening.some()
+  const subscription = store.subscription(name, { category })
+  const worker = subscription.process(() => {})
+  await until(() => current(subscription.status$).partitions.length === 1, { what: 'it to own something' })
+  let stopped = false
+  worker.stop().then(() => {
+    stopped = true
+  })
+  await until(() => stopped, { what: 'the worker to stop' })
+  other.unsubscribe()
+  opening.release()
+  await store.close()
+  await pool.end()
+})
+
 test('a clean stop with many streams at once repeats nothing', async () => {
   const { category, name } = given()
   const stream = (streamId: string) => ({ category, streamId })

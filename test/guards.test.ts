@@ -329,6 +329,16 @@ test('mark and locks are never apart, whatever is rolled back', async () => {
   assert.ok(marked > 1_000 && marked < checks)
 })
 
+test('who has announced a category by himself is checked all the same', async () => {
+  const category = uniqueName('alone')
+  await refused(
+    'MW003',
+    `set local search_path = ${schema}`,
+    `select announce('${category}')`,
+    `insert into events ${columns} values (7, '${category}', 'a', 'T', '1')`,
+  )
+})
+
 test('more than 16 categories announce every category', async () => {
   const prefix = uniqueName('many')
   const free = { category: uniqueName('free'), streamId: 'a' }
@@ -336,6 +346,8 @@ test('more than 16 categories announce every category', async () => {
   await sql.query('begin')
   for (let i = 0; i < 16; i++)
     await meow.append({ category: `${prefix}_${i}`, streamId: 'a' }, event, { client: sql })
+  // Nor is there a new one in another append to one of them.
+  await meow.append({ category: `${prefix}_7`, streamId: 'a' }, event, { client: sql })
   await meow.append(free, event)
   assert.is(await seen(), 1)
   await meow.append({ category: `${prefix}_16`, streamId: 'a' }, event, { client: sql })
@@ -442,6 +454,14 @@ test('inserts inside an append, by triggers and functions: announced, or refused
     await store.append(stream, [event, event])
     assert.is((await store.load(stream)).length, 3)
     assert.is((await store.load({ category: 'audit', streamId: 'all' })).length, before + 3)
+    // What it announced stays so: many appends of one transaction take no lock each.
+    await sql.query('begin')
+    for (let i = 0; i < 20; i++) await store.append(stream, i % 2 ? event : [event, event], { client: sql })
+    const { rows } = await sql.query(
+      `select count(*)::int as n from pg_locks where pid = pg_backend_pid() and locktype = 'advisory' and objsubid = 2`,
+    )
+    assert.is(rows[0].n, 3)
+    await sql.query('commit')
     await drop('events')
   }
 

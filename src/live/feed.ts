@@ -2,7 +2,7 @@ import type { Page } from '../read/page.ts'
 
 /**
  * Pages one after the other. Pulled, so bounded: where more is known to be there, the next one is on its way while the last
- * is consumed; at the end nothing comes between an event and its consumer.
+ * is consumed. At the end nothing comes between an event and its consumer, and nothing is read before he asks for more.
  */
 export class Feed {
   readonly #read: (after: number, signal: AbortSignal) => Promise<Page>
@@ -23,7 +23,7 @@ export class Feed {
     this.#next = this.#start()
   }
 
-  /** The next page; waits for one where there is none yet. Rejects once the feed is closed. */
+  /** The next page; waits for one where there is none yet. Rejects once the feed is closed and what was read ahead is taken. */
   async next(): Promise<Page> {
     this.#next ??= this.#start()
     const page = await this.#next
@@ -32,8 +32,9 @@ export class Feed {
     return page
   }
 
-  close(): void {
-    this.#closing.abort()
+  /** `reason`: what those who wait are told. */
+  close(reason?: unknown): void {
+    this.#closing.abort(reason)
   }
 
   #start(): Promise<Page> {

@@ -58,17 +58,15 @@ export class Live {
     const closing = new AbortController()
     // Without waiting where there is nothing to wait for: a page is asked for before the consumer is given the last one.
     const read = async (from: number, signal: AbortSignal) => {
-      tail ??= await shared.tail
+      tail ??= await aborted(shared.tail, signal)
       return tail.read(from, signal)
     }
+    const feed = new Feed(read, after, (position) => tail !== undefined && position < tail.horizon)
+    const close = feed.close.bind(feed)
     // Where the store has gone back, `after` means nothing any more.
     const { era } = this.#db.history
-    const feed = new Feed(
-      (from, signal) => aborted(read(from, signal), era),
-      after,
-      (position) => tail !== undefined && position < tail.horizon,
-    )
-    const close = feed.close.bind(feed)
+    const lost = () => close(era.reason)
+    era.addEventListener('abort', lost)
     let open = true
     return Object.assign(feed, {
       horizon: () => tail?.horizon ?? after,
@@ -77,6 +75,7 @@ export class Live {
         await tail.begun(closing.signal)
       },
       close: () => {
+        era.removeEventListener('abort', lost)
         close()
         closing.abort()
         if (open && --shared.observers === 0) shared.close()

@@ -86,6 +86,7 @@ export class Tail {
 
   close(): void {
     this.#closing.abort()
+    this.#woken.fire()
   }
 
   #page(after: number): Promise<Page> {
@@ -117,6 +118,7 @@ export class Tail {
   async #lookUntilHigher(): Promise<void> {
     const from = this.#horizon
     for (let attempt = 0; ; attempt++) {
+      this.#closing.signal.throwIfAborted()
       // What is expected is held back by an open append: look again soon, then less often.
       const held = this.#expected > this.#horizon
       if (this.#wakes === this.#seen) {
@@ -126,7 +128,8 @@ export class Tail {
             woken,
             this.#ports.clock.sleep(Math.min(50, 2 ** attempt), this.#closing.signal),
           ])
-        else await aborted(woken, this.#closing.signal)
+        else await woken
+        this.#closing.signal.throwIfAborted()
       }
       if (this.#wakes !== this.#seen && !held) attempt = 0
       this.#seen = this.#wakes

@@ -1,5 +1,4 @@
 import type { LiveFeed } from '../live/live.ts'
-import { aborted } from '../live/tail.ts'
 import type { Page } from '../read/page.ts'
 import type { Holdings } from './holdings.ts'
 
@@ -47,14 +46,19 @@ export class Pump {
       const end = () => this.#restart.abort()
       signal.addEventListener('abort', end, { once: true })
       const { active } = this.#holdings
-      if (active.length === 0) await changed
-      else await this.#follow(Math.min(...active.map(({ window }) => window.passed)), this.#restart.signal)
-      signal.removeEventListener('abort', end)
+      try {
+        if (active.length === 0) await changed
+        else await this.#follow(Math.min(...active.map(({ window }) => window.passed)), this.#restart.signal)
+      } finally {
+        signal.removeEventListener('abort', end)
+      }
     }
   }
 
   async #follow(after: number, restart: AbortSignal): Promise<void> {
     const feed = this.#ports.follow(after)
+    const close = () => feed.close()
+    restart.addEventListener('abort', close)
     let position = after
     const report = () => {
       if (this.#holdings.active.length === 0) return // all are lost, or on their way back
@@ -68,7 +72,7 @@ export class Pump {
         .then(() => restart.aborted || report())
         .catch(() => {})
       while (!restart.aborted && this.#holdings.active.length > 0) {
-        const page = await aborted(feed.next(), restart)
+        const page = await feed.next()
         if (!(await this.#handOut(page, restart)) || restart.aborted) return
         position = page.position
         for (const partition of this.#holdings.active) partition.window.pass(position)
@@ -78,6 +82,7 @@ export class Pump {
     } catch (error) {
       if (!restart.aborted) throw error
     } finally {
+      restart.removeEventListener('abort', close)
       feed.close()
     }
   }

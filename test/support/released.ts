@@ -5,11 +5,11 @@
 export const released: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   // Not out yet: until it is, a file that has to change brings its new hash along.
   '0.1.0': {
-    '001_events.sql': 'ce2398953b6ea50ac8b62b5834bfbe772e6b421bfdef7a453b02b0fe5a19f53c',
-    '002_announce.sql': '38a1175cd35486f8226615d34e1aae8328b4263d5d17f8188637a28285e31654',
+    '001_events.sql': '87364d00d8cf772fced40758e2656a7f9b6d39bc79487b0e9eef177094c00968',
+    '002_announce.sql': '59d3866b168b6fd27a6c7f7a18a6422807bfc3baf65af8d6c7e0c8f92ed6fd7c',
     '003_horizon.sql': 'fd47eab9d8028273e4c089d19049f6ec35f4ac7e8ac59a89a1b74cd1791fc9e0',
-    '004_notify.sql': '447131fd87d74b2b7eb20bbc1f3bd1f36b44ef7b37bfef710f54b8d1707c006e',
-    '005_append.sql': '23c48d10bc49216cf02ee15cf12bc5bb94374a9c8fbc4b8f9e66c3af608afb69',
+    '004_notify.sql': '56069ae90031c645fe67464a68e93e727607378248d763b5ecc64bf5d50a20e7',
+    '005_append.sql': 'b36bde2b56d911ffb468482c3fc7a54d7628782be0417c0eb5321eca6a239da5',
     '006_subscriptions.sql': 'fd6cf799f0f927ad7360c90bc28403ea98e5df342a0967a5d1f5b80abeebd9d0',
     '007_executors.sql': '02f54572b4f90bfc3a4b1f1fe24a1eb72db4c29bc1c7c202b4b25dbb3ec8990d',
     '008_parked.sql': '4fd0353fbecce551c0358a728ea530309e4005a12d522d0c385ea742db33ef00',

@@ -1,0 +1,54 @@
+// Deadlines share a timer: each is kept, none is called that was met, and no process is kept alive by them.
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { Deadlines } from '../src/deadlines.ts'
+import { timers } from './support/timers.ts'
+import { until } from './support/until.ts'
+
+test('each that is not met is called once, none before its time, whatever the order they come in', async () => {
+  const deadlines = new Deadlines()
+  const late: number[] = []
+  const add = (ms: number) => {
+    const due = performance.now() + ms
+    const deadline = {
+      due,
+      late: () => {
+        assert.ok(performance.now() >= due - 1)
+        late.push(ms)
+      },
+    }
+    deadlines.add(deadline)
+    return deadline
+  }
+  add(200)
+  const met = add(20)
+  add(100)
+  deadlines.delete(met)
+  add(50)
+  deadlines.delete(add(300))
+  await until(() => late.length >= 3, { what: 'three that are late' })
+  assert.equal(late, [50, 100, 200])
+  add(10) // nothing was left to wait for
+  await until(() => late.length === 4, { what: 'one more' })
+  assert.equal(timers(), 0)
+})
+
+test('one that is late may bring others', async () => {
+  const deadlines = new Deadlines()
+  let called = 0
+  const again = () => {
+    if (++called < 3) deadlines.add({ due: performance.now(), late: again })
+  }
+  deadlines.add({ due: performance.now() + 5, late: again })
+  await until(() => called === 3, { what: 'all three' })
+})
+
+test('a process ends with one open', async () => {
+  const module = new URL('../dist/deadlines.js', import.meta.url).href
+  const code = `const { Deadlines } = await import('${module}'); new Deadlines().add({ due: performance.now() + 60_000, late() {} })`
+  await promisify(execFile)(process.execPath, ['--input-type=module', '-e', code], { timeout: 20_000 })
+})
+
+test.run()
