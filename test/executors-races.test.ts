@@ -56,9 +56,10 @@ test('stopped while what it is to read is still being opened, for others too', a
   worker.stop().then(() => {
     stopped = true
   })
-  await until(() => stopped, { what: 'the worker to stop' })
-  other.unsubscribe()
-  opening.release()
+  await until(() => stopped, { what: 'the worker to stop' }).finally(() => {
+    other.unsubscribe()
+    opening.release()
+  })
   await store.close()
   await pool.end()
 })
