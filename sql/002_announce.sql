@@ -74,7 +74,7 @@ declare
   _low  int;  -- its low bits
   _void text; -- an assignment is evaluated in place, where PERFORM would run a query
 begin
-  if _list <> '' is not true then
+  if coalesce(_list, '') = '' then
     _list := '|';
   end if;
   if strpos(_list, '|' || _key || '=') = 0 and strpos(_list, '|-1=') = 0 then

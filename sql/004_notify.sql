@@ -35,11 +35,11 @@ return 500;
 -- leaves no old versions behind that each append would have to pass by.
 create sequence quiet_until as bigint minvalue 0 start 0;
 
--- Whether appends stay quiet now (null: nobody ever said so). An expiry that is further ahead than a lease can be was
--- written before the clock was set back.
+-- Whether appends stay quiet now. An expiry that is further ahead than a lease can be was written before the clock was set
+-- back.
 create function quiet() returns boolean
 language sql volatile
-return pg_sequence_last_value('quiet_until') - now_ms() <@ int8range(1, quiet_ms() + 1);
+return coalesce(pg_sequence_last_value('quiet_until') - now_ms() <@ int8range(1, quiet_ms() + 1), false);
 
 -- Whether the promises which the horizon is built on have to be kept: a restore by who may change events too may break
 -- them; the setting alone anybody can make.
@@ -71,19 +71,17 @@ begin
   end if;
   -- Positions that the sequence did not just hand out: OVERRIDING SYSTEM VALUE, COPY with positions, CACHE > 1.
   if (_low > _bound and _high - _bound < 2147483648 and _high <= last_position()) is not true then
-    if not strict() then
-      null;
-    elsif _bound is null then
+    if _bound is null and strict() then
       raise exception 'category "%" was not announced by this transaction', _category
         using errcode = 'MW002', hint = 'Append by one statement at a time, without inserting into events inside it.';
-    else
+    elsif strict() then
       raise exception 'positions % to % of category "%" are not above % and at most %',
         _low, _high, _category, _bound, last_position()
         using errcode = 'MW002', hint = 'Let the sequence number the events; a restore sets meowmx.maintenance = ''on''.';
     end if;
   end if;
-  if _quiet is not true then
-    _channel := current_schema() || '.' || _category;
+  if not _quiet then
+    _channel := current_schema() || '.' || _category; -- as channel_of() says where it fits, for less
     if octet_length(_channel) > 63 then
       _channel := channel_of(current_schema(), _category);
     end if;
@@ -142,7 +140,7 @@ begin
     end if;
   end if;
 
-  if _quiet is not true then
+  if not _quiet then
     _void := pg_notify(tg_table_schema, _highest::text);
   end if;
   return null;

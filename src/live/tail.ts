@@ -86,7 +86,7 @@ export class Tail {
 
   close(): void {
     this.#closing.abort()
-    this.#woken.fire()
+    this.wake(null) // who waits, or begins to, hears of it
   }
 
   #page(after: number): Promise<Page> {
@@ -118,7 +118,6 @@ export class Tail {
   async #lookUntilHigher(): Promise<void> {
     const from = this.#horizon
     for (let attempt = 0; ; attempt++) {
-      this.#closing.signal.throwIfAborted()
       // What is expected is held back by an open append: look again soon, then less often.
       const held = this.#expected > this.#horizon
       if (this.#wakes === this.#seen) {
@@ -129,8 +128,8 @@ export class Tail {
             this.#ports.clock.sleep(Math.min(50, 2 ** attempt), this.#closing.signal),
           ])
         else await woken
-        this.#closing.signal.throwIfAborted()
       }
+      this.#closing.signal.throwIfAborted()
       if (this.#wakes !== this.#seen && !held) attempt = 0
       this.#seen = this.#wakes
       const [promised, unsure] = [this.#promised, this.#unsure]
