@@ -25,6 +25,7 @@ const { values: options, positionals: filters } = parseArgs({
 })
 const dir = resolve(options.dir)
 const total = { passed: 0, failed: 0, skipped: 0 }
+const failures: string[] = []
 const interrupt = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => interrupt.abort())
 
@@ -50,6 +51,8 @@ try {
   console.error(error)
 }
 process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0
+// Once more, together: whoever keeps a long log may have kept its end only.
+if (failures.length > 0) console.log(`\nWhat failed:\n${failures.join('\n')}`)
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`)
 
 function findFiles(): string[] {
@@ -93,7 +96,10 @@ async function runOne(file: string): Promise<void> {
   const seconds = ((Date.now() - begin) / 1000).toFixed(1)
   console.log(`${result.reason ? 'FAIL' : 'ok  '} ${name}: ${counts} (${seconds} s)`)
   for (const [line] of result.output.matchAll(/^skipped: .*$/gm)) console.log(`     ${line}`)
-  if (result.reason) console.log(`     ${result.reason}\n${result.output.replace(/^/gm, '     ')}`)
+  if (!result.reason) return
+  const report = `     ${result.reason}\n${result.output.trimEnd().replace(/^/gm, '     ')}`
+  console.log(report)
+  failures.push(`${name}\n${report}`)
 }
 
 function positive(name: 'jobs' | 'timeout-ms'): number {

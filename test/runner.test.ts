@@ -142,6 +142,11 @@ console.log('pid', spawn('sleep', ['300'], { stdio: 'inherit' }).pid)
 setInterval(() => {}, 1000)\n${good}`
   const result = await runAlone({ 'hang.test.ts': hang, 'good.test.ts': good }, '--timeout-ms', '3000')
   assert.match(result.out, /FAIL hang.test.ts: 1 passed.*\n.*still running after 3000 ms/)
+  assert.match(
+    result.out,
+    /What failed:\nhang.test.ts\n.*still running[\s\S]*\n2 passed, 1 failed/,
+    'at the end',
+  )
   assert.is(result.last, '2 passed, 1 failed, 0 skipped')
   assert.is(result.code, 1)
   const sleep = Number(/pid (\d+)/.exec(result.out)![1])
