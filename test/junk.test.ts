@@ -7,7 +7,15 @@ import { collect } from './support/collect.ts'
 import { countingPool } from './support/counting-pool.ts'
 import { seeded } from './support/random.ts'
 import { current, listening } from './support/status.ts'
-import { closeAll, databaseUrl, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
+import {
+  closeAll,
+  databaseUrl,
+  fromNow,
+  openStore,
+  pgClient,
+  storeSchema,
+  uniqueName,
+} from './support/store.ts'
 import { until } from './support/until.ts'
 
 const event = { type: 'Happened', data: {} }
@@ -40,7 +48,8 @@ test('floods from a role without rights', async () => {
   await listening(meow)
   const { since } = current(meow.status$)
   const [category, name] = [uniqueName('junk'), uniqueName('junk')]
-  const seen = [{ category }, {}].map((selector) => collect(meow.events(selector, { from: 'end' })))
+  const now = await fromNow(meow)
+  const seen = [{ category }, {}].map((selector) => collect(meow.events(selector, now)))
   const handled: number[] = []
   // Nothing of its own to do meanwhile: leases are renewed, and partitions looked for, a third of a minute apart.
   const worker = meow

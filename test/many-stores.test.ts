@@ -10,7 +10,7 @@ import { heard } from './support/listens.ts'
 import { startProxy } from './support/proxy.ts'
 import { seeded } from './support/random.ts'
 import { current, listening } from './support/status.ts'
-import { closeAll, databaseUrl, openStore, pgClient, uniqueName } from './support/store.ts'
+import { closeAll, databaseUrl, fromNow, openStore, pgClient, uniqueName } from './support/store.ts'
 import { lastingTimers } from './support/timers.ts'
 import { until } from './support/until.ts'
 
@@ -105,7 +105,7 @@ test('two stores of one schema: what one no longer listens to, the other still h
   await append()
   all[0]!.subscription.unsubscribe()
   await append([1])
-  const again = collect(first.events({}, { from: 'end' }))
+  const again = collect(first.events({}, await fromNow(first)))
   await heard('LISTEN', name)
   await append([1])
   await again.has(1)

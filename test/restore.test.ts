@@ -14,7 +14,7 @@ import { connect, SchemaError } from '../src/index.ts'
 import { collect } from './support/collect.ts'
 import { dumpableServer, findTools, shell } from './support/dump.ts'
 import { rejects } from './support/rejects.ts'
-import { pgClient, uniqueName } from './support/store.ts'
+import { fromNow, pgClient, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
 import { theWay, unless } from './support/ways.ts'
 
@@ -237,7 +237,7 @@ async function goesOn(meow: Meow, sql: pg.Client): Promise<void> {
   assert.ok(0 < handled && handled < there, `dumped half-way: ${handled} of ${there}`)
   console.log(`${handled} of ${there} were handled when the dump was taken`)
 
-  const seen = collect(meow.events({ category: 'tally' }, { from: 'end' }))
+  const seen = collect(meow.events({ category: 'tally' }, await fromNow(meow)))
   const worker = keepTally(meow)
   const results = await Promise.all(
     upTo(100).map((n) => meow.append({ category: 'tally', streamId: `${n % 40}` }, event)),

@@ -42,6 +42,11 @@ export async function openStore({ schema = fileSchema, ...options }: ConnectOpti
   return meow
 }
 
+/** Where to begin for what is appended from here on: `from: 'end'` is found out later, by a query of the tail's own. */
+export async function fromNow(meow: Meow): Promise<{ from: { after: number } }> {
+  return { from: { after: (await meow.read({})).position } }
+}
+
 /** The schema that `openStore` takes by default. */
 export const storeSchema = fileSchema
 
