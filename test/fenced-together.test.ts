@@ -20,12 +20,11 @@ test.after(async () => {
   await closeAll()
 })
 
-type Held = { number: number; epoch: number; lost: boolean }
-type Write = (store: Store, held: Held[], positions: number[]) => Promise<number[]>
-const writes: Record<string, Write> = {
-  advance: (store, held, positions) => store.advance(held, positions),
-  release: (store, held, positions) => store.release(held, positions, false),
-  'release, leaving': (store, held, positions) => store.release(held, positions, true),
+type Reached = { partition: { number: number; epoch: number; lost: boolean }; position: number }
+const writes: Record<string, (store: Store, reached: Reached[]) => Promise<number[]>> = {
+  advance: (store, reached) => store.advance(reached),
+  release: (store, reached) => store.release(reached, false),
+  'release, leaving': (store, reached) => store.release(reached, true),
 }
 
 for (const [what, write] of Object.entries(writes)) {
@@ -35,13 +34,16 @@ for (const [what, write] of Object.entries(writes)) {
     const store = new Store(db, new Reader(db), options, new AbortController().signal)
     await store.register('start')
     const { taken } = await store.claim([])
-    const held = taken.map(({ partition, epoch }) => ({ number: partition, epoch, lost: false }))
-    assert.is(held.length, 3)
+    assert.is(taken.length, 3)
+    const reached = taken.map(({ partition, epoch }, i) => ({
+      partition: { number: partition, epoch, lost: false },
+      position: 7 + i,
+    }))
 
     let written!: Promise<number[]>
     await db.withClient(async () => {
-      written = write(store, held, [7, 8, 9]) // the only connection is ours
-      held[1]!.lost = true
+      written = write(store, reached) // the only connection is ours
+      reached[1]!.partition.lost = true
     })
     assert.equal((await written).toSorted(), [0, 2])
     const sql = await pgClient()

@@ -92,18 +92,18 @@ export class Checkpoints {
       const partitions = [...this.#moved].filter(({ lost, returning }) => !lost && !returning)
       this.#moved.clear()
       if (partitions.length === 0) return
-      const positions = partitions.map(({ window }) => window.watermark)
+      const reached = partitions.map((partition) => ({ partition, position: partition.window.watermark }))
       const at = now(clock)
       try {
-        const ours = await this.#store.advance(partitions, positions)
-        partitions.forEach((partition, i) => {
+        const ours = await this.#store.advance(reached)
+        for (const { partition, position } of reached) {
           if (ours.includes(partition.number)) {
             partition.renewed(at)
-            partition.checkpoint(positions[i]!)
+            partition.checkpoint(position)
           } else if (!partition.returning) {
             this.#events.lost(partition)
           }
-        })
+        }
         this.#events.written()
         return
       } catch (error) {

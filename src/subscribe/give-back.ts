@@ -96,18 +96,17 @@ export class GiveBack {
     }
     const ours = holdings.map(({ partition }) => partition).filter(({ lost }) => !lost)
     for (const partition of ours) partition.returning = true
-    const positions = ours.map(({ window }) => window.watermark)
+    const reached = ours.map((partition) => ({ partition, position: partition.window.watermark }))
     try {
       if (ours.length > 0 || leaving) {
-        const release = () => this.#store.release(ours, positions, leaving)
+        const release = () => this.#store.release(reached, leaving)
         // Once more on another connection: an old one may have broken unnoticed.
         const released = await release().catch((error) => {
           if (isTransient(error)) return release()
           throw error
         })
-        ours.forEach((partition, i) => {
-          if (released.includes(partition.number)) partition.checkpoint(positions[i]!)
-        })
+        for (const { partition, position } of reached)
+          if (released.includes(partition.number)) partition.checkpoint(position)
         if (released.length > 0)
           this.#store.logger.info(
             { subscription: this.#options.name, partitions: released },

@@ -211,7 +211,9 @@ export class Partition extends Lease implements Source {
   }
 
   async write(client: pg.ClientBase, entry: Entry): Promise<boolean> {
-    return (await this.#store.advance([this], [entry.position], client)).includes(this.number)
+    return (await this.#store.advance([{ partition: this, position: entry.position }], client)).includes(
+      this.number,
+    )
   }
 
   written(entries: readonly Entry[]): void {

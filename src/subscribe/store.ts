@@ -48,6 +48,12 @@ export interface Aside {
 /** One that is held: what a write needs of it. */
 type Held = { readonly number: number; readonly epoch: number; readonly lost?: boolean }
 
+/** How far it has come. */
+interface Reached {
+  readonly partition: Held
+  readonly position: number
+}
+
 /** What one executor says to the database; sql/007_executors.sql and 008_parked.sql. */
 export class Store {
   readonly logger: Logger
@@ -118,27 +124,15 @@ export class Store {
   }
 
   /** Move checkpoints up and renew their leases; the numbers of those that are still ours. */
-  async advance(
-    held: readonly Held[],
-    positions: readonly number[],
-    client?: pg.ClientBase,
-  ): Promise<number[]> {
-    const of = paired(held, positions)
-    const values = (still: readonly Held[]) => [this.#name, this.#leaseMs, ...arrays(still), still.map(of)]
-    return numbers((await this.#callFenced('advance', values, held, client)) ?? [['{}']])
+  async advance(reached: readonly Reached[], client?: pg.ClientBase): Promise<number[]> {
+    const values = (still: readonly Reached[]) => [this.#name, this.#leaseMs, ...fences(still)]
+    return numbers((await this.#callFenced('advance', values, reached, client)) ?? [['{}']])
   }
 
   /** Give back, with the last checkpoints; the numbers of those that were still ours. */
-  async release(held: readonly Held[], positions: readonly number[], leaving: boolean): Promise<number[]> {
-    const of = paired(held, positions)
-    const values = (still: readonly Held[]) => [
-      this.#name,
-      this.#owner,
-      ...arrays(still),
-      still.map(of),
-      leaving,
-    ]
-    return numbers((await this.#callFenced('release', values, held)) ?? [['{}']])
+  async release(reached: readonly Reached[], leaving: boolean): Promise<number[]> {
+    const values = (still: readonly Reached[]) => [this.#name, this.#owner, ...fences(still), leaving]
+    return numbers((await this.#callFenced('release', values, reached)) ?? [['{}']])
   }
 
   async park(
@@ -151,7 +145,7 @@ export class Store {
   ): Promise<boolean> {
     const stream = [this.#name, held.number, held.epoch, category, streamId, position]
     const values = () => [...stream, attempts, describe(error), replaying]
-    return yes((await this.#callFenced('park', values, [held], client)) ?? [['f']])
+    return yes((await this.#callFenced('park', values, [{ partition: held }], client)) ?? [['f']])
   }
 
   /** The streams of these partitions that are set aside, by partition. */
@@ -186,7 +180,7 @@ export class Store {
     client?: pg.ClientBase,
   ): Promise<boolean> {
     const values = () => [this.#name, held.number, held.epoch, category, streamId, position]
-    return yes((await this.#callFenced('replayed', values, [held], client)) ?? [['f']])
+    return yes((await this.#callFenced('replayed', values, [{ partition: held }], client)) ?? [['f']])
   }
 
   /** How many events the subscription selects above its checkpoints. */
@@ -205,14 +199,14 @@ export class Store {
    * For those whose lease is not lost by the time that there is a connection, which may be to a server that has gone back.
    * Undefined, and nothing is written, where none is left; what was lost must not take the others along.
    */
-  async #callFenced(
+  async #callFenced<T extends { readonly partition: Held }>(
     file: string,
-    values: (still: readonly Held[]) => unknown[],
-    held: readonly Held[],
+    values: (still: readonly T[]) => unknown[],
+    held: readonly T[],
     client?: pg.ClientBase,
   ) {
     const call = async (on: pg.ClientBase) => {
-      const still = held.filter(({ lost }) => !lost)
+      const still = held.filter(({ partition }) => !partition.lost)
       return still.length === 0 && held.length > 0 ? undefined : this.#call(file, values(still), on)
     }
     return client ? call(client) : this.#db.withClient(call)
@@ -238,10 +232,10 @@ export class Store {
 }
 
 const arrays = (held: readonly Held[]) => [held.map(({ number }) => number), held.map(({ epoch }) => epoch)]
-const paired = (held: readonly Held[], positions: readonly number[]) => {
-  const all = new Map(held.map((one, i) => [one, positions[i]!]))
-  return (one: Held) => all.get(one)!
-}
+const fences = (reached: readonly Reached[]) => [
+  ...arrays(reached.map(({ partition }) => partition)),
+  reached.map(({ position }) => position),
+]
 const yes = ([row]: readonly (readonly string[])[]): boolean => row![0] === 't'
 const numbers = ([row]: readonly (readonly string[])[]): number[] =>
   row![0]! === '{}' ? [] : row![0]!.slice(1, -1).split(',').map(Number)

@@ -90,8 +90,8 @@ export const mutants: readonly Mutant[] = [
     name: 'a partition is taken where its last owner began, not where it ended',
     hidden: true,
     file: 'src/subscribe/give-back.ts',
-    from: 'const positions = ours.map(({ window }) => window.watermark)',
-    to: 'const positions = ours.map(({ window }) => window.passed)',
+    from: 'position: partition.window.watermark',
+    to: 'position: partition.window.passed',
   },
   {
     name: 'a replay ends below what was passed over',
