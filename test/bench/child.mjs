@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline'
 import { pathToFileURL } from 'node:url'
 import { connect } from 'meowmx'
 import pg from 'pg'
+import { lastValueFrom, take, tap } from 'rxjs'
 
 const {
   url,
@@ -18,6 +19,8 @@ const {
   from = { after },
   maxInFlight,
   folder,
+  spans = [after],
+  span = Number.POSITIVE_INFINITY,
 } = JSON.parse(process.argv[2])
 const now = () => Number(process.hrtime.bigint()) / 1e6
 let seen = 0
@@ -59,15 +62,23 @@ if (how === 'notify') {
           'position',
           `select * from meowmx.events where category = 'order' and position > $1 order by position limit 5000`,
         ]
-  for (let last = String(after), full = true; full; ) {
-    const { rows } = await client.query({ name: 'page', text, values: [last] })
-    for (const { data } of rows) see(data.at)
-    last = rows.at(-1)?.[key] ?? last
-    full = rows.length === 5000
+  for (const begin of spans) {
+    for (let last = String(begin), read = 0, full = true; full && read < span; ) {
+      const { rows } = await client.query({ name: 'page', text, values: [last] })
+      for (const { data } of rows) see(data.at)
+      last = rows.at(-1)?.[key] ?? last
+      read += rows.length
+      full = rows.length === 5000
+    }
   }
 } else {
   const meow = await connect({ connectionString: url })
-  if (how === 'events') {
+  if (how === 'events' && spans.length > 1) {
+    for (const begin of spans) {
+      const events = meow.events({ category }, { from: { after: begin } }).pipe(take(span))
+      await lastValueFrom(events.pipe(tap((event) => see(event.data.at))))
+    }
+  } else if (how === 'events') {
     for (const _ of names) meow.events({ category }, { from }).subscribe((event) => see(event.data.at))
   } else if (how === 'transactional') {
     const text = 'insert into bare (stream, version, type, data) values (gen_random_uuid(), $1, $2, $3)'

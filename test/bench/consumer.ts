@@ -28,6 +28,9 @@ export interface ConsumerOptions {
   maxInFlight?: number
   /** Begins behind this position. */
   after?: number
+  /** Instead: `paging` and `events` read so many events behind each of these. */
+  spans?: number[]
+  span?: number
 }
 
 /** A process that consumes. */

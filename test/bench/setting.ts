@@ -11,8 +11,8 @@ import { testServer } from '../support/server.ts'
 export interface Setting {
   /** How long each way is measured, at most as far as it is a matter of time. */
   readonly seconds: number
-  /** An empty database, gone at the end of the run. */
-  database(): Promise<Place>
+  /** An empty database, gone at the end of the run, or when the next one is made that is not said to be beside it. */
+  database(options?: { beside: boolean }): Promise<Place>
   log(line: string): void
 }
 
@@ -55,8 +55,8 @@ export async function withSetting<T>(seconds: number, body: (setting: Setting) =
     return await body({
       seconds,
       log: (line) => console.error(line),
-      database: async () => {
-        await drop() // of the measure before: what is left of it must not be vacuumed now
+      database: async ({ beside } = { beside: false }) => {
+        if (!beside) await drop() // of the measure before: what is left of it must not be vacuumed now
         const name = `meowmx_bench_${process.pid}_${Date.now()}`
         made.push(name)
         await admin.query(`create database ${name}`)
