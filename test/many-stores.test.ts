@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert'
 import type { ConnectOptions, Meow } from '../src/index.ts'
 import { collect } from './support/collect.ts'
 import { countingPool } from './support/counting-pool.ts'
-import { heard } from './support/listens.ts'
+import { channels, heard } from './support/listens.ts'
 import { startProxy } from './support/proxy.ts'
 import { seeded } from './support/random.ts'
 import { current, listening } from './support/status.ts'
@@ -122,6 +122,23 @@ test('two stores of one schema: what one no longer listens to, the other still h
   await third.close()
 })
 
+test('who observes nothing listens to nothing, so that no append wakes it; who begins to, hears', async () => {
+  const [name] = schemas(1) as [string]
+  const store = await open(name)
+  await listening(store)
+  await until(async () => (await channels()).length === 0, { what: 'it to listen to nothing' })
+  const { all, append } = await observed([store], [name])
+  await append()
+  all[0]!.subscription.unsubscribe()
+  // Its echo may just have come, and the next one be 15 s away.
+  const timeoutMs = 40_000
+  await until(async () => (await channels()).length === 0, {
+    what: 'it to listen to nothing again',
+    timeoutMs,
+  })
+  await store.close()
+})
+
 test('other databases, roles, ways and bounds have connections of their own', async () => {
   const [name] = schemas(1) as [string]
   const url = new URL(databaseUrl())
@@ -200,6 +217,7 @@ test('a store that nobody observes asks nothing, and has no timer', async () => 
   const watching = await open(names[0]!, { pool: watched.pool, pollIntervalMs: 20 })
   const seen = collect(watching.events({}, { from: 'end' }))
   await listening(watching)
+  await until(() => watched.queries.length >= 10, { what: 'its polls' })
   const least = await lastingTimers()
   const idle = []
   for (const schema of names) idle.push(await open(schema, { pool, pollIntervalMs: 20 }))

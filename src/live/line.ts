@@ -141,8 +141,12 @@ export class Line {
       this.#listens = Promise.resolve()
       for (const channel of this.#ears.keys()) this.#listen(channel)
       await Promise.race([this.#settledListens(), lost])
-      await Promise.race([subscriber.listenTo(echoChannel), lost])
-      const echo = () => this.#echo(echoes, subscriber.notify(echoChannel), lost)
+      const echo = async () => {
+        await Promise.race([subscriber.listenTo(echoChannel), lost])
+        await this.#echo(echoes, subscriber.notify(echoChannel), lost)
+        // Each connection that listens to anything is woken by each append: not that of who only writes.
+        if (this.#ears.size === 0) await Promise.race([subscriber.unlisten(echoChannel), lost])
+      }
       await echo()
       established()
       this.#become('listening')
