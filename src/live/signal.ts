@@ -3,8 +3,11 @@ export class Signal {
   #waiting: (() => void)[] = []
 
   /** Settles when it happens next. */
-  next(): Promise<void> {
-    return new Promise((resolve) => this.#waiting.push(resolve))
+  next(): Promise<void>
+  /** `begin` is called within `fire`, and not when all is done that fired it; settles with what it returns. */
+  next<T extends object>(begin: () => T): Promise<T>
+  next<T>(begin?: () => T): Promise<T | undefined> {
+    return new Promise((resolve) => this.#waiting.push(() => resolve(begin?.())))
   }
 
   fire(): void {

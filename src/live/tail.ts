@@ -22,6 +22,12 @@ export interface TailPorts {
   logger: Logger
 }
 
+interface Look {
+  /** The highest position that it was promised. */
+  readonly promised: number
+  readonly found: ReturnType<TailPorts['look']>
+}
+
 /** What `wake` is told where notifications may have been missed: any position may have been one of them. */
 export const ANY_POSITION = Number.MAX_SAFE_INTEGER
 
@@ -120,25 +126,19 @@ export class Tail {
     for (let attempt = 0; ; attempt++) {
       // What is expected is held back by an open append: look again soon, then less often.
       const held = this.#expected > this.#horizon
+      if (!held) attempt = 0
+      let look: Look | undefined
       if (this.#wakes === this.#seen) {
-        const woken = this.#woken.next()
-        if (held)
-          await Promise.race([
-            woken,
-            this.#ports.clock.sleep(Math.min(50, 2 ** attempt), this.#closing.signal),
-          ])
-        else await woken
+        if (held) {
+          const soon = this.#ports.clock.sleep(Math.min(50, 2 ** attempt), this.#closing.signal)
+          await Promise.race([this.#woken.next(), soon])
+        } else {
+          look = await this.#woken.next(() => this.#look(from))
+        }
       }
-      this.#closing.signal.throwIfAborted()
-      if (this.#wakes !== this.#seen && !held) attempt = 0
-      this.#seen = this.#wakes
-      const [promised, unsure] = [this.#promised, this.#unsure]
-      this.#promised = 0
-      this.#unsure = false
-      const [horizons, page] = await persist(
-        () => this.#ports.look(from, unsure ? 0 : promised),
-        this.#patience,
-      )
+      look ??= this.#look(from)
+      const { promised } = look
+      const [horizons, page] = await look.found
       // A position above what is committed is somebody's junk, or any position: the horizon has to come as far as all
       // that is there. (It may not be seen yet because an append holds it back, of whose rollback nobody is notified.)
       this.#expected = Math.max(this.#expected, Math.min(promised, horizons.committed))
@@ -147,9 +147,21 @@ export class Tail {
       this.#horizon = Math.max(this.#horizon, horizons.of(this.#ports.keys))
       if (this.#horizon > from) {
         if (page && from >= 0) this.#ring.push(page(this.#horizon))
+        // The first of several notifications began the look; it may have found what the others tell of.
+        if (!this.#unsure && this.#promised <= this.#horizon) this.#seen = this.#wakes
         return
       }
     }
+  }
+
+  /** Begins one, for all wakes so far. */
+  #look(from: number): Look {
+    const [promised, unsure] = [this.#promised, this.#unsure]
+    this.#seen = this.#wakes
+    this.#promised = 0
+    this.#unsure = false
+    const found = persist(() => this.#ports.look(from, unsure ? 0 : promised), this.#patience)
+    return { promised, found }
   }
 
   get #patience() {
