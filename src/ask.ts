@@ -72,6 +72,24 @@ export function ask(client: pg.ClientBase, asked: Asked, timeoutMs: number): Pro
   })
 }
 
+/** In one round trip where the connection is a pipeline; else one after the other: pg gives up queueing (9.0). */
+export async function together<const T extends readonly (() => Promise<unknown>)[]>(
+  client: pg.ClientBase,
+  questions: T,
+): Promise<{ -readonly [K in keyof T]: Awaited<ReturnType<T[K]>> }> {
+  const answers: unknown[] = []
+  if (isPipelined(client)) {
+    // All are answered before one's failure gives the connection back.
+    for (const answer of await Promise.allSettled(questions.map((question) => question()))) {
+      if (answer.status === 'rejected') throw answer.reason
+      answers.push(answer.value)
+    }
+  } else {
+    for (const question of questions) answers.push(await question())
+  }
+  return answers as never
+}
+
 /**
  * A query on its way, by the names that pg's client calls it by. What instruments the client may hand it a copy of the
  * fields instead: to pg they are a query of its own, whose answer is the same.

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { together } from '../ask.ts'
 import type { Queries, Row, Statement } from '../database.ts'
 
 /** All horizons of the store at one moment; sql/003_horizon.sql says how they come about. */
@@ -91,12 +92,9 @@ export class HorizonReader {
   /** Last the newest event, by which the store is recognized: it is no lower than the horizon. */
   async #lookBehind<T>(client: pg.ClientBase, behind: Behind<T>): Promise<[Horizons, T]> {
     const { history } = this.#db
-    const answers = await Promise.allSettled([this.#read(client), behind(client), history.look(client)])
-    const [horizons, more] = answers.map((answer) => {
-      if (answer.status === 'rejected') throw answer.reason
-      return answer.value
-    })
-    return [horizons as Horizons, more as T]
+    const known = () => history.look(client)
+    const [horizons, more] = await together(client, [() => this.#read(client), () => behind(client), known])
+    return [horizons, more]
   }
 
   /** One query, as long as the store stands still. */

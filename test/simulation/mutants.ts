@@ -28,10 +28,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'horizon and read in one snapshot',
     file: 'src/read/horizon.ts',
-    from: `const answers = await Promise.allSettled([this.#read(client), behind(client), history.look(client)])
-    const [horizons, more] = answers.map(`,
-    to: `const answers = await Promise.allSettled([behind(client), this.#read(client), history.look(client)])
-    const [more, horizons] = answers.map(`,
+    from: 'const [horizons, more] = await together(client, [() => this.#read(client), () => behind(client), known])',
+    to: 'const [more, horizons] = await together(client, [() => behind(client), () => this.#read(client), known])',
   },
   {
     name: 'catch-up before LISTEN',
