@@ -133,7 +133,7 @@ test('an open append holds up its own category alone, and who closes tells what 
   const pid = (client as unknown as { processID: number }).processID
   const lease = async () => (await sql.query(`select closed from ${schema}.conductor`)).rows[0]
   const db = new Database(parse(connectOptions, { connectionString: databaseUrl(), schema }, 'options'))
-  const duty = new Duty(db, { speed: 0, waiting: 0, looks: 1 })
+  const duty = new Duty(db, { speed: 0, waiting: 0, looks: 1, leaveMs: 60_000 })
   const first = await meow.append({ category: 'free', streamId: 'a' }, { type: 'T', data: 1 })
   duty.saw(first.position)
   await until(async () => (await lease())?.closed === false, { what: 'a turn' })
@@ -163,7 +163,7 @@ test('who closes does not wait for an append that stays open: whoever comes next
   const meow = await openStore({ schema, listen: false })
   const heard = await listen([`${schema}.open`])
   const [sql, client] = [await pgClient(), await pgClient()]
-  const rules = { speed: 0, waiting: 0, looks: 1 }
+  const rules = { speed: 0, waiting: 0, looks: 1, leaveMs: 1_000 }
   const settings = parse(connectOptions, { connectionString: databaseUrl(), schema }, 'options')
   const [db, other] = [new Database(settings), new Database(settings)]
   const duty = new Duty(db, rules)

@@ -11,8 +11,6 @@ const RENEW_MS = 150
 const WINDOW_MS = 1_000
 /** Where an open append holds the store's horizon back so far, each look has too much to look at. */
 const BEHIND = 10_000
-/** How long a process that closes waits for open appends, before it leaves the rest to others. */
-const LEAVE_MS = 1_000
 
 export interface ConductorPorts {
   readonly lease: QuietLease
@@ -20,6 +18,8 @@ export interface ConductorPorts {
   readonly logger: Logger
   /** Aborts when this process closes. */
   readonly closing: AbortSignal
+  /** How long it waits for open appends then, before it leaves the rest to others. */
+  readonly leaveMs: number
 }
 
 /**
@@ -74,7 +74,8 @@ async function keepQuiet(owner: string, first: Rung, ports: ConductorPorts): Pro
 }
 
 /** Appends speak: ring until the horizon has passed the head of now, below which all that stayed quiet is. */
-async function finish(owner: string, first: Rung, { lease, clock, closing }: ConductorPorts): Promise<void> {
+async function finish(owner: string, first: Rung, ports: ConductorPorts): Promise<void> {
+  const { lease, clock, closing, leaveMs } = ports
   let rung = await lease.ring(first)
   const until = rung.head
   let renewed = clock.now()
@@ -82,7 +83,7 @@ async function finish(owner: string, first: Rung, { lease, clock, closing }: Con
   for (let pause = LOOK_MS; rung.held && rung.settled < until; pause = Math.min(50, pause * 2)) {
     const now = clock.now()
     if (closing.aborted) left ??= now
-    if (left !== undefined && now - left >= LEAVE_MS) return
+    if (left !== undefined && now - left >= leaveMs) return
     if (now - renewed >= RENEW_MS) {
       renewed = now
       if (!(await lease.renew(owner, rung, false))) return

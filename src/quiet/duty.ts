@@ -12,13 +12,15 @@ export interface DutyRules {
   readonly waiting: number
   /** … in so many looks in a row. */
   readonly looks: number
+  /** How long a process that closes waits for open appends, before it leaves the rest to others. */
+  readonly leaveMs: number
 }
 
 /**
  * What NOTIFY costs is that commits wait for each other, and that can be seen: one process whose batches write 15,000 events
  * a second has one of them wait at times, 8 clients that append by themselves have 5 to 7, 32 have 30.
  */
-const RULES: DutyRules = { speed: 50, waiting: 4, looks: 2 }
+const RULES: DutyRules = { speed: 50, waiting: 4, looks: 2, leaveMs: 1_000 }
 
 const CHECK_MS = 250
 /** Where little is appended, too, somebody may have died in his turn. */
@@ -106,6 +108,7 @@ export class Duty {
       clock,
       logger: settings.logger,
       closing: this.#closing.signal,
+      leaveMs: this.#rules.leaveMs,
     })
     return CHECK_MS
   }

@@ -26,7 +26,7 @@ interface Process {
 }
 
 /** Who waits is what the simulated database says; one look is enough. */
-const RULES = { speed: 0, waiting: 1, looks: 1 }
+const RULES = { speed: 0, waiting: 1, looks: 1, leaveMs: 1_000 }
 const HEALED_MS = 20_000
 const CATEGORIES = ['a', 'b'] as const
 

@@ -15,7 +15,7 @@ const logger = { debug, info: quiet, warn: quiet, error: quiet }
 const options = theWay({ connectionString: databaseUrl(), schema: schema!, logger })
 const settings = parse(connectOptions, options, 'options')
 const db = new Database(settings)
-const duty = new Duty(db, { speed: 0, waiting: 0, looks: 1 })
+const duty = new Duty(db, { speed: 0, waiting: 0, looks: 1, leaveMs: 1_000 })
 const horizon = db.file('horizon')
 console.log('ready')
 setInterval(async () => duty.saw(Number((await db.query(horizon, [[]]))[0]![0])), 50)
