@@ -3,7 +3,7 @@
 import pg from 'pg'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { ask } from '../src/ask.ts'
+import { ask, together } from '../src/ask.ts'
 import { LATE } from '../src/failures.ts'
 import { Servers } from '../src/servers.ts'
 import { rejects } from './support/rejects.ts'
@@ -63,6 +63,43 @@ test('a client that was taken back takes no connection along', async ({ client }
   assert.is((await rejects(ask(lent, { text: 'select 1' }, TIME_MS), Error)).message, 'taken back')
   // Longer than the time of that query, which nobody waits for any more.
   assert.is((await ask(client, { text: `select pg_sleep(${(2 * TIME_MS) / 1000})` }, 60_000)).length, 1)
+})
+
+test('several together: a pipeline has all at once, and one that fails waits for the others', async ({
+  client,
+}) => {
+  const said: string[] = []
+  const question = (text: string) => async () => {
+    said.push(`asked ${text}`)
+    const rows = await ask(client, { text }, 60_000)
+    said.push(`answered ${text}`)
+    return rows
+  }
+  const one = question('select 1')
+  const slow = question('select 2 from pg_sleep(0.1)')
+  assert.equal(await together(client, [one, slow]), [[['1']], [['2']]])
+  assert.match(said.join(), /^asked select 1,asked select 2/)
+  said.length = 0
+  assert.is((await rejects(together(client, [question('select 1/0'), slow]), pg.DatabaseError)).code, '22012')
+  assert.is(said.at(-1), 'answered select 2 from pg_sleep(0.1)')
+})
+
+test('several together: any other connection is asked one after the other, up to one that fails', async () => {
+  const plain = new pg.Client(databaseUrl())
+  await plain.connect()
+  const said: string[] = []
+  const question = (text: string) => async () => {
+    said.push('asked')
+    const rows = await ask(plain, { text }, 60_000)
+    said.push('answered')
+    return rows
+  }
+  assert.equal(await together(plain, [question('select 1'), question('select 2')]), [[['1']], [['2']]])
+  assert.equal(said, ['asked', 'answered', 'asked', 'answered'])
+  said.length = 0
+  await rejects(together(plain, [question('select 1/0'), question('select 2')]), pg.DatabaseError)
+  assert.equal(said, ['asked'])
+  await plain.end()
 })
 
 const ways: Record<string, (client: pg.Client, text: string) => Promise<any>> = {

@@ -283,6 +283,46 @@ test('at rest it does not look, whatever was forged', async () => {
   tail.close()
 })
 
+test('a look begins within the notification; what it finds of the next ones is not looked for again', async () => {
+  const asked: number[] = []
+  let answer = (_horizon: number) => {}
+  const tail = new Tail({
+    look: (_after, promised) => {
+      asked.push(promised)
+      return new Promise((resolve) => {
+        answer = (horizon) => resolve([Horizons.settled(horizon), undefined])
+      })
+    },
+    page: async (after, position) => ({ events: [], hashes: [], after, position }),
+    keys: [],
+    clock: systemClock,
+    logger,
+  })
+  const { signal } = new AbortController()
+  const first = tail.read(0, signal)
+  answer(5)
+  assert.is((await first).position, 5)
+  const second = tail.read(5, signal)
+  await turn()
+  for (const position of [6, 7, 8]) tail.wake(position)
+  assert.equal(asked, [0, 6])
+  answer(8)
+  assert.is((await second).position, 8)
+  const third = tail.read(8, signal)
+  await turn()
+  assert.equal(asked, [0, 6], 'at rest')
+  tail.wake(10)
+  tail.wake(11)
+  answer(10)
+  assert.is((await third).position, 10)
+  const fourth = tail.read(10, signal)
+  await turn()
+  assert.equal(asked, [0, 6, 10, 11], 'not found yet')
+  answer(11)
+  assert.is((await fourth).position, 11)
+  tail.close()
+})
+
 test('a reader that is aborted hears of it at once; others are served on', async () => {
   const world = new World(random(1), { notifications: 'sound' })
   const tail = world.tail()

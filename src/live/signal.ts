@@ -2,12 +2,9 @@
 export class Signal {
   #waiting: (() => void)[] = []
 
-  /** Settles when it happens next. */
-  next(): Promise<void>
-  /** `begin` is called within `fire`, and not when all is done that fired it; settles with what it returns. */
-  next<T extends object>(begin: () => T): Promise<T>
-  next<T>(begin?: () => T): Promise<T | undefined> {
-    return new Promise((resolve) => this.#waiting.push(() => resolve(begin?.())))
+  /** Settles when it happens next, with what `begin` returns, which is called within `fire`, and not a tick later. */
+  next<T = void>(begin?: () => T): Promise<T> {
+    return new Promise((resolve) => this.#waiting.push(() => resolve(begin?.() as T)))
   }
 
   fire(): void {
