@@ -132,8 +132,8 @@ export class Meow implements AsyncDisposable {
     this.#administration = new Administration(db)
     this.#erasure = new Erasure(db, this.#projections, this.#projected)
     this.#parking = new Parking(db)
-    this.#waiting = new Waiting(db, this.#live.listener, (name, read) =>
-      this.#subscriptions.known(name, read),
+    this.#waiting = new Waiting(db, this.#live.listener, (name, read, signal) =>
+      this.#subscriptions.known(name, read, signal),
     )
     this.#stallers = new StallerList(db)
     this.#aggregates = new Aggregates(this.#reader, this.#appender)

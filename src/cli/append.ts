@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { InvalidArgumentError } from 'commander'
 import type { AppendResult, ExpectedVersion } from '../append/request.ts'
 import type { NewEvent, StreamRef } from '../event.ts'
+import { Signal } from '../live/signal.ts'
 import type { Meow } from '../meow.ts'
 import { json, UsageError } from './arguments.ts'
 import type { Context, Run } from './context.ts'
@@ -96,6 +97,7 @@ async function lineEvents(): Promise<NewEvent[]> {
 async function appendLines(context: Context, meow: Meow): Promise<void> {
   const { signal } = context
   const flying = new Set<Promise<void>>()
+  const landed = new Signal()
   let failure: { error: unknown; number: number } | undefined
   const fail = (error: unknown, number: number) => {
     if (!failure || number < failure.number) failure = { error, number }
@@ -108,13 +110,16 @@ async function appendLines(context: Context, meow: Meow): Promise<void> {
         .append(stream, event, { expectedVersion })
         .then((result) => tell(context, stream, result))
         .catch((error) => fail(error, number))
-        .finally(() => flying.delete(flight))
+        .finally(() => {
+          flying.delete(flight)
+          landed.fire()
+        })
       flying.add(flight)
     } catch (error) {
       fail(error, number)
     }
     if (failure) break
-    if (flying.size >= IN_FLIGHT) await Promise.race(flying)
+    if (flying.size >= IN_FLIGHT) await landed.next()
   }
   await Promise.all(flying)
   if (failure) {

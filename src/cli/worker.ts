@@ -112,15 +112,14 @@ commands that run are waited for and acked; a second one ends at once.`,
 
 /** Stops once there is nothing left to handle, for whichever executor: replays and retries count. */
 async function allHandled(meow: Meow, name: string, worker: Worker, stop: () => void): Promise<void> {
-  const ended = worker.done.then(
-    () => true,
-    () => true,
-  )
+  const ended = new AbortController()
+  worker.done.catch(() => {}).finally(() => ended.abort())
   await worker.ready.catch(() => {}) // `done` tells
-  do {
+  while (!ended.signal.aborted) {
     const known = (await meow.subscriptions().catch(() => [])).find((one) => one.name === name)
     if (known?.lag === 0) return stop()
-  } while (!(await Promise.race([ended, delay(ONCE_MS, false)])))
+    await delay(ONCE_MS, undefined, { signal: ended.signal }).catch(() => {})
+  }
 }
 
 type Handle = (event: RecordedEvent, context: HandlerContext) => Promise<void>

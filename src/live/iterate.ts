@@ -11,22 +11,31 @@ export interface Source {
 
 /**
  * Events pulled one by one. An iterator by hand: a generator that waits for a page can't be ended by return().
- * `stop` ends it, from outside or from here. `view`: how the consumer sees an event; null: as it is.
+ * `begin` makes what ends it from outside. It is called on the first pull, for an iterator that nobody pulls is not to be
+ * remembered anywhere. `view`: how the consumer sees an event; null: as it is.
  */
 export function iterate(
-  open: () => Promise<Source>,
-  stop: AbortController,
+  open: (signal: AbortSignal) => Promise<Source>,
+  begin: () => AbortController,
   view: View | null = null,
 ): AsyncIterator<RecordedEvent> {
   const done = { done: true as const, value: undefined }
+  let stop: AbortController | undefined
   let source: Promise<Source> | undefined
   let page: Page | undefined
   let i = 0
-  stop.signal.addEventListener('abort', () => void source?.then(({ feed }) => feed.close()).catch(() => {}))
+
+  const start = () => {
+    const controller = begin()
+    const { signal } = controller
+    if (!signal.aborted) source = open(signal)
+    signal.addEventListener('abort', () => void source?.then(({ feed }) => feed.close()).catch(() => {}))
+    return controller
+  }
 
   const next = async (): Promise<IteratorResult<RecordedEvent>> => {
+    stop ??= start()
     try {
-      source ??= stop.signal.aborted ? undefined : open()
       for (;;) {
         if (!source || stop.signal.aborted) return done
         if (page && i < page.events.length) {
@@ -57,6 +66,7 @@ export function iterate(
       return result
     },
     return: async () => {
+      stop ??= new AbortController()
       stop.abort()
       return done
     },

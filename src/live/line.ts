@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../clock.ts'
 import { GOODBYE_MS } from '../connections.ts'
-import { manyWaitFor } from './abort.ts'
+import { aborted, abortWith, manyWaitFor } from './abort.ts'
 import { backoff } from './patience.ts'
 import { Signal } from './signal.ts'
 import type { Connect, Subscriber } from './subscriber.ts'
@@ -116,12 +116,10 @@ export class Line {
 
   /** One connection, from its making to its loss, with which it rejects. */
   async #session(established: () => void): Promise<void> {
-    let lose: (error: unknown) => void = () => {}
-    const lost = new Promise<never>((_, reject) => {
-      lose = reject
-    })
+    const losing = manyWaitFor()
+    const lost = losing.signal
+    const lose = (error: unknown) => losing.abort(error)
     this.#lose = lose
-    lost.catch(() => {})
     const echoes = new Signal()
     const echoChannel = `meowmx_${randomUUID()}`
     const [oldest] = this.#parties
@@ -136,16 +134,16 @@ export class Line {
       oldest!.schema,
     )
     try {
-      await Promise.race([subscriber.connect(), lost])
+      await aborted(subscriber.connect(), lost)
       this.#subscriber = subscriber
       this.#listens = Promise.resolve()
       for (const channel of this.#ears.keys()) this.#listen(channel)
-      await Promise.race([this.#settledListens(), lost])
+      await aborted(this.#settledListens(), lost)
       const echo = async () => {
-        await Promise.race([subscriber.listenTo(echoChannel), lost])
+        await aborted(subscriber.listenTo(echoChannel), lost)
         await this.#echo(echoes, subscriber.notify(echoChannel), lost)
         // Each connection that listens to anything is woken by each append: not that of who only writes.
-        if (this.#ears.size === 0) await Promise.race([subscriber.unlisten(echoChannel), lost])
+        if (this.#ears.size === 0) await aborted(subscriber.unlisten(echoChannel), lost)
       }
       await echo()
       established()
@@ -153,7 +151,8 @@ export class Line {
       // What was sent while we were away was lost.
       for (const channel of this.#ears.keys()) this.#hear(channel, null)
       for (;;) {
-        await Promise.race([this.#clock.sleep(ECHO_MS, this.#closing.signal), lost])
+        await this.#clock.sleep(ECHO_MS, lost).catch(() => {})
+        lost.throwIfAborted()
         await echo()
       }
     } finally {
@@ -190,14 +189,21 @@ export class Line {
   }
 
   /** Proves that notifications come back: rejects where one does not. */
-  async #echo(echoes: Signal, sent: Promise<unknown>, lost: Promise<never>): Promise<void> {
+  async #echo(echoes: Signal, sent: Promise<unknown>, lost: AbortSignal): Promise<void> {
     const back = echoes.next()
-    let forget = () => {}
-    const late = new Promise<never>((_, reject) => {
-      const deaf = () => reject(new Error('the connection is deaf: an echo did not come back'))
-      forget = this.#clock.after(this.#answerMs, deaf)
-    })
-    await Promise.race([sent.then(() => back), late, lost]).finally(forget)
+    const waiting = abortWith(lost)
+    const forget = this.#clock.after(this.#answerMs, () =>
+      waiting.abort(new Error('the connection is deaf: an echo did not come back')),
+    )
+    try {
+      await aborted(
+        sent.then(() => back),
+        waiting.signal,
+      )
+    } finally {
+      forget()
+      waiting.abort()
+    }
   }
 
   #hear(channel: string, payload: string | null): void {

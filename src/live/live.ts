@@ -3,14 +3,14 @@ import { ClosedError } from '../errors.ts'
 import { HorizonReader } from '../read/horizon.ts'
 import { PageReader } from '../read/page-reader.ts'
 import type { Selection } from '../read/selector.ts'
-import { abortWith, manyWaitFor } from './abort.ts'
+import { aborted, abortWith, manyWaitFor } from './abort.ts'
 import { Feed } from './feed.ts'
 import { makeGlance } from './glance.ts'
 import type { Line } from './line.ts'
 import { Listener } from './listener.ts'
 import { patience, persist } from './patience.ts'
 import type { TailPorts } from './tail.ts'
-import { ANY_POSITION, aborted, Tail } from './tail.ts'
+import { ANY_POSITION, Tail } from './tail.ts'
 
 /** Events of one query at most. */
 export const PAGE_SIZE = 1_000
@@ -24,6 +24,8 @@ export interface LiveFeed extends Pick<Feed, 'next' | 'close'> {
 
 interface SharedTail {
   tail: Promise<Tail>
+  /** Once it is there. */
+  opened?: Tail
   observers: number
   close(): void
 }
@@ -71,7 +73,7 @@ export class Live {
     return Object.assign(feed, {
       horizon: () => tail?.horizon ?? after,
       begun: async () => {
-        const tail = await shared.tail
+        const tail = await aborted(shared.tail, closing.signal)
         await tail.begun(closing.signal)
       },
       close: () => {
@@ -109,6 +111,7 @@ export class Live {
         clock: waiting.clock,
         logger: waiting.logger,
       })
+      shared.opened = tail
       if (closed) tail.close()
       else
         for (const [channel] of scope)
@@ -144,7 +147,7 @@ export class Live {
   }
 
   #wakeAll(): void {
-    for (const { tail } of this.#tails.values()) tail.then((tail) => tail.wake(null)).catch(() => {})
+    for (const { opened } of this.#tails.values()) opened?.wake(null)
   }
 
   async close(): Promise<void> {

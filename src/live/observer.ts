@@ -81,8 +81,11 @@ export class Observer {
     return {
       [Symbol.asyncIterator]: () => {
         if (this.#closing.signal.aborted) throw new ClosedError()
-        const stop = abortWith(this.#closing.signal, signal)
-        return iterate(() => this.#open(selection, from, live, stop.signal), stop, selection.view)
+        return iterate(
+          (stop) => this.#open(selection, from, live, stop),
+          () => abortWith(this.#closing.signal, signal),
+          selection.view,
+        )
       },
     }
   }

@@ -2,12 +2,12 @@ import type { Queries } from '../database.ts'
 import { HistoryLostError } from '../errors.ts'
 import { PageReader } from '../read/page-reader.ts'
 import type { Reader } from '../read/reader.ts'
+import { aborted } from './abort.ts'
 import { Feed } from './feed.ts'
 import type { Live } from './live.ts'
 import { PAGE_SIZE } from './live.ts'
 import type { OpenSource } from './observer.ts'
 import { patience, persist } from './patience.ts'
-import { aborted } from './tail.ts'
 
 /** Pages of the database: from the tail that all share, or up to the horizon of now. */
 export function fromDatabase(

@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts'
 import type { Logger } from '../options.ts'
 import type { Horizons } from '../read/horizon.ts'
 import type { Page } from '../read/page.ts'
-import { manyWaitFor } from './abort.ts'
+import { aborted, manyWaitFor } from './abort.ts'
 import { persist } from './patience.ts'
 import { Ring } from './ring.ts'
 import { Signal } from './signal.ts'
@@ -130,8 +130,9 @@ export class Tail {
       let look: Look | undefined
       if (this.#wakes === this.#seen) {
         if (held) {
-          const soon = this.#ports.clock.sleep(Math.min(50, 2 ** attempt), this.#closing.signal)
-          await Promise.race([this.#woken.next(), soon])
+          const forget = this.#ports.clock.after(Math.min(50, 2 ** attempt), () => this.#woken.fire())
+          await this.#woken.next()
+          forget()
         } else {
           look = await this.#woken.next(() => this.#look(from))
         }
@@ -168,23 +169,4 @@ export class Tail {
     const { clock, logger } = this.#ports
     return { signal: this.#closing.signal, clock, logger }
   }
-}
-
-/** The promise, or a rejection as soon as the signal aborts. */
-export function aborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason)
-    promise.then(
-      (value) => {
-        signal.removeEventListener('abort', abort)
-        resolve(value)
-      },
-      (error) => {
-        signal.removeEventListener('abort', abort)
-        reject(error)
-      },
-    )
-    if (signal.aborted) abort()
-    else signal.addEventListener('abort', abort, { once: true })
-  })
 }

@@ -3,11 +3,10 @@ import type pg from 'pg'
 import { z } from 'zod'
 import type { Queries, Statement } from '../database.ts'
 import { ClosedError, SubscriptionNotFoundError, TimeoutError } from '../errors.ts'
-import { abortWith, manyWaitFor } from '../live/abort.ts'
+import { aborted, abortWith, manyWaitFor } from '../live/abort.ts'
 import type { Listener } from '../live/listener.ts'
 import { patience, persist } from '../live/patience.ts'
 import { Signal } from '../live/signal.ts'
-import { aborted } from '../live/tail.ts'
 import { ms, name, parse, position, signal } from '../options.ts'
 
 /** How long `waitFor` waits. */
@@ -71,6 +70,7 @@ export class Waiting {
       forget()
       giveUp.abort()
       waiter.leave()
+      waiter.heard.fire() // so that what waits for it ends
     }
   }
 
@@ -79,8 +79,8 @@ export class Waiting {
   }
 
   async #wait(waiter: Waiter, signal: AbortSignal): Promise<void> {
-    const { settings } = this.#db
-    const read = () => this.#known(waiter.subscription, () => this.#read(waiter))
+    const { settings, clock } = this.#db
+    const read = () => this.#known(waiter.subscription, () => this.#read(waiter), signal)
     const first = await persist(read, patience(this.#db, signal))
     if (first.reached) return
     signal.throwIfAborted()
@@ -91,7 +91,13 @@ export class Waiting {
       const { reached, changing } = await persist(look, patience(this.#db, signal))
       if (reached) return
       const pauseMs = changing ? Math.min(2 ** attempt, settings.pollIntervalMs) : settings.pollIntervalMs
-      const rung = await soonest(heard, (ended) => this.#db.clock.sleep(pauseMs, ended), signal)
+      let rung = true
+      const forget = clock.after(pauseMs, () => {
+        rung = false
+        waiter.heard.fire()
+      })
+      await heard
+      forget()
       attempt = rung || !changing ? 0 : attempt + 1
     }
   }
@@ -134,7 +140,7 @@ export class Waiting {
 }
 
 /** Does something about a subscription, once it is made where it is just being made. */
-type Known = (subscription: string, action: () => Promise<Look>) => Promise<Look>
+type Known = (subscription: string, action: () => Promise<Look>, signal: AbortSignal) => Promise<Look>
 
 interface Waiter {
   readonly subscription: string
@@ -151,18 +157,4 @@ interface Look {
   /** A checkpoint is just being written. */
   readonly changing: boolean
   readonly channel: string
-}
-
-/** Waits for one or the other; true: it was heard. */
-async function soonest(
-  heard: Promise<void>,
-  sleep: (signal: AbortSignal) => Promise<void>,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const pause = abortWith(signal)
-  try {
-    return await Promise.race([heard.then(() => true), sleep(pause.signal).then(() => false)])
-  } finally {
-    pause.abort()
-  }
 }

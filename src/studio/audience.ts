@@ -37,6 +37,7 @@ export class Audience {
   readonly #counts = new Counts()
   readonly #rates = new Rates()
   readonly #answers = new Map<string, unknown>()
+  readonly #asked = new Set<string>() // questions whose answer is waited for
   #tail: Tail | undefined
   #stop: (() => void) | undefined
   #running: Promise<unknown> = Promise.resolve()
@@ -143,8 +144,11 @@ export class Audience {
   }
 
   #ask<T>(kind: string, question: Gentle<T>, use: (answer: T) => void): void {
+    if (this.#asked.has(kind)) return
+    this.#asked.add(kind)
     question.get().then(
       (answer) => {
+        this.#asked.delete(kind)
         if (!this.#stop) return
         this.#problems.delete(kind)
         const [known, first] = [this.#answers.get(kind) === answer, !this.#answers.has(kind)]
@@ -153,7 +157,10 @@ export class Audience {
         use(answer)
         if (first && kind === 'categories') this.#tell(kind, this.#counts.list(new Map()))
       },
-      (error) => this.#problems.set(kind, message(error)),
+      (error) => {
+        this.#asked.delete(kind)
+        this.#problems.set(kind, message(error))
+      },
     )
   }
 

@@ -108,9 +108,8 @@ export class Replay implements Source {
       if (events.length > 0) continue
       if (aside.skipped <= until) break
       // Some were passed over that no checkpoint covers yet.
-      const moved = partition.checkpointed.next()
       partition.touch() // nothing else may be acked that has one written
-      if (partition.durable <= until) await moved
+      if (partition.durable <= until) await partition.checkpointed.next()
     }
     const resume = partition.pause()
     await this.#move(aside, null)

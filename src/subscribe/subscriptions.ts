@@ -3,7 +3,7 @@ import { hostname } from 'node:os'
 import { Subject } from 'rxjs'
 import type { Queries } from '../database.ts'
 import { ClosedError, SubscriptionNotFoundError } from '../errors.ts'
-import { manyWaitFor } from '../live/abort.ts'
+import { aborted, manyWaitFor } from '../live/abort.ts'
 import type { Live } from '../live/live.ts'
 import { patience, persist } from '../live/patience.ts'
 import { name, parse } from '../options.ts'
@@ -50,7 +50,7 @@ export class Subscriptions {
   readonly #running = new Map<string, Set<Running>>()
   /** Completes once the store is closed. */
   readonly closed$ = new Subject<never>()
-  #closed = false
+  readonly #closing = manyWaitFor()
 
   constructor(db: Queries, live: Live, reader: Reader) {
     this.#db = db
@@ -74,7 +74,7 @@ export class Subscriptions {
 
   /** @internal */
   start(subscription: DurableSubscription<any>, { deliver, end, patienceMs, strict }: Consumer): Running {
-    if (this.#closed) throw new ClosedError()
+    if (this.#closing.signal.aborted) throw new ClosedError()
     const { name, selection, options, statuses } = subscription
     const siblings = this.#running.get(name) ?? new Set()
     this.#running.set(name, siblings)
@@ -141,15 +141,18 @@ export class Subscriptions {
       : new HandlerWorker(start, handling)
   }
 
-  /** Do something about a subscription: where there is none yet, but this process is just making it, once it is made. */
-  async known<T>(subscription: string, action: () => Promise<T>): Promise<T> {
+  /**
+   * Do something about a subscription. If there is none yet, but this process is just making it: once it is made. Rejects when
+   * the signal aborts before that.
+   */
+  async known<T>(subscription: string, action: () => Promise<T>, signal = this.#closing.signal): Promise<T> {
     const begun = [...(this.#running.get(subscription) ?? [])].map(({ executor }) => executor.ready)
     try {
       return await action()
     } catch (error) {
       if (!(error instanceof SubscriptionNotFoundError) || begun.length === 0) throw error
-      await Promise.any(begun).catch(() => {
-        throw error
+      await Promise.any(begun.map((ready) => aborted(ready, signal))).catch(() => {
+        throw signal.aborted ? signal.reason : error
       })
       return action()
     }
@@ -186,7 +189,7 @@ export class Subscriptions {
   }
 
   async close(): Promise<void> {
-    this.#closed = true
+    this.#closing.abort(new ClosedError())
     await Promise.all(
       [...this.#running.values()].flatMap((siblings) => [...siblings].map(({ end }) => end())),
     )

@@ -4,7 +4,6 @@ import { modelOf } from '../event.ts'
 import { Feed } from '../live/feed.ts'
 import type { OpenSource } from '../live/observer.ts'
 import { Signal } from '../live/signal.ts'
-import { aborted } from '../live/tail.ts'
 import { parse } from '../options.ts'
 import type { Page } from '../read/page.ts'
 import type { LoadOptions, Reader, ReadOptions, ReadResult } from '../read/reader.ts'
@@ -52,7 +51,7 @@ export class MemoryReader implements Pick<Reader, 'load' | 'read'> {
     const { head } = this.#log
     const until = live ? Infinity : head
     const read = async (after: number, signal: AbortSignal) => {
-      while (after < until && this.#log.head <= after) await aborted(this.#appended.next(), signal)
+      while (after < until && this.#log.head <= after) await this.#appended.nextUnless(signal)
       return this.#page(selection, after)
     }
     const after = from === 'start' ? 0 : from === 'end' ? head : from.after
