@@ -142,7 +142,8 @@ export class Outage {
 
   #pause(): void {
     const { clock, maxDelayMs } = this.#options
-    this.#nextAt = clock.now() + jittered(Math.min(maxDelayMs, FIRST_PAUSE_MS * 2 ** Math.min(this.#tries, 31)), clock)
+    this.#nextAt =
+      clock.now() + jittered(Math.min(maxDelayMs, FIRST_PAUSE_MS * 2 ** Math.min(this.#tries, 31)), clock)
     this.#wakeLater()
   }
 
