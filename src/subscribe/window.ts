@@ -139,9 +139,9 @@ export class Window {
     return taken
   }
 
-  /** It failed: until it is acked, it alone holds the checkpoint back. */
-  nacked(entry: Entry): void {
-    entry.attempt++
+  /** It failed: until it is acked, it alone holds the checkpoint back. `counts`: that was an attempt. */
+  nacked(entry: Entry, counts = true): void {
+    if (counts) entry.attempt++
     this.#nacked.add(entry)
     this.#settleHeldBack(this.#entries)
   }
