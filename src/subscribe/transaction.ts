@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { lostStatement } from '../ask.ts'
 import type { Queries } from '../database.ts'
 import { MeowError } from '../errors.ts'
 import { isLost, isTransient } from '../failures.ts'
@@ -132,6 +133,8 @@ export class TransactionalWorker extends BaseWorker {
     let handled = 0
     let failure: { delivery: HandedOut; error: unknown; delayMs: number | null } | undefined
     const handle = async (client: pg.ClientBase) => {
+      handled = 0 // it may be run again, where the connection had lost its statements
+      failure = undefined
       for (const delivery of batch) {
         await client.query('savepoint meowmx')
         try {
@@ -141,6 +144,7 @@ export class TransactionalWorker extends BaseWorker {
           handled++
         } catch (failed) {
           if (!(failed instanceof HandlerFailed) || delivery.signal.aborted) throw failed
+          if (lostStatement(client, failed) !== undefined) throw failed // no fault of the handler's: all is run again
           failure = { delivery, error: failed.cause, delayMs: this.pause(delivery, failed.cause) }
           await client.query('rollback to savepoint meowmx')
           break
