@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream'
 import pg from 'pg'
 import type { Deadline } from './deadlines.ts'
 import { Deadlines } from './deadlines.ts'
-import { LATE } from './failures.ts'
+import { LATE, StatementLost } from './failures.ts'
 
 /** Of a query whose time is kept by who asks, not by pg. */
 export const TIMED = Symbol('meowmx.timed')
@@ -43,11 +43,17 @@ const rawText = { getTypeParser: () => (value: string) => value }
  * collection (pg 8.23, Node 20: of what is allocated half survives, instead of 6 % at most); so it is wherever a query is
  * given its callback after it is made. So that is handed in at once, and the time is kept here.
  */
-export function ask(client: pg.ClientBase, asked: Asked, timeoutMs: number): Promise<Row[]> {
+export function ask(client: pg.ClientBase, question: Asked, timeoutMs: number): Promise<Row[]> {
+  const asked = mayBeNamed(client) ? question : { ...question, name: undefined }
   // One that waits in a connection's queue, behind a caller's own, has to leave it when it is late, as only pg can do.
   if (!isPipelined(client)) {
     const query = { ...asked, rowMode: 'array', types: rawText, query_timeout: timeoutMs }
-    return client.query<string[]>(query as unknown as pg.QueryArrayConfig).then(({ rows }) => rows)
+    return client.query<string[]>(query as unknown as pg.QueryArrayConfig).then(
+      ({ rows }) => rows,
+      (error) => {
+        throw understood(error, client, asked)
+      },
+    )
   }
   return new Promise((resolve, reject) => {
     const deadline: Deadline = {
@@ -59,7 +65,7 @@ export function ask(client: pg.ClientBase, asked: Asked, timeoutMs: number): Pro
     }
     const callback: Callback = (error, result) => {
       deadlines.delete(deadline)
-      if (error) reject(error)
+      if (error) reject(understood(error, client, asked))
       else resolve(result!.rows)
     }
     deadlines.add(deadline)
@@ -89,6 +95,49 @@ export async function together<const T extends readonly (() => Promise<unknown>)
   }
   return answers as never
 }
+
+/** Connections that have lost a statement once. */
+const forgetful = new WeakSet<object>()
+
+/** Losing a statement aborts a transaction. A connection where that has happened is asked without names inside of them. */
+function mayBeNamed(client: pg.ClientBase): boolean {
+  return !forgetful.has(connectionOf(client)) || transactionOf(client) === 'I'
+}
+
+/**
+ * If the server does not have a statement that this connection is thought to have (somebody ran DEALLOCATE or DISCARD ALL, or
+ * a pooler gave the session away), or has it already: take note, so that the question may be asked again.
+ */
+function understood(error: Error, client: pg.ClientBase, { name, text }: Asked): Error {
+  const { code, message } = error as { code?: string; message: string }
+  // What a trigger executes by a name of its own is not ours.
+  if (!name || !(code === '26000' || code === '42P05') || !message.includes(name)) return error
+  const { connection, namedQueries } = client as unknown as {
+    connection?: Wire
+    namedQueries?: Wire['parsedStatements']
+  }
+  const prepared = connection?.parsedStatements ?? namedQueries ?? {} // the latter: of pg's native client
+  if (code === '42P05') prepared[name] = text
+  else delete prepared[name]
+  forgetful.add(connectionOf(client))
+  const status = transactionOf(client)
+  return new StatementLost(error, code, name, connectionOf(client), status === 'T' || status === 'E')
+}
+
+/** The name of the statement that this connection has lost, if that is why something failed. It was not run. */
+export function lostStatement(client: pg.ClientBase, error: unknown): string | undefined {
+  for (let cause = error, depth = 0; cause instanceof Error && depth < 10; cause = cause.cause, depth++)
+    if (cause instanceof StatementLost && cause.connection() === connectionOf(client)) return cause.statement
+  return undefined
+}
+
+/** The same for a client and for what inherits from it, as handlers are lent. */
+const connectionOf = (client: pg.ClientBase): object =>
+  (client as unknown as { connection?: object }).connection ?? client
+
+/** `I`: outside of any transaction. Undefined: this version of pg does not say. */
+const transactionOf = (client: pg.ClientBase) =>
+  (client as { getTransactionStatus?(): string | null }).getTransactionStatus?.()
 
 /**
  * A query on its way, by the names that pg's client calls it by. What instruments the client may hand it a copy of the

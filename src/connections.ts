@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 import { ClosedError } from './errors.ts'
 import { isLost, isReadOnly, isTransient, POOL_TIMEOUT, translate } from './failures.ts'
@@ -39,9 +38,9 @@ export class Connections {
     this.#servers = servers
     this.#owned = settings.pool === undefined
     this.#pool = settings.pool ?? poolOf(settings, servers, this.#sockets)
-    // An idle connection that breaks is replaced on its next use.
     if (this.#owned)
       this.#pool.on('error', (error) => settings.logger.debug({ err: error }, 'an idle connection broke'))
+    else hear(this.#pool)
   }
 
   /** One that is at hand. */
@@ -51,13 +50,10 @@ export class Connections {
   }
 
   /** One that the pool has, or opens. */
-  async checkOut(): Promise<Connection> {
-    const client = await this.#connect().catch((error) => {
+  checkOut(): Promise<Connection> {
+    return this.#connect().catch((error) => {
       throw this.#closed ? new ClosedError() : translate(error, this.#settings)
     })
-    const connection: Connection = { client, broken: false, onError: () => this.#broke(connection) }
-    client.on('error', connection.onError)
-    return connection
   }
 
   /** To ourselves, where there is no reason not to: the way through the pool is long for one event that is waited for. */
@@ -68,8 +64,8 @@ export class Connections {
     if (!connection.broken && !this.#closed && room) {
       this.#kept.push(connection)
     } else {
-      client.removeListener('error', onError)
       client.release(connection.broken)
+      client.removeListener('error', onError) // the pool listens again
     }
   }
 
@@ -102,12 +98,8 @@ export class Connections {
       connection.broken = true
       this.giveBack(connection)
     }
-    for (let n = this.#pool.idleCount; n > 0; n--) {
-      this.#pool.connect().then(
-        (client) => client.release(true),
-        () => {}, // it broke already
-      )
-    }
+    for (let n = this.#pool.idleCount; n > 0; n--)
+      this.#pool.connect((_error, client) => client?.release(true)) // without one: it broke already
   }
 
   /** One that breaks while nobody uses it is replaced on the next use. */
@@ -120,13 +112,13 @@ export class Connections {
   }
 
   /** Each of the servers is asked once. */
-  async #connect(): Promise<pg.PoolClient> {
-    if (!this.#owned) return this.#borrow()
+  async #connect(): Promise<Connection> {
+    if (!this.#owned) return this.#fromPool()
     const failures: (readonly [Servers['current'], unknown])[] = []
     while (failures.length < this.#servers.count) {
       const server = this.#servers.current
       try {
-        return await this.#pool.connect()
+        return await this.#fromPool()
       } catch (error) {
         if (this.#closed || (error as Error).message === POOL_TIMEOUT || !isElsewhere(error)) throw error
         this.#servers.moveOn(server)
@@ -136,20 +128,47 @@ export class Connections {
     throw noneServes(failures)
   }
 
-  /** A pool of the user's may wait for ever; a client that comes too late is given back. */
-  async #borrow(): Promise<pg.PoolClient> {
-    const connecting = this.#pool.connect()
-    const timer = new AbortController()
-    const late = delay(this.#settings.queryTimeoutMs, undefined, { signal: timer.signal }).then(() => {
-      connecting.then(
-        (client) => client.release(),
-        () => {},
-      )
-      throw new Error(POOL_TIMEOUT)
+  /**
+   * By a callback: what the server sends right behind a login may end the connection before a promise tells of it, and an error
+   * that nobody listens for ends the process. A pool of the user's may wait for ever; a client that comes too late is given back.
+   */
+  #fromPool(): Promise<Connection> {
+    let timer: NodeJS.Timeout | undefined
+    const connecting = new Promise<Connection>((resolve, reject) => {
+      let state: 'waiting' | 'late' | 'answered' = 'waiting'
+      const tooLate = () => {
+        state = 'late'
+        reject(new Error(POOL_TIMEOUT))
+      }
+      const answer = (error: unknown, client?: pg.PoolClient) => {
+        const before = state
+        state = 'answered'
+        if (before === 'late') client?.release()
+        else if (before === 'waiting' && client) resolve(this.#lent(client))
+        else reject(error)
+      }
+      if (!this.#owned) timer = setTimeout(tooLate, this.#settings.queryTimeoutMs)
+      const promised = this.#pool.connect(answer) as Promise<pg.PoolClient> | undefined
+      promised?.then?.((client) => answer(undefined, client), answer) // what wraps a pool may know promises alone
     })
-    late.catch(() => {})
-    return Promise.race([connecting, late]).finally(() => timer.abort())
+    return connecting.finally(() => clearTimeout(timer))
   }
+
+  #lent(client: pg.PoolClient): Connection {
+    const connection: Connection = { client, broken: false, onError: () => this.#broke(connection) }
+    client.on('error', connection.onError)
+    return connection
+  }
+}
+
+/** Pools of users that we listen to. */
+const heard = new WeakSet<pg.Pool>()
+
+/** An idle connection that breaks is replaced on its next use. If nobody listened, its error would end the process. */
+function hear(pool: pg.Pool): void {
+  if (heard.has(pool) || typeof pool.on !== 'function') return
+  heard.add(pool)
+  pool.on('error', () => {})
 }
 
 function poolOf(settings: Settings, servers: Servers, sockets: Sockets): pg.Pool {

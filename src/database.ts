@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type pg from 'pg'
 import type { Row } from './ask.ts'
-import { ask } from './ask.ts'
+import { ask, lostStatement } from './ask.ts'
 import type { Clock } from './clock.ts'
 import { systemClock } from './clock.ts'
 import { Connections, connectionConfig } from './connections.ts'
@@ -115,14 +115,28 @@ export class Database implements Queries {
     })
   }
 
-  /** Borrow a connection; one that broke or timed out is thrown away. */
+  /**
+   * Borrow a connection; one that broke or timed out is thrown away.
+   *
+   * If it has lost a prepared statement, all is done again from the beginning: what is asked together keeps its order, and a
+   * transaction was undone. Once for each statement, for behind a pooler that gives sessions away they are lost for ever.
+   */
   async withClient<T>(use: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     const connections = this.#connections
     const connection = connections.take() ?? (await connections.checkOut())
     const { client } = connection
+    let lost: Set<string> | undefined
     try {
-      if (!this.history.isProven(client)) await this.#prove(client)
-      return await use(client)
+      for (;;) {
+        try {
+          if (!this.history.isProven(client)) await this.#prove(client)
+          return await use(client)
+        } catch (error) {
+          const name = lostStatement(client, error)
+          if (name === undefined || lost?.has(name)) throw error
+          lost = (lost ?? new Set()).add(name)
+        }
+      }
     } catch (error) {
       connections.failed(connection, error)
       throw error
@@ -139,7 +153,7 @@ export class Database implements Queries {
   /** Before its first use: it may be to another server than before. Where that can't be told, the use itself will say why. */
   async #prove(client: pg.ClientBase): Promise<void> {
     await this.history.look(client).catch((error) => {
-      if (isTransient(error)) throw error
+      if (isTransient(error) || lostStatement(client, error) !== undefined) throw error
     })
   }
 

@@ -7,6 +7,33 @@ export const POOL_TIMEOUT = 'timeout exceeded when trying to connect'
 /** pg's words where an answer does not come in time. */
 export const LATE = 'Query read timeout'
 
+/**
+ * A connection has a named statement no longer that it was thought to have, or has it already. It was not run. Inside a
+ * transaction the server has aborted that.
+ */
+export class StatementLost extends Error {
+  readonly code: '26000' | '42P05'
+  readonly severity = 'ERROR'
+  readonly statement: string
+  readonly inTransaction: boolean
+  /** Which connection: a function, for who prints an error has no use for all of that. */
+  readonly connection: () => object
+
+  constructor(
+    cause: Error,
+    code: '26000' | '42P05',
+    statement: string,
+    connection: object,
+    inTransaction: boolean,
+  ) {
+    super(cause.message, { cause })
+    this.code = code
+    this.statement = statement
+    this.inTransaction = inTransaction
+    this.connection = () => connection
+  }
+}
+
 /** An error of the driver or the server as one of ours that says what to do; others pass as they are. */
 export function translate(
   error: unknown,
@@ -43,6 +70,11 @@ export function translate(
       )
     case '26000': // a named statement is not there
     case '42P05': // or is, already
+      if (error instanceof StatementLost && error.inTransaction)
+        return new ConnectionError(
+          `${message}: the statements of this connection were deallocated (DEALLOCATE, DISCARD ALL), or a pooler gave its session away (then connect with prepare: false), and the transaction is aborted: roll it back and run it again`,
+          error,
+        )
       return new ConnectionError(
         `${message}: a pooler gave the statement's session away; connect with prepare: false, or upgrade to PgBouncer 1.21 or later`,
         error,

@@ -49,10 +49,14 @@ export class Servers {
   client(timeoutMs: number): new (config?: pg.ClientConfig) => pg.Client & { readonly server: Server } {
     const servers = this
     return class extends pg.Client {
-      readonly server = servers.current
+      declare readonly server: Server
 
       constructor(config?: pg.ClientConfig) {
-        super({ ...config, ...servers.current, connectionTimeoutMillis: timeoutMs / servers.count })
+        const server = servers.current
+        super({ ...config, ...server, connectionTimeoutMillis: timeoutMs / servers.count })
+        Object.defineProperty(this, 'server', { value: server }) // not enumerable: it may hold a password
+        // Whoever has it listens too; but between two of them an error would end the process.
+        this.on('error', () => {})
       }
 
       override query(...args: any[]): any {

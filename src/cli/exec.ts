@@ -56,12 +56,16 @@ export class Shell {
     const group = child.pid
     if (group !== undefined) this.#groups.add(group)
     let said = ''
-    child.stderr!.setEncoding('utf8').on('data', (text: string) => {
-      process.stderr.write(text)
-      said = (said + text).slice(-KEPT)
-    })
-    child.stdin!.on('error', () => {}) // it need not read
-    child.stdin!.end(input)
+    // There are no pipes where this process has no file left to open; `error` below tells.
+    child.stderr
+      ?.setEncoding('utf8')
+      .on('error', () => {})
+      .on('data', (text: string) => {
+        process.stderr.write(text)
+        said = (said + text).slice(-KEPT)
+      })
+    child.stdin?.on('error', () => {}) // it need not read
+    child.stdin?.end(input)
     const end = () => {
       const { code } = (signal.reason ?? {}) as { code?: string }
       if (group === undefined || code !== 'ERR_TIMEOUT') return

@@ -69,16 +69,21 @@ export class Guard {
     const where = [data, scratch, durable ? 'yes' : 'no', identity.prefix.join(' '), identity.owner]
     const args = ['-c', script, 'meowmx-guard', ...where, binaries.initdb, binaries.postgres, ...settings]
     this.#shell = spawn('sh', args, { cwd: '/', env, detached: true, stdio: ['pipe', 'pipe', 'ignore'] })
-    this.#shell.stdin!.on('error', () => {}) // a guard that is gone already
-    this.#shell.stdout!.setEncoding('utf8').on('data', (text) => {
-      this.#output += text
-    })
+    this.#shell.on('error', () => {}) // `once` tells, of the first
     this.#ended = once(this.#shell, 'close')
       .catch((error) => {
         this.#output += `${error.message}\n`
       })
       .then(() => {
         this.hasEnded = true
+      })
+    // There are no pipes where this process has no file left to open.
+    this.#shell.stdin?.on('error', () => {}) // a guard that is gone already
+    this.#shell.stdout
+      ?.setEncoding('utf8')
+      .on('error', () => {})
+      .on('data', (text) => {
+        this.#output += text
       })
   }
 
@@ -95,14 +100,14 @@ export class Guard {
   /** From here on the guard does not keep our event loop alive. */
   unref(): void {
     this.#shell.unref()
-    for (const pipe of [this.#shell.stdin, this.#shell.stdout]) (pipe as Socket).unref()
+    for (const pipe of [this.#shell.stdin, this.#shell.stdout]) (pipe as Socket | undefined)?.unref()
   }
 
   /** Ends server and guard, and resolves when nothing is left of them. */
   async stop(): Promise<void> {
     this.#shell.ref()
-    ;(this.#shell.stdout as Socket).ref()
-    this.#shell.stdin!.destroy()
+    ;(this.#shell.stdout as Socket | undefined)?.ref()
+    this.#shell.stdin?.destroy()
     await this.#ended
   }
 }

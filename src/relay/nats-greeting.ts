@@ -15,13 +15,13 @@ export async function greeting(servers: readonly string[], timeoutMs: number): P
 }
 
 async function greets({ hostname, port }: URL, timeoutMs: number): Promise<void> {
-  const socket = connect(Number(port || 4222), hostname.replace(/^\[|\]$/g, ''))
+  const socket = connect(Number(port || 4222), hostname.replace(/^\[|\]$/g, '')).on('error', () => {}) // `once` tells
   try {
     await once(socket, 'data', { signal: AbortSignal.timeout(timeoutMs) })
   } catch (error) {
     const late = (error as Error).name === 'AbortError'
     throw late ? Object.assign(new Error('it says nothing'), { name: 'TimeoutError' }) : error
   } finally {
-    socket.on('error', () => {}).destroy()
+    socket.destroy()
   }
 }

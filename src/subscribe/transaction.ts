@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { lostStatement } from '../ask.ts'
 import type { Queries } from '../database.ts'
 import { MeowError } from '../errors.ts'
 import { isLost, isTransient } from '../failures.ts'
@@ -160,6 +161,8 @@ export class TransactionalWorker extends BaseWorker {
     let handled = 0
     let failure: { delivery: HandedOut; error: unknown; delayMs: number | null } | undefined
     const handle = async (client: pg.ClientBase) => {
+      handled = 0 // it may be run again, where the connection had lost its statements
+      failure = undefined
       for (const delivery of batch) {
         await client.query('savepoint meowmx')
         try {
@@ -169,6 +172,7 @@ export class TransactionalWorker extends BaseWorker {
           handled++
         } catch (failed) {
           if (!(failed instanceof HandlerFailed) || delivery.signal.aborted) throw failed
+          if (lostStatement(client, failed) !== undefined) throw failed // no fault of the handler's: all is run again
           if (!known) delivery.recount(1) // its handler was called twice
           const { delayMs, counts } = this.retry(delivery, failed.cause)
           if (!counts) delivery.recount(-1)
