@@ -122,10 +122,13 @@ export function isReadOnly(error: unknown): boolean {
   return ['25006', 'MW005'].includes(codeOf(error))
 }
 
-/** Whether what goes on for ever should try again: also where a server is a standby, for a while, cancels, or saw a deadlock. */
+/**
+ * Whether what goes on for ever should try again: also if a server is a standby for a while, cancels what takes too long
+ * (statement_timeout, lock_timeout), saw a deadlock, or has no memory or disk left (class 53).
+ */
 export function isTransient(error: unknown): boolean {
   if (isLost(error)) return true
-  return isReadOnly(error) || ['57014', '40P01', '40001'].includes(codeOf(error))
+  return isReadOnly(error) || /^(57014|55P03|40P01|40001|53...)$/.test(codeOf(error))
 }
 
 function refused(message = '', error: unknown): ConnectionError {

@@ -2,6 +2,7 @@ import type pg from 'pg'
 
 /** One write of a checkpoint. */
 export interface Written {
+  readonly subscription: string
   readonly partition: number
   readonly position: number
   readonly epoch: number
@@ -16,6 +17,7 @@ export interface Written {
 
 /** A stream was set aside from a position on, or (null) no longer. */
 export interface SetAside {
+  readonly subscription: string
   readonly category: string
   readonly streamId: string
   readonly position: number | null
@@ -28,26 +30,28 @@ type Sql = Pick<pg.Pool, 'query'>
 export async function startAudit(sql: Sql, schema: string): Promise<void> {
   await sql.query(`
     create table ${schema}.audit (
-      n bigint generated always as identity primary key, partition int, position bigint, epoch bigint, owner text,
+      n bigint generated always as identity primary key, subscription text, partition int, position bigint, epoch bigint, owner text,
       old_owner text, old_epoch bigint, writer int, at double precision default extract(epoch from clock_timestamp()) * 1000
     );
     create table ${schema}.audit_aside (
-      n bigint generated always as identity primary key, category text, stream_id text, position bigint,
+      n bigint generated always as identity primary key, subscription text, category text, stream_id text, position bigint,
       at double precision default extract(epoch from clock_timestamp()) * 1000
     );
     create function ${schema}.audit() returns trigger language plpgsql as $$
     begin
-      insert into ${schema}.audit (partition, position, epoch, owner, old_owner, old_epoch, writer)
-      values (new.partition, new.position, new.epoch, new.owner, old.owner, old.epoch,
+      insert into ${schema}.audit (subscription, partition, position, epoch, owner, old_owner, old_epoch, writer)
+      values (new.subscription, new.partition, new.position, new.epoch, new.owner, old.owner, old.epoch,
               nullif(current_setting('faults.pid', true), '')::int);
       return null;
     end $$;
     create function ${schema}.audit_aside() returns trigger language plpgsql as $$
     begin
       if tg_op = 'DELETE' then
-        insert into ${schema}.audit_aside (category, stream_id) values (old.category, old.stream_id);
+        insert into ${schema}.audit_aside (subscription, category, stream_id)
+        values (old.subscription, old.category, old.stream_id);
       else
-        insert into ${schema}.audit_aside (category, stream_id, position) values (new.category, new.stream_id, new.position);
+        insert into ${schema}.audit_aside (subscription, category, stream_id, position)
+        values (new.subscription, new.category, new.stream_id, new.position);
       end if;
       return null;
     end $$;
@@ -60,7 +64,7 @@ export async function startAudit(sql: Sql, schema: string): Promise<void> {
 /** In the order of writing: whoever writes a row holds it until it commits. */
 export async function writtenCheckpoints(sql: Sql, schema: string): Promise<Written[]> {
   const { rows } = await sql.query(
-    `select partition, position::float8, epoch::float8, owner, old_owner as "oldOwner", old_epoch::float8 as "oldEpoch",
+    `select subscription, partition, position::float8, epoch::float8, owner, old_owner as "oldOwner", old_epoch::float8 as "oldEpoch",
             writer, at
      from ${schema}.audit order by n`,
   )
@@ -69,7 +73,7 @@ export async function writtenCheckpoints(sql: Sql, schema: string): Promise<Writ
 
 export async function setAsides(sql: Sql, schema: string): Promise<SetAside[]> {
   const { rows } = await sql.query(
-    `select category, stream_id as "streamId", position::float8, at from ${schema}.audit_aside order by n`,
+    `select subscription, category, stream_id as "streamId", position::float8, at from ${schema}.audit_aside order by n`,
   )
   return rows
 }

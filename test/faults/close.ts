@@ -1,9 +1,10 @@
 import type { Meow } from '../../src/index.ts'
 import { until } from '../support/until.ts'
+import type { Member } from './member.ts'
 import type { World } from './world.ts'
 
 /** I8: after close nothing is left of the executors, and nothing went wrong that nobody saw coming. */
-export async function closeAll(world: World, stores: readonly Meow[]): Promise<string[]> {
+export async function closeAll(world: World<Member>, stores: readonly Meow[]): Promise<string[]> {
   const violations: string[] = []
   for (const { tell } of world.members) tell('close')
   for (const member of world.members) {

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { freeze } from '../support/freeze.ts'
 import type { Random } from '../support/random.ts'
 import type { Slot, World } from './world.ts'
 
@@ -101,10 +102,7 @@ export const faults: Readonly<Record<string, Fault>> = {
   },
   outage: (world, slot, dice) => (dice.chance(0.5) ? world.killServer() : cutOff(world, slot, dice)),
   'cut off': cutOff,
-  'freeze an executor': (_, { member }) => {
-    member.signal('SIGSTOP')
-    return () => member.signal('SIGCONT')
-  },
+  'freeze an executor': (_, { member }) => freeze(member.pid),
   'kill an executor': (world, slot) => {
     slot.member.signal('SIGKILL')
     return () => world.join(slot)
@@ -119,15 +117,7 @@ export const faults: Readonly<Record<string, Fault>> = {
   },
   'freeze a backend': async (world, { proxy }, dice) => {
     const pid = dice.pick(await world.backends(meow(world), proxy))
-    const signal = (name: NodeJS.Signals) => {
-      try {
-        if (pid) process.kill(pid, name)
-      } catch {
-        // gone meanwhile
-      }
-    }
-    signal('SIGSTOP')
-    return () => signal('SIGCONT')
+    return pid ? freeze(pid) : nothing
   },
   'foreign transaction': foreign('postgres'),
   'foreign transaction elsewhere': foreign('elsewhere'),

@@ -8,6 +8,9 @@ import { check } from './check.ts'
 import { closeAll } from './close.ts'
 import { drained } from './drain.ts'
 import { faults } from './faults.ts'
+import { happens } from './happens.ts'
+import type { Member } from './member.ts'
+import { startMember } from './member.ts'
 import type { Recovery } from './recovery.ts'
 import { Recoveries } from './recovery.ts'
 import type { Step } from './schedule.ts'
@@ -25,6 +28,7 @@ import {
   settingOf,
 } from './setting.ts'
 import { World } from './world.ts'
+import type { Attempt } from './writers.ts'
 import { Writers } from './writers.ts'
 
 export interface FaultRunOptions {
@@ -96,7 +100,9 @@ export async function faultRun({
     stores.push(meow)
     return meow
   }
-  const world = await World.make(server, { library, ...setting.executor }, { executors: EXECUTORS, seed })
+  const world = await World.make<Member>(server, SCHEMA, seed)
+  for (let i = 0; i < EXECUTORS; i++)
+    await world.addSlot((place) => startMember({ library, ...setting.executor, ...place }))
   const recoveries = new Recoveries(world, { categories: SELECTED, partitions: PARTITIONS })
   Object.assign(report, { recoveries: recoveries.all })
   try {
@@ -107,7 +113,13 @@ export async function faultRun({
     await world.sql.query('create role junk login')
     await world.sql.query(`grant usage on schema ${SCHEMA} to junk`)
     await world.sql.query('create database elsewhere')
+    const attempts: Attempt[] = []
     const writers = new Writers({
+      begin: (what, ids) => {
+        const attempt: Attempt = { what, ids, outcome: 'open' }
+        attempts.push(attempt)
+        return attempt
+      },
       meow: await open(world.writers.url),
       url: world.writers.url,
       schema: SCHEMA,
@@ -125,8 +137,10 @@ export async function faultRun({
     const joinMs = performance.now() - joining // long, on a slow machine
     writers.start()
     const written = delay(seconds * 1_000).then(() => writers.stop())
+    const happen = (step: Step) =>
+      happens(world, step, faults[step.fault]!, () => recoveries.healed(step.fault))
     // All of them, for what is under way must not outlive the run.
-    const ends = await Promise.allSettled([written, ...steps.map((step) => happen(world, step, recoveries))])
+    const ends = await Promise.allSettled([written, ...steps.map(happen)])
     for (const end of ends) if (end.status === 'rejected') throw end.reason
     for (const { signal } of world.members) signal('SIGCONT')
 
@@ -160,7 +174,7 @@ export async function faultRun({
         maxInFlight: MAX_IN_FLIGHT,
         selected: SELECTED,
         events,
-        attempts: writers.attempts,
+        attempts,
         begun,
         done,
         effects: effects.map(({ id }) => id),
@@ -183,22 +197,6 @@ export async function faultRun({
     )
   }
   return report
-}
-
-/** One fault, from its beginning to its end. */
-async function happen(world: World, step: Step, recoveries: Recoveries): Promise<void> {
-  await delay(step.atMs)
-  let heal: () => unknown
-  try {
-    heal = await faults[step.fault]!(world, world.slots[step.slot]!, random(step.seed))
-  } catch (error) {
-    // Where the server was lost in the middle of it there is nothing to break; what is wrong otherwise is wrong here.
-    if (error instanceof TypeError || (error as { severity?: string }).severity === 'ERROR') throw error
-    return
-  }
-  await delay(step.forMs)
-  await heal()
-  recoveries.healed(step.fault)
 }
 
 async function committedEvents({ sql }: World) {

@@ -35,23 +35,28 @@ const LASTING: Readonly<Record<string, [number, number]>> = {
 }
 
 /** Whoever takes the whole server away leaves nothing that another fault could happen to. */
-const ALONE = ['outage', 'cut off', 'kill the server']
+const ALONE = ['outage', 'cut off', 'kill the server', 'restart the server']
 
-/**
- * Faults from a shuffled deck, so that each comes before any comes again, over so many seconds; many overlap. `push`: what
- * is lost without a word is found by polling alone, so it is left out where nobody polls.
- */
+export interface ScheduleOptions {
+  readonly seconds: number
+  readonly executors: number
+  /** What is lost without a word is found by polling alone, so it is left out where nobody polls. */
+  readonly push: boolean
+  /** One outage lasts so long. */
+  readonly outageMs?: number
+  /** More faults than those of faults.ts, and how long they last: least and most, in ms. */
+  readonly more?: Readonly<Record<string, [number, number]>>
+}
+
+/** Faults from a shuffled deck, so that each comes before any comes again, over so many seconds; many overlap. */
 export function schedule(
   seed: number,
-  {
-    seconds,
-    executors,
-    push,
-    outageMs,
-  }: { seconds: number; executors: number; push: boolean; outageMs?: number },
+  { seconds, executors, push, outageMs, more = {} }: ScheduleOptions,
 ): Step[] {
   const dice = random(seed)
-  const names = Object.keys(faults).filter((name) => !push || name !== 'lose notifications')
+  const names = [...Object.keys(faults), ...Object.keys(more)].filter(
+    (name) => !push || name !== 'lose notifications',
+  )
   const steps: Step[] = []
   let deck: string[] = []
   let atMs = 200
@@ -60,7 +65,7 @@ export function schedule(
   while (atMs < seconds * 1_000 - 300) {
     if (deck.length === 0) deck = shuffled(names, dice)
     const fault = deck.shift()!
-    const [least, most] = LASTING[fault] ?? [0, 0]
+    const [least, most] = LASTING[fault] ?? more[fault] ?? [0, 0]
     const long = fault === 'outage' && outageMs && !steps.some((step) => step.fault === 'outage')
     const forMs = long ? outageMs : dice.int(least, most * longer)
     steps.push({ fault, atMs, forMs, slot: dice.int(0, executors - 1), seed: dice.int(0, 2 ** 32 - 1) })

@@ -3,47 +3,59 @@ import type { OwnServer } from '../support/own-server.ts'
 import type { Random } from '../support/random.ts'
 import { random } from '../support/random.ts'
 import { until } from '../support/until.ts'
-import type { ChildOptions, Member } from './member.ts'
-import { startMember } from './member.ts'
 import type { FaultProxy } from './proxy.ts'
 import { startFaultProxy } from './proxy.ts'
 
-/** A place in the team: the executor that has it now, and its way to the server. */
-export interface Slot {
-  readonly proxy: FaultProxy
-  member: Member
+/** A process that faults happen to. */
+export interface Victim {
+  readonly pid: number
+  tell(command: string): void
+  signal(name: NodeJS.Signals): void
+  /** Its exit code, or the signal that ended it. */
+  readonly exit: number | string | undefined
+  readonly exited: Promise<number | string>
 }
 
+/** What a new process is started with. */
+export interface Place {
+  readonly url: string
+  readonly seed: number
+  /** How far its wall clock is off. */
+  readonly clockOffsetMs: number
+}
+
+/** A place in the team: the process that has it now, and its way to the server. */
+export interface Slot<V extends Victim = Victim> {
+  readonly proxy: FaultProxy
+  readonly launch: (place: Place) => V
+  member: V
+}
+
+/** For connections of our own: whatever the server is told meanwhile, nothing cancels them. */
+const UNHURRIED = '-c statement_timeout=0 -c lock_timeout=0'
+
 /** What faults happen to. */
-export class World {
+export class World<V extends Victim = Victim> {
   readonly server: OwnServer
   readonly schema: string
   /** Never through a proxy, and kept, so that it works where no connection is left. */
   readonly sql: pg.Pool
-  readonly slots: Slot[] = []
-  /** All executors that there ever were. */
-  readonly members: Member[] = []
+  readonly slots: Slot<V>[] = []
+  /** All processes that there ever were. */
+  readonly members: V[] = []
   readonly writers: FaultProxy
-  /** Times that the server was killed. */
-  crashes = 0
-  readonly #options: Omit<ChildOptions, 'url' | 'seed' | 'clockOffsetMs'>
   readonly #dice: Random
   #down = false
 
-  private constructor(
-    server: OwnServer,
-    writers: FaultProxy,
-    options: Omit<ChildOptions, 'url' | 'seed' | 'clockOffsetMs'>,
-    seed: number,
-  ) {
+  private constructor(server: OwnServer, writers: FaultProxy, schema: string, seed: number) {
     this.server = server
-    this.schema = options.schema
+    this.schema = schema
     this.writers = writers
-    this.#options = options
     this.#dice = random(seed)
     this.sql = new pg.Pool({
       connectionString: server.connectionString,
       application_name: 'faults',
+      options: UNHURRIED,
       max: 3,
       idleTimeoutMillis: 0,
       query_timeout: 10_000,
@@ -52,23 +64,21 @@ export class World {
     this.sql.on('error', () => {})
   }
 
-  static async make(
-    server: OwnServer,
-    options: Omit<ChildOptions, 'url' | 'seed' | 'clockOffsetMs'>,
-    { executors, seed }: { executors: number; seed: number },
-  ): Promise<World> {
-    const world = new World(server, await startFaultProxy(server.connectionString), options, seed)
-    for (let i = 0; i < executors; i++) {
-      const proxy = await startFaultProxy(server.connectionString)
-      world.slots.push({ proxy, member: undefined as unknown as Member })
-    }
-    return world
+  static async make<V extends Victim>(server: OwnServer, schema: string, seed: number): Promise<World<V>> {
+    return new World<V>(server, await startFaultProxy(server.connectionString), schema, seed)
   }
 
-  /** A new executor takes the place; its clock may be off by an hour. */
-  join(slot: Slot): void {
-    slot.member = startMember({
-      ...this.#options,
+  /** Makes a place for a process; by default it has a way to the server of its own. */
+  async addSlot(launch: (place: Place) => V, proxy?: FaultProxy): Promise<Slot<V>> {
+    const own = proxy ?? (await startFaultProxy(this.server.connectionString))
+    const slot: Slot<V> = { proxy: own, launch, member: undefined as unknown as V }
+    this.slots.push(slot)
+    return slot
+  }
+
+  /** A new process takes the place; its clock may be off by an hour. */
+  join(slot: Slot<V>): void {
+    slot.member = slot.launch({
       url: slot.proxy.url,
       clockOffsetMs: this.#dice.pick([0, 3_600_000, -3_600_000]),
       seed: this.#dice.int(0, 2 ** 32 - 1),
@@ -77,7 +87,7 @@ export class World {
   }
 
   get proxies(): FaultProxy[] {
-    return [this.writers, ...this.slots.map(({ proxy }) => proxy)]
+    return [...new Set([this.writers, ...this.slots.map(({ proxy }) => proxy)])]
   }
 
   /** Backends, of connections that come through a proxy where one is given. */
@@ -94,12 +104,11 @@ export class World {
     await this.sql.query('select pg_terminate_backend(pid) from unnest($1::int[]) as pid', [pids])
   }
 
-  /** Kills the server; returns what starts it again. */
-  async killServer(): Promise<() => Promise<void>> {
+  /** Kills the server, or stops it in good order; returns what starts it again. */
+  async killServer(how: 'kill' | 'stop' = 'kill'): Promise<() => Promise<void>> {
     if (this.#down) throw new Error('the server is down already')
     this.#down = true
-    this.crashes++
-    await this.server.kill()
+    await this.server[how]()
     return async () => {
       await this.server.start()
       this.#down = false
@@ -125,6 +134,7 @@ export class World {
     const client = new pg.Client({
       connectionString: url.href,
       application_name: 'stranger',
+      options: UNHURRIED,
       connectionTimeoutMillis: 10_000,
     })
     client.on('error', () => {})

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
-import type { Meow, NewEvent } from '../../src/index.ts'
+import type { AppendResult, Meow, NewEvent, VersionConflictError } from '../../src/index.ts'
 import type { Random } from '../support/random.ts'
 import { random } from '../support/random.ts'
 
@@ -9,9 +9,19 @@ export interface Attempt {
   readonly what: string
   readonly ids: readonly string[]
   outcome: 'open' | 'done' | 'refused' | 'unknown'
+  /** What an append returned. Set before the outcome is. */
+  answer?: readonly AppendResult[]
+  /** The error of an append that was refused because of the stream's version. */
+  conflict?: VersionConflictError
 }
 
 export interface WriterOptions {
+  /** Keeps account of what is about to be written. `transaction`: attempts that share a number are in one transaction. */
+  begin(what: string, ids: readonly string[], transaction?: number): Attempt
+  /** Size of an event's data in bytes; default: `{}`. */
+  bytes?: (dice: Random) => number
+  /** Pause of each of the nine between two writes, in ms: least and most; default 5 to 50. */
+  pauseMs?: [number, number]
   meow: Meow
   /** Where transactions of the writers' own go. */
   url: string
@@ -21,17 +31,19 @@ export interface WriterOptions {
   queryTimeoutMs: number
 }
 
-/** Errors that say: not written, and of an earlier try nothing. */
-const NOT_SENT = ['ERR_CONNECTION', 'ERR_TIMEOUT']
+/** Errors that say: not written, and of an earlier try nothing. The last ones are the server's, where it is told to be short. */
+const isRefusal = (error: unknown) =>
+  ['ERR_CONNECTION', 'ERR_TIMEOUT', '57014', '55P03'].includes((error as { code?: string }).code!)
 const STREAMS = 12
 
 /** Many writers at once, in every way there is to write, until they are stopped. */
 export class Writers {
-  readonly attempts: Attempt[] = []
   readonly #options: WriterOptions
   readonly #dice: Random
   #running: Promise<void> = Promise.resolve()
   #stopped = false
+  #resting = false
+  #transactions = 0
 
   constructor(options: WriterOptions) {
     this.#options = options
@@ -53,12 +65,21 @@ export class Writers {
     const loops = kinds.map(async (write) => {
       const own = random(this.#dice.int(0, 2 ** 32 - 1))
       while (!this.#stopped) {
-        await write(own)
-        await delay(own.int(5, 50))
+        if (!this.#resting) await write(own)
+        await delay(own.int(...(this.#options.pauseMs ?? [5, 50])))
       }
     })
     this.#running = Promise.all(loops).then(() => {})
     this.#running.catch(() => {}) // told by stop()
+  }
+
+  /** Nothing new is written, until they are told to work. */
+  rest(): void {
+    this.#resting = true
+  }
+
+  work(): void {
+    this.#resting = false
   }
 
   /** Ends what is under way; rejects where a writer was told what it must not be told. */
@@ -67,10 +88,26 @@ export class Writers {
     return this.#running
   }
 
-  #attempt(what: string, events: readonly NewEvent[]): Attempt {
-    const attempt: Attempt = { what, ids: events.map(({ id }) => id!), outcome: 'open' }
-    this.attempts.push(attempt)
-    return attempt
+  #attempt(what: string, events: readonly NewEvent[], transaction?: number): Attempt {
+    return this.#options.begin(
+      what,
+      events.map(({ id }) => id!),
+      transaction,
+    )
+  }
+
+  #events(dice: Random): NewEvent[] {
+    const size = this.#options.bytes?.(dice) ?? 0
+    const data = () =>
+      size > 0
+        ? {
+            pad: dice
+              .int(0, 2 ** 30)
+              .toString(36)
+              .repeat(size / 6),
+          }
+        : {}
+    return Array.from({ length: dice.int(1, 3) }, () => ({ id: uuid(dice), type: 'Happened', data: data() }))
   }
 
   #stream(dice: Random) {
@@ -80,26 +117,39 @@ export class Writers {
   /** Appends of the library, which travel together; one whose outcome is unknown is mostly tried again, by its ids. */
   async #append(dice: Random): Promise<void> {
     const { meow } = this.#options
-    const events = [newEvents(dice), newEvents(dice)]
+    const events = [this.#events(dice), this.#events(dice)]
     const several = dice.chance(0.2)
-    const attempt = this.#attempt(several ? 'appendAll' : 'append', several ? events.flat() : events[0]!)
+    const ofAll = several ? events.flat() : events[0]!
+    const attempt = this.#attempt(several ? 'appendAll' : 'append', ofAll)
     const streams = [this.#stream(dice), this.#stream(dice)]
     // At most what the stream is at: a first try that arrives late can't find it so after all.
     const options = dice.chance(0.1) ? { expectedVersion: 'no-stream' as const } : {}
     const again = dice.chance(0.7)
+    const write = () =>
+      several
+        ? meow.appendAll(streams.map((stream, i) => ({ stream, events: events[i]! })))
+        : meow.append(streams[0]!, events[0]!, options).then((result) => [result])
+    await this.#told(attempt, write, again)
+    if (attempt.outcome === 'done' && dice.chance(0.1))
+      await this.#told(this.#attempt('again', ofAll), write, true)
+  }
+
+  async #told(attempt: Attempt, write: () => Promise<AppendResult[]>, again: boolean): Promise<void> {
+    const repeated = attempt.what === 'again'
     for (;;) {
       try {
-        if (several) await meow.appendAll(streams.map((stream, i) => ({ stream, events: events[i]! })))
-        else await meow.append(streams[0]!, events[0]!, options)
+        attempt.answer = await write()
         attempt.outcome = 'done'
         return
       } catch (error) {
         const { code } = error as { code?: string }
-        if (code === 'ERR_OUTCOME_UNKNOWN') attempt.outcome = 'unknown'
-        else if (code === 'ERR_VERSION_CONFLICT') attempt.outcome = 'refused'
-        else if (!NOT_SENT.includes(code!)) throw error
+        if (code === 'ERR_OUTCOME_UNKNOWN' || repeated) attempt.outcome = 'unknown'
+        else if (code === 'ERR_VERSION_CONFLICT') {
+          attempt.conflict = error as VersionConflictError
+          attempt.outcome = 'refused'
+        } else if (!isRefusal(error)) throw error
         else if (attempt.outcome === 'open') attempt.outcome = 'refused'
-        if (attempt.outcome !== 'unknown' || !again) return
+        if (repeated || attempt.outcome !== 'unknown' || !again || this.#stopped) return
         await delay(50)
       }
     }
@@ -110,9 +160,10 @@ export class Writers {
     const { meow, schema } = this.#options
     const nap = () => delay(dice.chance(0.1) ? dice.int(500, 1_500) : dice.int(0, 100))
     await this.#inTransaction(dice, async (client, kept) => {
+      const transaction = ++this.#transactions
       const append = async () => {
-        const [stream, events] = [this.#stream(dice), newEvents(dice)]
-        const attempt = this.#attempt('append in a transaction', events)
+        const [stream, events] = [this.#stream(dice), this.#events(dice)]
+        const attempt = this.#attempt('append in a transaction', events, transaction)
         kept.push(attempt)
         if (dice.chance(0.7)) await meow.append(stream, events, { client })
         else
@@ -145,16 +196,18 @@ export class Writers {
   async #insert(dice: Random, name: string): Promise<void> {
     const { schema, categories } = this.#options
     await this.#inTransaction(dice, async (client, kept) => {
+      const transaction = ++this.#transactions
       for (let step = dice.int(1, 3); step > 0; step--) {
         const stream = [dice.pick(categories), `${name} ${dice.int(0, 3)}`]
         const { rows } = await client.query(
           `select coalesce(max(version), -1) + 1 as next from ${schema}.events where category = $1 and stream_id = $2`,
           stream,
         )
-        const events = newEvents(dice)
-        kept.push(this.#attempt('insert', events))
+        const events = this.#events(dice)
+        kept.push(this.#attempt('insert', events, transaction))
         const values = events.map(
-          ({ id, type }, i) => `('${id}', $1, $2, ${rows[0].next + i}, '${type}', '{}')`,
+          ({ id, type, data }, i) =>
+            `('${id}', $1, $2, ${rows[0].next + i}, '${type}', '${JSON.stringify(data)}')`,
         )
         await client.query(
           `insert into ${schema}.events (id, category, stream_id, version, type, data) values ${values}`,
@@ -202,10 +255,6 @@ export class Writers {
       ;(client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy()
     }
   }
-}
-
-function newEvents(dice: Random): NewEvent[] {
-  return Array.from({ length: dice.int(1, 3) }, () => ({ id: uuid(dice), type: 'Happened', data: {} }))
 }
 
 function uuid(dice: Random): string {

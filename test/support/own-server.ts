@@ -8,6 +8,8 @@ export interface OwnServer {
   readonly connectionString: string
   /** pg_ctl stop -m immediate: it forgets what is not on disk. */
   kill(): Promise<void>
+  /** pg_ctl stop -m fast: connections are cut, and all is written. */
+  stop(): Promise<void>
   /** The same data again, on the same port. */
   start(): Promise<void>
   /** Ends it, and removes all of it. */
@@ -29,6 +31,7 @@ export async function ownServer(
       process.kill(Number(pid), 'SIGQUIT')
       await server.stop()
     },
+    stop: () => server.stop(),
     start: async () => {
       server = await startPostgres({ dataDir, settings: { ...settings, port } })
     },

@@ -99,6 +99,7 @@ export async function startProxy(target: string, tap?: (reset: () => void) => Ta
     return server.unref()
   }
   let server: Awaited<ReturnType<typeof open>> | undefined = await open(0)
+  let healing: ReturnType<typeof open> | undefined
   const own = (server.address() as AddressInfo).port
   const url = new URL(target)
   url.hostname = '127.0.0.1'
@@ -135,7 +136,9 @@ export async function startProxy(target: string, tap?: (reset: () => void) => Ta
     },
     heal: async () => {
       silent = undefined
-      server ??= await open(own)
+      healing ??= server ? undefined : open(own) // two that heal at once open it once
+      server ??= await healing
+      healing = undefined
     },
     close: cut,
   }
