@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import type pg from 'pg'
 import type { Row } from './ask.ts'
 import { ask, lostStatement } from './ask.ts'
@@ -13,6 +12,7 @@ import type { Testimony } from './history.ts'
 import { History } from './history.ts'
 import type { Settings } from './options.ts'
 import { Servers } from './servers.ts'
+import { sql } from './sql.ts'
 import type { Telemetry } from './telemetry/telemetry.ts'
 
 /** A query whose text is fixed; named, so that a connection plans it once. */
@@ -98,7 +98,7 @@ export class Database implements Queries {
 
   /** A statement from sql/queries. */
   file(name: string): Statement {
-    return this.statement(readFileSync(new URL(`../sql/queries/${name}.sql`, import.meta.url), 'utf8'))
+    return this.statement(sql[`queries/${name}.sql`]!)
   }
 
   /** Run a statement on any connection, or on the caller's. `trip.sent` tells when it has left us. */

@@ -1,5 +1,11 @@
 import type { NewEvent, StreamRef } from './event.ts'
 
+/** `VersionConflictError` of `ERR_VERSION_CONFLICT`: the name of the class itself would not survive a minifier. */
+function nameOf(code: string): string {
+  const words = code.toLowerCase().split('_').slice(1)
+  return `${words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('')}Error`
+}
+
 /** What every error of this library is: a stable `code`, typed fields, the offending values in the message, a `cause`. */
 export class MeowError extends Error {
   /** Stable across versions; compare this rather than the message. */
@@ -8,7 +14,7 @@ export class MeowError extends Error {
   constructor(code: string, message: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause })
     this.code = code
-    this.name = new.target.name
+    this.name = nameOf(code)
   }
 }
 

@@ -1,14 +1,11 @@
-import { readdirSync, readFileSync } from 'node:fs'
 import type pg from 'pg'
 import type { Database } from './database.ts'
 import { SchemaError } from './errors.ts'
-
-const folder = new URL('../sql/', import.meta.url)
+import { sql } from './sql.ts'
 
 /** The numbered files of sql/, in order. Once released, a file is never edited: what changes comes in a new one. */
-const migrations = readdirSync(folder)
+const migrations = Object.keys(sql)
   .filter((file) => /^\d{3}_.*\.sql$/.test(file))
-  .sort()
   .map((file) => ({ id: Number(file.slice(0, 3)), name: file }))
 
 /**
@@ -34,7 +31,7 @@ export async function migrate(db: Database): Promise<{ applied: string[] }> {
       )
       const todo = await pending(db, client)
       for (const { id, name } of todo) {
-        await client.query(readFileSync(new URL(name, folder), 'utf8'))
+        await client.query(sql[name]!)
         await client.query('insert into migrations (id, name) values ($1, $2)', [id, name])
       }
       await client.query('commit')

@@ -24,8 +24,8 @@
  * (`--verbose`: with its stack), and ends it with 1, or 2 where it is a ValidationError or a UsageError. Imports at the top of a file are
  * types, and what is light; the library, and optional peers, are imported where they are used, so that --help is quick.
  */
-import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
+import { version } from '../version.ts'
 import { append } from './append.ts'
 import { embeddedOption } from './arguments.ts'
 import { completion } from './completion.ts'
@@ -47,8 +47,6 @@ import { studio } from './studio.ts'
 import { subscriptions } from './subscriptions.ts'
 import { worker } from './worker.ts'
 import { write } from './write.ts'
-
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
 
 const program = new Command('meowmx')
   .description('PostgreSQL as an event store, with push.')

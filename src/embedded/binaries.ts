@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import module from 'node:module' // whole: the banner that esbuild's users put over CommonJS declares `createRequire`
 import { dirname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { linkLibraries } from './links.ts'
@@ -30,7 +30,7 @@ export async function findBinaries(version?: string | number): Promise<Binaries>
     found.push(installed)
     if (wanted && !installed.startsWith(`${wanted}.`)) continue
     await linkLibraries(packageRoot(entry))
-    return await import(pathToFileURL(entry).href)
+    return await import(/* webpackIgnore: true */ /* @vite-ignore */ pathToFileURL(entry).href)
   }
   if (!wanted)
     throw new Error(
@@ -64,7 +64,7 @@ function platformEntry(name: string): string | undefined {
 
 function resolveFrom(from: string, name: string): string | undefined {
   try {
-    return createRequire(from).resolve(name)
+    return module.createRequire(from).resolve(name)
   } catch {
     return undefined
   }

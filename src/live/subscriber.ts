@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
 import type pg from 'pg'
-import createSubscriber from 'pg-listen'
+import createSubscriber from '#pg-listen'
 import type { Database } from '../database.ts'
 import type { Servers } from '../servers.ts'
 import { Sockets } from '../sockets.ts'

@@ -1,6 +1,7 @@
 import type { JetStreamClient } from '@nats-io/jetstream'
 import type { MsgHdrs, NatsConnection } from '@nats-io/transport-node'
 import { ClosedError, ConnectionError } from '../errors.ts'
+import { isMissing } from '../missing.ts'
 import type { Broker, BrokerContext } from './broker.ts'
 import { RefusedError } from './broker.ts'
 import type { Message } from './message.ts'
@@ -183,13 +184,12 @@ class NatsBroker implements Broker {
 /** Only who relays to NATS needs them. */
 async function packages() {
   try {
-    const [transport, jetstream] = await Promise.all([
-      import('@nats-io/transport-node'),
-      import('@nats-io/jetstream'),
-    ])
+    // Each awaited where it stands: only then does esbuild leave it to the run where it is not installed.
+    const transport = await import('@nats-io/transport-node')
+    const jetstream = await import('@nats-io/jetstream')
     return { transport, jetstream }
   } catch (error) {
-    if ((error as { code?: unknown }).code !== 'ERR_MODULE_NOT_FOUND') throw error
+    if (!isMissing(error)) throw error
     throw new RefusedError(
       'natsBroker() needs two packages: npm install @nats-io/transport-node @nats-io/jetstream',
       error,

@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { page } from './page.ts'
 
 const TYPES: Record<string, string> = {
   html: 'text/html; charset=utf-8',
@@ -8,43 +7,16 @@ const TYPES: Record<string, string> = {
   svg: 'image/svg+xml',
 }
 
-const PAGE = [
-  'index.html',
-  'style.css',
-  'views.css',
-  'narrow.css',
-  'icon.svg',
-  'main.js',
-  'api.js',
-  'dom.js',
-  'format.js',
-  'json.js',
-  'keys.js',
-  'theme.js',
-  'plot.js',
-  'categories.js',
-  'tail.js',
-  'stream.js',
-  'subscriptions.js',
-  'parked.js',
-  'stallers.js',
-]
-
 export interface Asset {
   readonly type: string
   readonly body: Buffer
 }
 
-/** Everything that the browser loads, by its path: our own files as they are, and uPlot as it is published. */
+/** Everything that the browser loads, by its path. */
 export function readAssets(): ReadonlyMap<string, Asset> {
-  const resolve = createRequire(import.meta.url).resolve
   const assets = new Map<string, Asset>()
-  const add = (path: string, file: string | URL) =>
-    assets.set(path, { type: TYPES[path.split('.').at(-1)!]!, body: readFileSync(file) })
-  // From dist/studio and from src/studio alike.
-  for (const name of PAGE) add(`/${name}`, new URL(`../../src/studio/page/${name}`, import.meta.url))
-  add('/uplot.js', resolve('uplot/dist/uPlot.iife.min.js'))
-  add('/uplot.css', resolve('uplot/dist/uPlot.min.css'))
+  for (const [name, text] of Object.entries(page))
+    assets.set(`/${name}`, { type: TYPES[name.split('.').at(-1)!]!, body: Buffer.from(text) })
   return assets
 }
 

@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs'
+import { isMissing } from '../missing.ts'
 import type { Settings } from '../options.ts'
+import { version } from '../version.ts'
 import { OpenTelemetry } from './open-telemetry.ts'
 import type { Telemetry } from './telemetry.ts'
 
@@ -8,10 +9,9 @@ export async function findTelemetry({ telemetry, schema, logger }: Settings): Pr
   if (!telemetry) return
   try {
     const api = await import('@opentelemetry/api')
-    const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
     return new OpenTelemetry(api, version, schema)
   } catch (error) {
-    if ((error as { code?: string }).code !== 'ERR_MODULE_NOT_FOUND')
+    if (!isMissing(error))
       logger.warn({ err: error }, 'OpenTelemetry is installed, but can not be used; going on without it')
     return
   }

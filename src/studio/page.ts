@@ -1,0 +1,19 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+
+const folder = new URL('../../src/studio/page/', import.meta.url) // from dist/studio as well
+const uplot = createRequire(import.meta.url).resolve
+
+/**
+ * All files that the browser loads, by name: our own as they are, and uPlot as it is published. Here they are read when this
+ * module loads; in the build they stand here themselves (scripts/embed.js).
+ */
+export const page: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(
+    readdirSync(folder)
+      .sort()
+      .map((name) => [name, readFileSync(new URL(name, folder), 'utf8')]),
+  ),
+  'uplot.js': readFileSync(uplot('uplot/dist/uPlot.iife.min.js'), 'utf8'),
+  'uplot.css': readFileSync(uplot('uplot/dist/uPlot.min.css'), 'utf8'),
+}

@@ -1,0 +1,43 @@
+// dist holds what the sources read from files: a module is the same in both, and no other reads a file that stands beside it.
+import { readdirSync, readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+
+const root = resolve(import.meta.dirname, '..')
+const EMBEDDED = ['sql', 'studio/page', 'version']
+
+for (const name of EMBEDDED) {
+  test(`dist/${name}.js holds what src/${name}.ts reads`, async () => {
+    const [source, built] = [`src/${name}.ts`, `dist/${name}.js`]
+    assert.equal({ ...(await import(join(root, built))) }, { ...(await import(join(root, source))) })
+    assert.match(readFileSync(join(root, built), 'utf8'), /^(export const \w+ = .*\n)+$/) // imports nothing
+  })
+}
+
+test('dist/sql.js holds every file of sql/, byte for byte', async () => {
+  const { sql } = await import(join(root, 'dist/sql.js'))
+  const folder = join(root, 'sql')
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((path) =>
+    path.endsWith('.sql'),
+  )
+  assert.equal(
+    sql,
+    Object.fromEntries(
+      files.map((path) => [path.replaceAll('\\', '/'), readFileSync(join(folder, path), 'utf8')]),
+    ),
+  )
+})
+
+test('nothing else knows where it stands', () => {
+  const folder = join(root, 'src')
+  const knowing = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.ts'))
+    .filter((path) => /import\.meta|__dirname|__filename/.test(readFileSync(join(folder, path), 'utf8')))
+    .map((path) => path.replaceAll('\\', '/').replace('.ts', ''))
+    .sort()
+  // The programs of PostgreSQL, which are too large for a bundle, are looked for in node_modules.
+  assert.equal(knowing, [...EMBEDDED, 'embedded/binaries'].sort())
+})
+
+test.run()

@@ -1,0 +1,75 @@
+// What each bundle is made of (test/bundlers.test.ts): uses the package as a program would, and prints what came of it.
+import { connect, SchemaError, ValidationError } from 'meowmx'
+import { startPostgres } from 'meowmx/embedded'
+import { natsBroker } from 'meowmx/relay'
+import { startStudio } from 'meowmx/studio'
+import { memoryStore } from 'meowmx/testing'
+import { firstValueFrom } from 'rxjs'
+
+async function main([options, embedded]) {
+  const lines = []
+  const log = (...words) => lines.push(words)
+  const logger = { debug() {}, info() {}, warn: log, error: log }
+  // Nothing is found by polling: what arrives was pushed.
+  const meow = await connect({ ...JSON.parse(options), logger, pollIntervalMs: 600_000 })
+  const name = (error) => error.name
+  const unmigrated = await meow.load({ category: 'order', streamId: 'a' }).catch(name)
+  const { applied } = await meow.migrate()
+  const pushed = firstValueFrom(meow.events({ category: 'order' }))
+  const handled = []
+  const worker = meow
+    .subscription('mailer', { category: 'order' })
+    .process((event) => handled.push(event.type))
+  await worker.ready
+  await new Promise((resolve) => {
+    meow.status$.subscribe(({ state }) => state === 'listening' && resolve())
+  })
+  const { position } = await meow.append(
+    { category: 'order', streamId: 'a' },
+    { type: 'Placed', data: { n: 1 } },
+  )
+  await meow.waitFor('mailer', position, { timeoutMs: 60_000 })
+
+  const studio = await startStudio(meow, { port: 0 })
+  const page = await fetch(studio.url)
+  const plot = await fetch(new URL('/uplot.js', studio.url))
+  await studio.close()
+
+  const memory = memoryStore()
+  await memory.append({ category: 'order', streamId: 'a' }, { type: 'Placed', data: 1 })
+
+  const context = { subjects: ['a'], leaseMs: 1000, logger }
+  const broker = await natsBroker()
+    .open(context)
+    .catch(({ message }) => message)
+  const server = await startPostgres().catch(({ message }) => message)
+  if (embedded) {
+    const own = await connect({ connectionString: server.connectionString, listen: false, logger })
+    await own.migrate()
+    await own.close()
+    await server.stop()
+  }
+  const result = {
+    errors: [
+      unmigrated === 'SchemaError',
+      new ValidationError('a', 'b', 1).name,
+      new SchemaError('a', 'b').name,
+    ],
+    applied: applied.length > 0,
+    pushed: (await pushed).type,
+    handled,
+    studio: [page.status, (await page.text()).includes('<html'), plot.status],
+    memory: (await memory.load({ category: 'order', streamId: 'a' })).length,
+    broker,
+    embedded: embedded ? 'ran' : server,
+    lines,
+  }
+  await worker.stop()
+  await meow.close()
+  console.log(JSON.stringify(result))
+}
+
+main(process.argv.slice(2)).catch((error) => {
+  console.error(error)
+  process.exitCode = 1
+})
