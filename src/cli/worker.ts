@@ -118,7 +118,7 @@ async function allHandled(meow: Meow, name: string, worker: Worker, stop: () => 
   )
   await worker.ready.catch(() => {}) // `done` tells
   do {
-    const known = (await meow.subscriptions().catch(() => [])).find((one) => one.name === name)
+    const known = (await meow.subscriptions({ names: [name] }).catch(() => []))[0]
     if (known?.lag === 0) return stop()
   } while (!(await Promise.race([ended, delay(ONCE_MS, false)])))
 }
@@ -148,7 +148,7 @@ async function consumed(
   if (options.all && said.category !== undefined)
     throw new UsageError('--all and --category: give one of them')
   if (options.all || Object.keys(said).length > 0) return { ...said, ...partitions }
-  const known = (await meow.subscriptions()).find((one) => one.name === name)
+  const [known] = await meow.subscriptions({ names: [name] })
   if (!known)
     throw new UsageError(
       `there is no subscription "${name}" yet: say by --category, or --all, what it is to consume`,
