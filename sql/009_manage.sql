@@ -82,51 +82,202 @@ begin
 end
 $$;
 
--- How many events a subscription selects above its partitions' checkpoints, up to _horizon. Planned for the values at
--- hand, so that a condition which is not there costs nothing (most are answered from an index alone); all but the
--- range, which the planner does not see, and takes for small: it walks an index, however much there is. (A stream is
--- named three times: so it is taken for a short one, and found by its own index.)
-create function lag_of(_subscription subscriptions, _horizon bigint) returns bigint
+-- The version of a stream's last event at or below _position; -1 if there is none. Inside a stream only versions are
+-- indexed, and positions have their order: mostly one of the first two probes is the answer, else halving finds it.
+create function version_at(_category text, _stream_id text, _position bigint) returns int
+language plpgsql stable
+set search_path from current
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+  _found  record;
+  _low    int := -1; -- at or below _position
+  _high   int;       -- above it, and all versions from here on
+  _middle int;
+begin
+  select e.version into _found from events e
+  where e.position = _position and e.category = _category and e.stream_id = _stream_id;
+  if found then
+    return _found.version;
+  end if;
+  select e.version, e.position into _found from events e
+  where e.category = _category and e.stream_id = _stream_id order by e.version desc limit 1;
+  if not found then
+    return -1;
+  elsif _found.position <= _position then
+    return _found.version;
+  end if;
+  _high := _found.version;
+  while _high - _low > 1 loop
+    _middle := _low + (_high - _low) / 2;
+    select e.version, e.position into strict _found from events e
+    where e.category = _category and e.stream_id = _stream_id and e.version >= _middle order by e.version limit 1;
+    if _found.position <= _position then
+      _low := _found.version;
+    else
+      _high := _middle;
+    end if;
+  end loop;
+  return _low;
+end
+$$;
+
+-- Walk through the events above _low up to _high, of one category or (_whole) of all, and at most _most of them: how many
+-- these were, how many of them are wanted, and the last one's position. Wanted are those of these types and categories (null:
+-- of any) that lie above the checkpoint of their partition, if the checkpoints (_reached, by partition) are not equally far.
+--
+-- Inlined where it is called, so that a condition which is not there costs nothing: most counts are answered from an index
+-- alone. The planner does not see the category, and takes it for a rare one: it walks the index of categories, in which it
+-- meets no others.
+create function walk(
+  _whole boolean, _category text, _low bigint, _high bigint, _most bigint,
+  _types text[], _categories text[], _reached bigint[]
+)
+returns table (walked bigint, wanted bigint, last bigint)
+language sql stable
+begin atomic
+  select count(*), count(*) filter (where x.is_wanted), max(x.position)
+  from (
+    select e.position,
+           (_types is null or e.type = any (_types)) and (_categories is null or e.category = any (_categories))
+           and (_reached is null
+             or e.position > _reached[1 + stream_hash(e.category, e.stream_id) % cardinality(_reached)]) as is_wanted
+    from events e
+    where e.position > (select _low) and e.position <= (select _high)
+      and (_whole or e.category = (select _category))
+    order by e.position limit _most
+  ) as x;
+end;
+
+-- How many events of these types (null: all) a stream has from version _from to _to. Of more than _most versions the rest is
+-- estimated to be like them, unless types do not matter.
+create function count_versions(_category text, _stream_id text, _from int, _to int, _types text[], _most bigint)
+returns table (events bigint, is_estimate boolean)
+language sql stable
+begin atomic
+  select case when _types is null then greatest(_to - _from + 1, 0)
+              when w.last < _to then round(w.wanted * (_to - _from + 1) / w.walked::numeric)
+              else w.wanted end::bigint,
+         _types is not null and coalesce(w.last < _to and w.walked = _most, false)
+  from (
+    select count(*) as walked, count(*) filter (where x.is_wanted) as wanted, max(x.version) as last
+    from (
+      select e.version, e.type = any (_types) as is_wanted from events e
+      where _types is not null and e.category = _category and e.stream_id = _stream_id
+        and e.version >= _from and e.version <= _to
+      order by e.version limit _most
+    ) as x
+  ) as w;
+end;
+
+-- How many events a subscription has still to handle up to _horizon; how many streams it has parked, and how many events they
+-- hold.
+--
+-- With _most, no more events than that are counted one by one, and how many follow is estimated from 16 samples of 32 events a
+-- category: a lag of up to _most events is exact. Of parked streams a tenth of _most is looked at. Without it all is exact.
+-- (Planned for the values at hand: see walk.)
+create function counts_of(
+  _subscription subscriptions, _horizon bigint, _most bigint default null,
+  out lag bigint, out lag_is_estimate boolean, out streams bigint, out parked bigint, out parked_is_estimate boolean
+)
 language plpgsql stable
 set search_path from current
 set plan_cache_mode = force_custom_plan
 as $$
 declare
   _name       constant text   := _subscription.name;
+  _categories constant text[] := _subscription.categories;
   _types      constant text[] := _subscription.types;
   _stream_id  constant text   := _subscription.stream_id;
-  _partitions constant int    := _subscription.partitions;
-  _category   text;
+  -- Of very many categories, one walk through the log is shorter than a walk through each.
+  _whole      constant boolean := _categories is null or cardinality(_categories) > 100;
+  _reached    bigint[]; -- by partition
+  _apart      bigint[]; -- the same, where they are not equally far
   _low        bigint;
-  _high       bigint;
-  _lag        bigint := 0;
+  _count      record;
 begin
-  select min(c.position), max(c.position) into _low, _high from checkpoints c where c.subscription = _name;
-  foreach _category in array coalesce(_subscription.categories, array[null::text]) loop
-    _lag := _lag + (
-      select count(*) from events e
-      where e.position > (select _low) and e.position <= (select _horizon)
-        and (_category is null or e.category = _category)
-        and (_types is null or e.type = any (_types))
-        and (_stream_id is null
-          or e.stream_id = _stream_id and e.stream_id >= _stream_id and e.stream_id <= _stream_id)
-        and (_low = _high or e.position > _high or e.position > (
-          select c.position from checkpoints c
-          where c.subscription = _name and c.partition = stream_hash(e.category, e.stream_id) % _partitions
-        ))
-    );
-  end loop;
-  -- Below the checkpoint, and not handled: what is on its way back.
-  return _lag + (
-    select coalesce(sum((
-      select count(*) from set_aside(p, _types) e
-      where e.position <= (
-        select c.position from checkpoints c
-        where c.subscription = _name and c.partition = stream_hash(p.category, p.stream_id) % _partitions
-      )
-    )), 0)
-    from parked_events p where p.subscription = _name and p.replaying
-  );
+  select array_agg(c.position order by c.partition), min(c.position),
+         case when min(c.position) < max(c.position) then array_agg(c.position order by c.partition) end
+  into _reached, _low, _apart
+  from checkpoints c where c.subscription = _name;
+  lag := 0;
+  lag_is_estimate := false;
+  if _stream_id is not null then
+    select c.events, c.is_estimate into lag, lag_is_estimate
+    from count_versions(
+      _categories[1], _stream_id,
+      1 + version_at(_categories[1], _stream_id, _reached[1 + stream_hash(_categories[1], _stream_id) % cardinality(_reached)]),
+      version_at(_categories[1], _stream_id, _horizon), _types, _most
+    ) as c;
+  elsif _low < _horizon then
+    -- One category after the other, each with what the ones before it have left over.
+    with recursive next (n, most, walked, wanted, last, remaining) as (
+      select 0, null::bigint, null::bigint, 0::bigint, null::bigint, _most
+      union all
+      select next.n + 1, next.remaining, w.walked, w.wanted, w.last, greatest(next.remaining - w.walked, 32)
+      from next
+      cross join lateral walk(
+        _whole, _categories[next.n + 1], _low, _horizon, next.remaining, _types, case when _whole then _categories end, _apart
+      ) as w
+      where next.n < case when _whole then 1 else cardinality(_categories) end
+    ), sample as (
+      select w.walked = 32 as is_estimate,
+             w.wanted * case when w.walked = 32 then (part.high - part.low) / (w.last - part.low)::numeric else 1 end as wanted
+      from next
+      cross join generate_series(0, 15) as i
+      cross join lateral (
+        select next.last + (_horizon - next.last) * i / 16 as low, next.last + (_horizon - next.last) * (i + 1) / 16 as high
+      ) as part
+      cross join lateral walk(
+        _whole, _categories[next.n], part.low, part.high, 32, _types, case when _whole then _categories end, _apart
+      ) as w
+      where next.walked = next.most
+    )
+    select (select sum(next.wanted) from next) + coalesce(round(sum(sample.wanted)), 0), coalesce(bool_or(sample.is_estimate), false)
+    into lag, lag_is_estimate from sample;
+  end if;
+
+  -- Of each parked stream: which of its events comes next, and, where it is on its way back, up to where that is lag.
+  select count(*) into streams from parked_events p where p.subscription = _name;
+  parked := 0;
+  parked_is_estimate := false;
+  if streams = 0 then
+    return;
+  end if;
+  select count(*) as streams, coalesce(sum(waiting.events), 0) as waiting, coalesce(sum(back.events), 0) as back,
+         coalesce(bool_or(waiting.is_estimate or back.is_estimate), false) as is_estimate
+  into _count
+  from (select * from parked_events p where p.subscription = _name limit _most / 10) as p
+  cross join lateral (select _most / greatest(1, least(streams, _most / 10)) as most) as each
+  cross join lateral (
+    select coalesce(
+      (select e.version from events e
+       where e.position = p.position and e.category = p.category and e.stream_id = p.stream_id),
+      1 + version_at(p.category, p.stream_id, p.position - 1)) as version
+  ) as first
+  cross join lateral (
+    select e.version from events e
+    where e.category = p.category and e.stream_id = p.stream_id order by e.version desc limit 1
+  ) as final
+  cross join lateral count_versions(p.category, p.stream_id, first.version, final.version, _types, each.most) as waiting
+  left join lateral (
+    select c.* from (
+      select version_at(p.category, p.stream_id, _reached[1 + stream_hash(p.category, p.stream_id) % cardinality(_reached)]) as version
+    ) as passed
+    cross join lateral count_versions(p.category, p.stream_id, first.version, passed.version, _types, each.most) as c
+  ) as back on p.replaying;
+  parked := _count.waiting;
+  parked_is_estimate := _count.is_estimate or _count.streams < streams;
+  if parked_is_estimate and _count.streams > 0 then
+    parked := round(_count.waiting * streams / _count.streams);
+    _count.back := round(_count.back * streams / _count.streams);
+  end if;
+  lag := lag + _count.back;
+  lag_is_estimate := lag_is_estimate or parked_is_estimate and _count.back > 0;
+  -- What is not known to be nothing must not look like it.
+  if lag_is_estimate and lag = 0 then
+    lag := 1;
+  end if;
 end
 $$;
 

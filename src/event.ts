@@ -85,13 +85,17 @@ export function isEmptied({ data, metadata }: Pick<RecordedEvent, 'data' | 'meta
 export const eventColumns = (category = 'category'): string =>
   `position, (pg_catalog.date_part('epoch', recorded_at) * 1000::float8)::bigint, id, version, ${category}, stream_id, type, data, metadata`
 
-/** One row of these columns, each value as the text that PostgreSQL sends. */
-export function toEvent(row: readonly (string | null)[], category = row[4]!): RecordedEvent {
+/** One row of these columns, each value as the text that PostgreSQL sends. Names that the reader knows are shared by its events. */
+export function toEvent(
+  row: readonly (string | null)[],
+  category = row[4]!,
+  streamId = row[5]!,
+): RecordedEvent {
   const metadata = row[8]!
   return {
     id: row[2]!,
     category,
-    streamId: row[5]!,
+    streamId,
     version: Number(row[3]),
     position: Number(row[0]),
     type: row[6]!,

@@ -33,7 +33,7 @@ export type { SubscriptionChanges } from './manage/administer.ts'
 export type { Erased, EraseOptions } from './manage/erase.ts'
 export type { ParkedEvent, ParkedOptions, ReplayOptions } from './manage/parked.ts'
 export type { Staller } from './manage/stallers.ts'
-export type { PartitionInfo, SubscriptionInfo } from './manage/subscriptions.ts'
+export type { PartitionInfo, SubscriptionInfo, SubscriptionsOptions } from './manage/subscriptions.ts'
 export type { WaitOptions } from './manage/wait.ts'
 export { connect, Meow } from './meow.ts'
 export type { Aggregate, AggregateClass, AggregateOptions } from './model/aggregate.ts'
@@ -62,7 +62,14 @@ export type {
 export type { Watched } from './model/watches.ts'
 export type { ConnectOptions, Logger } from './options.ts'
 // Reading
-export type { CategoryInfo, LoadOptions, ReadOptions, ReadResult } from './read/reader.ts'
+export type {
+  CategoriesOptions,
+  CategoryInfo,
+  CategoryName,
+  LoadOptions,
+  ReadOptions,
+  ReadResult,
+} from './read/reader.ts'
 export type { Selector } from './read/selector.ts'
 export type { EventStore } from './store.ts'
 export type { Delivery, NackOptions } from './subscribe/delivery.ts'

@@ -125,7 +125,7 @@ test("PostgreSQL's own come last, and temporary tables first: the functions, and
     `select meowmx.advance('s', 60000, ${held}, '{1,1}')`,
     `select meowmx.park('s', 0, ${epoch}, 'c', 'a', 1, 1, 'why', false)`,
     `select meowmx.park('s', 1, ${epoch}, 'c', 'raw', 1, 1, 'why', false)`,
-    `select meowmx.parked_streams('s', '{0,1}'), meowmx.lag_of(s, 99) from meowmx.subscriptions s`,
+    `select meowmx.parked_streams('s', '{0,1}'), meowmx.counts_of(s, 99), meowmx.version_at('c', 'a', 1) from meowmx.subscriptions s`,
     `select * from meowmx.parked('s')`,
     `select meowmx.replay_parked('s')`,
     `select meowmx.replayed('s', 0, ${epoch}, 'c', 'a', 2)`,

@@ -39,7 +39,7 @@ test('what there is to catch up with is counted for who watches, and for nobody 
   const { pool, queries } = countingPool()
   const store = await openStore({ pool })
   const { subscription } = await given(100, { maxInFlight: 2 }, store)
-  const counts = () => queries.filter((query) => query.includes('lag_of')).length
+  const counts = () => queries.filter((query) => query.includes('counts_of')).length
   const stuck = collect(subscription.deliveries())
   await until(() => stuck.all.length === 2, { what: 'it to be at work' })
   assert.is(counts(), 0)

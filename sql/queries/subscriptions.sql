@@ -1,26 +1,35 @@
--- Every subscription, by name, with its partitions, its lag and what it has set aside. Counts events: meant for people.
-with marks as materialized (select key, horizon, head from meowmx.horizons())
+-- Subscriptions by name, all or those in $1, each with its partitions, its lag and what it has parked. $2: all is counted.
+-- Else so many events a subscription are (009_manage.sql: counts_of) that all together are no more than 100,000, or 1,000 each.
+with marks as materialized (
+  select key, horizon, head from meowmx.horizons()
+), chosen as materialized (
+  select
+    s, c.position, c.furthest, c.partitions,
+    (
+      select min(m.horizon) from marks m
+      where m.key is null or m.key = -1
+        or m.key in (select meowmx.category_key(name) from pg_catalog.unnest(s.categories) as name)
+        or s.categories is null and m.key = meowmx.store_key()
+    ) as horizon
+  from meowmx.subscriptions s
+  cross join lateral (
+    select min(c.position) as position, max(c.position) as furthest, pg_catalog.json_agg(pg_catalog.json_build_array(
+      c.partition, c.position,
+      case when c.lease_until > clock_timestamp() then c.owner end,
+      case when c.lease_until > clock_timestamp() and c.owner is not null
+           then pg_catalog.trunc(extract(epoch from c.lease_until) * 1000::numeric) end
+    ) order by c.partition) as partitions
+    from meowmx.checkpoints c where c.subscription = s.name
+  ) as c
+  where $1::text[] is null or s.name = any ($1)
+), share as (
+  select greatest(1000, 100000 / greatest(count(*), 1)) as most from chosen where position < horizon
+)
 select
-  s.name, pg_catalog.to_json(s.categories), pg_catalog.to_json(s.types), s.stream_id, c.partitions, c.position,
-  meowmx.lag_of(s, (
-    select min(m.horizon) from marks m
-    where m.key is null or m.key = -1
-      or m.key in (select meowmx.category_key(name) from pg_catalog.unnest(s.categories) as name)
-      or s.categories is null and m.key = meowmx.store_key()
-  )) as lag,
-  (
-    select coalesce(sum((select count(*) from meowmx.set_aside(p, s.types))), 0)
-    from meowmx.parked_events p where p.subscription = s.name
-  ) as parked,
+  (c.s).name, pg_catalog.to_json((c.s).categories), pg_catalog.to_json((c.s).types), (c.s).stream_id, c.partitions, c.position,
+  n.lag, n.lag_is_estimate, n.streams, n.parked, n.parked_is_estimate,
   greatest(c.furthest - (select max(m.head) from marks m), 0) as ahead
-from meowmx.subscriptions s
-cross join lateral (
-  select min(c.position) as position, max(c.position) as furthest, pg_catalog.json_agg(pg_catalog.json_build_array(
-    c.partition, c.position,
-    case when c.lease_until > clock_timestamp() then c.owner end,
-    case when c.lease_until > clock_timestamp() and c.owner is not null
-         then pg_catalog.trunc(extract(epoch from c.lease_until) * 1000::numeric) end
-  ) order by c.partition) as partitions
-  from meowmx.checkpoints c where c.subscription = s.name
-) as c
-order by s.name
+from chosen c
+cross join share
+cross join lateral meowmx.counts_of(c.s, c.horizon, case when $2 then null else share.most end) as n
+order by (c.s).name

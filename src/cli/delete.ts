@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { Run } from './context.ts'
+import { about } from './talk.ts'
 
 // `delete` is a word of the language.
 export function deleteSubscription(program: Command, run: Run): void {
@@ -11,12 +12,12 @@ export function deleteSubscription(program: Command, run: Run): void {
     .action(
       run(async (context, name: string, { force }: { force?: true }) => {
         const meow = await context.open()
-        const known = force ? undefined : (await meow.subscriptions()).find((one) => one.name === name)
+        const [known] = force ? [] : await meow.subscriptions({ names: [name] })
         const owner = known?.partitions.find(({ owner }) => owner !== null)?.owner
         if (owner) throw new Error(`"${name}" is at work (${owner}): stop it first, or give --force`)
         if (known && known.parked > 0)
           throw new Error(
-            `"${name}" has ${known.parked} parked events, which are forgotten with it: give --force`,
+            `"${name}" has ${about(known.parked, known.parkedIsEstimate)} parked events, which are forgotten with it: give --force`,
           )
         await meow.deleteSubscription(name)
         await context.out.say({ name }, `"${name}" is deleted`)

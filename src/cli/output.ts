@@ -47,7 +47,7 @@ export class Output {
     const heads = Object.keys(columns)
     const cells = values.map((value) => Object.values(columns).map((cell) => plain(cell(value))))
     const widths = heads.map((head, i) => Math.max(head.length, ...cells.map((row) => [...row[i]!].length)))
-    const numeric = heads.map((_, i) => cells.every((row) => /^-?[\d,.]*$/.test(row[i]!)))
+    const numeric = heads.map((_, i) => cells.every((row) => /^[-~]?[\d,.]*$/.test(row[i]!)))
     const pad = (text: string, i: number) => {
       const gap = ' '.repeat(widths[i]! - [...text].length)
       return numeric[i] ? gap + text : text + gap

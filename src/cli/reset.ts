@@ -19,7 +19,8 @@ export function reset(program: Command, run: Run): void {
             `"${name}" has parked events, which a reset forgets: see \`meowmx parked ${name}\`, replay them by \`meowmx replay ${name}\`, or give --force`,
           )
         await meow.resetSubscription(name, to)
-        const after = (await meow.subscriptions()).find((one) => one.name === name)?.position
+        const [info] = await meow.subscriptions({ names: [name] })
+        const after = info?.position
         await context.out.say({ name, to, position: after }, `"${name}" goes on after position ${after}`)
       }),
     )

@@ -1,18 +1,18 @@
 import type { Command } from 'commander'
 import type { SubscriptionInfo } from '../manage/subscriptions.ts'
 import type { Run } from './context.ts'
-import { count } from './talk.ts'
+import { about } from './talk.ts'
 
 export function subscriptions(program: Command, run: Run): void {
   program
     .command('subscriptions')
     .description('durable subscriptions: what they consume, where they stand, who works on them')
-    .argument('[name]', 'only this one; fails where there is none')
+    .argument('[name]', 'only this one; fails if there is none')
+    .option('--exact', 'count every event; without it large numbers are estimates, which begin with ~')
     .action(
-      run(async (context, name: string | undefined) => {
+      run(async (context, name: string | undefined, { exact = false }: { exact?: boolean }) => {
         const meow = await context.open()
-        const all = await meow.subscriptions()
-        const shown = name === undefined ? all : all.filter((one) => one.name === name)
+        const shown = await meow.subscriptions({ ...(name === undefined ? {} : { names: [name] }), exact })
         if (name !== undefined && shown.length === 0) {
           const { SubscriptionNotFoundError } = await import('../errors.ts')
           throw new SubscriptionNotFoundError(name)
@@ -23,8 +23,8 @@ export function subscriptions(program: Command, run: Run): void {
           name: ({ name }) => name,
           consumes: consumed,
           position: ({ position }) => String(position),
-          lag: ({ lag }) => count(lag),
-          parked: ({ parked }) => count(parked),
+          lag: ({ lag, lagIsEstimate }) => about(lag, lagIsEstimate),
+          parked: ({ parked, parkedIsEstimate }) => about(parked, parkedIsEstimate),
           owned: ({ partitions }) =>
             `${partitions.filter(({ owner }) => owner).length} of ${partitions.length}`,
           executors: ({ partitions }) =>

@@ -122,3 +122,6 @@ export function messageOf(error: unknown): string {
   const message = error instanceof Error ? error.message || error.name : String(error)
   return message.split('\n').map(plain).join('\n')
 }
+
+/** ~1,234: an estimate. */
+export const about = (n: number, isEstimate: boolean): string => `${isEstimate ? '~' : ''}${count(n)}`

@@ -116,7 +116,7 @@ async function allHandled(meow: Meow, name: string, worker: Worker, stop: () => 
   worker.done.catch(() => {}).finally(() => ended.abort())
   await worker.ready.catch(() => {}) // `done` tells
   while (!ended.signal.aborted) {
-    const known = (await meow.subscriptions().catch(() => [])).find((one) => one.name === name)
+    const known = (await meow.subscriptions({ names: [name] }).catch(() => []))[0]
     if (known?.lag === 0) return stop()
     await delay(ONCE_MS, undefined, { signal: ended.signal }).catch(() => {})
   }
@@ -147,7 +147,7 @@ async function consumed(
   if (options.all && said.category !== undefined)
     throw new UsageError('--all and --category: give one of them')
   if (options.all || Object.keys(said).length > 0) return { ...said, ...partitions }
-  const known = (await meow.subscriptions()).find((one) => one.name === name)
+  const [known] = await meow.subscriptions({ names: [name] })
   if (!known)
     throw new UsageError(
       `there is no subscription "${name}" yet: say by --category, or --all, what it is to consume`,

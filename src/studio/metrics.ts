@@ -81,8 +81,10 @@ function ofSubscriptions(subscriptions: readonly SubscriptionInfo[]): Family[] {
   return [
     gauge('subscriptions', 'Durable subscriptions.', [[{}, subscriptions.length]]),
     each('position', 'The least position of its partitions.', ({ position }) => position),
-    each('lag_events', 'Events that it has still to handle.', ({ lag }) => lag),
-    each('parked_events', 'Events that are set aside.', ({ parked }) => parked),
+    each('lag_events', 'Events that it has still to handle; large numbers are estimates.', ({ lag }) => lag),
+    each('lag_is_estimate', 'Whether the lag is an estimate.', ({ lagIsEstimate }) => Number(lagIsEstimate)),
+    each('parked_events', 'Events that are parked; large numbers are estimates.', ({ parked }) => parked),
+    each('parked_streams', 'Streams that are parked, exactly.', ({ parkedStreams }) => parkedStreams),
     each('partitions', 'Partitions that executors share.', ({ partitions }) => partitions.length),
     each(
       'partitions_owned',

@@ -1,6 +1,7 @@
 import type { Subscription } from 'rxjs'
 import type { StoreStatus } from '../live/listener.ts'
 import type { Meow } from '../meow.ts'
+import { CategoryCounts } from './category-counts.ts'
 import { Gentle } from './gentle.ts'
 
 /** Below a tick of a second, so that every tick gets a fresh answer. */
@@ -17,12 +18,14 @@ export class Questions {
   #reconnects = 0
 
   constructor(meow: Meow) {
-    this.categories = new Gentle(() => meow.categories(), 5_000)
     this.subscriptions = new Gentle(() => meow.subscriptions(), A_SECOND)
     this.stallers = new Gentle(() => meow.stallers(), 2 * A_SECOND)
     // No events: behind the last position there is but the horizon.
     const nothing = { after: Number.MAX_SAFE_INTEGER, limit: 1 }
-    this.horizon = new Gentle(async () => (await meow.read({}, nothing)).horizon, A_SECOND)
+    const horizon = async () => (await meow.read({}, nothing)).horizon
+    this.horizon = new Gentle(horizon, A_SECOND)
+    const counts = new CategoryCounts(meow, horizon)
+    this.categories = new Gentle(() => counts.read(), 5_000)
     this.#status = meow.status$.subscribe((status) => {
       if (this.#listener.state === 'listening' && status.state === 'reconnecting') this.#reconnects++
       this.#listener = status

@@ -16,6 +16,8 @@ export interface ExecutorStatus {
   horizon: number
   /** Events that are not acked yet: of these partitions, or, while catching up, of the whole subscription. */
   lag: number
+  /** Whether `lag` is an estimate, as it is of more than 10,000 events while catching up. */
+  lagIsEstimate: boolean
   /** Deliveries that are not acked. */
   inFlight: number
   /** The partitions that this executor owns. */
@@ -38,7 +40,7 @@ export class Report {
   #state: ExecutorStatus['state'] = 'waiting'
   #position = 0
   #horizon = 0
-  #lag = 0
+  #lag = { lag: 0, lagIsEstimate: false }
   #countedAt = -Infinity
   #failing: Failing | undefined
 
@@ -77,11 +79,14 @@ export class Report {
   #status(): ExecutorStatus {
     const { partitions, inFlight } = this.#holdings
     const failing = this.#state === 'stopped' ? undefined : this.#failing
+    const { lag, lagIsEstimate } =
+      this.#state === 'catching-up' ? this.#lag : { lag: 0, lagIsEstimate: false }
     return {
       state: failing ? 'failing' : this.#state,
       position: this.#position,
       horizon: Math.max(this.#horizon, this.#position),
-      lag: this.#state === 'catching-up' ? Math.max(this.#lag, inFlight) : inFlight,
+      lag: Math.max(lag, inFlight),
+      lagIsEstimate,
       inFlight,
       partitions: partitions.map(({ number }) => number).sort((a, b) => a - b),
       ...failing,

@@ -9,6 +9,7 @@ const NOTHING: ExecutorStatus = {
   position: 0,
   horizon: 0,
   lag: 0,
+  lagIsEstimate: false,
   inFlight: 0,
   partitions: [],
 }
@@ -48,6 +49,7 @@ export function merge(running: readonly ExecutorStatus[]): ExecutorStatus {
     position: owning.length > 0 ? Math.min(...owning.map(({ position }) => position)) : 0,
     horizon: Math.max(...running.map(({ horizon }) => horizon)),
     lag: whole.length > 0 ? Math.max(...whole, sum('inFlight')) : sum('lag'),
+    lagIsEstimate: running.some(({ lagIsEstimate }) => lagIsEstimate),
     inFlight: sum('inFlight'),
     partitions: owning.flatMap(({ partitions }) => partitions).sort((a, b) => a - b),
     ...(failing?.since ? { error: failing.error, since: failing.since } : {}),

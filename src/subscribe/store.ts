@@ -183,10 +183,10 @@ export class Store {
     return yes((await this.#callFenced('replayed', values, [{ partition: held }], client)) ?? [['f']])
   }
 
-  /** How many events the subscription selects above its checkpoints. */
-  async lag(): Promise<number> {
+  /** How many events the subscription has still to handle: of many an estimate. */
+  async lag(): Promise<{ lag: number; lagIsEstimate: boolean }> {
     const [row] = await this.#call('lag', [this.#name])
-    return Number(row?.[0] ?? 0)
+    return { lag: Number(row?.[0] ?? 0), lagIsEstimate: row?.[1] === 't' }
   }
 
   /** The channel on which executors are called. */

@@ -54,9 +54,10 @@ export class MemoryLog {
     return (end === 'first' ? matching.slice(0, limit) : matching.slice(-limit)).map(recorded)
   }
 
-  categories(): CategoryInfo[] {
+  /** What the events above `after` up to `until` are, by category. */
+  categories(after: number, until: number): CategoryInfo[] {
     const found = new Map<string, CategoryInfo>()
-    for (const { category, version, position } of this.#events) {
+    for (const { category, version, position } of this.#events.slice(after, Math.max(after, until))) {
       const { streams, events } = found.get(category) ?? { streams: 0, events: 0 }
       found.set(category, {
         category,

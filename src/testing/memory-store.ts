@@ -9,6 +9,8 @@ import { Decisions } from '../model/decisions.ts'
 import { States } from '../model/states.ts'
 import { Watches } from '../model/watches.ts'
 import { method, parse, silent } from '../options.ts'
+import type { CategoriesOptions } from '../read/reader.ts'
+import { categoriesOptions } from '../read/reader.ts'
 import type { EventStore } from '../store.ts'
 import { MemoryLog } from './log.ts'
 import { MemoryReader } from './reader.ts'
@@ -81,7 +83,12 @@ export function memoryStore(options: MemoryStoreOptions = {}): EventStore {
     appendAll: (writes, options) => open(options, () => appender.appendAll(writes, options)),
     load: (stream, options) => open(options, () => reader.load(stream, options)),
     read: (selector, options) => open(options, () => reader.read(selector, options)),
-    categories: () => open(undefined, async () => log.categories()),
+    categories: (options?: CategoriesOptions) =>
+      open(undefined, async () => {
+        const { after, until = Infinity, counts } = parse(categoriesOptions, options ?? {}, 'options')
+        const found = log.categories(after, until)
+        return counts ? found : found.map(({ category, lastPosition }) => ({ category, lastPosition }))
+      }),
     events: (selector, options) => observer.events(selector, options) as any,
     iterate: (selector, options) => observer.iterate(selector, options) as any,
     loadAggregate: (Class, streamId, options) =>

@@ -13,7 +13,7 @@ export const released: Readonly<Record<string, Readonly<Record<string, string>>>
     '006_subscriptions.sql': 'fd6cf799f0f927ad7360c90bc28403ea98e5df342a0967a5d1f5b80abeebd9d0',
     '007_executors.sql': '02f54572b4f90bfc3a4b1f1fe24a1eb72db4c29bc1c7c202b4b25dbb3ec8990d',
     '008_parked.sql': '4fd0353fbecce551c0358a728ea530309e4005a12d522d0c385ea742db33ef00',
-    '009_manage.sql': 'e5983afadb1d4e8e84e51f23dbd388f12a0e754c4e6dc87fccc3e1ea9a02b8db',
+    '009_manage.sql': '4b654a50e9d092cdd78d285471d8a032cdddcfc3cf33fb4ccc6a4d11ea81da03',
     '010_quiet.sql': 'e1ee7650a73f20725beb27b041b3314fc2dd5e2245ca875e7d31dcdb2807ceb2',
     '011_snapshots.sql': '27ccdbb03a1383ae8e8813d6ff6bd222d2792d25241dbf495e5e4e3050e3d632',
   },

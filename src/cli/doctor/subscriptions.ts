@@ -1,5 +1,6 @@
 import { SubscriptionList } from '../../manage/subscriptions.ts'
 import { plain } from '../output.ts'
+import { about } from '../talk.ts'
 import type { Check } from './check.ts'
 import { duration, ok, problem } from './check.ts'
 
@@ -9,7 +10,8 @@ export const subscriptions: Check = {
   async look({ db }) {
     const list = await new SubscriptionList(db).read()
     const dead = await db.query(db.file('doctor_leases'))
-    const findings = list.flatMap(({ name, lag, parked, partitions }) => {
+    const findings = list.flatMap((info) => {
+      const { name, lag, parked, partitions } = info
       const quoted = `"${plain(name)}"`
       const orphans = dead.filter(([subscription]) => subscription === name)
       const unowned = partitions.filter(({ owner }) => owner === null).length
@@ -22,23 +24,25 @@ export const subscriptions: Check = {
       if (lag > 0 && unowned > 0 && orphans.length === 0)
         all.push(
           problem(
-            `nobody works on ${unowned === partitions.length ? '' : `${unowned} partitions of `}${quoted}, which has ${lag} events to handle`,
+            `nobody works on ${unowned === partitions.length ? '' : `${unowned} partitions of `}${quoted}, which has ${about(lag, info.lagIsEstimate)} events to handle`,
             `start an executor; where it is not needed any more: meowmx delete ${name}`,
           ),
         )
       if (parked > 0)
         all.push(
           problem(
-            `${quoted} has set ${parked} events aside, with later ones of their streams`,
+            `${quoted} has set ${about(parked, info.parkedIsEstimate)} events aside, with later ones of their streams`,
             `meowmx parked ${name} tells why; once mended: meowmx replay ${name}`,
           ),
         )
       return all
     })
     if (findings.length > 0) return findings
-    const most = Math.max(0, ...list.map(({ lag }) => lag))
+    const [most] = list.toSorted((a, b) => b.lag - a.lag)
     return ok(
-      list.length === 0 ? 'there are none' : `${list.length}, nothing parked, ${most} events behind at most`,
+      most
+        ? `${list.length}, nothing parked, ${about(most.lag, most.lagIsEstimate)} events behind at most`
+        : 'there are none',
     )
   },
 }

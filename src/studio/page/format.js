@@ -10,6 +10,9 @@ const day = new Intl.DateTimeFormat('en-CA', { year: 'numeric', month: '2-digit'
 /** 1,234.5 */
 export const number = (value) => whole.format(value)
 
+/** ~1,234: an estimate. */
+export const about = (value, isEstimate) => `${isEstimate ? '~' : ''}${number(value)}`
+
 /** 12:34:56.789, of today; else with the date before it. */
 export function clock(ms) {
   const date = new Date(ms)

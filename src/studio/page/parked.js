@@ -1,6 +1,6 @@
 import { get, post } from './api.js'
 import { byId, h, keyed, write } from './dom.js'
-import { full, number, streamHref } from './format.js'
+import { about, full, number, streamHref } from './format.js'
 
 const HINT = 'Started to read only: start it with --write to replay'
 const all = byId('replay-all')
@@ -27,24 +27,24 @@ all.addEventListener('click', () => {
 })
 
 /** One question at a time, and then the newest: an old answer never comes over a new one. */
-export async function loadParked(name, count) {
+export async function loadParked(name, count, isEstimate) {
   subscription = name
-  wanted = { name, count }
+  wanted = { name, count, isEstimate }
   if (asking) return
   asking = true
   try {
     while (wanted) {
-      const { name, count } = wanted
+      const { name, count, isEstimate } = wanted
       wanted = undefined
       const answer = count > 0 ? await get('/api/parked', { name }) : { streams: [], events: 0 }
-      if (subscription === name) render(answer, count)
+      if (subscription === name) render(answer, count, isEstimate)
     }
   } finally {
     asking = false
   }
 }
 
-function render({ streams, events }, count) {
+function render({ streams, events }, count, isEstimate) {
   // What stays keeps its elements: a click or the focus on one is not lost when another event is parked.
   keyed(byId('parked'), streams, key, stream, (item, { event, attempts, parkedAt, behind, more }) => {
     const waiting =
@@ -54,7 +54,7 @@ function render({ streams, events }, count) {
   })
   all.hidden = streams.length === 0
   const rest = count - events
-  const part = rest > 0 ? `The first ${number(events)} of ${number(count)}.` : ''
+  const part = rest > 0 ? `The first ${number(events)} of ${about(count, isEstimate)}.` : ''
   write(byId('parked-note'), count === 0 ? 'Nothing is parked.' : part)
 }
 

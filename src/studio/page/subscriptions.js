@@ -1,6 +1,6 @@
 import { get } from './api.js'
 import { byId, cells, h, keyed, write } from './dom.js'
-import { duration, number, selector } from './format.js'
+import { about, duration, number, selector } from './format.js'
 import { clearParked, loadParked } from './parked.js'
 import { plot } from './plot.js'
 
@@ -64,7 +64,7 @@ async function refresh() {
   try {
     const [detail] = await Promise.all([
       get('/api/subscription', { name }),
-      parked ? loadParked(name, info.parked) : null,
+      parked ? loadParked(name, info.parked, info.parkedIsEstimate) : null,
     ])
     if (chosen === name) renderPartitions(detail)
   } catch (error) {
@@ -98,8 +98,8 @@ function render() {
       row.toggleAttribute('data-chosen', info.name === chosen)
       row.cells[0].firstElementChild.toggleAttribute('aria-current', info.name === chosen)
       write(consumes, selector(info.selector))
-      write(lag, number(info.lag))
-      write(parked, number(info.parked))
+      write(lag, about(info.lag, info.lagIsEstimate))
+      write(parked, about(info.parked, info.parkedIsEstimate))
       parked.classList.toggle('bad', info.parked > 0)
       write(owned, `${number(info.owned)} / ${number(info.partitions)}`)
       owned.classList.toggle('bad', info.owned < info.partitions)
