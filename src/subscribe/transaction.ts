@@ -3,6 +3,7 @@ import type { Queries } from '../database.ts'
 import { MeowError } from '../errors.ts'
 import { isLost, isTransient } from '../failures.ts'
 import { lend } from '../lend.ts'
+import { aborted, whenAborted } from '../live/abort.ts'
 import type { HandedOut } from './delivery.ts'
 import { invoke } from './invoke.ts'
 import type { Partition } from './partition.ts'
@@ -45,6 +46,7 @@ export class TransactionalWorker extends BaseWorker {
   readonly #leaseMs: number
   readonly #slots: Slots
   readonly #queues = new Map<Partition, Queue<HandedOut>>()
+  readonly #cuts: Promise<void>[] = [] // of transactions that were given up
 
   /** `slots`: of the connections of `db`, those that such transactions may keep. */
   constructor(start: Start, handling: Handling, db: Queries, leaseMs: number, slots: Slots) {
@@ -53,6 +55,10 @@ export class TransactionalWorker extends BaseWorker {
     this.#db = db
     this.#leaseMs = leaseMs
     this.launch(start)
+  }
+
+  protected override async released(): Promise<void> {
+    await Promise.all(this.#cuts)
   }
 
   protected deliver(delivery: HandedOut): void {
@@ -186,11 +192,15 @@ export class TransactionalWorker extends BaseWorker {
 
   async #invoke(delivery: HandedOut, client: pg.ClientBase): Promise<void> {
     const lent = lend(client)
+    this.inHand.add(delivery)
     try {
-      await invoke(this.handling.handler, delivery, this.handling, lent.client)
+      const handled = invoke(this.handling.handler, delivery, this.handling, lent.client)
+      if (handled) await aborted(handled, this.givenUp)
     } catch (error) {
+      this.givenUp.throwIfAborted()
       throw new HandlerFailed(error)
     } finally {
+      this.inHand.delete(delivery)
       lent.takeBack()
     }
   }
@@ -203,12 +213,15 @@ export class TransactionalWorker extends BaseWorker {
     await this.#db.withClient(async (client) => {
       // One that freezes here must not keep its successor waiting: the server ends it with its lease.
       await client.query(`begin; set local idle_in_transaction_session_timeout = ${this.#leaseMs}`)
+      const forget = whenAborted(this.givenUp, () => void this.#cuts.push(this.#db.cut(client)))
       try {
         await body(client)
       } catch (error) {
         // Where even that fails nobody else is to find the transaction open.
         await client.query('rollback').catch(() => (client as pg.Client).end().catch(() => {}))
         throw error
+      } finally {
+        forget()
       }
       await client.query('commit').catch((error) => {
         throw error.severity === 'ERROR' ? new HandlerFailed(error) : error // a deferred constraint

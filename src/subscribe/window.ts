@@ -139,6 +139,11 @@ export class Window {
     return taken
   }
 
+  /** Take back all that is not acked. */
+  takeBackAll(): void {
+    for (const entry of this.#entries) if (entry.state === 'out' || entry.state === 'queued') this.#hold(entry)
+  }
+
   /** It failed: until it is acked, it alone holds the checkpoint back. */
   nacked(entry: Entry): void {
     entry.attempt++
