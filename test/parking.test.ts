@@ -45,7 +45,7 @@ function given(options: Partial<SubscriptionOptions> = {}, store = meow) {
     handled.push(named(event))
   }
   const process = (handle: Handler = handler, processing: ProcessOptions = {}, own = store) =>
-    subscribe(own).process(handle, { retry: once, ...processing })
+    subscribe(own).process(handle, { retry: once, outage: false, ...processing })
   const has = (...events: string[]) =>
     until(() => events.every((event) => handled.includes(event)), { what: `${events} to be handled` })
   const info = async () => (await meow.subscriptions()).find((it) => it.name === name)

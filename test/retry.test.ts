@@ -5,6 +5,8 @@ import * as assert from 'uvu/assert'
 import { systemClock } from '../src/clock.ts'
 import type { Handler, Meow, ProcessOptions, RecordedEvent, SubscriptionOptions } from '../src/index.ts'
 import { TimeoutError, ValidationError } from '../src/index.ts'
+import { parse } from '../src/options.ts'
+import { processOptions } from '../src/subscribe/options.ts'
 import { retryPause } from '../src/subscribe/retry.ts'
 import { checkpoint } from './support/checkpoints.ts'
 import { holdingPool } from './support/holding-pool.ts'
@@ -34,7 +36,7 @@ function given(options: Partial<SubscriptionOptions> = {}) {
     (await meow.append({ category, streamId }, Array(count).fill({ type: 'Happened', data: {} }))).events
   const subscription = () => meow.subscription(name, { category, leaseMs: 60_000, ...options })
   const process = (handler: Handler, processing: ProcessOptions = {}) =>
-    subscription().process(handler, processing)
+    subscription().process(handler, { outage: false, ...processing }) // failing.test has outages
   const past = ({ position }: RecordedEvent) =>
     until(
       async () => (await meow.subscriptions()).find((it) => it.name === name && it.position >= position),
@@ -78,9 +80,9 @@ test('attempts are counted, and end at maxAttempts', async () => {
   await worker.stop()
 })
 
-test('five attempts unless told otherwise; one, where it is told so', async () => {
+test('ten attempts by default, or as many as the option says', async () => {
   for (const [maxAttempts, expected] of [
-    [undefined, 5],
+    [undefined, 10],
     [1, 1],
   ] as const) {
     const { append, process, past } = given()
@@ -111,22 +113,34 @@ test('what recovers is acked; each event has attempts of its own', async () => {
   await worker.stop()
 })
 
-test('pauses: the ceiling doubles up to maxDelayMs, and all below it is as likely', () => {
+test('pauses: the ceiling grows fourfold up to maxDelayMs, and all above half of it is as likely', () => {
   const retry = { maxAttempts: 99, minDelayMs: 100, maxDelayMs: 3_000 }
   const draws = 4_000
-  for (const [i, ceiling] of [100, 200, 400, 800, 1_600, 3_000, 3_000].entries()) {
+  for (const [i, ceiling] of [100, 400, 1_600, 3_000, 3_000].entries()) {
     const pauses = upTo(draws).map(() => retryPause(i + 1, retry, systemClock))
     assert.ok(
-      pauses.every((pause) => pause >= 0 && pause < ceiling),
-      `attempt ${i + 1}: below ${ceiling}`,
+      pauses.every((pause) => pause >= ceiling / 2 && pause < ceiling),
+      `attempt ${i + 1}: from ${ceiling / 2} to ${ceiling}`,
     )
     for (const tenth of upTo(10)) {
       const share =
-        pauses.filter((pause) => Math.floor((pause * 10) / ceiling) === tenth).length / (draws / 10)
+        pauses.filter((pause) => Math.floor((2 * pause - ceiling) * (10 / ceiling)) === tenth).length /
+        (draws / 10)
       // 400 are expected, with a standard deviation of 19.
       assert.ok(Math.abs(share - 1) < 0.35, `attempt ${i + 1}, tenth ${tenth}: ${share} of its share`)
     }
   }
+})
+
+test('pauses: the defaults last for one to three minutes', () => {
+  const { retry } = parse(processOptions, {}, 'options')
+  const total = (random: number) =>
+    upTo(retry.maxAttempts - 1).reduce(
+      (sum, i) => sum + retryPause(i + 1, retry, { ...systemClock, random: () => random }),
+      0,
+    )
+  assert.ok(total(0) > 60_000, `at least ${total(0)} ms`)
+  assert.ok(total(1) < 180_000, `at most ${total(1)} ms`)
 })
 
 test('pauses: no ceiling at all, and attempts without end', () => {

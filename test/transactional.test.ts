@@ -46,7 +46,7 @@ async function given(options: Partial<SubscriptionOptions> = {}) {
   const write = (event: RecordedEvent, client: pg.ClientBase) =>
     client.query(`insert into ${table} (event, position) values ($1, $2)`, [named(event), event.position])
   const process = (handler: InTransaction, processing: ProcessOptions = {}, store = meow) =>
-    subscribe(store).process(handler, { retry: soon, ...processing, transactional: true })
+    subscribe(store).process(handler, { retry: soon, outage: false, ...processing, transactional: true })
   const effects = async (): Promise<{ event: string; position: number; tx: string }[]> =>
     (await sql.query(`select event, position, tx from ${table} order by seq`)).rows.map((row) => ({
       ...row,

@@ -11,6 +11,11 @@ export interface NackOptions {
   error?: unknown
 }
 
+/** A nack of this library's own: `counts` is false for a failure during an outage, which is no attempt. Default true. */
+export interface Nack extends NackOptions {
+  counts?: boolean
+}
+
 /** One event handed to a consumer. */
 export interface Delivery<E = RecordedEvent> {
   readonly event: E
@@ -48,7 +53,7 @@ export interface Source {
   begin(entry: Entry): void
   ack(entry: Entry): Promise<void>
   done(entry: Entry): void
-  nack(entry: Entry, options: NackOptions): void
+  nack(entry: Entry, options: Nack): void
   park(entry: Entry, error: unknown): Promise<void>
   /** In the consumer's transaction, as its last statement: handled up to `entry`. False: the lease is lost. */
   write(client: pg.ClientBase, entry: Entry): Promise<boolean>
@@ -64,7 +69,9 @@ export interface Source {
 export class HandedOut {
   readonly source: Source
   readonly entry: Entry
-  readonly attempt: number
+  attempt: number
+  /** Its handler has failed in this attempt; it is not called once more. */
+  failure: { readonly error: unknown } | undefined
   readonly #turn: number
 
   constructor(source: Source, entry: Entry) {
@@ -111,6 +118,12 @@ export class HandedOut {
     return true
   }
 
+  /** This attempt counts once more, or (-1) not at all. */
+  recount(by: 1 | -1): void {
+    this.attempt += by
+    this.entry.attempt += by
+  }
+
   /** `ack`, for who does not wait for the checkpoint. */
   done(): void {
     if (!this.stale) this.source.done(this.entry)
@@ -121,7 +134,7 @@ export class HandedOut {
     if (!this.stale) await this.source.ack(this.entry)
   }
 
-  nack(options: NackOptions = {}): void {
+  nack(options: Nack = {}): void {
     if (!this.stale) this.source.nack(this.entry, options)
   }
 

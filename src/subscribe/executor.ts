@@ -9,6 +9,7 @@ import { GiveBack } from './give-back.ts'
 import { Holdings } from './holdings.ts'
 import type { Instant } from './instant.ts'
 import { now } from './instant.ts'
+import type { Failing } from './outage.ts'
 import { Partition } from './partition.ts'
 import { Pump } from './pump.ts'
 import { Replay } from './replay.ts'
@@ -115,6 +116,11 @@ export class Executor {
   /** Somebody begins to watch. */
   watch(): void {
     this.#report.count()
+  }
+
+  /** Its handlers fail, and why; undefined: no longer. */
+  failing(failing: Failing | undefined): void {
+    this.#report.failing(failing)
   }
 
   /** How it stands; what there is to catch up with is counted for whoever asks. */

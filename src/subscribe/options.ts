@@ -38,6 +38,12 @@ export interface ProcessOptions {
   /** How often and how soon a handler that fails is tried again. */
   retry?: RetryOptions
   /**
+   * When so many streams fail without a success between them, it is an outage and not the events' fault: the worker is
+   * `failing`, counts no attempts, parks nothing, and tries one event at a time, after pauses that grow to
+   * `retry.maxDelayMs`, until one succeeds. Default `{ streams: 3 }`, minimum 2; `false`: each event for itself.
+   */
+  outage?: false | { streams?: number }
+  /**
    * What becomes of an event whose attempts are used up. Default `'park'`: its stream is set aside from it on, and the
    * others flow. `'stop'`: the worker ends with the error, and the event stays undone.
    */
@@ -56,7 +62,7 @@ export type Options = Readonly<z.output<typeof subscriptionOptions>>
 
 const retry = z
   .strictObject({
-    maxAttempts: z.number().int().min(1).default(5),
+    maxAttempts: z.number().int().min(1).default(10),
     minDelayMs: ms(0).default(100),
     maxDelayMs: ms(0).default(30_000),
   })
@@ -72,6 +78,9 @@ export const processOptions = z
     timeoutMs: ms(1).optional(),
     batchSize: z.number().int().min(1).max(100_000).default(100),
     retry: retry.prefault({}),
+    outage: z
+      .union([z.literal(false), z.strictObject({ streams: z.number().int().min(2).default(3) })])
+      .prefault({}),
     onExhausted: z.enum(['park', 'stop']).default('park'),
   })
   .refine(({ transactional, concurrency }) => !transactional || concurrency === 1, {

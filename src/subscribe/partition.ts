@@ -6,7 +6,7 @@ import { persist } from '../live/patience.ts'
 import { Signal } from '../live/signal.ts'
 import type { Logger } from '../options.ts'
 import type { ConsumerTelemetry } from '../telemetry/telemetry.ts'
-import type { NackOptions, Source } from './delivery.ts'
+import type { Nack, Source } from './delivery.ts'
 import { HandedOut } from './delivery.ts'
 import { Holds } from './holds.ts'
 import type { Instant } from './instant.ts'
@@ -142,11 +142,11 @@ export class Partition extends Lease implements Source {
     })
   }
 
-  nack(entry: Entry, { delayMs = 0, error }: NackOptions): void {
+  nack(entry: Entry, { delayMs = 0, error, counts = true }: Nack): void {
     const taken = this.window.takeBack(entry)
     this.#store.logger.debug({ err: error, position: entry.position, delayMs }, 'a delivery was nacked')
     if (!this.draining) {
-      this.window.nacked(entry)
+      this.window.nacked(entry, counts)
       const key = streamKey(entry.event)
       const hold = this.#holds.hold(key, taken)
       hold.forget = this.#store.clock.after(delayMs, () => {

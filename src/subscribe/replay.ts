@@ -3,7 +3,7 @@ import type { RecordedEvent } from '../event.ts'
 import { streamKey } from '../event.ts'
 import { persist } from '../live/patience.ts'
 import { Signal } from '../live/signal.ts'
-import type { NackOptions, Source } from './delivery.ts'
+import type { Nack, Source } from './delivery.ts'
 import type { Partition } from './partition.ts'
 import type { Aside, Store } from './store.ts'
 import type { Entry } from './window.ts'
@@ -187,9 +187,9 @@ export class Replay implements Source {
     })
   }
 
-  nack(entry: Entry, { delayMs = 0 }: NackOptions): void {
+  nack(entry: Entry, { delayMs = 0, counts = true }: Nack): void {
     const aside = this.partition.asides.get(streamKey(entry.event))!
-    aside.attempts = entry.attempt
+    if (counts) aside.attempts = entry.attempt
     aside.due = this.#store.clock.now() + delayMs
     this.#end(entry, 'again')
   }

@@ -1,13 +1,15 @@
 import type { Holdings } from './holdings.ts'
+import type { Failing } from './outage.ts'
 import type { Store } from './store.ts'
 
 /** How an executor stands, or all of one subscription in this process. */
 export interface ExecutorStatus {
   /**
    * `waiting`: it owns no partition. `catching-up`: there is more to read. `live`: it has read all there is, and is pushed
-   * the rest. `stopped`: it has not begun, or has ended.
+   * the rest. `failing`: its handlers fail, one stream after the other; it tries one event at a time until one succeeds.
+   * `stopped`: it has not begun, or has ended.
    */
-  state: 'waiting' | 'catching-up' | 'live' | 'stopped'
+  state: 'waiting' | 'catching-up' | 'live' | 'failing' | 'stopped'
   /** The checkpoint, as far as this executor knows: the least of its partitions'. */
   position: number
   /** Up to where there is nothing left to appear, as of its last look. */
@@ -18,6 +20,10 @@ export interface ExecutorStatus {
   inFlight: number
   /** The partitions that this executor owns. */
   partitions: number[]
+  /** Of `failing`: the last error of a handler. */
+  error?: unknown
+  /** Of `failing`: since when. */
+  since?: Date
 }
 
 /** Pause between two counts of what there is to catch up with. */
@@ -34,6 +40,7 @@ export class Report {
   #horizon = 0
   #lag = 0
   #countedAt = -Infinity
+  #failing: Failing | undefined
 
   /** `watched`: whether anybody is told, for whose sake alone events are counted. */
   constructor(
@@ -57,6 +64,11 @@ export class Report {
     this.#tell(this.#status())
   }
 
+  failing(failing: Failing | undefined): void {
+    this.#failing = failing
+    if (this.#state !== 'stopped') this.is()
+  }
+
   /** Horizons of before are no measure any more. */
   restart(): void {
     this.#horizon = 0
@@ -64,13 +76,15 @@ export class Report {
 
   #status(): ExecutorStatus {
     const { partitions, inFlight } = this.#holdings
+    const failing = this.#state === 'stopped' ? undefined : this.#failing
     return {
-      state: this.#state,
+      state: failing ? 'failing' : this.#state,
       position: this.#position,
       horizon: Math.max(this.#horizon, this.#position),
       lag: this.#state === 'catching-up' ? Math.max(this.#lag, inFlight) : inFlight,
       inFlight,
       partitions: partitions.map(({ number }) => number).sort((a, b) => a - b),
+      ...failing,
     }
   }
 

@@ -1,23 +1,32 @@
 import type { Clock } from '../clock.ts'
 
-/** How often and how soon a handler that fails is tried again. */
+/**
+ * How often and how soon a handler that fails is tried again. The defaults last for one to three minutes.
+ */
 export interface RetryOptions {
-  /** Times that an event is handled at most. Default 5, minimum 1. */
+  /** How often an event is handled at most. Default 10, minimum 1. */
   maxAttempts?: number
-  /** Ceiling of the first pause, which doubles with each. In ms; default 100, minimum 0. */
+  /** The longest first pause; each further one is four times as long. In ms; default 100, minimum 0. */
   minDelayMs?: number
-  /** Ceiling of any pause. In ms; default 30_000, minimum `minDelayMs`. */
+  /** The longest pause. In ms; default 30_000, minimum `minDelayMs`. */
   maxDelayMs?: number
 }
 
-/**
- * Pause after attempt n (1, 2, …) that failed: exponential with full jitter, so that what failed together does not come
- * again together (Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
- */
+const GROWTH = 4
+
+/** Pause after attempt n (1, 2, …) that failed: exponential, with jitter. */
 export function retryPause(
   attempt: number,
   { minDelayMs, maxDelayMs }: Readonly<Required<RetryOptions>>,
   clock: Clock,
 ): number {
-  return clock.random() * Math.min(maxDelayMs, minDelayMs * 2 ** Math.min(attempt - 1, 31))
+  return jittered(Math.min(maxDelayMs, minDelayMs * GROWTH ** Math.min(attempt - 1, 16)), clock)
+}
+
+/**
+ * Between half of a pause and all of it, so that what failed together is not tried together again (the "equal jitter" of
+ * Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
+ */
+export function jittered(ms: number, clock: Clock): number {
+  return ms / 2 + (clock.random() * ms) / 2
 }

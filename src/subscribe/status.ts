@@ -12,7 +12,7 @@ const NOTHING: ExecutorStatus = {
   inFlight: 0,
   partitions: [],
 }
-const ORDER = ['stopped', 'waiting', 'live', 'catching-up'] as const
+const ORDER = ['stopped', 'waiting', 'live', 'catching-up', 'failing'] as const
 
 /** The statuses of this process's executors of one subscription, as one. */
 export class Statuses {
@@ -39,8 +39,10 @@ export class Statuses {
 export function merge(running: readonly ExecutorStatus[]): ExecutorStatus {
   const owning = running.filter(({ partitions }) => partitions.length > 0)
   const sum = (field: 'lag' | 'inFlight') => running.reduce((sum, status) => sum + status[field], 0)
-  // Of those that catch up, each tells the lag of the whole subscription.
-  const whole = running.filter(({ state }) => state === 'catching-up').map(({ lag }) => lag)
+  // Each of those that catch up tells the lag of the whole subscription.
+  const behind = ({ state }: ExecutorStatus) => state === 'catching-up' || state === 'failing'
+  const whole = running.filter(behind).map(({ lag }) => lag)
+  const failing = running.find(({ state }) => state === 'failing')
   return {
     state: ORDER[Math.max(...running.map(({ state }) => ORDER.indexOf(state)))]!,
     position: owning.length > 0 ? Math.min(...owning.map(({ position }) => position)) : 0,
@@ -48,5 +50,6 @@ export function merge(running: readonly ExecutorStatus[]): ExecutorStatus {
     lag: whole.length > 0 ? Math.max(...whole, sum('inFlight')) : sum('lag'),
     inFlight: sum('inFlight'),
     partitions: owning.flatMap(({ partitions }) => partitions).sort((a, b) => a - b),
+    ...(failing?.since ? { error: failing.error, since: failing.since } : {}),
   }
 }

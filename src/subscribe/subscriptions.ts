@@ -4,7 +4,7 @@ import { Subject } from 'rxjs'
 import type { Queries } from '../database.ts'
 import { ClosedError, SubscriptionNotFoundError } from '../errors.ts'
 import { TimeLimit } from '../limit.ts'
-import { aborted, manyWaitFor } from '../live/abort.ts'
+import { aborted, manyWaitFor, unless } from '../live/abort.ts'
 import type { Live } from '../live/live.ts'
 import { patience, persist } from '../live/patience.ts'
 import { name, parse } from '../options.ts'
@@ -193,13 +193,12 @@ export class Subscriptions {
   async close({ up, over }: Pick<TimeLimit, 'up' | 'over'> = new TimeLimit(this.#db.clock)): Promise<void> {
     this.#closing.abort(new ClosedError())
     const ends = [...this.#running.values()].flatMap((siblings) => [...siblings].map(({ end }) => end(up)))
-    await aborted(Promise.all(ends), over).catch((error) => {
-      if (!over.aborted) throw error
+    await unless(Promise.all(ends), over)
+    if (over.aborted)
       this.#db.settings.logger.warn(
         { subscriptions: [...this.#running.keys()] },
-        'closing a store did not wait until all partitions were given back, for the database did not answer; their leases run out by themselves',
+        'the store closes before all partitions are given back, for the database does not answer; their leases run out by themselves',
       )
-    })
     this.closed$.complete()
   }
 

@@ -4,6 +4,7 @@ import { MeowError } from '../errors.ts'
 import { isLost, isTransient } from '../failures.ts'
 import { lend } from '../lend.ts'
 import { aborted, whenAborted } from '../live/abort.ts'
+import { Signal } from '../live/signal.ts'
 import type { HandedOut } from './delivery.ts'
 import { invoke } from './invoke.ts'
 import type { Partition } from './partition.ts'
@@ -19,10 +20,15 @@ const CAREFUL = 64
 const CHECK =
   'savepoint deferred; set constraints all immediate; rollback to deferred; release savepoint meowmx'
 
-/** A handler threw `cause`. */
+/** A handler threw `cause`, or left a transaction that can't be committed; `delivery` is undefined if it may be any of several. */
 class HandlerFailed extends MeowError {
-  constructor(cause: unknown) {
+  readonly delivery: HandedOut | undefined
+  /** The session ended meanwhile, which may be why. */
+  sessionLost = false
+
+  constructor(cause: unknown, delivery?: HandedOut) {
     super('ERR_HANDLER', 'a handler failed', cause)
+    this.delivery = delivery
   }
 }
 
@@ -37,9 +43,10 @@ class Fenced extends MeowError {
  * Handles events in transactions that also carry the checkpoint, as their last statement and fenced by the epoch: what a
  * handler writes through its client happens exactly once. One transaction a partition at a time.
  *
- * A batch first runs as it is; where an event fails it is undone and run again with a savepoint before each, so that
- * what went before the failing event stays. That one's stream is set aside, to be tried again later or for good, in the
- * same transaction; so the checkpoint moves on, and other streams with it.
+ * A batch first runs as it is. When an event fails, the batch is rolled back and runs again with a savepoint before each
+ * event, so that what went before the failing one stays; the handler that failed is not called again for it. The stream of
+ * the failing event is set aside in the same transaction, to be tried again later or to be parked, so the checkpoint moves
+ * on, and other streams with it.
  */
 export class TransactionalWorker extends BaseWorker {
   readonly #db: Queries
@@ -47,6 +54,7 @@ export class TransactionalWorker extends BaseWorker {
   readonly #slots: Slots
   readonly #queues = new Map<Partition, Queue<HandedOut>>()
   readonly #cuts: Promise<void>[] = [] // of transactions that were given up
+  readonly #woken = new Signal()
 
   /** `slots`: of the connections of `db`, those that such transactions may keep. */
   constructor(start: Start, handling: Handling, db: Queries, leaseMs: number, slots: Slots) {
@@ -63,12 +71,17 @@ export class TransactionalWorker extends BaseWorker {
 
   protected deliver(delivery: HandedOut): void {
     const { partition } = delivery.source
+    this.watch(partition)
     const running = this.#queues.get(partition)
     const queue = running ?? new Queue()
     queue.push(delivery)
     if (running) return
     this.#queues.set(partition, queue)
     this.#run(partition, queue).catch((error) => this.fail(error))
+  }
+
+  protected override wake(): void {
+    this.#woken.fire()
   }
 
   async #run(partition: Partition, queue: Queue<HandedOut>): Promise<void> {
@@ -80,10 +93,8 @@ export class TransactionalWorker extends BaseWorker {
       if (batch.length === 0) return void this.#queues.delete(partition)
       try {
         let left = batch
-        await this.#slots.use(async () => {
-          while (left.length > 0 && (await partition.ours()) && !this.stopping)
-            left = await this.#handle(left)
-        })
+        while (left.length > 0 && (await partition.ours()) && !this.stopping)
+          left = await this.#inTurn(left, partition)
         for (const delivery of left) delivery.nack() // let go of them: a drain waits for that
       } catch (error) {
         if (partition.lost) continue // and all that waits is stale
@@ -109,6 +120,19 @@ export class TransactionalWorker extends BaseWorker {
     return batch
   }
 
+  /** Handle the batch, or during an outage its first event, when it may begin. Returns what is left of it. */
+  async #inTurn(batch: HandedOut[], partition: Partition): Promise<HandedOut[]> {
+    const [first] = batch as [HandedOut]
+    while (!this.outage.mayBegin && !this.stopping && !partition.signal.aborted) await this.#woken.next()
+    const [now, later] = this.outage.failing ? [[first], batch.slice(1)] : [batch, []]
+    this.outage.begin(first)
+    try {
+      return [...(await this.#slots.use(() => this.#handle(now))), ...later]
+    } finally {
+      this.outage.settled(first)
+    }
+  }
+
   /** Returns what is left of the batch, after a failure. */
   async #handle(batch: HandedOut[]): Promise<HandedOut[]> {
     const begun = batch.filter((delivery) => delivery.begin())
@@ -118,8 +142,11 @@ export class TransactionalWorker extends BaseWorker {
       return []
     } catch (error) {
       if (!(error instanceof HandlerFailed) || begun[0]!.signal.aborted) throw error
-      const some = begun.slice(0, CAREFUL)
-      return [...begun.slice(await this.#carefully(some))]
+      const suspect = error.delivery ?? (begun.length === 1 ? begun[0] : undefined)
+      const culprit = error.sessionLost ? undefined : suspect
+      if (culprit) culprit.failure = { error: error.cause }
+      const handled = await this.#carefully(begun.slice(0, CAREFUL), culprit !== undefined)
+      return begun.slice(handled)
     }
   }
 
@@ -130,10 +157,11 @@ export class TransactionalWorker extends BaseWorker {
       await this.#write(client, last).catch(endedHere)
     })
     last.source.written(batch.map(({ entry }) => entry))
+    this.outage.succeeded()
   }
 
-  /** Returns how many of the batch are dealt with. */
-  async #carefully(batch: readonly HandedOut[]): Promise<number> {
+  /** Returns how many of the batch are dealt with. `known`: it is known whose handler failed. */
+  async #carefully(batch: readonly HandedOut[], known: boolean): Promise<number> {
     const { source } = batch[0]!
     let handled = 0
     let failure: { delivery: HandedOut; error: unknown; delayMs: number | null } | undefined
@@ -147,7 +175,10 @@ export class TransactionalWorker extends BaseWorker {
           handled++
         } catch (failed) {
           if (!(failed instanceof HandlerFailed) || delivery.signal.aborted) throw failed
-          failure = { delivery, error: failed.cause, delayMs: this.pause(delivery, failed.cause) }
+          if (!known) delivery.recount(1) // its handler was called twice
+          const { delayMs, counts } = this.retry(delivery, failed.cause)
+          if (!counts) delivery.recount(-1)
+          failure = { delivery, error: failed.cause, delayMs }
           await client.query('rollback to savepoint meowmx')
           break
         }
@@ -172,10 +203,13 @@ export class TransactionalWorker extends BaseWorker {
     } catch (error) {
       if (!failure || !isTransient(error)) throw error
       // The session ended while the handler had it: idle for longer than the lease, or killed by what it did.
-      if (handled > 0) return this.#carefully(batch.slice(0, handled))
+      if (handled > 0) return this.#carefully(batch.slice(0, handled), known)
       await this.#transaction(write)
     }
-    if (handled > 0) source.written(batch.slice(0, handled).map(({ entry }) => entry))
+    if (handled > 0) {
+      source.written(batch.slice(0, handled).map(({ entry }) => entry))
+      this.outage.succeeded()
+    }
     if (!failure) return handled
     const { delivery, error, delayMs } = failure as {
       delivery: HandedOut
@@ -191,6 +225,7 @@ export class TransactionalWorker extends BaseWorker {
   }
 
   async #invoke(delivery: HandedOut, client: pg.ClientBase): Promise<void> {
+    if (delivery.failure) throw new HandlerFailed(delivery.failure.error, delivery)
     const lent = lend(client)
     this.inHand.add(delivery)
     try {
@@ -198,7 +233,7 @@ export class TransactionalWorker extends BaseWorker {
       if (handled) await aborted(handled, this.givenUp)
     } catch (error) {
       this.givenUp.throwIfAborted()
-      throw new HandlerFailed(error)
+      throw new HandlerFailed(error, delivery)
     } finally {
       this.inHand.delete(delivery)
       lent.takeBack()
@@ -209,28 +244,44 @@ export class TransactionalWorker extends BaseWorker {
     if (!(await source.write(client, entry).catch(failedHere))) throw new Fenced()
   }
 
+  /** If it fails, the connection is closed: nobody else is to find the transaction open. */
+  async #rollback(client: pg.ClientBase): Promise<void> {
+    try {
+      await client.query('rollback')
+    } catch (error) {
+      await (client as pg.Client).end().catch(() => {})
+      throw error
+    }
+  }
+
   async #transaction(body: (client: pg.ClientBase) => Promise<void>): Promise<void> {
     await this.#db.withClient(async (client) => {
       // One that freezes here must not keep its successor waiting: the server ends it with its lease.
-      await client.query(`begin; set local idle_in_transaction_session_timeout = ${this.#leaseMs}`)
-      const forget = whenAborted(this.givenUp, () => void this.#cuts.push(this.#db.cut(client)))
+      const begun: unknown = await client.query(
+        `begin; set local idle_in_transaction_session_timeout = ${this.#leaseMs}; select pg_catalog.pg_backend_pid() as pid`,
+      )
+      const { pid } = (begun as pg.QueryResult<{ pid: number }>[]).at(-1)!.rows[0]!
+      const forget = whenAborted(this.givenUp, () => void this.#cuts.push(this.#db.cut(client, pid)))
       try {
         await body(client)
       } catch (error) {
-        // Where even that fails nobody else is to find the transaction open.
-        await client.query('rollback').catch(() => (client as pg.Client).end().catch(() => {}))
+        await this.#rollback(client).catch(() => {
+          if (error instanceof HandlerFailed) error.sessionLost = true
+        })
         throw error
       } finally {
         forget()
       }
-      await client.query('commit').catch((error) => {
-        throw error.severity === 'ERROR' ? new HandlerFailed(error) : error // a deferred constraint
+      await client.query('commit').catch(async (error) => {
+        if (isTransient(error)) throw error
+        await this.#rollback(client).catch(() => {})
+        throw new HandlerFailed(error) // a deferred constraint or trigger
       })
     })
   }
 }
 
-/** A query of the handler's failed, and it did not say so: the transaction is of no use. */
+/** A query of the handler's failed, and it did not say so: the transaction can't be committed. */
 function failedHere(error: unknown): never {
   const { code } = error as { code?: string }
   throw code === '25P02' || code?.startsWith('23') ? new HandlerFailed(error) : error

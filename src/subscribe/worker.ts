@@ -12,6 +12,8 @@ import type { HandedOut } from './delivery.ts'
 import type { Executor } from './executor.ts'
 import type { Handler } from './invoke.ts'
 import { invoke } from './invoke.ts'
+import { Outage } from './outage.ts'
+import type { Partition } from './partition.ts'
 import type { RetryOptions } from './retry.ts'
 import { retryPause } from './retry.ts'
 import { Streams } from './streams.ts'
@@ -46,12 +48,21 @@ export interface Handling {
   readonly timeoutMs?: number | undefined
   readonly batchSize: number
   readonly retry: Readonly<Required<RetryOptions>>
+  readonly outage: false | { readonly streams: number }
   readonly onExhausted: 'park' | 'stop'
   readonly clock: Clock
   readonly logger: Logger
   readonly telemetry: ConsumerTelemetry | undefined
   /** Its name. */
   readonly subscription: string
+}
+
+/** What becomes of an event whose handler failed. */
+export interface Retry {
+  /** The pause before the next attempt; null: it was the last one. */
+  readonly delayMs: number | null
+  /** Whether the failure counts as an attempt. */
+  readonly counts: boolean
 }
 
 /** Makes the executor whose deliveries go to `deliver`. */
@@ -68,12 +79,25 @@ export abstract class BaseWorker implements Worker {
   /** Those that a handler is at work on. */
   protected readonly inHand = new Set<HandedOut>()
   readonly #limit: TimeLimit
+  protected readonly outage: Outage
+  readonly #watched = new WeakSet<Partition>()
   #executor!: Executor
   #failure: { error: unknown } | undefined
 
   constructor(handling: Handling) {
     this.handling = handling
     this.#limit = new TimeLimit(handling.clock)
+    const { outage, retry, subscription, clock, logger } = handling
+    this.outage = new Outage(
+      {
+        streams: outage ? outage.streams : Infinity,
+        maxDelayMs: retry.maxDelayMs,
+        subscription,
+        clock,
+        logger,
+      },
+      { changed: (failing) => this.#executor.failing(failing), wake: () => this.wake() },
+    )
   }
 
   /** Begin; the last thing that a constructor does. */
@@ -85,6 +109,7 @@ export abstract class BaseWorker implements Worker {
     this.done = this.#executor.done
       .finally(() => {
         this.stopping = this.ended = true
+        this.outage.close()
         this.wake()
         return this.released()
       })
@@ -107,6 +132,13 @@ export abstract class BaseWorker implements Worker {
   /** What is left to be ended once the partitions are given back. */
   protected async released(): Promise<void> {}
 
+  /** Wake when this partition leaves, too. */
+  protected watch(partition: Partition): void {
+    if (this.#watched.has(partition)) return
+    this.#watched.add(partition)
+    partition.signal.addEventListener('abort', () => this.wake(), { once: true })
+  }
+
   protected get failed(): boolean {
     return this.#failure !== undefined
   }
@@ -126,18 +158,25 @@ export abstract class BaseWorker implements Worker {
     this.wake()
   }
 
-  /** How long to wait before the next attempt; null: there is none. */
-  protected pause({ attempt, event }: HandedOut, error: unknown): number | null {
+  /** What to do about a failure: how long to wait before the next attempt (null: there is none), and whether this one counts. */
+  protected retry(delivery: HandedOut, error: unknown): Retry {
     const { retry, clock, logger, subscription, onExhausted } = this.handling
+    const { attempt, event } = delivery
     const { position, category, streamId, type } = event
     const said = { err: error, subscription, attempt, position, category, streamId, type }
+    if (!this.outage.failed(delivery, error)) {
+      logger.warn(said, 'a handler failed during an outage; trying again, this attempt does not count')
+      return { delayMs: this.outage.pauseMs, counts: false }
+    }
     if (attempt >= retry.maxAttempts) {
-      if (onExhausted === 'park')
-        logger.error(said, 'a handler failed for the last time; its stream is set aside')
-      return null
+      if (onExhausted === 'park') {
+        logger.error(said, 'a handler failed for the last time; its stream is parked')
+        this.outage.parked(delivery)
+      }
+      return { delayMs: null, counts: true }
     }
     logger.warn(said, 'a handler failed; trying again')
-    return retryPause(attempt, retry, clock)
+    return { delayMs: retryPause(attempt, retry, clock), counts: true }
   }
 
   async stop(options: StopOptions = {}): Promise<void> {
@@ -186,6 +225,7 @@ export class HandlerWorker extends BaseWorker {
   }
 
   protected deliver(delivery: HandedOut): void {
+    this.watch(delivery.source.partition)
     this.#streams.push(delivery)
     this.#arrived.fire()
   }
@@ -198,10 +238,11 @@ export class HandlerWorker extends BaseWorker {
     // A drain waits for some that are not begun yet.
     while (!this.ended) {
       const arrived = this.#arrived.next()
-      for (let delivery = this.#streams.next(); delivery; delivery = this.#streams.next()) {
+      if (this.outage.failing) this.#letGo()
+      for (let delivery = this.#next(); delivery; delivery = this.#next()) {
         const handled = this.#handle(delivery)
         if (handled) this.#finish(handled, delivery)
-        else this.#streams.done(delivery)
+        else this.#done(delivery)
       }
       await arrived
     }
@@ -211,8 +252,26 @@ export class HandlerWorker extends BaseWorker {
     this.inHand.add(delivery)
     await handled.catch((error) => this.fail(error))
     this.inHand.delete(delivery)
-    this.#streams.done(delivery)
+    this.#done(delivery)
     this.#arrived.fire()
+  }
+
+  #done(delivery: HandedOut): void {
+    this.outage.settled(delivery)
+    this.#streams.done(delivery)
+  }
+
+  /** During an outage one at a time; a worker that stops waits for nothing. */
+  #next(): HandedOut | undefined {
+    return this.outage.mayBegin || this.stopping ? this.#streams.next() : undefined
+  }
+
+  /** A partition that leaves during an outage does not wait until its events are tried. */
+  #letGo(): void {
+    for (const delivery of this.#streams.clear()) {
+      if (delivery.signal.aborted) delivery.nack()
+      else this.#streams.push(delivery)
+    }
   }
 
   /** A promise only where there is something to wait for. */
@@ -221,14 +280,15 @@ export class HandlerWorker extends BaseWorker {
     if (!delivery.certain)
       return delivery.ours().then((ours) => (ours ? this.#handle(delivery) : delivery.nack()))
     if (!delivery.begin()) return
+    this.outage.begin(delivery)
     try {
       const result = invoke(this.handling.handler, delivery, this.handling)
       if (!result) {
-        delivery.done()
+        this.#handled(delivery)
         return
       }
       return result.then(
-        () => delivery.done(),
+        () => this.#handled(delivery),
         (error) => this.#failed(delivery, error),
       )
     } catch (error) {
@@ -236,11 +296,16 @@ export class HandlerWorker extends BaseWorker {
     }
   }
 
+  #handled(delivery: HandedOut): void {
+    delivery.done()
+    this.outage.succeeded()
+  }
+
   async #failed(delivery: HandedOut, error: unknown): Promise<void> {
     // Told to hurry, it gave up: that is no fault of the event, which comes again.
     if (delivery.signal.aborted) return delivery.nack({ error })
-    const delayMs = this.pause(delivery, error)
-    if (delayMs !== null) return delivery.nack({ delayMs, error })
+    const { delayMs, counts } = this.retry(delivery, error)
+    if (delayMs !== null) return delivery.nack({ delayMs, error, counts })
     if (this.handling.onExhausted === 'stop') {
       delivery.nack({ error })
       return this.fail(error)

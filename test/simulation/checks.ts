@@ -17,11 +17,17 @@ export interface Counts {
   parked: number
 }
 
+/** So many streams that fail, without a success between them, are an outage. */
+export const OUTAGE_STREAMS = 2
+
 /** Watches one run of the simulation for broken promises. */
 export class Checks {
   readonly completed = new Set<number>()
   readonly counts: Counts = { handled: 0, repeated: 0, takenOver: 0, refused: 0, parked: 0 }
   readonly #begun = new Set<number>()
+  readonly #failed = new Set<string>() // streams, since the last success
+  readonly #waiting = new Set<string>() // of these, what is not parked
+  readonly #excused = new Map<string, boolean>() // whether the last failure of a stream was in an outage
   readonly #at = new Map<string, string>() // what a machine's streams are at
   readonly #selects: (event: Pick<Stored, 'category'>) => boolean
   readonly #repeatsPerTakeover: number
@@ -65,7 +71,14 @@ export class Checks {
 
   ends(machine: string, { position, streamId }: RecordedEvent, handled: boolean): void {
     this.#at.delete(`${machine} ${streamId}`)
-    if (!handled) return
+    if (!handled) {
+      this.#failed.add(streamId)
+      this.#waiting.add(streamId)
+      this.#excused.set(streamId, this.#failed.size >= OUTAGE_STREAMS && this.#waiting.size > 1)
+      return
+    }
+    this.#failed.clear()
+    this.#waiting.clear()
     this.completed.add(position)
     this.counts.handled++
   }
@@ -79,8 +92,12 @@ export class Checks {
     this.counts.refused++
   }
 
-  parked(): void {
+  /** `alone`: one machine has the only partition, so that it knows of all failures. */
+  parked(streamId: string, replaying: boolean, alone: boolean): void {
     this.counts.parked++
+    this.#waiting.delete(streamId)
+    if (alone && !replaying && this.#excused.get(streamId))
+      this.broken(`I16: ${streamId} is parked for a failure in an outage`)
   }
 
   committed(rows: readonly Stored[]): void {

@@ -55,7 +55,7 @@ export interface DatabaseEvents {
   /** A write with a stale epoch was refused. */
   refused(): void
   /** A stream was set aside. */
-  parked(): void
+  parked(streamId: string, replaying: boolean): void
 }
 
 /** For mutants of what is SQL in reality. */
@@ -368,7 +368,7 @@ export class SimulatedDatabase {
     replaying: boolean,
   ): Row[] {
     if (!this.#holds(partition, epoch)) return [['f']]
-    this.#on.parked()
+    this.#on.parked(streamId, replaying)
     this.parked.set(streamId, { category, streamId, position, attempts, replaying })
     return [['t']]
   }

@@ -11,6 +11,8 @@ const sizes = {
   maxInFlight: fc.integer({ min: 1, max: 4 }),
   slowHandlers: fc.boolean(),
   failures: fc.constantFrom(0, 1, 3),
+  service: fc.constant(false),
+  poison: fc.constant(false),
   late: fc.constantFrom(...LATE),
 }
 
@@ -37,7 +39,29 @@ const quiet: fc.Arbitrary<Setup> = fc.record({
   begin: fc.constant('listening'),
 })
 
-const setup = fc.oneof({ arbitrary: busy, weight: 3 }, { arbitrary: quiet, weight: 2 })
+/** What handlers need is away now and then, and a stream may be poisoned; nothing else breaks. */
+const failing: fc.Arbitrary<Setup> = fc.record({
+  ...sizes,
+  partitions: fc.constant(1),
+  machines: fc.constant(1),
+  maxInFlight: fc.integer({ min: 4, max: 8 }),
+  slowHandlers: fc.constant(true),
+  failures: fc.constant(0),
+  service: fc.constant(true),
+  poison: fc.boolean(),
+  everything: fc.constant(true),
+  push: fc.constant('reliable'),
+  events: fc.constantFrom(5, 10, 20),
+  faults: fc.constant(0),
+  ambush: fc.constant(null),
+  begin: fc.constant('working'),
+})
+
+const setup = fc.oneof(
+  { arbitrary: busy, weight: 3 },
+  { arbitrary: quiet, weight: 3 },
+  { arbitrary: failing, weight: 1 },
+)
 
 /** Who takes part, and what happens, a number a step. */
 const schedules = fc.noBias(

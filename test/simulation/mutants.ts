@@ -69,6 +69,25 @@ export const mutants: readonly Mutant[] = [
     to: '',
   },
   {
+    name: 'failures in an outage count as attempts',
+    file: 'src/subscribe/outage.ts',
+    from: 'return this.#waiting.size === 1',
+    to: 'return true',
+  },
+  {
+    name: 'a lone poison event is never parked',
+    file: 'src/subscribe/outage.ts',
+    from: 'if (this.#failed.size < this.#options.streams) return true',
+    to: 'if (this.#failed.size < this.#options.streams) return false',
+  },
+  {
+    name: 'an outage never ends',
+    file: 'src/subscribe/outage.ts',
+    from: `    this.#waiting.clear()
+    this.#end()`,
+    to: '    this.#waiting.clear()',
+  },
+  {
     name: 'the checkpoint passes what is queued',
     hidden: true,
     file: 'src/subscribe/window.ts',

@@ -5,7 +5,7 @@ import type { Handler } from '../../src/subscribe/invoke.ts'
 import type { Subscriptions } from '../../src/subscribe/subscriptions.ts'
 import type { Worker } from '../../src/subscribe/worker.ts'
 import type { Counts } from './checks.ts'
-import { Broken, Checks } from './checks.ts'
+import { Broken, Checks, OUTAGE_STREAMS } from './checks.ts'
 import type { Flaws, Transaction } from './database.ts'
 import { SimulatedDatabase } from './database.ts'
 import type { Task } from './machine.ts'
@@ -32,6 +32,10 @@ export interface Setup {
   slowHandlers: boolean
   /** So many in four fail, of those that take time. */
   failures: number
+  /** Handlers need a service, which may be away: then all of them fail that take time. */
+  service: boolean
+  /** The events of one stream always fail, of handlers that take time. */
+  poison: boolean
   /** Every category, or one of the two. */
   everything: boolean
   /**
@@ -68,6 +72,7 @@ export const AMBUSHES = ['listen a', 'connect again'] as const
 const LEASE_MS = 1_000
 /** How long after the last fault all has to be handled, in simulated time: back-off, a lease, a poll, retries. */
 export const HEALED_MS = 20_000
+const POISON = 'a2'
 const STREAMS = [
   ['a', 'a0'],
   ['a', 'a1'],
@@ -79,6 +84,8 @@ interface Process {
   readonly machine: Machine
   readonly worker: Worker
   stop(): Promise<void>
+  /** The state that its subscription tells. */
+  state(): string
   /** It was told to stop, and has not ended yet. */
   ending: boolean
 }
@@ -124,6 +131,7 @@ class Simulation {
   readonly #processes: Process[] = []
   #names = 0
   #faults = 0
+  #away = false
   #state: 'beginning' | 'running' | 'healing' = 'beginning'
 
   constructor(engine: Engine, setup: Setup, flaws: Flaws) {
@@ -142,7 +150,7 @@ class Simulation {
         checkpoint: (partition, epoch, before) => checks.checkpoint(partition, epoch, before),
         granted: (epoch) => checks.granted(epoch),
         refused: () => checks.refused(),
-        parked: () => checks.parked(),
+        parked: (streamId, replaying) => checks.parked(streamId, replaying, setup.service),
       },
       flaws,
     )
@@ -184,6 +192,7 @@ class Simulation {
   async heal(): Promise<number> {
     this.#state = 'healing'
     this.#say('healed')
+    this.#away = false
     for (const { machine } of this.#processes) machine.frozen = false
     for (const transaction of [...this.#database.open]) this.#database.end(transaction, 'commit')
     const { now } = this.#timers
@@ -191,6 +200,8 @@ class Simulation {
     await this.#until(
       () => {
         if (this.#checks.left.length === 0) return true
+        if (this.#setup.poison && this.#checks.left.every((event) => event.startsWith(`${POISON}.`)))
+          return this.#database.parked.get(POISON)?.replaying === false
         if (
           this.#timers.now >= replayAt &&
           [...this.#database.parked.values()].some((one) => !one.replaying)
@@ -202,6 +213,9 @@ class Simulation {
       },
       () => `I7: left: ${this.#checks.left.join(', ')}`,
     )
+    const failing = this.#processes.find(({ machine, state }) => !machine.dead && state() === 'failing')
+    if (failing) this.#checks.broken(`I16: ${failing.machine.name} is still failing`)
+    this.#checks.throwIfBroken()
     return this.#timers.now - now
   }
 
@@ -315,6 +329,11 @@ class Simulation {
   }
 
   #fault(n: number): boolean {
+    if (this.#setup.service && n % 2 === 0) {
+      this.#away = !this.#away
+      this.#say(this.#away ? 'SERVICE away' : 'service back')
+      return true
+    }
     if (this.#faults >= this.#setup.faults) return false
     const done = this.#breakSomething(n)
     if (done) this.#faults++
@@ -413,7 +432,9 @@ class Simulation {
           machine,
           what: `handled ${event.streamId}.${event.version} at ${event.position}`,
           happen: (luck) => {
-            const fails = this.#state !== 'healing' && luck % 4 < this.#setup.failures
+            const unlucky = this.#state !== 'healing' && luck % 4 < this.#setup.failures
+            const poisoned = this.#setup.poison && event.streamId === POISON
+            const fails = unlucky || poisoned || this.#away
             end(!fails)
             if (fails) reject(new Error('bad luck'))
             else resolve()
@@ -423,13 +444,20 @@ class Simulation {
     }
     const worker = subscription.process(handler, {
       concurrency,
-      retry: { maxAttempts: 2, minDelayMs: 10, maxDelayMs: 10 },
+      retry: { maxAttempts: 2, minDelayMs: 10, maxDelayMs: this.#setup.service ? 1_000 : 10 },
+      outage: { streams: OUTAGE_STREAMS },
+    })
+    let state = ''
+    const watching = subscription.status$.subscribe((status) => {
+      state = status.state
     })
     const process: Process = {
       machine,
       worker,
       ending: false,
+      state: () => state,
       stop: async () => {
+        watching.unsubscribe()
         await subscriptions.close()
         await live.close()
       },

@@ -106,7 +106,7 @@ export async function execute(meow: Meow, events: readonly RecordedEvent[]): Pro
         if (poisonous) throw new Error('poison')
         handled++
       },
-      { transactional, retry: { maxAttempts: 2, minDelayMs: 1, maxDelayMs: 1 } },
+      { transactional, outage: false, retry: { maxAttempts: 2, minDelayMs: 1, maxDelayMs: 1 } },
     )
     await worker.ready
     await meow.waitFor(name, position, { timeoutMs: 60_000 })
