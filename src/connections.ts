@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import pg from 'pg'
 import { ClosedError } from './errors.ts'
 import { isLost, isReadOnly, isTransient, POOL_TIMEOUT, translate } from './failures.ts'
@@ -32,6 +33,7 @@ export class Connections {
   readonly #kept: Connection[] = [] // checked out of an owned pool, and not in use
   readonly #discarded = new WeakSet<pg.ClientBase>()
   #closed = false
+  #ended = false
 
   constructor(settings: Settings, servers: Servers) {
     this.#settings = settings
@@ -81,11 +83,25 @@ export class Connections {
     this.#discarded.add(client)
   }
 
+  /** End one that is borrowed, at once: what is under way on it fails. */
+  cut(client: pg.ClientBase): void {
+    this.discard(client)
+    const { connection } = client as unknown as { connection?: { stream?: Duplex } }
+    if (connection?.stream) connection.stream.destroy()
+    else (client as pg.Client).end().catch(() => {})
+  }
+
+  /** There are none any more; those of ours are ended, also while they connect. */
+  giveUp(): void {
+    this.#closed = true
+    if (this.#owned) this.#sockets.destroy()
+  }
+
   /** Those that are lent are closed as they come back. Of a pool of the user's nothing is ended. */
   async close(): Promise<void> {
-    if (this.#closed) return
     this.#closed = true
-    if (!this.#owned) return
+    if (!this.#owned || this.#ended) return
+    this.#ended = true
     for (const connection of this.#kept.splice(0)) this.giveBack(connection)
     await this.#pool.end()
     await this.#sockets.closed(GOODBYE_MS)

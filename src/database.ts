@@ -5,11 +5,12 @@ import { ask, lostStatement } from './ask.ts'
 import type { Clock } from './clock.ts'
 import { systemClock } from './clock.ts'
 import { Connections, connectionConfig } from './connections.ts'
-import { ValidationError } from './errors.ts'
+import { ClosedError, ValidationError } from './errors.ts'
 import { eventColumns } from './event.ts'
 import { isTransient, translate } from './failures.ts'
 import type { Testimony } from './history.ts'
 import { History } from './history.ts'
+import { manyWaitFor } from './live/abort.ts'
 import type { Settings } from './options.ts'
 import { Servers } from './servers.ts'
 import { sql } from './sql.ts'
@@ -38,6 +39,8 @@ export interface Queries {
   query(statement: Statement, values?: unknown[], client?: pg.ClientBase): Promise<Row[]>
   /** Borrow a connection. */
   withClient<T>(use: (client: pg.PoolClient) => Promise<T>): Promise<T>
+  /** End a borrowed connection, whatever it is at, and so its transaction. `pid`: of its process in the server. */
+  cut(client: pg.ClientBase, pid: number): Promise<void>
   /** An error of the driver or the server as one of ours. */
   translate(error: unknown): unknown
 }
@@ -54,7 +57,10 @@ export class Database implements Queries {
   readonly #listenServers: Servers
   readonly #connections: Connections
   readonly #prepare: boolean
+  readonly #borrowed = new Set<pg.ClientBase>()
+  readonly #givingUp = manyWaitFor()
   #historyQuery: Statement | undefined
+  #terminate: Statement | undefined
 
   constructor(settings: Settings, telemetry?: Telemetry) {
     this.settings = settings
@@ -126,6 +132,7 @@ export class Database implements Queries {
     const connection = connections.take() ?? (await connections.checkOut())
     const { client } = connection
     let lost: Set<string> | undefined
+    this.#borrowed.add(client)
     try {
       for (;;) {
         try {
@@ -141,8 +148,15 @@ export class Database implements Queries {
       connections.failed(connection, error)
       throw error
     } finally {
+      this.#borrowed.delete(client)
       connections.giveBack(connection)
     }
+  }
+
+  async cut(client: pg.ClientBase, pid: number): Promise<void> {
+    this.#connections.cut(client)
+    this.#terminate ??= this.file('terminate')
+    await this.query(this.#terminate, [pid]).catch(() => {}) // what is left ends with its query
   }
 
   /** Whoever has borrowed a connection says that nobody else is to get it. */
@@ -184,6 +198,18 @@ export class Database implements Queries {
   /** An error of the driver or the server as one of ours that says what to do; others pass as they are. */
   translate(error: unknown): unknown {
     return translate(error, this.settings)
+  }
+
+  /** Aborts when nobody waits any more for what is under way. */
+  get givenUp(): AbortSignal {
+    return this.#givingUp.signal
+  }
+
+  /** Ends every connection, whatever it is at; there will be no other. */
+  giveUp(): void {
+    this.#givingUp.abort(new ClosedError())
+    this.#connections.giveUp()
+    for (const client of this.#borrowed) this.#connections.cut(client)
   }
 
   close(): Promise<void> {

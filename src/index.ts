@@ -25,6 +25,7 @@ export {
   VersionConflictError,
 } from './errors.ts'
 export type { NewEvent, RecordedEvent, StreamRef } from './event.ts'
+export type { StopOptions } from './limit.ts'
 export type { StoreStatus } from './live/listener.ts'
 // Observing
 export type { EventsOptions, From } from './live/observer.ts'

@@ -11,6 +11,9 @@ import type { AppendResult } from './append/request.ts'
 import { Database } from './database.ts'
 import { ClosedError } from './errors.ts'
 import type { NewEvent, StreamRef } from './event.ts'
+import type { StopOptions } from './limit.ts'
+import { closeOptions, TimeLimit } from './limit.ts'
+import { unless, whenAborted } from './live/abort.ts'
 import { lineOf } from './live/lines.ts'
 import type { StoreStatus } from './live/listener.ts'
 import { Live } from './live/live.ts'
@@ -111,6 +114,7 @@ export class Meow implements AsyncDisposable {
   readonly #decisions: Decisions
   readonly #watches: Watches
   readonly #calls = new Set<Promise<unknown>>() // under way
+  readonly #limit: TimeLimit
   #closing: Promise<void> | undefined
   #closed = false
 
@@ -123,6 +127,7 @@ export class Meow implements AsyncDisposable {
     const saw = (position: number) => this.#duty.saw(position)
     const batch = new Batch(db, saw)
     this.#db = db
+    this.#limit = new TimeLimit(db.clock)
     this.#batcher = new Batcher(db, batch)
     this.#projections = new Projections(db)
     this.#projected = new ProjectedAppends(db, batch, this.#projections)
@@ -552,10 +557,23 @@ export class Meow implements AsyncDisposable {
     return this.#watches.watch(decider, streamId)
   }
 
-  /** Drain what is under way, complete every Observable, and leave no connection, timer or handle. Twice is fine. */
-  close(): Promise<void> {
+  /**
+   * Drain what is under way, complete every Observable, and leave no connection, timer or handle. Twice is fine.
+   *
+   * After `timeoutMs` (in ms, default 30_000, minimum 0) it gives up what has not ended by then, with a warning in the log:
+   * handlers, as `worker.stop({ timeoutMs })` does; appends and reads, whose connections are cut (an append rejects with
+   * ClosedError, or OutcomeUnknownError if it was sent). Of several calls the shortest limit counts. Giving partitions back
+   * may take up to 5 s more if the database does not answer. `await using` closes with the default.
+   *
+   * @throws ValidationError for a `timeoutMs` that can't be right; nothing is closed then
+   * @example
+   * await meow.close({ timeoutMs: 10_000 })
+   */
+  async close(options: StopOptions = {}): Promise<void> {
+    const { timeoutMs } = parse(closeOptions, options, 'options')
     this.#closing ??= this.#close()
-    return this.#closing
+    this.#limit.set(timeoutMs)
+    await this.#closing
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -568,17 +586,36 @@ export class Meow implements AsyncDisposable {
     this.#observer.close()
     this.#watches.close()
     this.#waiting.close()
-    await this.#subscriptions.close()
+    const { up, over } = this.#limit
+    await this.#subscriptions.close(this.#limit)
     this.#closed = true
-    await Promise.all([
-      this.#batcher.close(),
-      this.#projected.close(),
-      this.#live.close(),
-      Promise.allSettled(this.#calls),
-    ])
-    await this.#duty.close()
-    this.#db.telemetry?.close()
-    await this.#db.close()
+    const forget = whenAborted(up, () => this.#giveUp())
+    try {
+      const live = this.#live.close()
+      const ended = Promise.all([
+        this.#batcher.close(),
+        this.#projected.close(),
+        live,
+        Promise.allSettled(this.#calls),
+      ])
+      await unless(
+        ended.then(() => this.#duty.close()),
+        up,
+      )
+      this.#db.telemetry?.close()
+      await unless(Promise.all([live, this.#db.close()]), over)
+    } finally {
+      forget()
+      this.#limit.clear()
+    }
+  }
+
+  /** What is still under way is waited for no longer. */
+  #giveUp(): void {
+    const { size: calls } = this.#calls
+    if (calls > 0)
+      this.#db.settings.logger.warn({ calls }, 'close() gave up waiting for calls that have not ended')
+    this.#db.giveUp()
   }
 
   /** Of a subscription; right behind `process()`, which makes it, too. */

@@ -12,6 +12,10 @@ export class Sockets {
     return socket
   }
 
+  destroy(): void {
+    for (const socket of this.#open) socket.destroy()
+  }
+
   /** Resolves once all are closed, by themselves or, after `patienceMs`, by force. */
   async closed(patienceMs: number): Promise<void> {
     const open = [...this.#open]

@@ -5,6 +5,7 @@ import type { Database } from '../database.ts'
 import { MeowError, TimeoutError, ValidationError } from '../errors.ts'
 import type { RecordedEvent } from '../event.ts'
 import { lend } from '../lend.ts'
+import { aborted, abortWith } from '../live/abort.ts'
 import type { AnyCategory } from '../model/types.ts'
 import { check, method } from '../options.ts'
 import { select, selectorShape } from '../read/selector.ts'
@@ -102,11 +103,13 @@ export class Projections {
   /** The category's readers wait for an append that is open: one whose handler hangs must end. */
   #inTime(call: () => Promise<unknown>): Promise<unknown> {
     const { queryTimeoutMs } = this.#db.settings
-    return new Promise((resolve, reject) => {
-      const forget = this.#db.clock.after(queryTimeoutMs, () =>
-        reject(new TimeoutError('an inline projection', queryTimeoutMs)),
-      )
-      call().then(resolve, reject).finally(forget)
+    const late = abortWith(this.#db.givenUp)
+    const forget = this.#db.clock.after(queryTimeoutMs, () =>
+      late.abort(new TimeoutError('an inline projection', queryTimeoutMs)),
+    )
+    return aborted(call(), late.signal).finally(() => {
+      forget()
+      late.abort()
     })
   }
 

@@ -8,6 +8,9 @@ import { UsageError } from './arguments.ts'
 import { Output } from './output.ts'
 import { messageOf, Talk } from './talk.ts'
 
+/** How long a command that is told to end waits for what it has in hand: less than the 30 s that Kubernetes leaves it. */
+export const STOP_TIMEOUT_MS = 25_000
+
 /** What every command takes. */
 export interface GlobalOptions {
   readonly url?: string

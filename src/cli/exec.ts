@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
+import { Signal } from '../live/signal.ts'
 import type { Talk } from './talk.ts'
 
 /** Of what a command says on stderr, the end is kept: so many characters. */
@@ -34,6 +35,7 @@ export class Shell {
   readonly #command: string
   readonly #env: NodeJS.ProcessEnv
   readonly #groups = new Set<number>()
+  readonly #ended = new Signal()
 
   constructor(command: string, env: NodeJS.ProcessEnv, talk: Talk) {
     this.#command = command
@@ -89,7 +91,18 @@ export class Shell {
     } finally {
       signal.removeEventListener('abort', end)
       if (group !== undefined) this.#groups.delete(group)
+      this.#ended.fire()
     }
+  }
+
+  /** Ends what still runs: those that nobody waits for any more. */
+  async end(): Promise<void> {
+    for (const group of this.#groups) kill(group, 'SIGTERM')
+    const late = setTimeout(() => {
+      for (const group of this.#groups) kill(group, 'SIGKILL')
+    }, GRACE_MS)
+    while (this.#groups.size > 0) await this.#ended.next()
+    clearTimeout(late)
   }
 }
 

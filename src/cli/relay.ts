@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { From } from '../live/observer.ts'
 import { integer, json, list, place, UsageError } from './arguments.ts'
 import type { Run } from './context.ts'
+import { STOP_TIMEOUT_MS } from './context.ts'
 import { selector } from './read.ts'
 import { count } from './talk.ts'
 
@@ -23,6 +24,7 @@ interface Options {
   leaseMs?: number
   timeoutMs?: number
   once?: true
+  stopTimeoutMs: number
 }
 
 export function relay(program: Command, run: Run): void {
@@ -51,6 +53,12 @@ export function relay(program: Command, run: Run): void {
     .option('--lease-ms <ms>', 'how soon a dead relay is replaced; default: 10000', integer(100))
     .option('--timeout-ms <ms>', 'an answer that takes longer is lost; default: 5000', integer(100))
     .option('--once', 'end when all is published')
+    .option(
+      '--stop-timeout-ms <ms>',
+      'when told to end: how long the broker is waited for',
+      integer(),
+      STOP_TIMEOUT_MS,
+    )
     .addHelpText(
       'after',
       `
@@ -78,7 +86,7 @@ While NATS is away it waits; what NATS refuses is set aside with its stream (meo
           broker,
           ...given({ prefix, from, partitions, window, leaseMs }),
         })
-        const stop = () => void relaying.stop()
+        const stop = () => void relaying.stop({ timeoutMs: options.stopTimeoutMs })
         signal.addEventListener('abort', stop)
         if (signal.aborted) stop()
         const progress = talk.progress('published')

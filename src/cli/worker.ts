@@ -9,6 +9,7 @@ import type { HandlerContext } from '../subscribe/invoke.ts'
 import type { Worker } from '../subscribe/worker.ts'
 import { integer, list, place, UsageError } from './arguments.ts'
 import type { Context, Run } from './context.ts'
+import { STOP_TIMEOUT_MS } from './context.ts'
 import { eventLine } from './events.ts'
 import { Shell } from './exec.ts'
 import { selector } from './read.ts'
@@ -23,6 +24,7 @@ interface Options {
   all?: true
   exec?: string
   once?: true
+  stopTimeoutMs: number
   from?: From
   partitions?: number
   maxInFlight?: number
@@ -58,6 +60,12 @@ export function worker(program: Command, run: Run): void {
     .option('--max-attempts <n>', 'then its stream is set aside; default: 5', integer(1))
     .option('--min-delay-ms <ms>', 'before the second attempt; default: 100', integer())
     .option('--max-delay-ms <ms>', 'before any attempt; default: 30000', integer())
+    .option(
+      '--stop-timeout-ms <ms>',
+      'when told to end: how long commands that run are waited for',
+      integer(),
+      STOP_TIMEOUT_MS,
+    )
     .addOption(new Option('--on-exhausted <what>', 'or end').choices(['park', 'stop']).default('park'))
     .addHelpText(
       'after',
@@ -65,7 +73,8 @@ export function worker(program: Command, run: Run): void {
 Example:  meowmx worker mailer --category order --exec 'jq -r .data.email | xargs -n1 ./send-mail'
 The command also has MEOWMX_SUBSCRIPTION and MEOWMX_ATTEMPT. Its stdout goes to ours, its stderr to ours and, where it
 fails, into the parked event. Exit codes 126 and 127 (there is no such command) end the worker. On SIGINT and SIGTERM
-commands that run are waited for and acked; a second one ends at once.`,
+commands that run are waited for and acked; after --stop-timeout-ms they are ended, and their events come again. A second
+signal ends at once.`,
     )
     .action(
       run(async (context, name: string, options: Options) => {
@@ -100,7 +109,7 @@ commands that run are waited for and acked; a second one ends at once.`,
             }),
           },
         )
-        const stop = () => void worker.stop()
+        const stop = () => void worker.stop({ timeoutMs: options.stopTimeoutMs })
         signal.addEventListener('abort', stop)
         if (signal.aborted) stop()
         if (options.once) void allHandled(meow, name, worker, stop)
@@ -124,9 +133,11 @@ async function allHandled(meow: Meow, name: string, worker: Worker, stop: () => 
 
 type Handle = (event: RecordedEvent, context: HandlerContext) => Promise<void>
 
-function handler({ out, talk }: Context, name: string, { exec }: Options): Handle {
+function handler(context: Context, name: string, { exec }: Options): Handle {
+  const { out, talk } = context
   if (exec !== undefined) {
     const shell = new Shell(exec, { MEOWMX_SUBSCRIPTION: name }, talk)
+    context.closing(() => shell.end())
     return (event, { attempt, signal }) =>
       shell.run(`${JSON.stringify(event)}\n`, { MEOWMX_ATTEMPT: String(attempt) }, signal)
   }

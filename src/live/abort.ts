@@ -65,6 +65,13 @@ export function aborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T>
   })
 }
 
+/** Resolves once the promise has, or the signal aborts; rejects if the promise rejects before that. */
+export async function unless(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  await aborted(promise, signal).catch((error) => {
+    if (!signal.aborted) throw error
+  })
+}
+
 function begin(promise: Promise<unknown>): Set<Waiter> {
   const waiters = new Set<Waiter>()
   waitersOf.set(promise, waiters)

@@ -25,7 +25,7 @@ export interface Broker {
   open(context: BrokerContext): Promise<void>
   /**
    * Resolves once the broker keeps the message for good; up to `window` at once, of each stream one at a time. It has to end
-   * by itself: whoever stops the relay waits for it. After a failure, or when another relay has taken over, the same
+   * by itself: whoever stops the relay waits for it, if without `timeoutMs` for ever. After a failure, or when another relay has taken over, the same
    * message comes again, with the same id.
    *
    * @returns `duplicate`: it was there already

@@ -1,6 +1,10 @@
 import type { Observable } from 'rxjs'
 import type { RecordedEvent } from '../event.ts'
+import type { StopOptions } from '../limit.ts'
+import { stopOptions, TimeLimit } from '../limit.ts'
+import { aborted, unless, whenAborted } from '../live/abort.ts'
 import { backoff } from '../live/patience.ts'
+import { parse } from '../options.ts'
 import type { SubscriptionStatus } from '../subscribe/status.ts'
 import type { DurableSubscription } from '../subscribe/subscription.ts'
 import type { Worker } from '../subscribe/worker.ts'
@@ -34,6 +38,7 @@ export class Relay implements Worker {
   readonly #settings: Settings
   readonly #outage: Outage
   readonly #stopping = new AbortController()
+  readonly #limit: TimeLimit
   #published = 0
   #duplicates = 0
   #giveUp = () => {}
@@ -44,9 +49,10 @@ export class Relay implements Worker {
     this.#settings = settings
     this.status$ = subscription.status$
     this.#outage = new Outage(subscription.name, subscription.db.clock, settings.context.logger)
+    this.#limit = new TimeLimit(subscription.db.clock)
     let done: Promise<void> = Promise.resolve()
     this.ready = new Promise((resolve, reject) => {
-      done = this.#run(resolve)
+      done = this.#run(resolve).finally(() => this.#limit.clear())
       done.catch(reject)
     })
     this.done = done
@@ -63,10 +69,20 @@ export class Relay implements Worker {
     return this.#duplicates
   }
 
-  /** Publish nothing more, wait for what is on its way, write the checkpoints, give the partitions back. Twice is fine. */
-  async stop(): Promise<void> {
+  /**
+   * Publish nothing more, wait for what is on its way, write the checkpoints, give the partitions back. Twice is fine. With
+   * `timeoutMs` (in ms, minimum 0) it waits for the broker no longer than that: what is not confirmed by then is published again.
+   *
+   * @throws ValidationError for a `timeoutMs` that can't be right
+   */
+  async stop(options: StopOptions = {}): Promise<void> {
+    const { timeoutMs } = parse(stopOptions, options, 'options')
     this.#stopping.abort()
-    await this.done.catch(() => {})
+    if (timeoutMs !== undefined) this.#limit.set(timeoutMs)
+    await unless(
+      this.done.catch(() => {}),
+      this.#limit.over,
+    )
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -84,7 +100,7 @@ export class Relay implements Worker {
       throw error
     } finally {
       closed.unsubscribe()
-      await broker.close()
+      await unless(broker.close(), this.#limit.over)
     }
   }
 
@@ -93,11 +109,13 @@ export class Relay implements Worker {
     const { clock } = this.#subscription.db
     const { broker, context } = this.#settings
     const { signal } = this.#stopping
+    const { up } = this.#limit
     for (let attempt = 1; !signal.aborted; attempt++) {
       try {
-        await broker.open(context)
+        await aborted(broker.open(context), up)
         return !signal.aborted
       } catch (error) {
+        if (up.aborted) return false
         if (error instanceof RefusedError && !before) throw error
         this.#outage.failed(error, 'reach its broker')
       }
@@ -110,24 +128,25 @@ export class Relay implements Worker {
   /** Publish, until we are to stop, the store closes, or the broker has been away for long. */
   async #work(ready: () => void): Promise<void> {
     const { signal } = this.#stopping
-    const away = new Promise<'away'>((resolve) => {
-      this.#giveUp = () => resolve('away')
-    })
+    const away = new AbortController()
+    this.#giveUp = () => away.abort()
     const worker = this.#subscription.process(
       async (event, { signal }) => {
         await this.#publish(event, signal)
       },
       { concurrency: this.#settings.window, retry: { maxAttempts: 1 } }, // what fails here is refused
     )
-    const stop = () => void worker.stop()
-    signal.addEventListener('abort', stop)
+    const forget = whenAborted(signal, () => void worker.stop())
+    const forgetLimit = whenAborted(this.#limit.up, () => void worker.stop({ timeoutMs: 0 }))
     worker.ready.then(ready, () => {})
     try {
-      if ((await Promise.race([worker.done, away])) !== 'away') this.#stopping.abort() // or the store has closed
+      await unless(worker.done, away.signal)
+      if (!away.signal.aborted) this.#stopping.abort() // or the store has closed
     } finally {
-      signal.removeEventListener('abort', stop)
+      forget()
       await worker.stop()
-      await this.#settings.broker.close()
+      forgetLimit()
+      await unless(this.#settings.broker.close(), this.#limit.over)
     }
   }
 

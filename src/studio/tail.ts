@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { RecordedEvent } from '../event.ts'
-import { abortWith } from '../live/abort.ts'
+import { aborted, abortWith } from '../live/abort.ts'
 import type { Meow } from '../meow.ts'
 
 /** Events from before somebody looked. */
@@ -46,6 +46,7 @@ export class Tail {
       try {
         again = await this.#follow(signal)
       } catch (error) {
+        if (signal.aborted) return
         this.#ears.failed(error)
         again = await delay(RETRY_MS, true, { signal }).catch(() => false)
       }
@@ -60,8 +61,8 @@ export class Tail {
   /** True: from the end again. */
   async #follow(signal: AbortSignal): Promise<boolean> {
     const before = this.#position
-    const { events, horizon } = await this.#meow.read({}, { limit: RECENT, direction: 'backward' })
-    if (signal.aborted) return false
+    const reading = this.#meow.read({}, { limit: RECENT, direction: 'backward' })
+    const { events, horizon } = await aborted(reading, signal)
     if (before === 0) for (const event of events.reverse()) this.#hear(event, true)
     else if (horizon > before) this.#ears.skipped(horizon - before)
     this.#position = horizon

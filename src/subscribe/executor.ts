@@ -136,6 +136,16 @@ export class Executor {
     this.#rung.fire()
   }
 
+  /** Take back what the consumer has in hand: what it does with that counts for nothing, and a drain need not wait for it. */
+  giveUp(): void {
+    this.stop()
+    for (const { partition, replay } of this.#holdings) {
+      partition.takeBack()
+      replay.takeBack()
+    }
+    this.#holdings.changed.fire()
+  }
+
   /** Give the partitions back, with their checkpoints as far as they go. */
   async release(): Promise<void> {
     this.#releasing.abort()

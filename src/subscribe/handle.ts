@@ -167,6 +167,9 @@ export function handle<E>(
           error: (error) => subscriber.error(error),
           complete: () => {
             open = false
+            // A handler whose event is another's by now is waited for no longer: nothing that it does counts.
+            for (const [delivery, state] of [...unsettled])
+              if (state !== 'acked' && delivery.stale) unsettled.delete(delivery)
             check()
           },
         }),

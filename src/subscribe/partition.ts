@@ -291,6 +291,11 @@ export class Partition extends Lease implements Source {
     super.drain()
   }
 
+  /** All that the consumer has, or is to get yet: of a partition that is drained. */
+  takeBack(): void {
+    this.window.takeBackAll()
+  }
+
   override end(error: LeaseLostError): void {
     super.end(error)
     this.window.abandon(error)

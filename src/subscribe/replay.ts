@@ -52,6 +52,12 @@ export class Replay implements Source {
     return this.#out?.state === 'out' && this.#out.turn === 0 ? this.#out : undefined
   }
 
+  /** What the consumer has of it, and is not parking, comes again: to the next owner. */
+  takeBack(): void {
+    const out = this.#out
+    if (out && out.turn === 0 && out.state !== 'acked') this.#end(out, 'again')
+  }
+
   /** Some stream may be due. */
   wake(): void {
     if (this.#running || this.partition.signal.aborted) return

@@ -2,6 +2,7 @@ import { Observable } from 'rxjs'
 import { handling } from '../carried.ts'
 import type { Queries } from '../database.ts'
 import type { RecordedEvent } from '../event.ts'
+import { whenAborted } from '../live/abort.ts'
 import { method, parse } from '../options.ts'
 import type { Selection, View } from '../read/selector.ts'
 import type { ConsumerTelemetry, Told } from '../telemetry/telemetry.ts'
@@ -13,7 +14,7 @@ import type { Options, ProcessOptions } from './options.ts'
 import { nackOptions, processOptions } from './options.ts'
 import type { SubscriptionStatus } from './status.ts'
 import { Statuses } from './status.ts'
-import type { Subscriptions } from './subscriptions.ts'
+import type { Consumer, Subscriptions } from './subscriptions.ts'
 import type { BaseWorker, Worker } from './worker.ts'
 
 /** How long close() waits for acks of deliveries in hand. */
@@ -69,11 +70,15 @@ export class DurableSubscription<E = RecordedEvent> {
     const telemetry = this.#subscriptions.telemetry(this.name)
     return new Observable((subscriber) => {
       // The consumer may be at work on what it has in hand: it can still ack, for a while.
-      const retire = (patienceMs: number) => {
+      const retire = async (patienceMs: number, up?: AbortSignal) => {
         running.retired = true
         executor.stop()
-        const forget = this.db.clock.after(patienceMs, () => void executor.release())
-        return executor.done.catch(() => {}).finally(forget)
+        const release = () => void executor.release()
+        const forget = this.db.clock.after(patienceMs, release)
+        const forgetLimit = up && whenAborted(up, release)
+        await executor.done.catch(() => {})
+        forget()
+        forgetLimit?.()
       }
       const running = this.#subscriptions.start(this, {
         deliver: (delivery) => {
@@ -81,7 +86,7 @@ export class DurableSubscription<E = RecordedEvent> {
           const seen = toDelivery(delivery, this.selection.view, telemetry)
           if (seen) subscriber.next(seen as Delivery<E>)
         },
-        end: () => retire(Math.min(leaseMs, CLOSING_MS)),
+        end: (up) => retire(Math.min(leaseMs, CLOSING_MS), up),
         patienceMs: leaseMs,
         strict: false,
       })
@@ -97,7 +102,7 @@ export class DurableSubscription<E = RecordedEvent> {
   /**
    * Run a handler on each event and ack it; a stream's events in order. A handler that fails is tried again (`retry`);
    * when its attempts are used up its stream is set aside and the others go on (`onExhausted`). A handler must not wait
-   * for `stop()` or `close()`, which wait for it.
+   * for `stop()` or `close()`, which wait for it (with a time limit they give it up).
    *
    * @throws ValidationError for an option that can't be right
    * @example
@@ -122,7 +127,12 @@ export class DurableSubscription<E = RecordedEvent> {
     const seeing: Handler = (event, context) =>
       handling(event, () => handler(view ? view(event) : event, context))
     const worker: BaseWorker = this.#subscriptions.work(this, { handler: seeing, ...checked }, (deliver) => {
-      const settings = { deliver, end: () => worker.stop(), patienceMs: Infinity, strict: true }
+      const settings: Consumer = {
+        deliver,
+        end: (up) => worker.stopBefore(up),
+        patienceMs: Infinity,
+        strict: true,
+      }
       return this.#subscriptions.start(this, settings).executor
     })
     return worker

@@ -3,7 +3,8 @@ import { hostname } from 'node:os'
 import { Subject } from 'rxjs'
 import type { Queries } from '../database.ts'
 import { ClosedError, SubscriptionNotFoundError } from '../errors.ts'
-import { aborted, manyWaitFor } from '../live/abort.ts'
+import { TimeLimit } from '../limit.ts'
+import { aborted, manyWaitFor, unless } from '../live/abort.ts'
 import type { Live } from '../live/live.ts'
 import { patience, persist } from '../live/patience.ts'
 import { name, parse } from '../options.ts'
@@ -25,8 +26,8 @@ import { HandlerWorker } from './worker.ts'
 /** An executor of this process. */
 export interface Running {
   readonly executor: Executor
-  /** Drain and end, as the consumer's kind asks for. */
-  end(): Promise<void>
+  /** Drain and end, as the consumer's kind asks for; when `up` aborts, without waiting for it any more. */
+  end(up: AbortSignal): Promise<void>
   /** Stopped by its consumer, waiting for late acks. */
   retired: boolean
 }
@@ -34,7 +35,7 @@ export interface Running {
 /** What an executor is started with. */
 export interface Consumer {
   deliver(delivery: HandedOut): void
-  end(): Promise<void>
+  end(up: AbortSignal): Promise<void>
   /** How long a partition that is to be given back waits for the next ack. */
   patienceMs: number
   /** Whether what is acked behind an unacked one is in flight too. */
@@ -188,11 +189,16 @@ export class Subscriptions {
     return this.#running.size > 0
   }
 
-  async close(): Promise<void> {
+  /** Resolves once all executors have ended, or the limit is over. */
+  async close({ up, over }: Pick<TimeLimit, 'up' | 'over'> = new TimeLimit(this.#db.clock)): Promise<void> {
     this.#closing.abort(new ClosedError())
-    await Promise.all(
-      [...this.#running.values()].flatMap((siblings) => [...siblings].map(({ end }) => end())),
-    )
+    const ends = [...this.#running.values()].flatMap((siblings) => [...siblings].map(({ end }) => end(up)))
+    await unless(Promise.all(ends), over)
+    if (over.aborted)
+      this.#db.settings.logger.warn(
+        { subscriptions: [...this.#running.keys()] },
+        'the store closes before all partitions are given back, for the database does not answer; their leases run out by themselves',
+      )
     this.closed$.complete()
   }
 

@@ -4,6 +4,7 @@ import type { Queries } from '../database.ts'
 import { MeowError } from '../errors.ts'
 import { isLost, isTransient } from '../failures.ts'
 import { lend } from '../lend.ts'
+import { aborted, whenAborted } from '../live/abort.ts'
 import { Signal } from '../live/signal.ts'
 import type { HandedOut } from './delivery.ts'
 import { invoke } from './invoke.ts'
@@ -53,6 +54,7 @@ export class TransactionalWorker extends BaseWorker {
   readonly #leaseMs: number
   readonly #slots: Slots
   readonly #queues = new Map<Partition, Queue<HandedOut>>()
+  readonly #cuts: Promise<void>[] = [] // of transactions that were given up
   readonly #woken = new Signal()
 
   /** `slots`: of the connections of `db`, those that such transactions may keep. */
@@ -62,6 +64,10 @@ export class TransactionalWorker extends BaseWorker {
     this.#db = db
     this.#leaseMs = leaseMs
     this.launch(start)
+  }
+
+  protected override async released(): Promise<void> {
+    await Promise.all(this.#cuts)
   }
 
   protected deliver(delivery: HandedOut): void {
@@ -225,11 +231,15 @@ export class TransactionalWorker extends BaseWorker {
   async #invoke(delivery: HandedOut, client: pg.ClientBase): Promise<void> {
     if (delivery.failure) throw new HandlerFailed(delivery.failure.error, delivery)
     const lent = lend(client)
+    this.inHand.add(delivery)
     try {
-      await invoke(this.handling.handler, delivery, this.handling, lent.client)
+      const handled = invoke(this.handling.handler, delivery, this.handling, lent.client)
+      if (handled) await aborted(handled, this.givenUp)
     } catch (error) {
+      this.givenUp.throwIfAborted()
       throw new HandlerFailed(error, delivery)
     } finally {
+      this.inHand.delete(delivery)
       lent.takeBack()
     }
   }
@@ -251,7 +261,11 @@ export class TransactionalWorker extends BaseWorker {
   async #transaction(body: (client: pg.ClientBase) => Promise<void>): Promise<void> {
     await this.#db.withClient(async (client) => {
       // One that freezes here must not keep its successor waiting: the server ends it with its lease.
-      await client.query(`begin; set local idle_in_transaction_session_timeout = ${this.#leaseMs}`)
+      const begun: unknown = await client.query(
+        `begin; set local idle_in_transaction_session_timeout = ${this.#leaseMs}; select pg_catalog.pg_backend_pid() as pid`,
+      )
+      const { pid } = (begun as pg.QueryResult<{ pid: number }>[]).at(-1)!.rows[0]!
+      const forget = whenAborted(this.givenUp, () => void this.#cuts.push(this.#db.cut(client, pid)))
       try {
         await body(client)
       } catch (error) {
@@ -259,6 +273,8 @@ export class TransactionalWorker extends BaseWorker {
           if (error instanceof HandlerFailed) error.sessionLost = true
         })
         throw error
+      } finally {
+        forget()
       }
       await client.query('commit').catch(async (error) => {
         if (isTransient(error)) throw error

@@ -139,6 +139,12 @@ export class Window {
     return taken
   }
 
+  /** Take back all that is not acked. */
+  takeBackAll(): void {
+    for (const entry of this.#entries)
+      if (entry.state === 'out' || entry.state === 'queued') this.#hold(entry)
+  }
+
   /** It failed: until it is acked, it alone holds the checkpoint back. `counts`: that was an attempt. */
   nacked(entry: Entry, counts = true): void {
     if (counts) entry.attempt++

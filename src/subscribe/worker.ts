@@ -1,8 +1,12 @@
 import type { Clock } from '../clock.ts'
 import { LeaseLostError } from '../errors.ts'
 import { streamKey } from '../event.ts'
+import type { StopOptions } from '../limit.ts'
+import { stopOptions, TimeLimit } from '../limit.ts'
+import { aborted, whenAborted } from '../live/abort.ts'
 import { Signal } from '../live/signal.ts'
 import type { Logger } from '../options.ts'
+import { parse } from '../options.ts'
 import type { ConsumerTelemetry } from '../telemetry/telemetry.ts'
 import type { HandedOut } from './delivery.ts'
 import type { Executor } from './executor.ts'
@@ -18,10 +22,23 @@ import { Streams } from './streams.ts'
 export interface Worker extends AsyncDisposable {
   /** Resolves once it is registered as an executor; rejects where it can't be. */
   readonly ready: Promise<void>
-  /** Finish the events in hand, write the checkpoints, give the partitions back. Twice is fine. */
-  stop(): Promise<void>
+  /**
+   * Finish the events in hand, write the checkpoints, give the partitions back. Twice is fine.
+   *
+   * By default it waits for handlers as long as they take. With `timeoutMs` (in ms, minimum 0) it gives up those that have not
+   * ended by then, with a warning in the log that names their events: these are handled again elsewhere, at once, and
+   * whatever such a handler still does counts for nothing (with `transactional` its transaction is rolled back). Of several
+   * calls the shortest limit counts. Giving the partitions back may take up to 5 s more if the database does not answer.
+   *
+   * @throws ValidationError for a `timeoutMs` that can't be right
+   * @example
+   * await worker.stop({ timeoutMs: 10_000 })
+   */
+  stop(options?: StopOptions): Promise<void>
   /** Settles when it has ended: resolves after `stop()`, rejects with the error that ended it. */
   readonly done: Promise<void>
+  /** `stop()` without a limit. */
+  [Symbol.asyncDispose](): Promise<void>
 }
 
 /** How a worker handles; complete. */
@@ -59,6 +76,9 @@ export abstract class BaseWorker implements Worker {
   protected stopping = false
   /** All is drained and given back. */
   protected ended = false
+  /** Those that a handler is at work on. */
+  protected readonly inHand = new Set<HandedOut>()
+  readonly #limit: TimeLimit
   protected readonly outage: Outage
   readonly #watched = new WeakSet<Partition>()
   #executor!: Executor
@@ -66,6 +86,7 @@ export abstract class BaseWorker implements Worker {
 
   constructor(handling: Handling) {
     this.handling = handling
+    this.#limit = new TimeLimit(handling.clock)
     const { outage, retry, subscription, clock, logger } = handling
     this.outage = new Outage(
       {
@@ -83,11 +104,19 @@ export abstract class BaseWorker implements Worker {
   protected launch(start: Start): void {
     this.#executor = start((delivery) => this.deliver(delivery))
     this.ready = this.#executor.ready
+    const forget = whenAborted(this.givenUp, () => this.#giveUp())
+    const forgetLast = whenAborted(this.#limit.over, () => void this.#executor.release())
     this.done = this.#executor.done
       .finally(() => {
         this.stopping = this.ended = true
         this.outage.close()
         this.wake()
+        return this.released()
+      })
+      .finally(() => {
+        forget()
+        forgetLast()
+        this.#limit.clear()
       })
       .finally(() => {
         if (this.#failure) throw this.#failure.error
@@ -100,6 +129,9 @@ export abstract class BaseWorker implements Worker {
   /** Something to look at: a delivery, the end. */
   protected wake(): void {}
 
+  /** What is left to be ended once the partitions are given back. */
+  protected async released(): Promise<void> {}
+
   /** Wake when this partition leaves, too. */
   protected watch(partition: Partition): void {
     if (this.#watched.has(partition)) return
@@ -109,6 +141,11 @@ export abstract class BaseWorker implements Worker {
 
   protected get failed(): boolean {
     return this.#failure !== undefined
+  }
+
+  /** Aborts when handlers are waited for no longer. */
+  protected get givenUp(): AbortSignal {
+    return this.#limit.up
   }
 
   /** The error that ends the worker. */
@@ -142,15 +179,36 @@ export abstract class BaseWorker implements Worker {
     return { delayMs: retryPause(attempt, retry, clock), counts: true }
   }
 
-  async stop(): Promise<void> {
+  async stop(options: StopOptions = {}): Promise<void> {
+    const { timeoutMs } = parse(stopOptions, options, 'options')
     this.stopping = true
     this.#executor.stop()
     this.wake()
-    await this.done.catch(() => {})
+    if (timeoutMs !== undefined) this.#limit.set(timeoutMs)
+    await aborted(this.done, this.#limit.over).catch(() => {})
+  }
+
+  /** `stop`, and give up when the signal aborts. */
+  async stopBefore(up: AbortSignal): Promise<void> {
+    const forget = whenAborted(up, () => void this.stop({ timeoutMs: 0 }))
+    await this.stop().finally(forget)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop()
+  }
+
+  #giveUp(): void {
+    const { logger, subscription } = this.handling
+    for (const { stale, entry, event, attempt, partition } of this.inHand) {
+      if (stale || entry.state !== 'out') continue
+      const { position, category, streamId, type } = event
+      logger.warn(
+        { subscription, partition, position, category, streamId, type, attempt },
+        `stop() of a worker of "${subscription}" gave up waiting for the handler of position ${position} (${type} of stream "${category}/${streamId}"): the event is handled again, and what this handler still does counts for nothing`,
+      )
+    }
+    this.#executor.giveUp()
   }
 }
 
@@ -191,7 +249,9 @@ export class HandlerWorker extends BaseWorker {
   }
 
   async #finish(handled: Promise<void>, delivery: HandedOut): Promise<void> {
+    this.inHand.add(delivery)
     await handled.catch((error) => this.fail(error))
+    this.inHand.delete(delivery)
     this.#done(delivery)
     this.#arrived.fire()
   }
@@ -216,7 +276,7 @@ export class HandlerWorker extends BaseWorker {
 
   /** A promise only where there is something to wait for. */
   #handle(delivery: HandedOut): undefined | Promise<void> {
-    if (this.failed) return void delivery.nack() // let go of it
+    if (this.failed || this.givenUp.aborted) return void delivery.nack() // let go of it
     if (!delivery.certain)
       return delivery.ours().then((ours) => (ours ? this.#handle(delivery) : delivery.nack()))
     if (!delivery.begin()) return

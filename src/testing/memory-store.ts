@@ -3,6 +3,9 @@ import { Appender } from '../append/append.ts'
 import type { Request } from '../append/request.ts'
 import { systemClock } from '../clock.ts'
 import { ClosedError, ValidationError } from '../errors.ts'
+import type { StopOptions } from '../limit.ts'
+import { closeOptions, TimeLimit } from '../limit.ts'
+import { unless } from '../live/abort.ts'
 import { Observer } from '../live/observer.ts'
 import { Aggregates } from '../model/aggregate.ts'
 import { Decisions } from '../model/decisions.ts'
@@ -71,11 +74,15 @@ export function memoryStore(options: MemoryStoreOptions = {}): EventStore {
     call.then(forget, forget)
     return call
   }
-  const close = async () => {
+  const limit = new TimeLimit(systemClock)
+  const close = async (options: StopOptions = {}) => {
+    const { timeoutMs } = parse(closeOptions, options, 'options')
     closed = true
     observer.close()
     watches.close()
-    await Promise.allSettled(calls)
+    limit.set(timeoutMs)
+    await unless(Promise.allSettled(calls), limit.up)
+    limit.clear()
   }
 
   return {
@@ -99,7 +106,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): EventStore {
     state: (decider, streamId, options) => open(options, () => states.state(decider, streamId, options)),
     watch: (decider, streamId) => watches.watch(decider, streamId),
     close,
-    [Symbol.asyncDispose]: close,
+    [Symbol.asyncDispose]: () => close(),
   }
 }
 

@@ -220,6 +220,7 @@ export class Machine {
       file: (name) => ({ name, text: '' }),
       statement: (text) => ({ name: text.includes(' desc') ? 'backward' : 'page', text }),
       query,
+      cut: async () => {},
       withClient: (use) => use({ waiting: [], busy: false, broken: false } as never),
       translate: (error) => error,
     }
