@@ -92,6 +92,7 @@ export class Story {
         stopped: 'starts',
         live: 'at work',
         'catching-up': 'catches up',
+        failing: 'fails',
       }[report.state]
       executor.handled += report.latencies.length
       this.#view.latencies.add(performance.now(), report.latencies)
