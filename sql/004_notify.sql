@@ -47,14 +47,63 @@ create function strict() returns boolean
 language sql stable
 return current_setting('meowmx.maintenance', true) is distinct from 'on' or not has_table_privilege('events', 'update');
 
--- What names and versions have to be.
-create function well_formed(_category text, _stream_id text, _type text, _version int) returns boolean
+-- Whether every reader can read an event: names of 1 to 255 characters, a version that leaves room for the next one, a time
+-- whose year has four digits, JSON that fits into one JavaScript string, metadata that is a JSON object, and no reserved
+-- type. It runs for each row, so what is usual is found out by what is cheap: characters are counted only above 255 bytes,
+-- and metadata is looked at only if its first character is no brace. refuse_malformed() says what is wrong.
+create function well_formed(
+  _category text, _stream_id text, _type text, _version int, _recorded_at timestamptz, _data json, _metadata json
+) returns boolean
 language sql immutable
-return '' <> all (array[_category, _stream_id, _type]) and _version >= 0
-  and greatest(char_length(_category), char_length(_stream_id), char_length(_type)) <= 255;
+return _version between 0 and 2147483646 and _category <> '' and _stream_id <> '' and _type <> ''
+  and (
+    octet_length(_category) <= 255 and octet_length(_stream_id) <= 255 and octet_length(_type) <= 255
+    or char_length(_category) <= 255 and char_length(_stream_id) <= 255 and char_length(_type) <= 255
+  )
+  and ascii(_type) <> ascii('$')
+  and _recorded_at >= '0001-01-01 00:00:00+00' and _recorded_at < '9999-12-31 00:00:00+00'
+  and octet_length(_data::text) <= 402653184 and octet_length(_metadata::text) <= 402653184 -- 384 MiB
+  and (ascii(_metadata::text) = ascii('{') or json_typeof(_metadata) = 'object');
+
+-- Refuse an event that is not well formed, unless it is one of two exceptions. A restore takes old times and metadata as
+-- they are: readers cope with them. A tombstone comes from whoever may erase, and says so (012_erase.sql).
+create function refuse_malformed(_event events) returns void
+language plpgsql
+as $$
+declare
+  _name  text;
+  _wrong text;
+begin
+  foreach _name in array array[_event.category, _event.stream_id, _event.type] loop
+    if _name = '' or char_length(_name) > 255 then
+      _wrong := format('has the name "%s": a category, a stream id and a type have 1 to 255 characters', left(_name, 255));
+    end if;
+  end loop;
+  if _event.version not between 0 and 2147483646 then
+    _wrong := 'has a version that is not between 0 and 2147483646';
+  elsif greatest(octet_length(_event.data::text), octet_length(_event.metadata::text)) > 402653184 then
+    _wrong := 'has data or metadata of more than 384 MiB';
+  elsif _wrong is null and strict() then
+    if not (_event.recorded_at >= '0001-01-01 00:00:00+00' and _event.recorded_at < '9999-12-31 00:00:00+00') then
+      _wrong := format('has the recorded_at %s, which is not between the years 1 and 9999', _event.recorded_at);
+    elsif json_typeof(_event.metadata) <> 'object' then
+      _wrong := format('has metadata that is no JSON object: %s', left(_event.metadata::text, 80));
+    elsif starts_with(_event.type, '$') and not accept_tombstone(_event) then
+      raise exception 'version % of stream "%" of category "%" has the type "%": types that begin with $ are reserved',
+        _event.version, _event.stream_id, _event.category, _event.type
+        using errcode = 'check_violation',
+              hint = 'Only who may erase can write $erased: by erase_stream, or as a copy of an erased stream.';
+    end if;
+  end if;
+  if _wrong is not null then
+    raise exception 'version % of stream "%" of category "%" %', _event.version, left(_event.stream_id, 255),
+      left(_event.category, 255), _wrong using errcode = 'check_violation';
+  end if;
+end
+$$;
 
 -- A statement gave a category positions from _low to _high: check them, and notify the category. Internal, as announce().
-create function settle(_category text, _low bigint, _high bigint, _formed boolean, _mark text, _quiet boolean) returns void
+create function settle(_category text, _low bigint, _high bigint, _mark text, _quiet boolean) returns void
 language plpgsql
 as $$
 declare
@@ -62,10 +111,6 @@ declare
   _channel text;
   _void    text;
 begin
-  if not _formed then
-    raise exception 'an event of category "%" has a name that is empty or longer than 255 characters, or a version below 0',
-      left(_category, 255) using errcode = 'check_violation';
-  end if;
   if _bound is null then
     _bound := nullif(split_part(split_part(_mark, '|-1=', 2), '|', 1), '');
   end if;
@@ -100,10 +145,12 @@ declare
   _mark    constant text := announced();
   _quiet   constant boolean := quiet();
   _highest bigint;
+  _formed  boolean := true;
   _row     record;
   _void    text;
 begin
-  select category, stream_id, type, version, position into _row from inserted;
+  select category, position, well_formed(category, stream_id, type, version, recorded_at, data, metadata) as formed
+  into _row from inserted;
   if not found then
     return null;
   end if;
@@ -111,17 +158,23 @@ begin
   perform from inserted offset 1 limit 1;
   if not found then
     _highest := _row.position;
-    _void := settle(_row.category, _highest, _highest,
-                    well_formed(_row.category, _row.stream_id, _row.type, _row.version), _mark, _quiet);
+    _formed := _row.formed;
+    _void := settle(_row.category, _highest, _highest, _mark, _quiet);
   else
     for _row in
       select category, min(position) as low, max(position) as high,
-             bool_and(well_formed(category, stream_id, type, version)) as formed
+             bool_and(well_formed(category, stream_id, type, version, recorded_at, data, metadata)) as formed
       from inserted group by category
     loop
-      _void := settle(_row.category, _row.low, _row.high, _row.formed, _mark, _quiet);
+      _void := settle(_row.category, _row.low, _row.high, _mark, _quiet);
       _highest := greatest(_highest, _row.high);
+      _formed := _formed and _row.formed;
     end loop;
+  end if;
+
+  if not _formed then
+    perform refuse_malformed(i) from inserted i
+    where not well_formed(category, stream_id, type, version, recorded_at, data, metadata);
   end if;
 
   -- The append function numbers versions itself. Where every category was announced, or a trigger is at work inside an

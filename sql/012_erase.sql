@@ -6,13 +6,40 @@
 --
 -- Who may: whoever has UPDATE of these two columns, which is a right to empty events and no more (refuse_rewrite).
 
+-- Which events are tombstones, by id. Type and metadata alone would not tell: before types that begin with $ were reserved,
+-- anybody could append an event that looks like one. Only who may erase can write here.
+create table tombstones (id uuid primary key);
+
+create function may_erase() returns boolean
+language sql stable
+return has_column_privilege('events', 'data', 'update') and has_column_privilege('events', 'metadata', 'update');
+
 create function is_emptied(_event events) returns boolean
 language sql stable
 return _event.data::text = '{}' and _event.metadata::text = '{"erased":true}';
 
 create function is_tombstone(_event events) returns boolean
 language sql stable
-return _event.type = '$erased' and _event.metadata::text = '{"tombstone":true}';
+return _event.type = '$erased' and exists (select from tombstones t where t.id = _event.id);
+
+-- Whether this transaction may write this event of a reserved type, and note it down: one that erases a stream, or copies one
+-- that was erased elsewhere. Both set meowmx.maintenance = 'tombstones', which does nothing for who may not erase.
+create function accept_tombstone(_event events) returns boolean
+language plpgsql
+as $$
+begin
+  if current_setting('meowmx.maintenance', true) is distinct from 'tombstones' or not may_erase() or _event.type <> '$erased' then
+    return false;
+  elsif is_emptied(_event) then
+    return true; -- it once looked like a tombstone, and was none
+  elsif _event.metadata::text = '{"tombstone":true}'
+        and _event.data::text ~ '^\{"events":\d+(,"reason":"([^"\\]|\\.)*")?\}$' then -- as erase_stream writes it
+    insert into tombstones (id) values (_event.id) on conflict do nothing;
+    return true;
+  end if;
+  return false;
+end
+$$;
 
 -- The right to columns of events is the right to empty them. Who may change the table as a whole may restore, too. What
 -- empties an event never calls this: a trigger that is called before each row costs an erasure a quarter of its time.
@@ -64,6 +91,17 @@ create trigger forget_erased
   before insert on snapshots
   for each row execute function forget_erased();
 
+-- Until the end of this transaction, take copies of tombstones from who may erase. A restore takes all as it is, anyway.
+create function allow_tombstones() returns void
+language plpgsql
+as $$
+begin
+  if current_setting('meowmx.maintenance', true) is distinct from 'on' then
+    perform set_config('meowmx.maintenance', 'tombstones', true);
+  end if;
+end
+$$;
+
 -- Erase a stream, from any language:
 --   select * from meowmx.erase_stream('customer', '42', 'asked for it')
 -- Returns how many events were emptied, and the tombstone: the one that was appended now; where there was nothing to
@@ -84,8 +122,8 @@ declare
   _count   bigint;
   _outcome text;
 begin
-  if not has_column_privilege('events', 'data', 'update') or not has_column_privilege('events', 'metadata', 'update') then
-    raise exception 'permission denied to erase: that takes UPDATE of data and metadata on events, of error on parked_events, DELETE on snapshots, and to append'
+  if not may_erase() then
+    raise exception 'permission denied to erase: that takes UPDATE of data and metadata on events, of error on parked_events, DELETE on snapshots, INSERT on tombstones, and to append'
       using errcode = 'insufficient_privilege';
   end if;
 
@@ -105,10 +143,12 @@ begin
       where e.category = _category and e.stream_id = _stream_id and is_tombstone(e) order by e.version desc limit 1;
       return;
     end if;
+    perform set_config('meowmx.maintenance', 'tombstones', true);
     select a.outcome into strict _outcome from append_one(
       _category, _stream_id, coalesce(_last, -1), false, true, _id, '$erased',
       json_strip_nulls(json_build_object('events', erased, 'reason', _reason)), '{"tombstone":true}'
     ) as a;
+    perform set_config('meowmx.maintenance', _setting, true);
     exit when _outcome = 'appended';
   end loop;
   select * into strict tombstone from events e where e.id = _id;

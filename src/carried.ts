@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { ValidationError } from './errors.ts'
 import type { RecordedEvent } from './event.ts'
+import { isText } from './json.ts'
 
 const storage = new AsyncLocalStorage<object>()
 
@@ -16,19 +17,20 @@ export interface Causation {
 
 /**
  * The metadata of an event that is made because of another: `causationId` is that one's id, `correlationId` and `traceparent`
- * are its own; where it has no `correlationId` it is the first, and its id is taken. Handlers of `process` and `handle`
- * need not say so: what they append has it by itself.
+ * are its own; if it has no `correlationId` it is the first, and its id is taken. What no event can hold, such as half a
+ * surrogate pair that was written by plain SQL, counts as not there. Handlers of `process` and `handle` need not say so:
+ * what they append has it by itself.
  *
  * @example
  * for await (const event of meow.iterate({ category: 'order' }))
  *   await meow.append(mail, { type: 'MailSent', data: {}, metadata: causedBy(event) })
  */
 export function causedBy({ id, metadata }: Pick<RecordedEvent, 'id' | 'metadata'>): Causation {
-  const { correlationId, traceparent } = metadata
+  const { correlationId, traceparent } = metadata ?? {}
   return {
-    correlationId: typeof correlationId === 'string' ? correlationId : id,
+    correlationId: isText(correlationId) ? correlationId : id,
     causationId: id,
-    ...(typeof traceparent === 'string' ? { traceparent } : {}),
+    ...(isText(traceparent) ? { traceparent } : {}),
   }
 }
 

@@ -34,7 +34,7 @@ export const streamKey = ({ category, streamId }: StreamRef): string => `${categ
 
 /** An event to append. */
 export interface NewEvent {
-  /** What happened, e.g. `OrderPlaced`; at most 255 characters. */
+  /** What happened, e.g. `OrderPlaced`; 1 to 255 characters, not beginning with `$`: such types are reserved. */
   type: string
   /** Any JSON value. */
   data: unknown
@@ -58,7 +58,7 @@ export interface RecordedEvent {
   type: string
   /** The JSON value that was appended. */
   data: any
-  /** A JSON object; `{}` where none was given. */
+  /** A JSON object; `{}` if none was given. */
   metadata: Record<string, any>
   /** The database's clock, to the millisecond. */
   recordedAt: Date
@@ -66,6 +66,9 @@ export interface RecordedEvent {
 
 /** The type of the event behind those of a stream that were erased. */
 export const ERASED = '$erased'
+
+/** Whether only the store itself writes events of this type. */
+export const isReserved = (type: string): boolean => type.startsWith('$')
 
 /** Whether an event's stream was erased, and it with it: all that is left is that it happened (sql/012_erase.sql). */
 export function isEmptied({ data, metadata }: Pick<RecordedEvent, 'data' | 'metadata'>): boolean {
@@ -78,12 +81,16 @@ export function isEmptied({ data, metadata }: Pick<RecordedEvent, 'data' | 'meta
   )
 }
 
+/** The seconds since 1970 that a Date can hold, to both sides. */
+const MAX_SECONDS = '8640000000000::float8'
+
 /**
  * The columns of an event in the order that `toEvent` takes them; `category` may be what costs nothing to send, where the
- * reader knows it.
+ * reader knows it. A time that no Date can hold, such as infinity, becomes the nearest one: no insert is allowed to write it
+ * any more, but a restored store may hold it.
  */
 export const eventColumns = (category = 'category'): string =>
-  `position, (pg_catalog.date_part('epoch', recorded_at) * 1000::float8)::bigint, id, version, ${category}, stream_id, type, data, metadata`
+  `position, (greatest(least(pg_catalog.date_part('epoch', recorded_at), ${MAX_SECONDS}), -${MAX_SECONDS}) * 1000::float8)::bigint, id, version, ${category}, stream_id, type, data, metadata`
 
 /** One row of these columns, each value as the text that PostgreSQL sends. Names that the reader knows are shared by its events. */
 export function toEvent(
@@ -100,7 +107,13 @@ export function toEvent(
     position: Number(row[0]),
     type: row[6]!,
     data: JSON.parse(row[7]!),
-    metadata: metadata === '{}' ? {} : JSON.parse(metadata),
+    metadata: metadata === '{}' ? {} : object(JSON.parse(metadata)),
     recordedAt: new Date(Number(row[1])),
   }
 }
+
+/** Metadata of a restored store that is no object can't be metadata: whoever reads it relies on an object. */
+const object = (metadata: unknown): Record<string, unknown> =>
+  typeof metadata === 'object' && metadata !== null && !Array.isArray(metadata)
+    ? (metadata as Record<string, unknown>)
+    : {}

@@ -19,9 +19,13 @@ export function checkText(text: string, path: string): void {
   if (!text.isWellFormed()) throw new ValidationError(path, 'must not contain a lone surrogate', text)
 }
 
+/** Whether a value is a string that PostgreSQL's text can hold. */
+export const isText = (value: unknown): value is string =>
+  typeof value === 'string' && !value.includes('\u0000') && value.isWellFormed()
+
 /** Nearly every value there is, told without making its path. */
 function isPlain(value: unknown): boolean {
-  if (typeof value === 'string') return !value.includes('\u0000') && value.isWellFormed()
+  if (typeof value === 'string') return isText(value)
   return typeof value === 'number' ? Number.isFinite(value) : typeof value === 'boolean' || value === null
 }
 

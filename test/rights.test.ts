@@ -1,7 +1,6 @@
 // @direct
 // The statements of SECURITY.md, to the letter: each role can do all of its work through the library, and nothing else.
 import { randomUUID } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -9,19 +8,12 @@ import type { Meow, RecordedEvent } from '../src/index.ts'
 import { ConnectionError, connect } from '../src/index.ts'
 import { copyIn } from './support/copy.ts'
 import { rejects } from './support/rejects.ts'
+import { dropRoles, loginOf, statementsOf } from './support/roles.ts'
 import { databaseUrl, uniqueName } from './support/store.ts'
 import { decide, execute, manage, read, write } from './support/work.ts'
 
 const schema = uniqueName('rights')
-const text = readFileSync(new URL('../SECURITY.md', import.meta.url), 'utf8')
-const blocks = [...text.matchAll(/```sql\n(.*?)```/gs)].map(([, sql]) =>
-  sql!
-    .replaceAll(/\bmeowmx_(\w+)/g, `${schema}_$1`)
-    .replaceAll(/\bmeowmx\.(?!maintenance\b)/g, `${schema}.`)
-    .replaceAll(/\bschema meowmx\b/g, `schema ${schema}`)
-    .replaceAll(/\bshop\b/g, `${schema}_shop`),
-)
-const [roles, grants, login, erasure] = blocks as [string, string, string, string]
+const [roles, grants, login, erasure] = statementsOf(schema)
 const event = { type: 'T', data: 1 }
 
 /** A store and a connection of one login. */
@@ -34,12 +26,10 @@ const of = (name: string): Party => parties.get(name)!
 const admin = new pg.Client({ connectionString: databaseUrl() })
 
 async function enter(role: string): Promise<Party> {
-  await admin.query(`alter role ${role} password 'let me in'`)
-  const url = new URL(databaseUrl())
-  ;[url.username, url.password] = [role, 'let me in']
-  const sql = new pg.Client({ connectionString: url.href })
+  const connectionString = await loginOf(admin, role)
+  const sql = new pg.Client({ connectionString })
   await sql.connect()
-  const party = { sql, meow: await connect({ connectionString: url.href, schema }) }
+  const party = { sql, meow: await connect({ connectionString, schema }) }
   parties.set(role.slice(schema.length + 1), party)
   return party
 }
@@ -73,10 +63,7 @@ test.after.each(async () => {
 async function cleanUp(): Promise<void> {
   for (const { meow, sql } of parties.values()) await Promise.all([meow.close(), sql.end()])
   await admin.query(`drop schema if exists ${schema} cascade`)
-  const { rows } = await admin.query('select rolname as name from pg_roles where starts_with(rolname, $1)', [
-    schema,
-  ])
-  for (const { name } of rows) await admin.query(`drop owned by ${name}; drop role ${name}`)
+  await dropRoles(admin, schema)
   await admin.end()
 }
 test.before(async () => {
@@ -125,7 +112,7 @@ const writes: [name: string, rights: string[]][] = [
     [
       ...hints,
       ...['insert events', 'update events', 'update parked_events'],
-      ...['insert snapshots', 'update snapshots', 'delete snapshots'],
+      ...['insert snapshots', 'update snapshots', 'delete snapshots', 'insert tombstones'],
     ],
   ],
   ['conductor', [...hints, 'insert conductor', 'update conductor', 'update quiet_until']],

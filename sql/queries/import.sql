@@ -4,12 +4,15 @@
 --   $1 ids, $2 categories, $3 stream ids, $4 versions, $5 types, $6 data, $7 metadata (JSON as text: to the character, and \u0000
 --   too), $8 times; null for an id, a version, metadata or a time: a new one, the next of the stream, {}, now
 --   $9  true: versions do not count, each follows what its stream has
+-- Tombstones of erased streams are taken from whoever may erase (012_erase.sql).
 -- Returns how many were written, how many were known, and the number, from 1, of the first that is known otherwise.
-with given as materialized (
+with allowed as materialized (
+  select meowmx.allow_tombstones()
+), given as materialized (
   select n, coalesce(id, gen_random_uuid()) as id, category, stream_id, case when not $9::boolean then version end as version,
          type, data::json as data, coalesce(metadata, '{}')::json as metadata, recorded_at
   from unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::timestamptz[])
-    with ordinality as e (id, category, stream_id, version, type, data, metadata, recorded_at, n)
+    with ordinality as e (id, category, stream_id, version, type, data, metadata, recorded_at, n), allowed
 ), known as materialized (
   select g.n, (x.category, x.stream_id, x.type, x.version) = (g.category, g.stream_id, g.type, coalesce(g.version, x.version))
               and meowmx.same_json(x.data, g.data) as same

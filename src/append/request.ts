@@ -1,7 +1,7 @@
 import { carried } from '../carried.ts'
 import { ValidationError } from '../errors.ts'
 import type { EventModel, NewEvent, RecordedEvent, StreamRef } from '../event.ts'
-import { modelOf, streamKey } from '../event.ts'
+import { isReserved, modelOf, streamKey } from '../event.ts'
 import { encodeJson } from '../json.ts'
 import { name, parse, version } from '../options.ts'
 import type { Along } from './projections.ts'
@@ -52,13 +52,17 @@ const MAX_SIZE = 128 * 1024 * 1024
 const EVENT_KEYS = new Set(['id', 'type', 'data', 'metadata'])
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 
-/** Check everything about an append before anything is sent. `path` is that of the arguments: '' or 'writes[2].'. */
+/**
+ * Check everything about an append before anything is sent. `path` is that of the arguments: '' or 'writes[2].'.
+ * `isStored`: what is in a store already may be of a reserved type.
+ */
 export function encodeRequest(
   stream: StreamRef,
   events: NewEvent | readonly NewEvent[],
   expected: ExpectedVersion = 'any',
   path = '',
   expectedPath = `${path}expectedVersion`,
+  isStored?: (i: number) => boolean,
 ): Request {
   const { category, streamId } = checkStream(stream, `${path}stream`)
   const model = modelOf(stream)
@@ -70,6 +74,8 @@ export function encodeRequest(
   let lookup = false
   for (let i = 0; i < list.length; i++) {
     const one = encodeEvent(list[i], at(i), model, around)
+    if (isReserved(one.type) && !isStored?.(i))
+      throw new ValidationError(`${at(i)}.type`, "must not begin with '$': such types are reserved", one.type)
     encoded.push(one)
     lookup ||= list[i].id !== undefined
     size += one.data.length + one.metadata.length + 150

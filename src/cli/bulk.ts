@@ -89,7 +89,7 @@ export class Bulk {
 
 /** What the store says of a batch, with where it is and what to do. */
 function explained(error: unknown, where: string): unknown {
-  const { code, message, detail, constraint } = error as Record<string, string | undefined>
+  const { code, message, detail, constraint, hint } = error as Record<string, string | undefined>
   const of = (what: string) => new Error(`${where}: ${what}`, { cause: error })
   if (code === 'MW003')
     return of(`${message}. Not all of that stream is here: --renumber numbers what is here anew`)
@@ -99,6 +99,6 @@ function explained(error: unknown, where: string): unknown {
     )
   if (code === '23505' && constraint === 'events_id')
     return of(`an id occurs twice, or was just written by somebody else (${detail}): run it again`)
-  if (code?.startsWith('22') || code?.startsWith('23')) return of(message!)
+  if (code?.startsWith('22') || code?.startsWith('23')) return of(hint ? `${message}. ${hint}` : message!)
   return error
 }

@@ -1,4 +1,5 @@
 import type { RecordedEvent } from '../event.ts'
+import { jsonText } from '../json-text.ts'
 import { type Output, plain } from './output.ts'
 
 export const streamName = ({ category, streamId }: Pick<RecordedEvent, 'category' | 'streamId'>): string =>
@@ -9,7 +10,7 @@ export function eventLine(event: RecordedEvent, out: Output): string {
   const { position, recordedAt, version, type, data } = event
   const time = out.style('dim', recordedAt.toISOString())
   const stream = `${streamName(event)}@${version}`
-  return `${position} ${time} ${stream} ${out.style('cyan', plain(type))} ${escaped(JSON.stringify(data))}`
+  return `${position} ${time} ${stream} ${out.style('cyan', plain(type))} ${escaped(jsonText(data))}`
 }
 
 /** An event for people: its data and metadata indented. */
@@ -18,7 +19,7 @@ export function eventBlock(event: RecordedEvent, out: Output): string {
   const head = `${out.style('bold', String(position))} ${out.style('cyan', plain(type))} ${streamName(event)}@${version}`
   const rest = `  ${out.style('dim', `${recordedAt.toISOString()} ${id}`)}`
   const block = (name: string, value: unknown) =>
-    `  ${name}: ${escaped(JSON.stringify(value, null, 2)).replaceAll('\n', '\n  ')}`
+    `  ${name}: ${escaped(jsonText(value, 2)).replaceAll('\n', '\n  ')}`
   return [
     head,
     rest,

@@ -1,3 +1,5 @@
+import { jsonText } from '../json-text.ts'
+
 /** Characters that are gathered before they are written. */
 const CHUNK = 64 * 1024
 
@@ -31,7 +33,7 @@ export class Output {
 
   /** One JSON object a line, or what people are shown instead. */
   async say(value: object, text: string): Promise<void> {
-    await this.line(this.json ? JSON.stringify(value) : text)
+    await this.line(this.json ? jsonText(value) : text)
   }
 
   /** Rows under headings; with --json, what each row is made of, one a line. */
@@ -40,7 +42,7 @@ export class Output {
     columns: Record<string, (value: T) => string>,
   ): Promise<void> {
     if (this.json) {
-      for (const value of values) await this.line(JSON.stringify(value))
+      for (const value of values) await this.line(jsonText(value))
       return
     }
     if (values.length === 0) return

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { Option } from 'commander'
 import type { RecordedEvent } from '../event.ts'
+import { jsonText } from '../json-text.ts'
 import type { From } from '../live/observer.ts'
 import type { Meow } from '../meow.ts'
 import type { Selector } from '../read/selector.ts'
@@ -139,7 +140,7 @@ function handler(context: Context, name: string, { exec }: Options): Handle {
     const shell = new Shell(exec, { MEOWMX_SUBSCRIPTION: name }, talk)
     context.closing(() => shell.end())
     return (event, { attempt, signal }) =>
-      shell.run(`${JSON.stringify(event)}\n`, { MEOWMX_ATTEMPT: String(attempt) }, signal)
+      shell.run(`${jsonText(event)}\n`, { MEOWMX_ATTEMPT: String(attempt) }, signal)
   }
   return async (event) => {
     await out.say(event, eventLine(event, out))

@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import { UpcastError, ValidationError } from '../errors.ts'
 import type { EventModel, NewEvent, RecordedEvent, StreamRef } from '../event.ts'
-import { isEmptied, MODEL } from '../event.ts'
+import { ERASED, isEmptied, isReserved, MODEL } from '../event.ts'
+import { jsonText } from '../json-text.ts'
 import { name, parse } from '../options.ts'
 import { EventSchema } from './schema.ts'
 import type { EventSchemas, NewEventOptions, Reserved, TypedCategory } from './types.ts'
@@ -31,7 +32,8 @@ const RESERVED: readonly string[] = ['name', 'stream', 'then'] satisfies (keyof 
  *
  * @param name non-empty, at most 255 characters
  * @param schemas by type: a zod schema, or `{ schema, version, upcast: { 1: (old) => next } }`
- * @throws ValidationError for a type named `stream`, `name` or `then`, or a version without the steps that lead to it
+ * @throws ValidationError for a type named `stream`, `name` or `then`, one that begins with `$` (but `$erased`, which is only
+ *   read), or a version without the steps that lead to it
  * @example
  * const Order = defineCategory('order', {
  *   OrderPlaced: z.object({ price: z.number() }),
@@ -54,6 +56,9 @@ export function defineCategory<const Name extends string, Schemas extends EventS
   for (const [type, definition] of Object.entries(schemas)) {
     const path = `schemas.${type}`
     if (RESERVED.includes(type)) throw new ValidationError(path, 'is not free for a type of event', type)
+    // The tombstone of an erased stream can be read as any event, but no one can append it.
+    if (isReserved(type) && type !== ERASED)
+      throw new ValidationError(path, "must not begin with '$': such types are reserved", type)
     parse(name, type, path)
     types.set(type, new EventSchema(definition as EventSchemas[string], path))
   }
@@ -107,7 +112,7 @@ class CategoryModel implements EventModel {
     if (from === schema.version && !this.#validateOnRead) return { ...event, known: true }
     try {
       // Other observers share the event; an upcaster may well change what it is given.
-      const data = from === schema.version ? event.data : schema.upcast(structuredClone(event.data), from)
+      const data = from === schema.version ? event.data : schema.upcast(cloned(event.data), from)
       return { ...event, data: this.#validateOnRead ? schema.check(data, 'data') : data, known: true }
     } catch (error) {
       throw new UpcastError(event, from, error)
@@ -117,6 +122,16 @@ class CategoryModel implements EventModel {
 
 function create(model: EventModel, version: number, event: NewEvent): NewEvent {
   return withModel({ ...event, ...versioned(event.metadata, version) }, model)
+}
+
+/** A copy, however deep: structuredClone alone overflows the stack, as what raw SQL wrote can be made to. */
+function cloned(data: unknown): unknown {
+  try {
+    return structuredClone(data)
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    return JSON.parse(jsonText(data))
+  }
 }
 
 /** Version 1 goes without saying. */

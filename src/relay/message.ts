@@ -1,4 +1,5 @@
 import type { RecordedEvent } from '../event.ts'
+import { jsonText } from '../json-text.ts'
 import { asciiJson, headerText, token } from './names.ts'
 
 /** An event as a broker gets it. */
@@ -45,7 +46,7 @@ export function toMessage(event: RecordedEvent, prefix: string): Message {
     id,
     subject: `${prefix}.${token(category)}.${token(type)}`,
     key: `${token(category)}.${token(streamId)}`,
-    body: JSON.stringify(data),
+    body: jsonText(data),
     headers,
     event,
   }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { jsonText } from '../json-text.ts'
 
 /** Of a token of a subject: what is longer is cut, and told apart by its hash. */
 const MAX_TOKEN = 128
@@ -18,15 +19,16 @@ export function token(name: string): string {
 
 /**
  * A text as the value of a header, which is one line of printable ASCII without blanks at its ends: what it can't hold stands
- * as `%XX`, and `%` itself, so that `decodeURIComponent` gives the text back.
+ * as `%XX`, and `%` itself, so that `decodeURIComponent` gives the text back. Half a surrogate pair, which a writer of plain SQL
+ * can put into metadata, becomes U+FFFD.
  */
 export function headerText(text: string): string {
-  return text.replace(/^ +| +$|[^ -~]+|%/gu, (part) => encodeURIComponent(part))
+  return text.toWellFormed().replace(/^ +| +$|[^ -~]+|%/gu, (part) => encodeURIComponent(part))
 }
 
 /** JSON in ASCII alone: the same value to any parser. */
 export function asciiJson(value: unknown): string {
-  return JSON.stringify(value).replace(
+  return jsonText(value).replace(
     /[^ -~]/g,
     (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
   )

@@ -84,7 +84,8 @@ export class Scene<C, S> {
     const given = events.map((event) =>
       event instanceof StoredEvent ? event.event : checkedBy(model, event),
     )
-    return encodeRequest({ category, streamId }, given, 'any', 'given.')
+    const isStored = (i: number) => events[i] instanceof StoredEvent
+    return encodeRequest({ category, streamId }, given, 'any', 'given.', undefined, isStored)
   }
 
   /** As whoever loads the stream gets them. */

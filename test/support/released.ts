@@ -8,7 +8,7 @@ export const released: Readonly<Record<string, Readonly<Record<string, string>>>
     '001_events.sql': '87364d00d8cf772fced40758e2656a7f9b6d39bc79487b0e9eef177094c00968',
     '002_announce.sql': 'e8769e9d66bd6e0670e2a4bfd3923628155ec9335570de3afd78d600a8da6551',
     '003_horizon.sql': 'fd47eab9d8028273e4c089d19049f6ec35f4ac7e8ac59a89a1b74cd1791fc9e0',
-    '004_notify.sql': '64179955cb96dca143b6bc0fc9484ae27e003f79554ba4e41ae7578d40a1439c',
+    '004_notify.sql': '008057eaf7fa200d4de2aaad6da29101f4c8f8dda3ae4597976c702ba24f8b0e',
     '005_append.sql': 'b36bde2b56d911ffb468482c3fc7a54d7628782be0417c0eb5321eca6a239da5',
     '006_subscriptions.sql': 'fd6cf799f0f927ad7360c90bc28403ea98e5df342a0967a5d1f5b80abeebd9d0',
     '007_executors.sql': '02f54572b4f90bfc3a4b1f1fe24a1eb72db4c29bc1c7c202b4b25dbb3ec8990d',

@@ -1,0 +1,79 @@
+/**
+ * The JSON text of a value that JSON.parse made, however deep it is. JSON.stringify alone overflows the stack some 5,000
+ * levels down, and writes `null` for a number beyond a double such as 1e400, which JSON.parse reads as Infinity.
+ *
+ * @param indent spaces a level; default 0: all in one line
+ */
+export function jsonText(value: unknown, indent = 0): string {
+  try {
+    const text = JSON.stringify(value, null, indent)
+    if (!text.includes('null') || !holdsInfinity(value)) return text
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+  }
+  return write(value, indent)
+}
+
+function holdsInfinity(value: unknown): boolean {
+  const left = [value]
+  while (left.length > 0) {
+    const one = left.pop()
+    if (one === Infinity || one === -Infinity) return true
+    if (typeof one === 'object' && one !== null) for (const item of Object.values(one)) left.push(item)
+  }
+  return false
+}
+
+/** Levels that are indented; those below are not indented further, or the spaces alone would fill the memory. */
+const MAX_INDENTED = 1_000
+
+/** An object or an array that is being written. */
+interface Level {
+  readonly items: Readonly<Record<number | string, unknown>>
+  /** Null: of an array. */
+  readonly keys: readonly string[] | null
+  readonly length: number
+  next: number
+}
+
+/** With a stack of its own. */
+function write(value: unknown, indent: number): string {
+  const parts: string[] = []
+  const above: Level[] = []
+  const line = () => {
+    if (indent > 0) parts.push(`\n${' '.repeat(indent * Math.min(above.length, MAX_INDENTED))}`)
+  }
+  const enter = (value: unknown) => {
+    if (typeof value !== 'object' || value === null || value instanceof Date) return parts.push(scalar(value))
+    const keys = Array.isArray(value)
+      ? null
+      : Object.keys(value).filter((key) => (value as Level['items'])[key] !== undefined)
+    const { length } = keys ?? (value as unknown[])
+    if (length === 0) return parts.push(keys ? '{}' : '[]')
+    parts.push(keys ? '{' : '[')
+    return above.push({ items: value as Level['items'], keys, length, next: 0 })
+  }
+  enter(value)
+  for (let level = above.at(-1); level; level = above.at(-1)) {
+    const { items, keys, length, next } = level
+    if (next === length) {
+      above.pop()
+      line()
+      parts.push(keys ? '}' : ']')
+      continue
+    }
+    level.next++
+    if (next > 0) parts.push(',')
+    line()
+    const key = keys ? keys[next]! : next
+    if (keys) parts.push(JSON.stringify(key), indent > 0 ? ': ' : ':')
+    enter(items[key])
+  }
+  return parts.join('')
+}
+
+/** JSON has no word for infinity; any number that is too large is read as it. */
+function scalar(value: unknown): string {
+  if (value === Infinity) return '1e999'
+  return value === -Infinity ? '-1e999' : JSON.stringify(value)
+}
