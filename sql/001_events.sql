@@ -1,7 +1,8 @@
 -- The log. One row an event; rows are only ever added.
 --
 -- position  orders the whole store. It comes from a sequence, so a lower one may commit after a higher one;
---           003_horizon.sql says up to where that can no longer happen.
+--           003_horizon.sql says up to where that can no longer happen. It ends at 2^53 - 1, the last whole number
+--           that is exact in JavaScript.
 -- version   orders one stream: 0, 1, 2 and so on, without a gap. Its unique index is the optimistic lock: there
 --           is no table of streams to update, log and vacuum on every append.
 -- data      json, not jsonb: it comes back to the byte and is read in half the time. Who wants to search in it
@@ -13,7 +14,7 @@
 -- Columns of fixed width come first, so that no byte goes to padding. What names and versions may be is checked by a
 -- trigger (004_notify.sql): checks of the table are read anew for each statement, a tenth of an append.
 create table events (
-  position    bigint           generated always as identity primary key,
+  position    bigint           generated always as identity (maxvalue 9007199254740991) primary key,
   recorded_at timestamptz      not null default clock_timestamp(),
   id          uuid             not null default gen_random_uuid(),
   version     int              not null,

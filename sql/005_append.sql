@@ -11,6 +11,33 @@ exception when data_exception or program_limit_exceeded then
 end
 $$;
 
+-- A stream has no version left for so many events. Nothing of the call is written.
+create function refuse_full(_category text, _stream_id text, _last int, _size int) returns void
+language plpgsql
+as $$
+begin
+  raise exception 'stream "%/%" is at version %, and the last possible version is 2147483647: there is no room for % more',
+    _category, _stream_id, _last, _size using errcode = 'MW009', hint = 'Go on in a new stream.';
+end
+$$;
+
+-- The number that stands for what append() is told to expect.
+create function expected_version(_expected text) returns int
+language plpgsql immutable
+as $$
+begin
+  case
+    when _expected = 'any' then return -2;
+    when _expected = 'stream-exists' then return -3;
+    when _expected in ('no-stream', '-1') then return -1;
+    when _expected ~ '^\d{1,10}$' and _expected::bigint <= 2147483647 then return _expected;
+    else
+      raise exception 'the expected version must be ''any'', ''no-stream'', ''stream-exists'' or a version from 0 to 2147483647, got %',
+        coalesce(quote_literal(left(_expected, 80)), 'null') using errcode = 'invalid_parameter_value';
+  end case;
+end
+$$;
+
 -- Append a batch of requests, each with its own outcome.
 --
 --   _category, _stream_id  the distinct streams of the batch
@@ -98,6 +125,9 @@ begin
     if outcome[_r] is not null then
       _refused := _refused or outcome[_r] = 'duplicate';
     elsif _expected[_r] in (-2, _last[_s]) or _expected[_r] = -3 and _last[_s] >= 0 then
+      if _last[_s] > 2147483647 - _size[_r] then
+        perform refuse_full(_category[_s], _stream_id[_s], _last[_s], _size[_r]);
+      end if;
       outcome[_r] := 'appended';
       version[_r] := _last[_s] + 1;
       _last[_s] := _last[_s] + _size[_r];
@@ -184,6 +214,8 @@ begin
       outcome := 'conflict';
       version := _last;
       return;
+    elsif _last = 2147483647 then
+      perform refuse_full(_category, _stream_id, _last, 1);
     end if;
 
     version := _last + 1;
@@ -260,7 +292,7 @@ as $$
 declare
   _list    constant json := case json_typeof(_events) when 'array' then _events else json_build_array(_events) end;
   _size    constant int := json_array_length(_list);
-  _version constant int := case _expected when 'any' then -2 when 'stream-exists' then -3 when 'no-stream' then -1 else _expected::int end;
+  _version constant int := expected_version(_expected);
   _first   constant json := _list -> 0;
   _ready   json;
   _ids     uuid[];

@@ -18,7 +18,7 @@ create table subscriptions (
 create table checkpoints (
   subscription text collate "C" not null references subscriptions (name) on delete cascade,
   partition    int              not null,
-  position     bigint           not null,
+  position     bigint           not null check (position between 0 and 9007199254740991), -- exact in JavaScript
   epoch        bigint           not null default 0,
   owner        text collate "C",
   lease_until  timestamptz,

@@ -20,19 +20,20 @@ create table conductor (
   closed boolean not null  -- nothing is left to be notified
 );
 
--- How many appends to this store wait for the lock that NOTIFY takes: that of no database in the catalog of databases.
+-- How many appends to this store wait for the lock that NOTIFY takes: that of no database in the catalog of databases. An
+-- append is known by the store's announcement. One pass over the locks, grouped by transaction, as in 003_horizon.sql.
 create function quiet_waiting() returns int
 language sql
 set search_path from current
 as $$
-  select count(*)::int from pg_locks w
-  where locktype = 'object' and database = 0 and classid = 'pg_database'::regclass and objid = 0 and not granted
-    and exists (
-      select from pg_locks a
-      where a.virtualtransaction = w.virtualtransaction and locktype = 'advisory' and objsubid = 2
-        and database = (select oid from pg_database where datname = current_database())
-        and classid::bigint::bit(32)::int = store_key()
-    )
+  select count(*)::int from (
+    select from pg_locks
+    where locktype = 'object' and database = 0 and classid = 'pg_database'::regclass and objid = 0 and not granted
+      or locktype = 'advisory' and objsubid = 2 and classid = 'events'::regclass
+         and database = (select oid from pg_database where datname = current_database())
+    group by virtualtransaction
+    having bool_or(locktype = 'object') and bool_or(locktype = 'advisory')
+  ) as waiting
 $$;
 
 -- Take the lease, where it is closed or expired. Returns the position from which to ring, or null: another has it.
