@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
+import { after } from './clock.ts'
 import { ClosedError } from './errors.ts'
 import { isLost, isReadOnly, isTransient, POOL_TIMEOUT, translate } from './failures.ts'
 import type { Settings } from './options.ts'
@@ -32,6 +32,7 @@ export class Connections {
   readonly #sockets = new Sockets() // of an owned pool
   readonly #kept: Connection[] = [] // checked out of an owned pool, and not in use
   readonly #discarded = new WeakSet<pg.ClientBase>()
+  readonly #checked = new WeakSet<pg.ClientBase>() // of an owned pool, and fit for use
   #closed = false
 
   constructor(settings: Settings, servers: Servers) {
@@ -126,7 +127,7 @@ export class Connections {
     while (failures.length < this.#servers.count) {
       const server = this.#servers.current
       try {
-        return await this.#pool.connect()
+        return await this.#check(await this.#pool.connect())
       } catch (error) {
         if (this.#closed || (error as Error).message === POOL_TIMEOUT || !isElsewhere(error)) throw error
         this.#servers.moveOn(server)
@@ -136,19 +137,37 @@ export class Connections {
     throw noneServes(failures)
   }
 
+  /** Before its first use. (`onConnect` of pg's pool came with pg 8.20; an older one does not know it.) */
+  async #check(client: pg.PoolClient): Promise<pg.PoolClient> {
+    if (this.#checked.has(client)) return client
+    const ignore = () => {} // the query fails as well
+    client.on('error', ignore)
+    try {
+      await makeFit(client, this.#servers)
+    } catch (error) {
+      client.release(true)
+      throw error
+    } finally {
+      client.removeListener('error', ignore)
+    }
+    this.#checked.add(client)
+    return client
+  }
+
   /** A pool of the user's may wait for ever; a client that comes too late is given back. */
   async #borrow(): Promise<pg.PoolClient> {
     const connecting = this.#pool.connect()
-    const timer = new AbortController()
-    const late = delay(this.#settings.queryTimeoutMs, undefined, { signal: timer.signal }).then(() => {
-      connecting.then(
-        (client) => client.release(),
-        () => {},
-      )
-      throw new Error(POOL_TIMEOUT)
+    let forget = () => {}
+    const late = new Promise<never>((_, reject) => {
+      forget = after(this.#settings.queryTimeoutMs, () => {
+        connecting.then(
+          (client) => client.release(),
+          () => {},
+        )
+        reject(new Error(POOL_TIMEOUT))
+      })
     })
-    late.catch(() => {})
-    return Promise.race([connecting, late]).finally(() => timer.abort())
+    return Promise.race([connecting, late]).finally(forget)
   }
 }
 
@@ -159,19 +178,19 @@ function poolOf(settings: Settings, servers: Servers, sockets: Sockets): pg.Pool
     max: settings.maxConnections,
     pipeline: true,
     stream: sockets.make,
-    // The horizon needs READ COMMITTED. Set only where the server's default is another: a pooler may refuse SET.
-    onConnect: async (client: pg.ClientBase) => {
-      const { rows } = await client.query(
-        `select pg_catalog.current_setting('default_transaction_isolation') as isolation,
-          pg_catalog.pg_is_in_recovery() or pg_catalog.current_setting('transaction_read_only')::boolean as read_only`,
-      )
-      if (servers.writable && rows[0].read_only)
-        throw new ReadOnlyError('it is a standby, or set to be read-only')
-      if (rows[0].isolation !== 'read committed') {
-        await client.query(`set default_transaction_isolation = 'read committed'`)
-      }
-    },
   } as pg.PoolConfig)
+}
+
+/** The horizon needs READ COMMITTED. Set only where the server's default is another: a pooler may refuse SET. */
+async function makeFit(client: pg.ClientBase, servers: Servers): Promise<void> {
+  const { rows } = await client.query(
+    `select pg_catalog.current_setting('default_transaction_isolation') as isolation,
+      pg_catalog.pg_is_in_recovery() or pg_catalog.current_setting('transaction_read_only')::boolean as read_only`,
+  )
+  if (servers.writable && rows[0].read_only) throw new ReadOnlyError('it is a standby, or set to be read-only')
+  if (rows[0].isolation !== 'read committed') {
+    await client.query(`set default_transaction_isolation = 'read committed'`)
+  }
 }
 
 /** What every connection is opened with. */

@@ -1,6 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { Option } from 'commander'
+import { sleep } from '../clock.ts'
 import type { RecordedEvent } from '../event.ts'
 import type { From } from '../live/observer.ts'
 import type { Meow } from '../meow.ts'
@@ -120,7 +120,7 @@ async function allHandled(meow: Meow, name: string, worker: Worker, stop: () => 
   do {
     const known = (await meow.subscriptions().catch(() => [])).find((one) => one.name === name)
     if (known?.lag === 0) return stop()
-  } while (!(await Promise.race([ended, delay(ONCE_MS, false)])))
+  } while (!(await Promise.race([ended, sleep(ONCE_MS)])))
 }
 
 type Handle = (event: RecordedEvent, context: HandlerContext) => Promise<void>

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { sleep } from '../clock.ts'
 import type { RecordedEvent } from '../event.ts'
 import { abortWith } from '../live/abort.ts'
 import type { Meow } from '../meow.ts'
@@ -47,7 +47,10 @@ export class Tail {
         again = await this.#follow(signal)
       } catch (error) {
         this.#ears.failed(error)
-        again = await delay(RETRY_MS, true, { signal }).catch(() => false)
+        again = await sleep(RETRY_MS, signal).then(
+          () => true,
+          () => false,
+        )
       }
     }
   }
