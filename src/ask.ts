@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
 import pg from 'pg'
+import { now } from './clock.ts'
 import type { Deadline } from './deadlines.ts'
 import { Deadlines } from './deadlines.ts'
 import { LATE, StatementLost } from './failures.ts'
@@ -57,7 +58,7 @@ export function ask(client: pg.ClientBase, question: Asked, timeoutMs: number): 
   }
   return new Promise((resolve, reject) => {
     const deadline: Deadline = {
-      due: performance.now() + timeoutMs,
+      due: now() + timeoutMs,
       late: () => {
         reject(new Error(LATE))
         client.connection.stream.destroy() // as pg does: what was sent behind it would wait as long

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
 import pg from 'pg'
+import { after } from './clock.ts'
 import { ClosedError } from './errors.ts'
 import { isLost, isReadOnly, isTransient, POOL_TIMEOUT, translate } from './failures.ts'
 import type { Settings } from './options.ts'
@@ -32,6 +33,7 @@ export class Connections {
   readonly #sockets = new Sockets() // of an owned pool
   readonly #kept: Connection[] = [] // checked out of an owned pool, and not in use
   readonly #discarded = new WeakSet<pg.ClientBase>()
+  readonly #checked = new WeakSet<pg.ClientBase>() // of an owned pool, and fit for use
   #closed = false
   #ended = false
 
@@ -134,7 +136,7 @@ export class Connections {
     while (failures.length < this.#servers.count) {
       const server = this.#servers.current
       try {
-        return await this.#fromPool()
+        return await this.#check(await this.#fromPool())
       } catch (error) {
         if (this.#closed || (error as Error).message === POOL_TIMEOUT || !isElsewhere(error)) throw error
         this.#servers.moveOn(server)
@@ -149,7 +151,7 @@ export class Connections {
    * that nobody listens for ends the process. A pool of the user's may wait for ever; a client that comes too late is given back.
    */
   #fromPool(): Promise<Connection> {
-    let timer: NodeJS.Timeout | undefined
+    let forget = () => {}
     const connecting = new Promise<Connection>((resolve, reject) => {
       let state: 'waiting' | 'late' | 'answered' = 'waiting'
       const tooLate = () => {
@@ -163,11 +165,26 @@ export class Connections {
         else if (before === 'waiting' && client) resolve(this.#lent(client))
         else reject(error)
       }
-      if (!this.#owned) timer = setTimeout(tooLate, this.#settings.queryTimeoutMs)
+      if (!this.#owned) forget = after(this.#settings.queryTimeoutMs, tooLate)
       const promised = this.#pool.connect(answer) as Promise<pg.PoolClient> | undefined
       promised?.then?.((client) => answer(undefined, client), answer) // what wraps a pool may know promises alone
     })
-    return connecting.finally(() => clearTimeout(timer))
+    return connecting.finally(() => forget())
+  }
+
+  /** Before its first use. (`onConnect` of pg's pool came with pg 8.20; an older one does not know it.) */
+  async #check(connection: Connection): Promise<Connection> {
+    const { client } = connection
+    if (this.#checked.has(client)) return connection
+    try {
+      await makeFit(client, this.#servers)
+    } catch (error) {
+      connection.broken = true
+      this.giveBack(connection)
+      throw error
+    }
+    this.#checked.add(client)
+    return connection
   }
 
   #lent(client: pg.PoolClient): Connection {
@@ -194,19 +211,19 @@ function poolOf(settings: Settings, servers: Servers, sockets: Sockets): pg.Pool
     max: settings.maxConnections,
     pipeline: true,
     stream: sockets.make,
-    // The horizon needs READ COMMITTED. Set only where the server's default is another: a pooler may refuse SET.
-    onConnect: async (client: pg.ClientBase) => {
-      const { rows } = await client.query(
-        `select pg_catalog.current_setting('default_transaction_isolation') as isolation,
-          pg_catalog.pg_is_in_recovery() or pg_catalog.current_setting('transaction_read_only')::boolean as read_only`,
-      )
-      if (servers.writable && rows[0].read_only)
-        throw new ReadOnlyError('it is a standby, or set to be read-only')
-      if (rows[0].isolation !== 'read committed') {
-        await client.query(`set default_transaction_isolation = 'read committed'`)
-      }
-    },
   } as pg.PoolConfig)
+}
+
+/** The horizon needs READ COMMITTED. Set only where the server's default is another: a pooler may refuse SET. */
+async function makeFit(client: pg.ClientBase, servers: Servers): Promise<void> {
+  const { rows } = await client.query(
+    `select pg_catalog.current_setting('default_transaction_isolation') as isolation,
+      pg_catalog.pg_is_in_recovery() or pg_catalog.current_setting('transaction_read_only')::boolean as read_only`,
+  )
+  if (servers.writable && rows[0].read_only) throw new ReadOnlyError('it is a standby, or set to be read-only')
+  if (rows[0].isolation !== 'read committed') {
+    await client.query(`set default_transaction_isolation = 'read committed'`)
+  }
 }
 
 /** What every connection is opened with. */

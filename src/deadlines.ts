@@ -1,6 +1,8 @@
+import { after, now } from './clock.ts'
+
 /** What has to be done by a moment. */
 export interface Deadline {
-  /** By performance.now(). */
+  /** By the clock's `now()`. */
   readonly due: number
   /** Called when it is not. */
   late(): void
@@ -15,7 +17,7 @@ const EARLY_MS = 1
  */
 export class Deadlines {
   readonly #all = new Set<Deadline>()
-  #timer: NodeJS.Timeout | undefined
+  #forget = () => {}
   #at = Infinity // when it looks
 
   add(deadline: Deadline): void {
@@ -28,17 +30,17 @@ export class Deadlines {
   }
 
   #wake(at: number): void {
-    clearTimeout(this.#timer)
+    this.#forget()
     this.#at = at
-    this.#timer = setTimeout(() => this.#look(), at - performance.now()).unref()
+    this.#forget = after(at - now(), () => this.#look(), { ref: false })
   }
 
   #look(): void {
     this.#at = Infinity
-    const now = performance.now() + EARLY_MS
+    const reached = now() + EARLY_MS
     let next = Infinity
     for (const deadline of [...this.#all]) {
-      if (deadline.due > now) next = Math.min(next, deadline.due)
+      if (deadline.due > reached) next = Math.min(next, deadline.due)
       else if (this.#all.delete(deadline)) deadline.late()
     }
     if (next < this.#at) this.#wake(next)

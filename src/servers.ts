@@ -1,10 +1,13 @@
 import pg from 'pg'
 import { TIMED } from './ask.ts'
+import { after } from './clock.ts'
 
 /** How one server is reached: what of pg's configuration names it. Empty: by the PG* environment variables alone. */
 type Server = { readonly connectionString?: string; readonly host?: string; readonly port?: number }
 
 const WANTS = ['any', 'read-write', 'primary']
+/** pg's own timer comes first. */
+const LATER_MS = 500
 /** Scheme, authority, path, query. */
 const URL_FORM = /^(postgres(?:ql)?:\/\/)([^/?#]*)([^?#]*)(?:\?([^#]*))?$/i
 
@@ -48,15 +51,25 @@ export class Servers {
   /** What a pool makes its connections by. All servers together take no longer than `timeoutMs`, nor does a query. */
   client(timeoutMs: number): new (config?: pg.ClientConfig) => pg.Client & { readonly server: Server } {
     const servers = this
+    const eachMs = timeoutMs / servers.count
     return class extends pg.Client {
       declare readonly server: Server
 
       constructor(config?: pg.ClientConfig) {
         const server = servers.current
-        super({ ...config, ...server, connectionTimeoutMillis: timeoutMs / servers.count })
+        super({ ...config, ...server, connectionTimeoutMillis: eachMs })
         Object.defineProperty(this, 'server', { value: server }) // not enumerable: it may hold a password
         // Whoever has it listens too; but between two of them an error would end the process.
         this.on('error', () => {})
+      }
+
+      override connect(...args: any[]): any {
+        // pg's own timer may be a fake, and so may be what Node opens a socket by: once that is taken away, nothing comes of it.
+        const forget = after(eachMs + LATER_MS, () => {
+          this.connection.stream.destroy(new Error('timeout expired'))
+        })
+        this.connection.once('readyForQuery', forget).once('end', forget)
+        return super.connect(...(args as []))
       }
 
       override query(...args: any[]): any {

@@ -1,4 +1,5 @@
 import { Socket } from 'node:net'
+import { after } from './clock.ts'
 
 /** The sockets of some connections, made here to be able to destroy them: a dead peer never answers a goodbye. */
 export class Sockets {
@@ -19,8 +20,8 @@ export class Sockets {
   /** Resolves once all are closed, by themselves or, after `patienceMs`, by force. */
   async closed(patienceMs: number): Promise<void> {
     const open = [...this.#open]
-    const end = setTimeout(() => open.forEach((socket) => void socket.destroy()), patienceMs)
+    const forget = after(patienceMs, () => open.forEach((socket) => void socket.destroy()))
     await Promise.all(open.map((socket) => new Promise((resolve) => socket.once('close', resolve))))
-    clearTimeout(end)
+    forget()
   }
 }

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { now, sleep, soon } from '../clock.ts'
 import type { Database } from '../database.ts'
 import { ClosedError, OutcomeUnknownError, TimeoutError, VersionConflictError } from '../errors.ts'
 import { isLost, isReadOnly } from '../failures.ts'
@@ -77,7 +77,7 @@ export class Batcher {
   #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
-    process.nextTick(() => {
+    soon(() => {
       this.#scheduled = false
       while (this.#lanes < this.#maxLanes) {
         const items = this.#take()
@@ -138,7 +138,7 @@ export class Batcher {
     const requests = items.flatMap((item) => item.requests)
     // In the order of the calls. Where other processes are seen to append to the same streams at the same time, all in
     // one order of streams for a while, so that no two batches wait for each other. Within a stream the sort is stable.
-    const contended = !atomic && Date.now() < this.#contendedUntil
+    const contended = !atomic && now() < this.#contendedUntil
     const sent = contended
       ? requests.toSorted((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
       : requests
@@ -158,7 +158,7 @@ export class Batcher {
 
   async #run(requests: readonly Request[], atomic: boolean): Promise<(Outcome | Unknown)[]> {
     const { queryTimeoutMs } = this.#db.settings
-    const began = Date.now()
+    const began = now()
     let lostAt: number | undefined // since when an answer is missing
     let lookup = false
     for (let attempt = 1; ; attempt++) {
@@ -171,31 +171,31 @@ export class Batcher {
         })
       } catch (error) {
         if (isLost(error) && trip.sent && lostAt === undefined) {
-          lostAt = Date.now()
+          lostAt = now()
           this.#db.settings.logger.warn({ err: error }, 'the answer to an append was lost; looking it up')
         }
         if (lostAt !== undefined) {
           // The same ids again are the way to look, for they are written once. Whatever else is said meanwhile, by a
           // server that refuses this try, says nothing of the one whose answer was lost.
-          if (!(isLost(error) || isRace(error) || isReadOnly(error)) || Date.now() - lostAt >= queryTimeoutMs)
+          if (!(isLost(error) || isRace(error) || isReadOnly(error)) || now() - lostAt >= queryTimeoutMs)
             throw new Unknown(error)
-          await delay(Math.min(50 * attempt, 500))
+          await sleep(Math.min(50 * attempt, 500))
         } else if (isReadOnly(error) || (trip.begun && isLost(error))) {
           // A standby, which may be about to be promoted; or the primary is another by now.
-          if (Date.now() - began >= queryTimeoutMs) throw error
-          await delay(Math.min(50 * attempt, 500))
+          if (now() - began >= queryTimeoutMs) throw error
+          await sleep(Math.min(50 * attempt, 500))
         } else if (isRace(error)) {
           // Whoever loses for long travels in smaller company, which has fewer races to win.
           if (attempt >= MAX_RACES && requests.length > 1 && !atomic) throw error
-          if (Date.now() - began >= queryTimeoutMs) {
+          if (now() - began >= queryTimeoutMs) {
             throw new TimeoutError(
               'an append that others to its streams keep ahead of',
               queryTimeoutMs,
               error,
             )
           }
-          this.#contendedUntil = Date.now() + CONTENDED_MS
-          if (attempt > 1) await delay(Math.random() * Math.min(2 ** attempt, 50))
+          this.#contendedUntil = now() + CONTENDED_MS
+          if (attempt > 1) await sleep(Math.random() * Math.min(2 ** attempt, 50))
         } else {
           throw error
         }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { wall } from '../clock.ts'
 
 let last = 0
 let sequence = 0
@@ -8,7 +9,7 @@ let sequence = 0
  * its right edge.
  */
 export function uuidv7(): string {
-  const now = Date.now()
+  const now = wall()
   if (now > last) {
     last = now
     sequence = 0

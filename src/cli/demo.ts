@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Command } from 'commander'
+import { now, sleep, wall } from '../clock.ts'
 import { integer } from './arguments.ts'
 import type { Context, Run } from './context.ts'
 import { streamName } from './events.ts'
@@ -31,14 +31,14 @@ async function play(context: Context, options: { count: number; everyMs: number 
   if (context.options.embedded === undefined && !out.json)
     talk.note('on the store that was given; --embedded takes one of its own')
   const meow = await context.open({ listen: true })
-  const run = Date.now().toString(36)
+  const run = wall().toString(36)
   const account = (name: string) => ({ category: CATEGORY, streamId: `${name}-${run}` })
   const sent = new Map<string, number>()
   const latencies: number[] = []
   const balances = new Map<string, number>()
   let moved = 0
   const worker = meow.subscription(CATEGORY, { category: CATEGORY, from: 'end' }).process(async (event) => {
-    const ms = performance.now() - (sent.get(event.id) ?? Number.NaN)
+    const ms = now() - (sent.get(event.id) ?? Number.NaN)
     if (Number.isNaN(ms)) return // of an earlier run
     latencies.push(ms)
     balances.set(event.streamId, (balances.get(event.streamId) ?? 0) + event.data.amount)
@@ -53,7 +53,7 @@ async function play(context: Context, options: { count: number; everyMs: number 
   const { uuidv7 } = await import('../append/uuid.ts')
   const moving = (type: string, amount: number) => {
     const id = uuidv7()
-    sent.set(id, performance.now())
+    sent.set(id, now())
     return { id, type, data: { amount } }
   }
   let position = 0
@@ -68,7 +68,7 @@ async function play(context: Context, options: { count: number; everyMs: number 
       { stream: account(to), events: moving('Deposited', amount) },
     ])
     position = results.at(-1)!.position
-    await delay(options.everyMs, undefined, { signal }).catch(() => {})
+    await sleep(options.everyMs, signal).catch(() => {})
   }
   if (!signal.aborted) await meow.waitFor(CATEGORY, position, { timeoutMs: 30_000 })
   await worker.stop()

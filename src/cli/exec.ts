@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { setTimeout as delay } from 'node:timers/promises'
+import { after, sleep } from '../clock.ts'
 import { Signal } from '../live/signal.ts'
 import type { Talk } from './talk.ts'
 
@@ -72,7 +72,7 @@ export class Shell {
       const { code } = (signal.reason ?? {}) as { code?: string }
       if (group === undefined || code !== 'ERR_TIMEOUT') return
       kill(group, 'SIGTERM')
-      setTimeout(() => kill(group, 'SIGKILL'), GRACE_MS).unref()
+      after(GRACE_MS, () => kill(group, 'SIGKILL'), { ref: false })
     }
     signal.addEventListener('abort', end)
     try {
@@ -83,7 +83,7 @@ export class Shell {
         child.on('exit', async (code, killed) => {
           if (code === 0) return resolve()
           // What it left running may keep its stderr open.
-          await Promise.race([once(child, 'close'), delay(LAST_WORDS_MS)])
+          await Promise.race([once(child, 'close'), sleep(LAST_WORDS_MS)])
           const how = killed ? `was ended by ${killed}` : `ended with exit code ${code}`
           reject(new CommandFailure(how, said.trim(), NOT_RUN.includes(code ?? 0)))
         })

@@ -1,3 +1,4 @@
+import { after } from '../clock.ts'
 import { jsonText } from '../json-text.ts'
 
 /** Characters that are gathered before they are written. */
@@ -27,7 +28,7 @@ export class Output {
   /** One line of text. */
   async line(text: string): Promise<void> {
     this.#pending += `${text}\n`
-    if (this.#pending.length === text.length + 1) setImmediate(() => this.flush().catch(() => {}))
+    if (this.#pending.length === text.length + 1) after(0, () => this.flush().catch(() => {}))
     if (this.#pending.length >= CHUNK) await this.flush()
   }
 

@@ -1,3 +1,4 @@
+import { every, now } from '../clock.ts'
 import type { Logger } from '../options.ts'
 import { plain } from './output.ts'
 
@@ -71,17 +72,16 @@ export class Talk {
 /** How far long work is. */
 export class Progress {
   readonly #what: string
-  readonly #timer: NodeJS.Timeout
+  readonly #forget: () => void
   readonly #clear: () => void
-  readonly #began = performance.now()
+  readonly #began = now()
   #done = 0
   #share: number | undefined
 
   constructor(what: string, everyMs: number, show: (line: string) => void, clear: () => void) {
     this.#what = what
     this.#clear = clear
-    this.#timer = setInterval(() => show(this.#line()), everyMs)
-    this.#timer.unref()
+    this.#forget = every(everyMs, () => show(this.#line()), { ref: false })
   }
 
   /** `done` so far; `share`: of all, from 0 to 1, where that is known. */
@@ -92,7 +92,7 @@ export class Progress {
 
   /** So many a second. */
   get rate(): number {
-    return Math.round((this.#done / Math.max(performance.now() - this.#began, 1)) * 1000)
+    return Math.round((this.#done / Math.max(now() - this.#began, 1)) * 1000)
   }
 
   clear(): void {
@@ -100,7 +100,7 @@ export class Progress {
   }
 
   end(): void {
-    clearInterval(this.#timer)
+    this.#forget()
     this.#clear()
   }
 
@@ -108,7 +108,7 @@ export class Progress {
     const said = `${this.#what} ${count(this.#done)}, ${count(this.rate)} a second`
     const share = this.#share
     if (share === undefined) return said
-    const seconds = (performance.now() - this.#began) / 1000
+    const seconds = (now() - this.#began) / 1000
     const left = share > 0 ? Math.ceil(seconds / share - seconds) : 0
     const bar = '█'.repeat(Math.round(share * 20)).padEnd(20, '░')
     return `${bar} ${Math.floor(share * 100)}% ${said}, ${left} s left`

@@ -1,6 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { Option } from 'commander'
+import { sleep } from '../clock.ts'
 import type { RecordedEvent } from '../event.ts'
 import { jsonText } from '../json-text.ts'
 import type { From } from '../live/observer.ts'
@@ -128,7 +128,7 @@ async function allHandled(meow: Meow, name: string, worker: Worker, stop: () => 
   while (!ended.signal.aborted) {
     const known = (await meow.subscriptions({ names: [name] }).catch(() => []))[0]
     if (known?.lag === 0) return stop()
-    await delay(ONCE_MS, undefined, { signal: ended.signal }).catch(() => {})
+    await sleep(ONCE_MS, ended.signal).catch(() => {})
   }
 }
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, readFile, readlink, realpath } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
+import { now, sleep } from '../clock.ts'
 
 /** Where a server's files are. The guard makes and removes the directories: only it outlives every end of ours. */
 export interface Cluster {
@@ -48,13 +48,13 @@ export async function readLock(
  * take that one for a server (containers reuse the same few numbers at each start).
  */
 export async function awaitUnused(data: string): Promise<number | undefined> {
-  for (const begin = Date.now(); ; await delay(10)) {
+  for (const begin = now(); ; await sleep(10)) {
     const lock = await readLock(data)
     // A server works inside its data directory. Without /proc PostgreSQL's own, stricter check decides.
     const cwd = lock && (await readlink(`/proc/${lock.pid}/cwd`).catch(() => undefined))
     if (!lock || cwd === undefined) return undefined
     if (cwd !== data) return lock.pid
-    if (Date.now() - begin > (lock.status === 'stopping' ? 60_000 : 1000))
+    if (now() - begin > (lock.status === 'stopping' ? 60_000 : 1000))
       throw new Error(`dataDir ${data} is in use: a server runs there (pid ${lock.pid}, port ${lock.port})`)
   }
 }

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
-import { setTimeout as delay } from 'node:timers/promises'
+import { now, sleep } from '../clock.ts'
 import { findBinaries } from './binaries.ts'
 import { awaitUnused, locateCluster, readLock } from './cluster.ts'
 import { Guard } from './guard.ts'
@@ -40,11 +40,11 @@ export async function launch(
 
 /** The lock file tells when the server accepts connections, as it does to pg_ctl. */
 async function isReady(guard: Guard, data: string): Promise<boolean> {
-  const deadline = Date.now() + startTimeoutMs
-  while (!guard.hasEnded && Date.now() < deadline) {
+  const deadline = now() + startTimeoutMs
+  while (!guard.hasEnded && now() < deadline) {
     const lock = await readLock(data)
     if (lock?.status === 'ready' && guard.started(lock.pid)) return true
-    await delay(10)
+    await sleep(10)
   }
   return false
 }

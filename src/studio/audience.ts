@@ -1,3 +1,4 @@
+import { every, wall } from '../clock.ts'
 import type { RecordedEvent } from '../event.ts'
 import type { SubscriptionInfo } from '../manage/subscriptions.ts'
 import type { Meow } from '../meow.ts'
@@ -80,10 +81,10 @@ export class Audience {
     })
     this.#tail = tail
     this.#running = Promise.all([this.#running, tail.run(stop.signal)]).then(() => {})
-    const timers = [setInterval(() => this.#flush(), TAIL_MS), setInterval(() => this.#second(), SECOND_MS)]
+    const timers = [every(TAIL_MS, () => this.#flush()), every(SECOND_MS, () => this.#second())]
     this.#stop = () => {
       stop.abort()
-      for (const timer of timers) clearInterval(timer)
+      for (const end of timers) end()
       this.#stop = undefined
       this.#tail = undefined
       // Who comes next is not told what was.
@@ -91,8 +92,8 @@ export class Audience {
       this.#answers.clear()
       this.#problems.clear()
       this.#rates.clear()
-      this.lags.interrupt(Date.now())
-      this.rate.add(Date.now(), null)
+      this.lags.interrupt(wall())
+      this.rate.add(wall(), null)
     }
     this.#second()
   }
@@ -127,7 +128,7 @@ export class Audience {
     const rates = this.#rates.tick()
     if (this.#answers.has('categories')) this.#tell('categories', this.#counts.list(rates))
     const rate = Math.round([...rates.values()].reduce((sum, each) => sum + each, 0))
-    const at = Date.now()
+    const at = wall()
     this.rate.add(at, rate)
     const { state, since, cause } = this.#questions.listener
     this.#tell('store', {
@@ -168,7 +169,7 @@ export class Audience {
     const answer = this.#answers.get('subscriptions') as SubscriptionInfo[] | undefined
     if (!answer) return
     const unknown = this.#problems.has('subscriptions')
-    this.lags.add(Date.now(), new Map(answer.map(({ name, lag }) => [name, unknown ? null : lag])))
+    this.lags.add(wall(), new Map(answer.map(({ name, lag }) => [name, unknown ? null : lag])))
   }
 
   #tell(kind: string, value: unknown): void {

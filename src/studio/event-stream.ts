@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import { now } from '../clock.ts'
 
 /** A page that takes nothing for so long is gone. */
 const DEAD_MS = 60_000
@@ -26,7 +27,7 @@ export class EventStream {
   }
 
   get dead(): boolean {
-    return this.#busySince !== undefined && performance.now() - this.#busySince > DEAD_MS
+    return this.#busySince !== undefined && now() - this.#busySince > DEAD_MS
   }
 
   /** `json` holds no line break, as what JSON.stringify makes. */
@@ -43,7 +44,7 @@ export class EventStream {
     for (const [kind, json] of this.#waiting) {
       if (this.busy) return
       this.#waiting.delete(kind)
-      if (!this.#response.write(`event: ${kind}\ndata: ${json}\n\n`)) this.#busySince = performance.now()
+      if (!this.#response.write(`event: ${kind}\ndata: ${json}\n\n`)) this.#busySince = now()
     }
   }
 }

@@ -1,3 +1,5 @@
+import { now } from '../clock.ts'
+
 /** The share of the time that one question may keep the database busy: 1 in 20. */
 const RARITY = 20
 const LONGEST_MS = 300_000
@@ -19,12 +21,12 @@ export class Gentle<T> {
 
   /** The latest answer; rejects where that was an error. */
   get(): Promise<T> {
-    if (this.#answer && performance.now() < this.#until) return this.#answer
+    if (this.#answer && now() < this.#until) return this.#answer
     this.#until = Number.POSITIVE_INFINITY // while it is under way
-    const begun = performance.now()
+    const begun = now()
     this.#answer = this.#read().finally(() => {
-      const now = performance.now()
-      this.#until = now + Math.min(LONGEST_MS, Math.max(this.#leastMs, RARITY * (now - begun)))
+      const ended = now()
+      this.#until = ended + Math.min(LONGEST_MS, Math.max(this.#leastMs, RARITY * (ended - begun)))
     })
     this.#answer.catch(() => {})
     return this.#answer

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { sleep } from '../clock.ts'
 import type { RecordedEvent } from '../event.ts'
 import { aborted, abortWith } from '../live/abort.ts'
 import type { Meow } from '../meow.ts'
@@ -48,7 +48,10 @@ export class Tail {
       } catch (error) {
         if (signal.aborted) return
         this.#ears.failed(error)
-        again = await delay(RETRY_MS, true, { signal }).catch(() => false)
+        again = await sleep(RETRY_MS, signal).then(
+          () => true,
+          () => false,
+        )
       }
     }
   }

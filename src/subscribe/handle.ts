@@ -1,8 +1,9 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { OperatorFunction } from 'rxjs'
-import { isObservable, Observable, Subject, takeUntil, takeWhile, timer } from 'rxjs'
+import { isObservable, Observable, Subject, takeUntil, takeWhile } from 'rxjs'
 import { z } from 'zod'
 import { handling } from '../carried.ts'
+import { after } from '../clock.ts'
 import { LeaseLostError } from '../errors.ts'
 import type { RecordedEvent } from '../event.ts'
 import { manyWaitFor } from '../live/abort.ts'
@@ -71,7 +72,7 @@ export function handle<E>(
       const fail = (error: unknown) => {
         failure = { error }
         end()
-        subscriber.add(timer(PATIENCE_MS).subscribe(() => subscriber.error(error)))
+        subscriber.add(after(PATIENCE_MS, () => subscriber.error(error)))
         check()
       }
       /** Whether it is over. */

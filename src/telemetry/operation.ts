@@ -1,4 +1,5 @@
 import type * as Api from '@opentelemetry/api'
+import { now } from '../clock.ts'
 import { show } from '../errors.ts'
 import { ERROR, errorType } from './names.ts'
 
@@ -9,7 +10,7 @@ export class Operation {
   readonly #api: typeof Api
   readonly #duration: Api.Histogram | undefined
   readonly #attributes: Api.Attributes
-  readonly #began = performance.now()
+  readonly #began = now()
 
   /** `attributes`: what the duration is measured by. */
   constructor(
@@ -33,8 +34,7 @@ export class Operation {
   /** `measured: false`: nothing came of it that took time. */
   end(failure?: { error: unknown }, measured = true): void {
     const failed = failure ? { [ERROR]: errorType(failure.error) } : {}
-    if (measured)
-      this.#duration?.record((performance.now() - this.#began) / 1000, { ...this.#attributes, ...failed })
+    if (measured) this.#duration?.record((now() - this.#began) / 1000, { ...this.#attributes, ...failed })
     if (!this.span) return
     if (failure) {
       const { error } = failure

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
+import { after, now } from '../../clock.ts'
 import type { Check, Finding } from './check.ts'
 import { duration, median, ok, problem, warning } from './check.ts'
 
@@ -36,10 +36,13 @@ export const push: Check = {
         const echo = new Promise<true>((resolve) => {
           heard = () => resolve(true)
         })
-        const began = performance.now()
+        const began = now()
         await db.query(notify, [channel])
-        if (!(await Promise.race([echo, delay(PATIENCE_MS, false, { ref: false })]))) return deaf(way)
-        times.push(performance.now() - began)
+        const silence = new Promise<false>((resolve) => {
+          after(PATIENCE_MS, () => resolve(false), { ref: false })
+        })
+        if (!(await Promise.race([echo, silence]))) return deaf(way)
+        times.push(now() - began)
       }
       return ok(`an echo through NOTIFY takes ${duration(median(times))}`)
     } catch (error) {

@@ -1,3 +1,4 @@
+import { now, wall } from '../../clock.ts'
 import type { Check } from './check.ts'
 import { duration, median, ok, problem, warning } from './check.ts'
 
@@ -15,9 +16,9 @@ export const connection: Check = {
     const [row] = await db.query(select)
     const times: number[] = []
     for (let round = 0; round < ROUNDS; round++) {
-      const began = performance.now()
+      const began = now()
       await db.query(select)
-      times.push(performance.now() - began)
+      times.push(now() - began)
     }
     return ok(`as ${row![0]} to database ${row![1]}, a query takes ${duration(median(times))}`)
   },
@@ -75,11 +76,11 @@ export const clock: Check = {
   name: 'clock',
   needs: 'server',
   async look({ db }) {
-    const began = Date.now()
+    const began = wall()
     const [row] = await db.query(
       db.statement(`select (date_part('epoch', clock_timestamp()) * 1000)::bigint`),
     )
-    const ended = Date.now()
+    const ended = wall()
     const offMs = Number(row![0]) - (began + ended) / 2
     const unsureMs = (ended - began) / 2
     const off = `the server's clock is ${duration(Math.abs(offMs))} ${offMs < 0 ? 'behind' : 'ahead of'} this machine's`

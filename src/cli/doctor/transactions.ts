@@ -1,3 +1,4 @@
+import { wall } from '../../clock.ts'
 import { StallerList } from '../../manage/stallers.ts'
 import { plain } from '../output.ts'
 import type { Check } from './check.ts'
@@ -35,7 +36,7 @@ export const stallers: Check = {
   needs: 'store',
   async look({ db, longMs }) {
     const found = await new StallerList(db).read()
-    const now = Date.now()
+    const now = wall()
     const old = found.filter(({ since }) => since === null || now - since.getTime() > longMs)
     if (old.length === 0)
       return ok(found.length === 0 ? 'nobody holds anything back' : 'appends are on their way, none for long')

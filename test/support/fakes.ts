@@ -1,0 +1,16 @@
+import type { FakeMethod } from '@sinonjs/fake-timers'
+
+/** All that Jest fakes. */
+export const SINON: FakeMethod[] = [
+  'setTimeout',
+  'clearTimeout',
+  'setInterval',
+  'clearInterval',
+  'setImmediate',
+  'clearImmediate',
+  'nextTick',
+  'queueMicrotask',
+  'Date',
+  'hrtime',
+  'performance',
+]
