@@ -26,6 +26,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
+import { redactText } from '../secrets.ts'
 import { append } from './append.ts'
 import { embeddedOption } from './arguments.ts'
 import { completion } from './completion.ts'
@@ -68,7 +69,7 @@ const program = new Command('meowmx')
   .option('--no-color', 'no colours; so with NO_COLOR, and where stdout is no terminal')
   .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
   .configureOutput({
-    outputError: (text, write) => write(text.replace(/^error: /, 'meowmx: ')),
+    outputError: (text, write) => write(redactText(text).replace(/^error: /, 'meowmx: ')),
   })
   .exitOverride()
   .addHelpText(

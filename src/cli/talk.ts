@@ -1,4 +1,5 @@
 import type { Logger } from '../options.ts'
+import { redact, redactText } from '../secrets.ts'
 import { plain } from './output.ts'
 
 /** How often a bar moves on a terminal, and how often a line is written elsewhere. */
@@ -17,14 +18,14 @@ export class Talk {
   }
 
   note(text: string): void {
-    this.#write(`${text}\n`)
+    this.#write(`${redactText(text)}\n`)
   }
 
   /** What went wrong, in a line; told more, with all of it. */
   async error(error: unknown): Promise<void> {
     if (!this.#verbose) return this.note(`meowmx: ${messageOf(error)}`)
     const { inspect } = await import('node:util')
-    this.note(`meowmx: ${inspect(error)}`)
+    this.note(`meowmx: ${inspect(redact(error))}`)
   }
 
   /** Long work: a bar on a terminal, a line now and then elsewhere. */
@@ -120,5 +121,5 @@ export const count = (n: number): string => n.toLocaleString('en-US')
 
 export function messageOf(error: unknown): string {
   const message = error instanceof Error ? error.message || error.name : String(error)
-  return message.split('\n').map(plain).join('\n')
+  return redactText(message).split('\n').map(plain).join('\n')
 }

@@ -22,7 +22,8 @@ const CHECK =
 /** A handler threw `cause`. */
 class HandlerFailed extends MeowError {
   constructor(cause: unknown) {
-    super('ERR_HANDLER', 'a handler failed', cause)
+    super('ERR_HANDLER', 'a handler failed')
+    this.cause = cause // as it is: it is handed on, not printed
   }
 }
 
