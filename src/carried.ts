@@ -39,13 +39,14 @@ export function causedBy({ id, metadata }: Pick<RecordedEvent, 'id' | 'metadata'
  * property by property; one that is `undefined` there is left out. Inside another, both count, the inner one first.
  *
  * @returns what the function returns
- * @throws ValidationError for metadata that is no object; what JSON can't hold is refused by the append
+ * @throws ValidationError for metadata that is no object, or no function; what JSON can't hold is refused by the append
  * @example
  * app.use((request, _, next) => withMetadata({ correlationId: request.id, traceparent: request.headers.traceparent }, next))
  */
 export function withMetadata<T>(metadata: object, run: () => T): T {
   if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata))
     throw new ValidationError('metadata', 'must be an object', metadata)
+  if (typeof run !== 'function') throw new ValidationError('run', 'must be a function', run)
   return storage.run({ ...storage.getStore(), ...metadata }, run)
 }
 

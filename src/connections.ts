@@ -43,7 +43,10 @@ export class Connections {
     this.#owned = settings.pool === undefined
     this.#pool = settings.pool ?? poolOf(settings, servers, this.#sockets)
     if (this.#owned)
-      this.#pool.on('error', (error) => settings.logger.debug({ err: error }, 'an idle connection broke'))
+      this.#pool.on('error', (error) => {
+        delete (error as { client?: unknown }).client // all of it, which pg-pool puts there
+        settings.logger.debug({ err: error }, 'an idle connection broke')
+      })
     else hear(this.#pool)
   }
 

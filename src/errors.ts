@@ -1,4 +1,5 @@
 import type { NewEvent, StreamRef } from './event.ts'
+import { redact, redactNamed, redactText } from './secrets.ts'
 
 /** `VersionConflictError` of `ERR_VERSION_CONFLICT`: the name of the class itself would not survive a minifier. */
 function nameOf(code: string): string {
@@ -6,108 +7,113 @@ function nameOf(code: string): string {
   return `${words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('')}Error`
 }
 
-/** What every error of this library is: a stable `code`, typed fields, the offending values in the message, a `cause`. */
+/**
+ * What every error of this library is: a stable `code`, typed fields, the offending values in the message, a `cause`. It
+ * prints nothing that may be a credential: a field that holds one (a stream's name, an event) is there, and not enumerable.
+ */
 export class MeowError extends Error {
   /** Stable across versions; compare this rather than the message. */
   readonly code: string
 
-  constructor(code: string, message: string, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause })
+  constructor(code: string, message: string, cause?: unknown, fields: object = {}) {
+    super(redactText(message), cause === undefined ? undefined : { cause: redact(cause) })
     this.code = code
     this.name = nameOf(code)
+    for (const [name, value] of Object.entries(fields))
+      Object.defineProperty(this, name, { value, enumerable: redact(value) === value })
   }
 }
 
 /** An argument or option that can't be right. Nothing was sent to the database. */
 export class ValidationError extends MeowError {
   /** Where the value stands, e.g. `events[2].data.price`. */
-  readonly path: string
-  readonly value: unknown
+  declare readonly path: string
+  /** What was given; without what may be a credential. */
+  declare readonly value: unknown
 
-  constructor(path: string, problem: string, value: unknown) {
-    super('ERR_VALIDATION', `${path} ${problem}, got ${show(value)}`)
-    this.path = path
-    this.value = value
+  constructor(path: string, problem: string, given: unknown) {
+    const value = redactNamed(path, given)
+    super('ERR_VALIDATION', `${path} ${problem}, got ${show(value)}`, undefined, {
+      path: redactText(path),
+      value,
+    })
   }
 }
 
 /** The stream is not at the expected version. Nothing was written: load it again and decide anew. */
 export class VersionConflictError extends MeowError {
-  readonly stream: StreamRef
-  readonly expected: number | string
+  declare readonly stream: StreamRef
+  declare readonly expected: number | string
   /** Version of the stream's last event; -1 where there is no such stream. */
-  readonly actual: number
+  declare readonly actual: number
 
   constructor(stream: StreamRef, expected: number | string, actual: number) {
     super(
       'ERR_VERSION_CONFLICT',
       `stream ${label(stream)} is at version ${actual}${actual < 0 ? ' (it has no events)' : ''}, expected ${expected}`,
+      undefined,
+      { stream, expected, actual },
     )
-    this.stream = stream
-    this.expected = expected
-    this.actual = actual
   }
 }
 
 /** An event id is known already with another stream, type or data, or only some ids of the call are known. Nothing was written. */
 export class DuplicateEventError extends MeowError {
-  readonly id: string
+  declare readonly id: string
   /** The stream that this call was to append to. */
-  readonly stream: StreamRef
+  declare readonly stream: StreamRef
 
   constructor(id: string, stream: StreamRef) {
     super(
       'ERR_DUPLICATE_EVENT',
       `event id ${id}, appended to stream ${label(stream)}, is already recorded with another stream, type, data or company`,
+      undefined,
+      { id, stream },
     )
-    this.id = id
-    this.stream = stream
   }
 }
 
 /** Another executor owns the partition now; it handles again whatever was not acked in time. */
 export class LeaseLostError extends MeowError {
-  readonly subscription: string
-  readonly partition: number
+  declare readonly subscription: string
+  declare readonly partition: number
 
   constructor(subscription: string, partition: number, cause?: unknown) {
     super(
       'ERR_LEASE_LOST',
       `the lease of partition ${partition} of subscription "${subscription}" is lost: its unacked events are delivered again, by whoever owns it now`,
       cause,
+      { subscription, partition },
     )
-    this.subscription = subscription
-    this.partition = partition
   }
 }
 
 /** A subscription of this name exists with another selector. */
 export class SubscriptionMismatchError extends MeowError {
-  readonly subscription: string
+  declare readonly subscription: string
 
   constructor(subscription: string, message: string) {
-    super('ERR_SUBSCRIPTION_MISMATCH', message)
-    this.subscription = subscription
+    super('ERR_SUBSCRIPTION_MISMATCH', message, undefined, { subscription })
   }
 }
 
 /** No subscription has this name. */
 export class SubscriptionNotFoundError extends MeowError {
-  readonly subscription: string
+  declare readonly subscription: string
 
   constructor(subscription: string) {
-    super('ERR_SUBSCRIPTION_NOT_FOUND', `there is no subscription "${subscription}"`)
-    this.subscription = subscription
+    super('ERR_SUBSCRIPTION_NOT_FOUND', `there is no subscription "${subscription}"`, undefined, {
+      subscription,
+    })
   }
 }
 
 /** The schema is not migrated, newer than this library, or in a state in which events could be lost. */
 export class SchemaError extends MeowError {
-  readonly schema: string
+  declare readonly schema: string
 
   constructor(schema: string, message: string, cause?: unknown) {
-    super('ERR_SCHEMA', message, cause)
-    this.schema = schema
+    super('ERR_SCHEMA', message, cause, { schema })
   }
 }
 
@@ -125,11 +131,11 @@ export class ConnectionError extends MeowError {
  */
 export class HistoryLostError extends MeowError {
   /** What was seen, or asked for, and is not there. */
-  readonly position: number
+  declare readonly position: number
   /** The last one that the store has handed out. */
-  readonly lastPosition: number
+  declare readonly lastPosition: number
   /** Of the event that was seen at `position`; undefined where only the position is known. */
-  readonly eventId: string | undefined
+  declare readonly eventId: string | undefined
 
   constructor(position: number, lastPosition: number, eventId?: string) {
     super(
@@ -137,20 +143,18 @@ export class HistoryLostError extends MeowError {
       eventId === undefined
         ? `position ${position} is ahead of the store, whose last position is ${lastPosition}: events up to it are still to come, and would be passed over; begin at a position of this store`
         : `the store has gone back: event ${eventId} was at position ${position} and is there no longer, the last position is ${lastPosition}; its server was replaced by one that had not got all events, and positions above what that had are handed out again: compare event ids, and begin anew`,
+      undefined,
+      { position, lastPosition, eventId },
     )
-    this.position = position
-    this.lastPosition = lastPosition
-    this.eventId = eventId
   }
 }
 
 /** Not done in the time given. */
 export class TimeoutError extends MeowError {
-  readonly timeoutMs: number
+  declare readonly timeoutMs: number
 
   constructor(what: string, timeoutMs: number, cause?: unknown) {
-    super('ERR_TIMEOUT', `${what} took longer than ${timeoutMs} ms`, cause)
-    this.timeoutMs = timeoutMs
+    super('ERR_TIMEOUT', `${what} took longer than ${timeoutMs} ms`, cause, { timeoutMs })
   }
 }
 
@@ -171,12 +175,12 @@ export interface UnknownWrite {
 
 /** An event is stored as its category's upcasters, or its schema, can't take it. The `cause` says why. */
 export class UpcastError extends MeowError {
-  readonly stream: StreamRef
+  declare readonly stream: StreamRef
   /** Of the event in its stream. */
-  readonly version: number
-  readonly type: string
+  declare readonly version: number
+  declare readonly type: string
   /** The version of the schema that it was stored by. */
-  readonly schemaVersion: number
+  declare readonly schemaVersion: number
 
   constructor(
     event: UpcastError['stream'] & { version: number; type: string },
@@ -187,22 +191,24 @@ export class UpcastError extends MeowError {
       'ERR_UPCAST',
       `event ${event.type}, version ${event.version} of stream ${label(event)}, schema version ${from}, can not be read: ${cause instanceof Error ? cause.message : show(cause)}`,
       cause,
+      {
+        stream: { category: event.category, streamId: event.streamId },
+        version: event.version,
+        type: event.type,
+        schemaVersion: from,
+      },
     )
-    this.stream = { category: event.category, streamId: event.streamId }
-    this.version = event.version
-    this.type = event.type
-    this.schemaVersion = from
   }
 }
 
 /** Sent, but the answer was lost and could not be looked up. Append the same again, ids and all: it is written once. */
 export class OutcomeUnknownError extends MeowError {
   /** The stream; of `appendAll` the first one. */
-  readonly stream: StreamRef
+  declare readonly stream: StreamRef
   /** The events, of all streams. */
-  readonly events: NewEvent[]
+  declare readonly events: NewEvent[]
   /** The call's writes, one a stream: what `appendAll` takes. */
-  readonly writes: readonly UnknownWrite[]
+  declare readonly writes: readonly UnknownWrite[]
 
   constructor(writes: readonly UnknownWrite[], cause?: unknown) {
     const { stream } = writes[0]!
@@ -214,17 +220,16 @@ export class OutcomeUnknownError extends MeowError {
         writes.length > 1 ? 'call appendAll(error.writes)' : 'append error.events'
       } again (same ids), which is safe`,
       cause,
+      { stream, events, writes },
     )
-    this.stream = stream
-    this.events = events
-    this.writes = writes
   }
 }
 
-const label = (stream: StreamRef) => `"${stream.category}/${stream.streamId}"`
+const label = ({ category, streamId }: StreamRef) => `"${redact(category)}/${redact(streamId)}"`
 
-/** A value as an error message prints it: short, and never throwing. */
-export function show(value: unknown): string {
+/** A value as an error message prints it: short, without what may be a credential, and never throwing. */
+export function show(given: unknown): string {
+  const value = redact(given)
   if (typeof value === 'string') return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value)
   if (typeof value === 'bigint') return `${value}n`
   if (typeof value === 'function') return `function ${value.name || '(anonymous)'}`

@@ -1,5 +1,6 @@
 import { ConnectionError, MeowError, SchemaError, TimeoutError } from './errors.ts'
 import type { Settings } from './options.ts'
+import { redact } from './secrets.ts'
 
 /** pg-pool's words. */
 export const POOL_TIMEOUT = 'timeout exceeded when trying to connect'
@@ -104,7 +105,7 @@ export function translate(
       error,
     )
   }
-  return error
+  return redact(error)
 }
 
 /** Whether a failure is the connection's, not the query's: to be tried again, and on another connection. */

@@ -45,7 +45,7 @@ import type { AnyCategory, EventOf, NewEventOf, SelectedEvent } from './model/ty
 import type { Watched } from './model/watches.ts'
 import { Watches } from './model/watches.ts'
 import type { ConnectOptions } from './options.ts'
-import { connectOptions, parse } from './options.ts'
+import { connectSettings, parse } from './options.ts'
 import { Duty } from './quiet/duty.ts'
 import type {
   CategoriesOptions,
@@ -75,7 +75,7 @@ import { TracedReader } from './telemetry/reader.ts'
  * await meow.migrate()
  */
 export async function connect(options: ConnectOptions = {}): Promise<Meow> {
-  const settings = parse(connectOptions, options, 'options')
+  const settings = connectSettings(options)
   const db = new Database(settings, await findTelemetry(settings))
   try {
     await checkHealth(db)

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { z } from 'zod'
 import { show, ValidationError } from './errors.ts'
+import { conceal, redact } from './secrets.ts'
 import { Servers } from './servers.ts'
 
 /** Pino- or console-shaped. */
@@ -67,7 +68,16 @@ const logger = z.custom<Logger>(
 
 export const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
-/** One that pg can read; a password is not printed. */
+/** Tells the other what it is told, without what may be a credential. */
+function discreet(logger: Logger): Logger {
+  const tell =
+    (level: keyof Logger) =>
+    (...args: unknown[]) =>
+      logger[level](...args.map(redact))
+  return { debug: tell('debug'), info: tell('info'), warn: tell('warn'), error: tell('error') }
+}
+
+/** One that pg can read. */
 const connectionString = z
   .string()
   .min(1)
@@ -76,8 +86,7 @@ const connectionString = z
       new Servers(text)
     } catch (error) {
       const { message } = error as Error
-      const input = text.replace(/\/\/.*@/s, '//***@').replace(/\b(password=)[^&]*/gi, '$1***')
-      context.addIssue({ code: 'custom', message: `is no connection string (${message})`, input })
+      context.addIssue({ code: 'custom', message: `is no connection string (${message})`, input: text })
     }
   })
 
@@ -98,7 +107,7 @@ const connectFields = z.strictObject({
   listenerTimeoutMs: ms(500).default(5_000),
   reconnectDelayMs: ms(50).default(1_000),
   queryTimeoutMs: ms(100).default(30_000),
-  logger: logger.default(() => silent),
+  logger: logger.transform(discreet).default(() => silent),
   telemetry: z.boolean().default(true),
 })
 export const connectOptions = connectFields.refine((o) => !(o.pool && o.connectionString), {
@@ -106,6 +115,11 @@ export const connectOptions = connectFields.refine((o) => !(o.pool && o.connecti
   message: 'must not be given together with connectionString',
 })
 export type Settings = Readonly<z.output<typeof connectOptions>>
+
+/** What `connect` takes, complete. */
+export function connectSettings(options: unknown): Settings {
+  return parseSecret(connectOptions, options, Object.keys(connectFields.shape), ['schema'])
+}
 
 /** A category, stream id or type: non-empty, at most 255 characters. */
 export const name = text.refine(
@@ -127,12 +141,33 @@ export function parse<T extends z.ZodType>(schema: T, value: unknown, path: stri
   return Object.freeze(check(schema, value, path, 'is not an option')) as Readonly<z.output<T>>
 }
 
-/** The same of a value that is not ours to freeze; `stranger` is said of a property that a strict schema does not have. */
+/**
+ * The same of options that say how to get in somewhere: of what is wrong, no text is printed that may be a credential, and that
+ * is any. Only of the `known` options numbers are, and all of those that are `open`.
+ */
+export function parseSecret<T extends z.ZodType>(
+  schema: T,
+  value: unknown,
+  known: readonly string[],
+  open: readonly string[],
+): Readonly<z.output<T>> {
+  const shown = (value: unknown, option: unknown) => {
+    if (typeof value === 'string' && open.includes(option as string)) return value
+    return typeof value === 'number' && known.includes(option as string) ? value : conceal(value)
+  }
+  return Object.freeze(check(schema, value, 'options', 'is not an option', shown)) as Readonly<z.output<T>>
+}
+
+/**
+ * The same of a value that is not ours to freeze; `stranger` is said of a property that a strict schema does not have, and
+ * `shown` is what is printed of a value, which belongs to an option.
+ */
 export function check<T extends z.ZodType>(
   schema: T,
   value: unknown,
   path: string,
   stranger: string,
+  shown: (value: unknown, option: unknown) => unknown = (value) => value,
 ): z.output<T> {
   const result = schema.safeParse(value, { reportInput: true })
   if (result.success) return result.data
@@ -143,10 +178,10 @@ export function check<T extends z.ZodType>(
     throw new ValidationError(
       `${path}${where}.${key}`,
       stranger,
-      (issue.input as Record<string, unknown>)[key],
+      shown((issue.input as Record<string, unknown>)[key], at[0] ?? key),
     )
   }
-  throw new ValidationError(`${path}${where}`, problem(issue), issue.input)
+  throw new ValidationError(`${path}${where}`, problem(issue), shown(issue.input, at[0]))
 }
 
 type Issue = z.core.$ZodIssue

@@ -31,10 +31,8 @@ export class Servers {
     const { servers, wants } =
       connectionString === undefined ? fromEnvironment(process.env) : fromString(connectionString)
     if (!WANTS.includes(wants))
-      throw new Error(
-        `target_session_attrs must be ${WANTS.join(', ')}, not ${wants}: a store needs its primary`,
-      )
-    for (const server of servers) new pg.Client(server) // which throws where pg can't read it
+      throw new Error(`target_session_attrs must be ${WANTS.join(', ')}: a store needs its primary`)
+    for (const server of servers) attempt(server)
     this.all = servers
     this.writable = wants !== 'any'
   }
@@ -106,7 +104,24 @@ export function noneServes(failures: readonly (readonly [Server, unknown])[]): E
   return new (aside ? ReadOnlyError : Error)(words.join('; '), { cause: first![1] })
 }
 
+/** Throws where pg can't read it, in words that hold nothing of it. */
+function attempt(server: Server): void {
+  let port: number
+  try {
+    port = new pg.Client(server).port
+  } catch (error) {
+    const { code, message } = error as { code?: string; message: string }
+    if (code === 'ENOENT') throw new Error('a file that it names is not there')
+    throw new Error(/^(Invalid URL|URI malformed)$/.test(message) ? message : 'pg can not read it')
+  }
+  // With one that is none a pool never ends.
+  if (!(Number.isInteger(port) && port >= 0 && port <= 65_535)) throw new Error('its port is no port')
+}
+
 function fromString(text: string): { servers: Server[]; wants: string } {
+  // What pg would take for the name of a database, and the server would write to its log.
+  if (/^\s*[a-z_]+\s*=/i.test(text))
+    throw new Error('it must be an address, postgres://host:port/database, not a list of name=value')
   const [, scheme, authority = '', path = '', query = ''] = URL_FORM.exec(text) ?? []
   const parameters = new URLSearchParams(query)
   const wants = parameters.get('target_session_attrs') ?? 'any'
@@ -147,7 +162,7 @@ function pairs(hosts: string, ports: string): (readonly [host: string, port: str
   if (numbers.length > 1 && numbers.length !== names.length)
     throw new Error(`it lists ${names.length} hosts, but ${numbers.length} ports`)
   const bad = numbers.find((port) => !/^\d*$/.test(port) || Number(port) > 65_535)
-  if (bad !== undefined) throw new Error(`"${bad}" is no port`)
+  if (bad !== undefined) throw new Error('one of its ports is no port')
   return names.map((host, i) => [host, numbers[numbers.length > 1 ? i : 0]!])
 }
 

@@ -1,5 +1,5 @@
 import type { Meow } from './meow.ts'
-import { parse } from './options.ts'
+import { parseSecret } from './options.ts'
 import { Audience } from './studio/audience.ts'
 import type { StudioOptions } from './studio/options.ts'
 import { studioOptions } from './studio/options.ts'
@@ -35,7 +35,12 @@ export interface Studio {
  * await studio.close()
  */
 export async function startStudio(meow: Meow, options: StudioOptions = {}): Promise<Studio> {
-  const { host, port, write, token, title } = parse(studioOptions, options, 'options')
+  const { host, port, write, token, title } = parseSecret(
+    studioOptions,
+    options,
+    Object.keys(studioOptions.shape),
+    ['host', 'title', 'token'], // what is wrong with a token it says without it
+  )
   const questions = new Questions(meow)
   const audience = new Audience(meow, questions)
   const server = await serve({ meow, questions, audience, write, title }, host, port, token).catch(

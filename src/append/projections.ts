@@ -33,7 +33,8 @@ export interface Along {
 /** What a handler threw, as its `cause`: whatever that is, it tells nothing of the append's connection. */
 export class ProjectionFailed extends MeowError {
   constructor(cause: unknown) {
-    super('ERR_PROJECTION', 'an inline projection failed', cause)
+    super('ERR_PROJECTION', 'an inline projection failed')
+    this.cause = cause // as it is: it is handed on, not printed
   }
 }
 

@@ -33,9 +33,13 @@ export function json(text: string, what: string): unknown {
   try {
     return JSON.parse(text)
   } catch (error) {
-    throw new UsageError(`${what} is no JSON: ${(error as Error).message}`)
+    throw new UsageError(`${what} is no JSON: ${jsonProblem(error)}`)
   }
 }
+
+/** What JSON.parse says, without the piece of the text that it quotes. */
+export const jsonProblem = (error: unknown): string =>
+  (error as Error).message.replace(/,? ?(\.\.\.)?".*"(\.\.\.)? is not valid JSON$/s, '')
 
 /**
  * `--embedded [dir]` takes the word behind it only where that looks like a path: in `--embedded read` it is the command,

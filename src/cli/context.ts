@@ -72,11 +72,11 @@ export class Context {
   /** The way to the server, whatever the state of the store. */
   async database(): Promise<Database> {
     const options = await this.#connectOptions()
-    const [{ Database }, { connectOptions, parse }] = await Promise.all([
+    const [{ Database }, { connectSettings }] = await Promise.all([
       import('../database.ts'),
       import('../options.ts'),
     ])
-    const db = new Database(parse(connectOptions, { ...options, listen: false }, 'options'))
+    const db = new Database(connectSettings({ ...options, listen: false }))
     this.closing(() => db.close())
     return db
   }
@@ -137,7 +137,7 @@ export class Context {
   /** Whoever read has had enough; anything else is a failure. */
   #unread(error: Error): void {
     const code = (error as NodeJS.ErrnoException).code === 'EPIPE' ? 0 : 1
-    if (code !== 0) this.talk.note(`meowmx: stdout: ${error.message}`)
+    if (code !== 0) this.talk.note(`meowmx: stdout: ${messageOf(error)}`)
     if (!this.#drains) process.exit(code)
     this.#code = code
     this.#stop.abort()

@@ -98,11 +98,11 @@ export class Shell {
   /** Ends what still runs: those that nobody waits for any more. */
   async end(): Promise<void> {
     for (const group of this.#groups) kill(group, 'SIGTERM')
-    const late = setTimeout(() => {
+    const forget = after(GRACE_MS, () => {
       for (const group of this.#groups) kill(group, 'SIGKILL')
-    }, GRACE_MS)
+    })
     while (this.#groups.size > 0) await this.#ended.next()
-    clearTimeout(late)
+    forget()
   }
 }
 

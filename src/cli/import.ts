@@ -1,7 +1,8 @@
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import type { Command } from 'commander'
-import { UsageError } from './arguments.ts'
+import { redactText } from '../secrets.ts'
+import { jsonProblem, UsageError } from './arguments.ts'
 import type { Copied } from './bulk.ts'
 import { Bulk } from './bulk.ts'
 import type { Context, Run } from './context.ts'
@@ -66,13 +67,13 @@ async function copy(
 /** A line that is worth sending; the server checks the rest. */
 function checked({ text, number }: Line): Copied {
   const refuse = (what: string): never => {
-    throw new UsageError(`line ${number} ${what}: ${text.slice(0, 80)}`)
+    throw new UsageError(`line ${number} ${what}: ${redactText(text.slice(0, 10_000)).slice(0, 80)}`)
   }
   let event: Record<string, unknown>
   try {
     event = JSON.parse(text)
   } catch (error) {
-    return refuse(`is no JSON (${(error as Error).message})`)
+    return refuse(`is no JSON (${jsonProblem(error)})`)
   }
   if (typeof event !== 'object' || event === null || Array.isArray(event)) return refuse('is no event')
   for (const name of ['category', 'streamId', 'type'])

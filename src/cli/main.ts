@@ -25,6 +25,7 @@
  * types, and what is light; the library, and optional peers, are imported where they are used, so that --help is quick.
  */
 import { Command, CommanderError } from 'commander'
+import { redactText } from '../secrets.ts'
 import { version } from '../version.ts'
 import { append } from './append.ts'
 import { embeddedOption } from './arguments.ts'
@@ -66,7 +67,7 @@ const program = new Command('meowmx')
   .option('--no-color', 'no colours; so with NO_COLOR, and where stdout is no terminal')
   .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
   .configureOutput({
-    outputError: (text, write) => write(text.replace(/^error: /, 'meowmx: ')),
+    outputError: (text, write) => write(redactText(text).replace(/^error: /, 'meowmx: ')),
   })
   .exitOverride()
   .addHelpText(

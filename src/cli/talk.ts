@@ -1,5 +1,6 @@
 import { every, now } from '../clock.ts'
 import type { Logger } from '../options.ts'
+import { redact, redactText } from '../secrets.ts'
 import { plain } from './output.ts'
 
 /** How often a bar moves on a terminal, and how often a line is written elsewhere. */
@@ -18,14 +19,14 @@ export class Talk {
   }
 
   note(text: string): void {
-    this.#write(`${text}\n`)
+    this.#write(`${redactText(text)}\n`)
   }
 
   /** What went wrong, in a line; told more, with all of it. */
   async error(error: unknown): Promise<void> {
     if (!this.#verbose) return this.note(`meowmx: ${messageOf(error)}`)
     const { inspect } = await import('node:util')
-    this.note(`meowmx: ${inspect(error)}`)
+    this.note(`meowmx: ${inspect(redact(error))}`)
   }
 
   /** Long work: a bar on a terminal, a line now and then elsewhere. */
@@ -120,7 +121,7 @@ export const count = (n: number): string => n.toLocaleString('en-US')
 
 export function messageOf(error: unknown): string {
   const message = error instanceof Error ? error.message || error.name : String(error)
-  return message.split('\n').map(plain).join('\n')
+  return redactText(message).split('\n').map(plain).join('\n')
 }
 
 /** ~1,234: an estimate. */

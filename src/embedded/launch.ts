@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { now, sleep } from '../clock.ts'
+import { redactText } from '../secrets.ts'
 import { findBinaries } from './binaries.ts'
 import { awaitUnused, locateCluster, readLock } from './cluster.ts'
 import { Guard } from './guard.ts'
@@ -34,7 +35,9 @@ export async function launch(
     await guard.stop()
     const portTaken = guard.output.includes('Address already in use')
     if (portTaken && fixed === undefined && triesLeft > 0) continue
-    throw new Error(`PostgreSQL did not start on port ${port} with ${cluster.data}:\n${guard.output}`)
+    throw new Error(
+      redactText(`PostgreSQL did not start on port ${port} with ${cluster.data}:\n${guard.output}`),
+    )
   }
 }
 

@@ -1,3 +1,5 @@
+import { show } from '../errors.ts'
+
 /** What `startPostgres` takes. */
 export interface EmbeddedOptions {
   /**
@@ -23,15 +25,14 @@ export function fixedPort({ settings }: EmbeddedOptions): number | undefined {
   if (settings?.port === undefined) return undefined
   const port = Number(settings.port)
   if (Number.isInteger(port) && port > 0 && port < 65_536) return port
-  throw new Error(`settings.port must be an integer from 1 to 65535, got ${JSON.stringify(settings.port)}`)
+  throw new Error(`settings.port must be an integer from 1 to 65535, got ${show(settings.port)}`)
 }
 
 /** The settings as arguments of the program `postgres`. No socket file: its path may be too long or unwritable. */
 export function serverArguments({ settings }: EmbeddedOptions, port: number): string[] {
   const all = { listen_addresses: '127.0.0.1', unix_socket_directories: '', ...settings, port }
   return Object.entries(all).flatMap(([name, value]) => {
-    if (!/^[a-z_][a-z0-9_.]*$/i.test(name))
-      throw new Error(`settings: ${JSON.stringify(name)} is no name of a setting`)
+    if (!/^[a-z_][a-z0-9_.]*$/i.test(name)) throw new Error(`settings: ${show(name)} is no name of a setting`)
     if (!['string', 'number', 'boolean'].includes(typeof value))
       throw new Error(`settings.${name} must be a string, a number or a boolean, got ${typeof value}`)
     return ['-c', `${name}=${value}`]

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { ms, parse } from '../options.ts'
+import { ms, parseSecret } from '../options.ts'
 
 /** How to reach NATS, and which stream of JetStream. */
 export interface NatsOptions {
@@ -19,28 +19,36 @@ export interface NatsOptions {
   timeoutMs?: number
 }
 
-const server = z.string().refine((text) => URL.canParse(text.includes('://') ? text : `nats://${text}`), {
-  message: 'must be an address such as nats://host:4222',
-})
+const server = z.string().refine(isAddress, { message: 'must be an address such as nats://host:4222' })
 const record = z.record(z.string(), z.unknown())
 
-const natsOptions = z
-  .strictObject({
-    servers: z.union([server, z.array(server).min(1)]).default('nats://127.0.0.1:4222'),
-    connection: record.default({}),
-    stream: z
-      .string()
-      .regex(/^[^\s.*>/\\]{1,255}$/, 'must be without blanks, dots, wildcards and slashes')
-      .optional(),
-    create: z.union([z.boolean(), record]).default(false),
-    duplicateWindowMs: ms(1_000).default(120_000),
-    check: z.boolean().default(true),
-    timeoutMs: ms(100).default(5_000),
-  })
-  .refine(({ stream, create }) => stream !== undefined || create === false, {
-    path: ['stream'],
-    message: 'must be given where it is to be created',
-  })
+const natsFields = z.strictObject({
+  servers: z.union([server, z.array(server).min(1)]).default('nats://127.0.0.1:4222'),
+  connection: record.default({}),
+  stream: z
+    .string()
+    .regex(/^[^\s.*>/\\]{1,255}$/, 'must be without blanks, dots, wildcards and slashes')
+    .optional(),
+  create: z.union([z.boolean(), record]).default(false),
+  duplicateWindowMs: ms(1_000).default(120_000),
+  check: z.boolean().default(true),
+  timeoutMs: ms(100).default(5_000),
+})
+const natsOptions = natsFields.refine(({ stream, create }) => stream !== undefined || create === false, {
+  path: ['stream'],
+  message: 'must be given where it is to be created',
+})
+
+function isAddress(text: string): boolean {
+  try {
+    const { username, password } = toUrl(text)
+    return decodeURIComponent(username + password) !== undefined // which throws where a % stands for itself
+  } catch {
+    return false
+  }
+}
+
+const toUrl = (text: string) => new URL(text.includes('://') ? text : `nats://${text}`)
 
 /** How to reach NATS, complete: a user and a password in an address are taken out of it, which the client does not. */
 export interface NatsSettings extends Readonly<Omit<z.output<typeof natsOptions>, 'servers' | 'connection'>> {
@@ -49,8 +57,10 @@ export interface NatsSettings extends Readonly<Omit<z.output<typeof natsOptions>
 }
 
 export function natsSettings(options: NatsOptions): NatsSettings {
-  const { servers, connection, ...rest } = parse(natsOptions, options, 'options')
-  const urls = [servers].flat().map((text) => new URL(text.includes('://') ? text : `nats://${text}`))
+  const { servers, connection, ...rest } = parseSecret(natsOptions, options, Object.keys(natsFields.shape), [
+    'stream',
+  ])
+  const urls = [servers].flat().map(toUrl)
   const hosts = urls.map(({ protocol, host }) => `${protocol}//${host}`)
   const { username, password, protocol } = urls[0]!
   const user = decodeURIComponent(username)

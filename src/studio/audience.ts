@@ -2,6 +2,7 @@ import { every, wall } from '../clock.ts'
 import type { RecordedEvent } from '../event.ts'
 import type { SubscriptionInfo } from '../manage/subscriptions.ts'
 import type { Meow } from '../meow.ts'
+import { redactText } from '../secrets.ts'
 import { Counts } from './counts.ts'
 import type { EventStream } from './event-stream.ts'
 import type { Filter } from './filter.ts'
@@ -190,4 +191,4 @@ function summary(subscriptions: readonly SubscriptionInfo[]) {
   return { subscriptions: rows, all: subscriptions.length }
 }
 
-const message = (error: unknown) => (error instanceof Error ? error.message : String(error))
+const message = (error: unknown) => redactText(error instanceof Error ? error.message : String(error))

@@ -8,6 +8,7 @@ import type { From } from '../live/observer.ts'
 import type { Logger } from '../options.ts'
 import type { Reader } from '../read/reader.ts'
 import type { Selection } from '../read/selector.ts'
+import { redactText } from '../secrets.ts'
 import type { ConsumerTelemetry } from '../telemetry/telemetry.ts'
 
 /** A partition that was taken: its epoch is the fence, an old one does nothing. */
@@ -255,5 +256,5 @@ function describe(error: unknown): string {
   const { stack } = (error ?? {}) as { stack?: unknown }
   const text = typeof error === 'string' ? error : typeof stack === 'string' ? stack : words(error)
   // Text of PostgreSQL's holds neither, and an error is not to be lost for its form.
-  return text.replaceAll('\u0000', '\uFFFD').toWellFormed().slice(0, 100_000)
+  return redactText(text.slice(0, 100_000)).replaceAll('\u0000', '\uFFFD').toWellFormed()
 }

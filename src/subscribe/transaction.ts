@@ -28,7 +28,8 @@ class HandlerFailed extends MeowError {
   sessionLost = false
 
   constructor(cause: unknown, delivery?: HandedOut) {
-    super('ERR_HANDLER', 'a handler failed', cause)
+    super('ERR_HANDLER', 'a handler failed')
+    this.cause = cause // as it is: it is handed on, not printed
     this.delivery = delivery
   }
 }

@@ -1,5 +1,6 @@
 import type * as Api from '@opentelemetry/api'
 import type { RecordedEvent } from '../event.ts'
+import { redactText } from '../secrets.ts'
 import type { Instruments } from './instruments.ts'
 import * as names from './names.ts'
 import { Operation } from './operation.ts'
@@ -22,7 +23,8 @@ export class OpenTelemetryConsumer implements ConsumerTelemetry {
   readonly #attributes: Api.Attributes
   readonly #lease: Api.Attributes
 
-  constructor(ports: Ports, schema: string, subscription: string) {
+  constructor(ports: Ports, schema: string, name: string) {
+    const subscription = redactText(name)
     this.#ports = ports
     this.#attributes = { ...names.operation('process', schema), [names.GROUP]: subscription }
     this.#lease = { [names.GROUP]: subscription, [names.SCHEMA]: schema }
@@ -85,7 +87,7 @@ export class OpenTelemetryConsumer implements ConsumerTelemetry {
   }
 
   #of({ category }: RecordedEvent): Api.Attributes {
-    return { ...this.#attributes, [names.DESTINATION]: category }
+    return { ...this.#attributes, [names.DESTINATION]: redactText(category) }
   }
 
   #count(count: (instruments: Instruments) => void): void {

@@ -1,4 +1,5 @@
 import type { BatchObservableCallback, Meter } from '@opentelemetry/api'
+import { redactText } from '../secrets.ts'
 import { GROUP, SCHEMA } from './names.ts'
 import type { Standing } from './telemetry.ts'
 
@@ -30,7 +31,7 @@ export function makeGauges(
       known.add(standing.subscription)
     }
     for (const subscription of known) {
-      const attributes = { [GROUP]: subscription, [SCHEMA]: schema }
+      const attributes = { [GROUP]: redactText(subscription), [SCHEMA]: schema }
       result.observe(inFlight, now.get(subscription)?.inFlight ?? 0, attributes)
       result.observe(lag, now.get(subscription)?.lag ?? 0, attributes)
     }

@@ -2,6 +2,7 @@ import type * as Api from '@opentelemetry/api'
 import { carried, withMetadata } from '../carried.ts'
 import { ValidationError } from '../errors.ts'
 import type { RecordedEvent } from '../event.ts'
+import { redact, redactText } from '../secrets.ts'
 import { OpenTelemetryConsumer } from './consumer.ts'
 import { makeGauges } from './gauges.ts'
 import type { Instruments } from './instruments.ts'
@@ -27,7 +28,7 @@ export class OpenTelemetry implements Telemetry {
 
   constructor(api: typeof Api, version: string, schema: string) {
     this.#api = api
-    this.#schema = schema
+    this.#schema = redactText(schema)
     this.#handled = api.createContextKey('meowmx: the traceparent of the event that is handled')
     this.#tracers = new Tracers(api, version)
     this.#meters = new Meters(
@@ -35,7 +36,7 @@ export class OpenTelemetry implements Telemetry {
       version,
       (meter) => ({
         ...makeInstruments(meter),
-        endGauges: makeGauges(meter, schema, () => this.#standings?.()),
+        endGauges: makeGauges(meter, this.#schema, () => this.#standings?.()),
       }),
       ({ endGauges }) => endGauges(),
     )
@@ -58,7 +59,7 @@ export class OpenTelemetry implements Telemetry {
     return result.then(
       (result) => {
         safely(this.#api, () => {
-          operation.span?.setAttributes(written(recorded(result)))
+          operation.span?.setAttributes(redact(written(recorded(result))) as Api.Attributes)
           sent()
           operation.end()
         })
@@ -165,7 +166,9 @@ export class OpenTelemetry implements Telemetry {
 
   #measure(name: names.OperationName, [category, ...others]: readonly string[]): Api.Attributes {
     const of = names.operation(name, this.#schema)
-    return category !== undefined && others.length === 0 ? { ...of, [names.DESTINATION]: category } : of
+    return category !== undefined && others.length === 0
+      ? { ...of, [names.DESTINATION]: redactText(category) }
+      : of
   }
 
   consumer(subscription: string): ConsumerTelemetry {

@@ -1,6 +1,7 @@
 import type * as Api from '@opentelemetry/api'
 import { now } from '../clock.ts'
 import { show } from '../errors.ts'
+import { redact } from '../secrets.ts'
 import { ERROR, errorType } from './names.ts'
 
 /** One append, read or handler under way: its span, and how long it takes. */
@@ -37,7 +38,7 @@ export class Operation {
     if (measured) this.#duration?.record((now() - this.#began) / 1000, { ...this.#attributes, ...failed })
     if (!this.span) return
     if (failure) {
-      const { error } = failure
+      const error = redact(failure.error)
       const message = error instanceof Error ? error.message : show(error)
       this.span.setAttributes(failed)
       this.span.recordException(error instanceof Error ? error : message)

@@ -1,4 +1,5 @@
 import type * as Api from '@opentelemetry/api'
+import { redact, redactText } from '../secrets.ts'
 import { safely } from './safely.ts'
 
 type OpenTelemetryApi = typeof Api
@@ -23,11 +24,18 @@ export class Tracers {
     const provider = (registered as Partial<Api.ProxyTracerProvider>).getDelegate?.() ?? registered
     if (provider !== this.#provider) {
       this.#provider = provider
-      const get = () => provider.getTracer('meowmx', this.#version)
+      const get = () => discreet(provider.getTracer('meowmx', this.#version))
       this.#tracer = provider === this.#none ? undefined : safely(this.#api, get)
     }
     return this.#tracer
   }
+}
+
+/** Begins spans without what may be a credential: names of streams are the application's. */
+function discreet(tracer: Api.Tracer): Api.Tracer {
+  const startSpan: Api.Tracer['startSpan'] = (name, options, context) =>
+    tracer.startSpan(redactText(name), redact(options) as Api.SpanOptions, context)
+  return Object.assign(Object.create(tracer), { startSpan })
 }
 
 /** What is made of the meter of now. undefined: no provider is registered. Meters have no proxy: one made early is deaf. */

@@ -1,0 +1,120 @@
+// Whatever is given to the command in the wrong place, it prints no password: no command, option, argument or line of stdin.
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { cli } from './support/cli.ts'
+import { plantsOf } from './support/plants.ts'
+import { uniqueName } from './support/store.ts'
+
+const password = uniqueName('hunter')
+const plants = plantsOf(password)
+const { url } = plants
+const dsn = `host=127.0.0.1 port=1 password=${password}`
+const AT_ONCE = 4
+
+let runs = 0
+async function run(args: string[], options: Parameters<typeof cli>[1] = {}): Promise<void> {
+  const { stdout, stderr } = await cli(args, options)
+  runs++
+  const found = plants.found(stdout) ?? plants.found(stderr)
+  assert.is(found, undefined, `meowmx ${args.join(' ')} tells it: ${found}`)
+  assert.ok(stderr.length > 0, `meowmx ${args.join(' ')} had nothing to say`)
+}
+
+async function all(cases: (() => Promise<void>)[]): Promise<void> {
+  const left = [...cases]
+  await Promise.all(
+    Array.from({ length: AT_ONCE }, async () => {
+      for (let next = left.pop(); next; next = left.pop()) await next()
+    }),
+  )
+}
+
+/** The names of all commands, and of what each takes. */
+const commands = [...(await cli(['--help'])).stdout.matchAll(/^ {2}([a-z-]+)(?: .*)? {2,}\S/gm)]
+  .map(([, name]) => name!)
+  .filter((name) => name !== 'help')
+
+test('each command, at a server that is not there, or is none', async () => {
+  assert.ok(commands.length > 15, commands.join())
+  await all(
+    commands
+      .flatMap((command) => {
+        const words =
+          command === 'append' ? ['c', 's', 'T', '{}'] : command === 'reset' ? ['s', 'start'] : ['s']
+        return [
+          () => run(['--url', url, command, '--no-such-option']),
+          () =>
+            run(['--verbose', '--url', dsn, command, ...words, ...(command === 'relay' ? ['--all'] : [])], {
+              input: '{}\n',
+            }),
+          () =>
+            run([command, ...words], {
+              env: { DATABASE_URL: `${url}?sslmode=x&p%61ssword=${password}` },
+              input: '{}\n',
+            }),
+        ]
+      })
+      .filter(
+        (_, i) => commands[Math.floor(i / 3)] !== 'demo' && commands[Math.floor(i / 3)] !== 'completion',
+      ),
+  )
+})
+
+test('options and arguments of each command', async () => {
+  const of = new Map<string, string[]>()
+  await all(
+    commands.map((command) => async () => {
+      const { stdout } = await cli([command, '--help'])
+      of.set(
+        command,
+        [...stdout.matchAll(/^ {2}(?:-\w, )?(--[a-z-]+) [<[]/gm)].map(([, option]) => option!),
+      )
+    }),
+  )
+  await all(
+    commands.flatMap((command) => [
+      () => run([command, `--ulr=${url}`]),
+      () => run([command, url, dsn, url, dsn, url, dsn, url]),
+      () =>
+        run([
+          command,
+          ...(of.get(command) ?? []).slice(0, 6).map((option) => `${option}=${url}`),
+          '--nothing',
+        ]),
+    ]),
+  )
+})
+
+test('what is no command, no JSON, no option of NATS, no folder', async () => {
+  const broken = `{"password": ${password}}`
+  await all([
+    () => run([url]),
+    () => run(['read', '--from', url]),
+    () => run(['studio', '--port', url]),
+    () => run(['studio', '--host', url]),
+    () => run(['studio'], { env: { MEOWMX_STUDIO_TOKEN: `${password} ` } }),
+    () => run(['append', 'c', 's', 'T', broken]),
+    () => run(['append', 'c', 's', 'T', '{}', '--metadata', broken]),
+    () => run(['append', 'c', 's', 'T', '{}', '--id', url]),
+    () => run(['append', '-'], { input: `${broken}\n` }),
+    () => run(['import'], { input: `${broken}\n` }),
+    () => run(['import'], { input: `{"type": 1, "data": {"password": "${password}"}}\n` }),
+    () => run(['import', url]),
+    () => run(['relay', 'r', '--all', '--connection', broken]),
+    () => run(['relay', 'r', '--all', '--nats', `nats://bob:${password}@127.0.0.1:x`]),
+    () => run(['--url', url, 'relay', 'r', '--all', '--connection', `{"token": "${password}"}`]),
+    () => run([`--embedded=${url}`, 'read']),
+    () => run(['--embedded', 'read'], { env: { MEOWMX_EMBEDDED: url, DATABASE_URL: undefined } }),
+    () => run(['--listen-url', dsn, 'stallers']),
+    () => run(['--schema', url, 'stallers']),
+    () =>
+      run(['--verbose', 'stallers'], { env: { DATABASE_URL: undefined, PGHOST: url, PGPASSWORD: password } }),
+    () => run(['subscriptions', url]),
+    () => run(['parked', url]),
+    () => run(['--verbose', '--json', 'reset', url, 'start']),
+    () => run(['--json', 'doctor'], { env: { DATABASE_URL: url } }),
+  ])
+  assert.ok(runs > 100, `${runs}`)
+})
+
+test.run()
