@@ -141,8 +141,9 @@ export class Window {
 
   /** Take back all that is not acked. */
   takeBackAll(): void {
-    for (const entry of this.#entries)
+    for (const entry of this.#entries) {
       if (entry.state === 'out' || entry.state === 'queued') this.#hold(entry)
+    }
   }
 
   /** It failed: until it is acked, it alone holds the checkpoint back. `counts`: that was an attempt. */

@@ -111,6 +111,12 @@ export const mutants: readonly Mutant[] = [
     to: 'position: partition.window.passed',
   },
   {
+    name: 'what a stop gives up counts as handled',
+    file: 'src/subscribe/window.ts',
+    from: "if (entry.state === 'out' || entry.state === 'queued') this.#hold(entry)",
+    to: "if (entry.state === 'out' || entry.state === 'queued') this.ack(entry)",
+  },
+  {
     name: 'a replay ends below what was passed over',
     hidden: true,
     file: 'src/subscribe/replay.ts',

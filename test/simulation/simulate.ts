@@ -1,3 +1,4 @@
+import { TimeLimit } from '../../src/limit.ts'
 import type { Line } from '../../src/live/line.ts'
 import type { Live } from '../../src/live/live.ts'
 import type { Reader } from '../../src/read/reader.ts'
@@ -83,7 +84,8 @@ const STREAMS = [
 interface Process {
   readonly machine: Machine
   readonly worker: Worker
-  stop(): Promise<void>
+  /** Ends it; handlers are waited for so many ms, or as long as it takes. */
+  stop(limitMs?: number): Promise<void>
   /** The state that its subscription tells. */
   state(): string
   /** It was told to stop, and has not ended yet. */
@@ -213,7 +215,10 @@ class Simulation {
       },
       () => `I7: left: ${this.#checks.left.join(', ')}`,
     )
-    const failing = this.#processes.find(({ machine, state }) => !machine.dead && state() === 'failing')
+    // One that was told to stop says nothing more.
+    const failing = this.#processes.find(
+      ({ machine, ending, state }) => !machine.dead && !ending && state() === 'failing',
+    )
     if (failing) this.#checks.broken(`I16: ${failing.machine.name} is still failing`)
     this.#checks.throwIfBroken()
     return this.#timers.now - now
@@ -377,13 +382,15 @@ class Simulation {
         process.machine.kill()
         this.#start()
         return true
-      case 6:
+      case 6: {
         if (!process || process.machine.frozen || this.#names > 6) return false
-        this.#say(`STOP ${process.machine.name}`)
+        const limitMs = n & 64 ? (n & 128 ? 0 : 20) : undefined
+        this.#say(`STOP ${process.machine.name}${limitMs === undefined ? '' : ` within ${limitMs} ms`}`)
         process.ending = true
-        process.stop().catch((error) => this.#checks.broken(`I10: ${error}`))
+        process.stop(limitMs).catch((error) => this.#checks.broken(`I10: ${error}`))
         this.#start()
         return true
+      }
       default:
         if (this.#database.parked.size === 0) return this.#breakSomething(n - 1)
         this.#say('replay')
@@ -451,14 +458,17 @@ class Simulation {
     const watching = subscription.status$.subscribe((status) => {
       state = status.state
     })
+    const limit = new TimeLimit(machine.clock)
     const process: Process = {
       machine,
       worker,
       ending: false,
       state: () => state,
-      stop: async () => {
+      stop: async (limitMs) => {
         watching.unsubscribe()
-        await subscriptions.close()
+        if (limitMs !== undefined) limit.set(limitMs)
+        await subscriptions.close(limit)
+        limit.clear()
         await live.close()
       },
     }
