@@ -3,7 +3,7 @@ import type pg from 'pg'
 import type { Meow } from '../../../src/index.ts'
 import type { Size } from './fill.ts'
 
-/** How long to wait for a push. */
+/** How long to wait for a push; what takes longer counts as this. */
 const PATIENCE_MS = 60_000
 
 /** A filled store, and ways to it. */
@@ -41,8 +41,7 @@ export async function push({ meow }: Filled): Promise<number> {
         seen = resolve
       })
       await meow.append({ category, streamId: 'one' }, { type: 'Happened', data: {} })
-      const late = delay(PATIENCE_MS, true, { ref: false })
-      if (await Promise.race([arrives, late])) throw new Error(`no event was pushed within ${PATIENCE_MS} ms`)
+      await Promise.race([arrives, delay(PATIENCE_MS, undefined, { ref: false })])
     })
   } finally {
     events.unsubscribe()
