@@ -223,7 +223,8 @@ async function makeFit(client: pg.ClientBase, servers: Servers): Promise<void> {
     `select pg_catalog.current_setting('default_transaction_isolation') as isolation,
       pg_catalog.pg_is_in_recovery() or pg_catalog.current_setting('transaction_read_only')::boolean as read_only`,
   )
-  if (servers.writable && rows[0].read_only) throw new ReadOnlyError('it is a standby, or set to be read-only')
+  if (servers.writable && rows[0].read_only)
+    throw new ReadOnlyError('it is a standby, or set to be read-only')
   if (rows[0].isolation !== 'read committed') {
     await client.query(`set default_transaction_isolation = 'read committed'`)
   }

@@ -1,7 +1,6 @@
 import type { Duplex } from 'node:stream'
 import type pg from 'pg'
 import createSubscriber from '#pg-listen'
-import { after, every } from '../clock.ts'
 import type { Database } from '../database.ts'
 import type { Servers } from '../servers.ts'
 import { Sockets } from '../sockets.ts'
@@ -60,14 +59,9 @@ export function wayOf(db: Database): Way {
   }
 }
 
-/** Listened to for a moment, to ask whether the connection is alive. */
-const ALIVE = 'meowmx_alive'
-/** pg's own timer comes first. */
-const LATER_MS = 500
-
 /**
  * Through pg-listen, whose own reconnecting gives up after seconds and survives close(): with `retryLimit: 1` it only
- * reports. Its timers, and pg's, may be fakes that are taken away (clock.ts): so the time is kept here.
+ * reports.
  */
 export function makeSubscriber(
   { config, checkMs, servers }: Way,
@@ -85,7 +79,7 @@ export function makeSubscriber(
       application_name: `meowmx listener ${schema}`,
       stream: config.stream ?? sockets.make,
     } as Parameters<typeof create>[0],
-    { retryLimit: 1, paranoidChecking: false, parse: (payload) => payload },
+    { retryLimit: 1, paranoidChecking: checkMs, parse: (payload) => payload },
   )
   subscriber.events.on('error', lost)
   // A channel may be called "error", which an emitter without a listener throws.
@@ -96,32 +90,12 @@ export function makeSubscriber(
     servers?.moveOn(server)
     throw error
   }
-  let asked: Promise<unknown> | undefined
-  const isAlive = () => {
-    asked ??= Promise.resolve(subscriber.listenTo(ALIVE))
-      .then(() => subscriber.unlisten(ALIVE))
-      .catch(lost)
-      .finally(() => {
-        asked = undefined
-      })
-  }
-  let forget = () => {}
-  let closed = false
-  const connect = async () => {
-    const late = new Promise<never>((_, reject) => {
-      forget = after(config.query_timeout + LATER_MS, () => reject(new Error('timeout expired')))
-    })
-    await Promise.race([subscriber.connect(), late]).finally(forget)
-    if (!closed) forget = every(checkMs, isAlive)
-  }
   return {
-    connect: () => connect().catch(elsewhere),
+    connect: () => subscriber.connect().catch(elsewhere),
     listenTo: async (channel) => subscriber.listenTo(channel)?.catch(elsewhere),
     unlisten: async (channel) => subscriber.unlisten(channel),
     notify: (channel) => subscriber.notify(channel, ''),
     close: (patienceMs) => {
-      closed = true
-      forget()
       subscriber.close().catch(() => {})
       return sockets.closed(patienceMs)
     },

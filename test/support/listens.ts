@@ -3,7 +3,7 @@ import { until } from './until.ts'
 
 /**
  * LISTEN and UNLISTEN of all connections of this process, as they were answered. (What pg_stat_activity shows is a connection's last
- * query.) That by which the listener asks whether it is alive is left out.
+ * query, and the listener asks each second whether it is alive.)
  */
 const answered: string[] = []
 let newest: pg.Client
@@ -12,7 +12,7 @@ const query = pg.Client.prototype.query as (...args: unknown[]) => unknown
 pg.Client.prototype.query = function (this: pg.Client, ...args: unknown[]) {
   const result = query.apply(this, args)
   const [text] = args
-  if (typeof text === 'string' && /^(UN)?LISTEN (?!meowmx_alive)/.test(text)) {
+  if (typeof text === 'string' && /^(UN)?LISTEN /.test(text)) {
     newest = this
     ;(result as Promise<unknown>).then(
       () => answered.push(text.replaceAll('"', '')),
