@@ -1,14 +1,13 @@
 import type { Duplex } from 'node:stream'
 import pg from 'pg'
+import type { Row } from './answer.ts'
+import { Answer } from './answer.ts'
 import type { Deadline } from './deadlines.ts'
 import { Deadlines } from './deadlines.ts'
 import { LATE } from './failures.ts'
 
 /** Of a query whose time is kept by who asks, not by pg. */
 export const TIMED = Symbol('meowmx.timed')
-
-/** Rows as arrays of text, as PostgreSQL sends them: parsing is the caller's, who knows the columns. */
-export type Row = readonly string[]
 
 export interface Asked {
   /** Under this name a connection remembers it. */
@@ -18,7 +17,7 @@ export interface Asked {
   readonly values?: readonly unknown[]
 }
 
-type Callback = (error: Error | null, result?: { rows: Row[] }) => void
+type Callback = (error: Error | null, result?: { rows: Row[] } | Answer) => void
 
 /** What we use of pg's connection. */
 interface Wire {
@@ -32,10 +31,9 @@ interface Wire {
 /** As the protocol has them: all rows of the portal that was bound, and no more of this query. */
 const EXECUTE_AND_SYNC = Buffer.from('E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04', 'latin1')
 const deadlines = new Deadlines()
-const rawText = { getTypeParser: () => (value: string) => value }
 
 /**
- * One query, answered within so many ms.
+ * One query, answered within so many ms. `answer` says how many bytes of rows are kept.
  *
  * On a connection of ours, as a query of our own instead of pg's: that asks for a description of the columns each time, makes
  * an event emitter and a result, and hands each value through a parser, all of which is known here to be for nothing. What
@@ -43,11 +41,19 @@ const rawText = { getTypeParser: () => (value: string) => value }
  * collection (pg 8.23, Node 20: of what is allocated half survives, instead of 6 % at most); so it is wherever a query is
  * given its callback after it is made. So that is handed in at once, and the time is kept here.
  */
-export function ask(client: pg.ClientBase, asked: Asked, timeoutMs: number): Promise<Row[]> {
+export function ask(
+  client: pg.ClientBase,
+  asked: Asked,
+  timeoutMs: number,
+  answer = new Answer(),
+): Promise<Row[]> {
   // One that waits in a connection's queue, behind a caller's own, has to leave it when it is late, as only pg can do.
   if (!isPipelined(client)) {
-    const query = { ...asked, rowMode: 'array', types: rawText, query_timeout: timeoutMs }
-    return client.query<string[]>(query as unknown as pg.QueryArrayConfig).then(({ rows }) => rows)
+    const query = { ...asked, rowMode: 'array', types: answer.types, query_timeout: timeoutMs }
+    return client.query<string[]>(query as unknown as pg.QueryArrayConfig).then(({ rows }) => {
+      answer.addAll(rows)
+      return answer.rows
+    })
   }
   return new Promise((resolve, reject) => {
     const deadline: Deadline = {
@@ -59,12 +65,13 @@ export function ask(client: pg.ClientBase, asked: Asked, timeoutMs: number): Pro
     }
     const callback: Callback = (error, result) => {
       deadlines.delete(deadline)
-      if (error) reject(error)
-      else resolve(result!.rows)
+      if (error) return reject(error)
+      if (result !== answer) answer.addAll(result!.rows) // it was a query of pg's own
+      resolve(answer.rows)
     }
     deadlines.add(deadline)
     try {
-      client.query(new Question(asked, callback) as unknown as pg.Submittable)
+      client.query(new Question(asked, answer, callback) as unknown as pg.Submittable)
     } catch (error) {
       deadlines.delete(deadline) // a client that was lent, and is taken back
       reject(error)
@@ -100,14 +107,16 @@ class Question {
   readonly text: string
   readonly values: readonly unknown[]
   readonly rowMode = 'array'
-  readonly types = rawText
+  readonly types: Answer['types']
   callback: Callback
-  readonly answer: Row[] = []
+  readonly answer: Answer
 
-  constructor({ name = '', text, values = [] }: Asked, callback: Callback) {
+  constructor({ name = '', text, values = [] }: Asked, answer: Answer, callback: Callback) {
     this.name = name
     this.text = text
     this.values = values.map(utils().prepareValue)
+    this.types = answer.types
+    this.answer = answer
     this.callback = callback
   }
 
@@ -130,14 +139,14 @@ class Question {
     }
   }
 
-  handleDataRow({ fields }: { fields: string[] }): void {
-    this.answer.push(fields)
+  handleDataRow({ fields, length }: { fields: string[]; length: number }): void {
+    this.answer.add(fields, length)
   }
 
   handleCommandComplete(): void {}
 
   handleReadyForQuery(): void {
-    this.callback(null, { rows: this.answer })
+    this.callback(null, this.answer)
   }
 
   handleError(error: Error): void {

@@ -4,8 +4,10 @@ import { checkStream } from '../append/request.ts'
 import type { Queries, Statement } from '../database.ts'
 import { HistoryLostError } from '../errors.ts'
 import type { RecordedEvent, StreamRef } from '../event.ts'
-import { modelOf, toEvent } from '../event.ts'
+import { COMPRESSION, modelOf, toEvent } from '../event.ts'
 import { client, parse, position, version } from '../options.ts'
+import { PAGE_SHARE } from './budget.ts'
+import type { Page } from './page.ts'
 import { PageReader } from './page-reader.ts'
 import type { Selection, Selector } from './selector.ts'
 import { select } from './selector.ts'
@@ -30,7 +32,7 @@ export interface ReadOptions {
   after?: number
   /** Inclusive; default, and at most: the horizon. */
   until?: number
-  /** Events at most; default 512, minimum 1, maximum 100_000. */
+  /** Events at most; default 512, minimum 1, maximum 100_000. Fewer, if they would be larger than `maxBufferedBytes` together. */
   limit?: number
   /** Default `'forward'`; `'backward'`: the same range, newest first. */
   direction?: 'forward' | 'backward'
@@ -79,6 +81,13 @@ export const readOptions = z.strictObject({
 /** Versions that one query of `load` reads at most, so that a long stream never runs into the query timeout. */
 const LOAD_PAGE = 10_000
 
+/** A part of a stream. */
+export interface StreamPage {
+  readonly events: RecordedEvent[]
+  /** There may be more of what was asked for. */
+  readonly more: boolean
+}
+
 export class Reader {
   readonly #db: Queries
   readonly #load: Record<'forward' | 'backward', Statement>
@@ -95,27 +104,38 @@ export class Reader {
   }
 
   async load(stream: StreamRef, options: LoadOptions = {}): Promise<RecordedEvent[]> {
-    const { category, streamId } = checkStream(stream)
-    const {
-      fromVersion,
-      toVersion,
-      direction,
-      limit = Infinity,
-      client,
-    } = parse(loadOptions, options, 'options')
-    let from = fromVersion
-    let to = toVersion ?? 2_147_483_647
-    const events: RecordedEvent[] = []
-    while (events.length < limit && from < to) {
-      const size = Math.min(limit - events.length, LOAD_PAGE)
-      const rows = await this.#db.query(this.#load[direction], [category, streamId, from, to, size], client)
-      for (const row of rows) events.push(toEvent(row))
-      if (rows.length < size) break
-      if (direction === 'forward') from = events.at(-1)!.version + 1
-      else to = events.at(-1)!.version
+    let range = parse(loadOptions, options, 'options')
+    const { limit = Infinity, direction } = range
+    const { events, ...first } = await this.#page(stream, range)
+    for (let { more } = first; more; ) {
+      const last = events.at(-1)!.version
+      const rest = direction === 'forward' ? { fromVersion: last + 1 } : { toVersion: last }
+      range = { ...range, ...rest, limit: limit - events.length }
+      const page = await this.#page(stream, range)
+      for (const event of page.events) events.push(event)
+      more = page.more
     }
+    return events
+  }
+
+  /** The first events that `load` would return, as many as one query reads: a long stream need not be in memory whole. */
+  async loadPage(stream: StreamRef, options: LoadOptions = {}): Promise<StreamPage> {
+    return this.#page(stream, parse(loadOptions, options, 'options'))
+  }
+
+  async #page(stream: StreamRef, range: z.output<typeof loadOptions>): Promise<StreamPage> {
+    const { category, streamId } = checkStream(stream)
+    const { fromVersion, toVersion = 2_147_483_647, direction, limit = Infinity, client } = range
+    if (fromVersion >= toVersion) return { events: [], more: false }
+    const size = Math.min(limit, LOAD_PAGE)
+    const maxBytes = Math.floor(this.#db.settings.maxBufferedBytes / PAGE_SHARE)
+    const values = [category, streamId, fromVersion, toVersion, size, maxBytes]
+    const { rows, bytes, isFull } = await this.#db.page(this.#load[direction], values, maxBytes, client)
+    const events = rows.map((row) => toEvent(row))
+    const isWhole = rows.length < size && !isFull && COMPRESSION * bytes < maxBytes
     const model = modelOf(stream)
-    return model ? events.map((event) => model.toReader(event)) : events
+    const seen = model ? events.map((event) => model.toReader(event)) : events
+    return { events: seen, more: !isWhole && events.length < limit }
   }
 
   async read(selector: Selector, options: ReadOptions = {}): Promise<ReadResult> {
@@ -123,26 +143,27 @@ export class Reader {
     const { after, until = Infinity, limit, direction, client } = parse(readOptions, options, 'options')
     // The horizon first, the events in a later snapshot: together they could miss what commits in between.
     const horizon = await this.horizon(selection, client)
-    const pages = new PageReader(this.#db, selection)
+    let left = this.#db.settings.maxBufferedBytes
+    const pages = new PageReader(this.#db, selection, { page: (read) => read(left) })
     const end = Math.min(until, horizon)
     const events: RecordedEvent[] = []
-    const seen = () => (selection.view ? events.map(selection.view) : events)
-    if (direction === 'backward') {
-      let low = end
-      while (events.length < limit && low > after) {
-        const page = await pages.backward(after, low, limit - events.length, client)
-        for (const event of page.events) events.push(event)
-        low = page.position
-      }
-      return { events: seen(), position: Math.max(low, after), horizon }
-    }
-    let position = after
-    while (events.length < limit && position < end) {
-      const page = await pages.forward(position, end, limit - events.length, client)
+    const take = (page: Page) => {
       for (const event of page.events) events.push(event)
-      position = page.position
+      left -= page.bytes
+      return page.position
     }
-    return { events: seen(), position, horizon }
+    let position = direction === 'forward' ? after : end
+    if (direction === 'forward')
+      while (events.length < limit && left > 0 && position < end)
+        position = take(await pages.forward(position, end, limit - events.length, client))
+    else
+      while (events.length < limit && left > 0 && position > after)
+        position = take(await pages.backward(after, position, limit - events.length, client))
+    return {
+      events: selection.view ? events.map(selection.view) : events,
+      position: Math.max(position, after),
+      horizon,
+    }
   }
 
   /** Whether positions have come that far; throws where not. */

@@ -64,18 +64,16 @@ export interface Source {
 export class HandedOut {
   readonly source: Source
   readonly entry: Entry
+  readonly event: RecordedEvent
   readonly attempt: number
   readonly #turn: number
 
   constructor(source: Source, entry: Entry) {
     this.source = source
     this.entry = entry
+    this.event = entry.event
     this.attempt = entry.attempt
     this.#turn = entry.turn
-  }
-
-  get event(): RecordedEvent {
-    return this.entry.event
   }
 
   get partition(): number {
