@@ -5,6 +5,7 @@ import { Answer } from './answer.ts'
 import type { Deadline } from './deadlines.ts'
 import { Deadlines } from './deadlines.ts'
 import { LATE } from './failures.ts'
+import { Pieces } from './pieces.ts'
 
 /** Of a query whose time is kept by who asks, not by pg. */
 export const TIMED = Symbol('meowmx.timed')
@@ -114,7 +115,7 @@ class Question {
   constructor({ name = '', text, values = [] }: Asked, answer: Answer, callback: Callback) {
     this.name = name
     this.text = text
-    this.values = values.map(utils().prepareValue)
+    this.values = values.map((value) => (value instanceof Pieces ? value : utils().prepareValue(value)))
     this.types = answer.types
     this.answer = answer
     this.callback = callback
@@ -129,7 +130,8 @@ class Question {
         wire.parse({ name, text })
         if (name) wire.submittedNamedStatements[name] = text
       }
-      wire.bind({ statement: name, values })
+      if (values.some((value) => value instanceof Pieces)) bindPieces(stream, name, values)
+      else wire.bind({ statement: name, values })
       if (stream.writable) stream.write(EXECUTE_AND_SYNC)
     } catch (error) {
       stream.destroy() // half a query must not become part of the next one
@@ -155,6 +157,38 @@ class Question {
 }
 // pg lets no queries but its own onto a pipelined connection. Not `extends`: its constructor is what we do without.
 Object.setPrototypeOf(Question.prototype, (pg as unknown as { Query: { prototype: object } }).Query.prototype)
+
+/**
+ * Sends a Bind message as pg would (its serializer makes one buffer of all values, and keeps it as a copy beside them): all
+ * values as text, and the columns of the answer, too.
+ */
+function bindPieces(stream: Duplex, statement: string, values: readonly unknown[]): void {
+  const texts = values as readonly (string | null | Pieces)[]
+  const sizes = texts.map((text) =>
+    text === null ? -1 : text instanceof Pieces ? text.byteLength : Buffer.byteLength(text),
+  )
+  const size = sizes.reduce((sum, size) => sum + 4 + Math.max(size, 0), 0)
+  const name = Buffer.from(`\0${statement}\0`) // the portal has none
+  stream.write(Buffer.concat([Buffer.from('B'), int32(4 + name.length + 4 + size + 2), name]))
+  stream.write(Buffer.concat([int16(0), int16(texts.length)]))
+  texts.forEach((text, i) => {
+    stream.write(int32(sizes[i]!))
+    for (const piece of text instanceof Pieces ? text : [text]) if (piece) stream.write(piece, 'utf8')
+  })
+  stream.write(int16(0))
+}
+
+function int32(value: number): Buffer {
+  const buffer = Buffer.allocUnsafe(4)
+  buffer.writeInt32BE(value)
+  return buffer
+}
+
+function int16(value: number): Buffer {
+  const buffer = Buffer.allocUnsafe(2)
+  buffer.writeInt16BE(value)
+  return buffer
+}
 
 /** Not there in versions of pg that have no pipelines either. */
 const utils = () => (pg as unknown as { utils: { prepareValue(value: unknown): unknown } }).utils

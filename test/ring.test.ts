@@ -111,7 +111,10 @@ function shape(page: Page | undefined) {
   const events = page.events.map(({ position }) => position)
   assert.equal(hashes, events, 'hashes go along with their events')
   assert.is(sizes.length, events.length, 'and so do sizes')
-  assert.is(bytes, sizes.reduce((sum, size) => sum + size, 0))
+  assert.is(
+    bytes,
+    sizes.reduce((sum, size) => sum + size, 0),
+  )
   return { ...rest, events }
 }
 

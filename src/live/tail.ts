@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../options.ts'
-import type { Horizons } from '../read/horizon.ts'
 import type { Budget } from '../read/budget.ts'
+import type { Horizons } from '../read/horizon.ts'
 import type { Page } from '../read/page.ts'
 import { manyWaitFor } from './abort.ts'
 import { persist } from './patience.ts'

@@ -1,4 +1,3 @@
-import type { RecordedEvent } from '../event.ts'
 import type { SubscriptionInfo } from '../manage/subscriptions.ts'
 import type { Meow } from '../meow.ts'
 import { Counts } from './counts.ts'
@@ -10,6 +9,7 @@ import { Rates } from './rates.ts'
 import { Refusal } from './refusal.ts'
 import { Sample } from './sample.ts'
 import { ManySeries, Series } from './series.ts'
+import type { Heard } from './show.ts'
 import { Tail } from './tail.ts'
 
 const MOST_PAGES = 32
@@ -96,7 +96,7 @@ export class Audience {
     this.#second()
   }
 
-  #heard(event: RecordedEvent, old: boolean): void {
+  #heard(event: Heard, old: boolean): void {
     this.#problems.delete('tail')
     if (!old) this.#rates.count(event.category)
     this.#counts.add(event)
