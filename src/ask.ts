@@ -1,15 +1,15 @@
 import type { Duplex } from 'node:stream'
 import pg from 'pg'
+import type { Row } from './answer.ts'
+import { Answer } from './answer.ts'
 import { now } from './clock.ts'
 import type { Deadline } from './deadlines.ts'
 import { Deadlines } from './deadlines.ts'
 import { LATE, StatementLost } from './failures.ts'
+import { Pieces } from './pieces.ts'
 
 /** Of a query whose time is kept by who asks, not by pg. */
 export const TIMED = Symbol('meowmx.timed')
-
-/** Rows as arrays of text, as PostgreSQL sends them: parsing is the caller's, who knows the columns. */
-export type Row = readonly string[]
 
 export interface Asked {
   /** Under this name a connection remembers it. */
@@ -19,7 +19,7 @@ export interface Asked {
   readonly values?: readonly unknown[]
 }
 
-type Callback = (error: Error | null, result?: { rows: Row[] }) => void
+type Callback = (error: Error | null, result?: { rows: Row[] } | Answer) => void
 
 /** What we use of pg's connection. */
 interface Wire {
@@ -33,10 +33,9 @@ interface Wire {
 /** As the protocol has them: all rows of the portal that was bound, and no more of this query. */
 const EXECUTE_AND_SYNC = Buffer.from('E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04', 'latin1')
 const deadlines = new Deadlines()
-const rawText = { getTypeParser: () => (value: string) => value }
 
 /**
- * One query, answered within so many ms.
+ * One query, answered within so many ms. `answer` says how many bytes of rows are kept.
  *
  * On a connection of ours, as a query of our own instead of pg's: that asks for a description of the columns each time, makes
  * an event emitter and a result, and hands each value through a parser, all of which is known here to be for nothing. What
@@ -44,13 +43,21 @@ const rawText = { getTypeParser: () => (value: string) => value }
  * collection (pg 8.23, Node 20: of what is allocated half survives, instead of 6 % at most); so it is wherever a query is
  * given its callback after it is made. So that is handed in at once, and the time is kept here.
  */
-export function ask(client: pg.ClientBase, question: Asked, timeoutMs: number): Promise<Row[]> {
+export function ask(
+  client: pg.ClientBase,
+  question: Asked,
+  timeoutMs: number,
+  answer = new Answer(),
+): Promise<Row[]> {
   const asked = mayBeNamed(client) ? question : { ...question, name: undefined }
   // One that waits in a connection's queue, behind a caller's own, has to leave it when it is late, as only pg can do.
   if (!isPipelined(client)) {
-    const query = { ...asked, rowMode: 'array', types: rawText, query_timeout: timeoutMs }
+    const query = { ...asked, rowMode: 'array', types: answer.types, query_timeout: timeoutMs }
     return client.query<string[]>(query as unknown as pg.QueryArrayConfig).then(
-      ({ rows }) => rows,
+      ({ rows }) => {
+        answer.addAll(rows)
+        return answer.rows
+      },
       (error) => {
         throw understood(error, client, asked)
       },
@@ -66,12 +73,13 @@ export function ask(client: pg.ClientBase, question: Asked, timeoutMs: number): 
     }
     const callback: Callback = (error, result) => {
       deadlines.delete(deadline)
-      if (error) reject(understood(error, client, asked))
-      else resolve(result!.rows)
+      if (error) return reject(understood(error, client, asked))
+      if (result !== answer) answer.addAll(result!.rows) // it was a query of pg's own
+      resolve(answer.rows)
     }
     deadlines.add(deadline)
     try {
-      client.query(new Question(asked, callback) as unknown as pg.Submittable)
+      client.query(new Question(asked, answer, callback) as unknown as pg.Submittable)
     } catch (error) {
       deadlines.delete(deadline) // a client that was lent, and is taken back
       reject(error)
@@ -150,14 +158,16 @@ class Question {
   readonly text: string
   readonly values: readonly unknown[]
   readonly rowMode = 'array'
-  readonly types = rawText
+  readonly types: Answer['types']
   callback: Callback
-  readonly answer: Row[] = []
+  readonly answer: Answer
 
-  constructor({ name = '', text, values = [] }: Asked, callback: Callback) {
+  constructor({ name = '', text, values = [] }: Asked, answer: Answer, callback: Callback) {
     this.name = name
     this.text = text
-    this.values = values.map(utils().prepareValue)
+    this.values = values.map((value) => (value instanceof Pieces ? value : utils().prepareValue(value)))
+    this.types = answer.types
+    this.answer = answer
     this.callback = callback
   }
 
@@ -170,7 +180,8 @@ class Question {
         wire.parse({ name, text })
         if (name) wire.submittedNamedStatements[name] = text
       }
-      wire.bind({ statement: name, values })
+      if (values.some((value) => value instanceof Pieces)) bindPieces(stream, name, values)
+      else wire.bind({ statement: name, values })
       if (stream.writable) stream.write(EXECUTE_AND_SYNC)
     } catch (error) {
       stream.destroy() // half a query must not become part of the next one
@@ -180,14 +191,14 @@ class Question {
     }
   }
 
-  handleDataRow({ fields }: { fields: string[] }): void {
-    this.answer.push(fields)
+  handleDataRow({ fields, length }: { fields: string[]; length: number }): void {
+    this.answer.add(fields, length)
   }
 
   handleCommandComplete(): void {}
 
   handleReadyForQuery(): void {
-    this.callback(null, { rows: this.answer })
+    this.callback(null, this.answer)
   }
 
   handleError(error: Error): void {
@@ -196,6 +207,38 @@ class Question {
 }
 // pg lets no queries but its own onto a pipelined connection. Not `extends`: its constructor is what we do without.
 Object.setPrototypeOf(Question.prototype, (pg as unknown as { Query: { prototype: object } }).Query.prototype)
+
+/**
+ * Sends a Bind message as pg would (its serializer makes one buffer of all values, and keeps it as a copy beside them): all
+ * values as text, and the columns of the answer, too.
+ */
+function bindPieces(stream: Duplex, statement: string, values: readonly unknown[]): void {
+  const texts = values as readonly (string | null | Pieces)[]
+  const sizes = texts.map((text) =>
+    text === null ? -1 : text instanceof Pieces ? text.byteLength : Buffer.byteLength(text),
+  )
+  const size = sizes.reduce((sum, size) => sum + 4 + Math.max(size, 0), 0)
+  const name = Buffer.from(`\0${statement}\0`) // the portal has none
+  stream.write(Buffer.concat([Buffer.from('B'), int32(4 + name.length + 4 + size + 2), name]))
+  stream.write(Buffer.concat([int16(0), int16(texts.length)]))
+  texts.forEach((text, i) => {
+    stream.write(int32(sizes[i]!))
+    for (const piece of text instanceof Pieces ? text : [text]) if (piece) stream.write(piece, 'utf8')
+  })
+  stream.write(int16(0))
+}
+
+function int32(value: number): Buffer {
+  const buffer = Buffer.allocUnsafe(4)
+  buffer.writeInt32BE(value)
+  return buffer
+}
+
+function int16(value: number): Buffer {
+  const buffer = Buffer.allocUnsafe(2)
+  buffer.writeInt16BE(value)
+  return buffer
+}
 
 /** Not there in versions of pg that have no pipelines either. */
 const utils = () => (pg as unknown as { utils: { prepareValue(value: unknown): unknown } }).utils

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto'
 import type pg from 'pg'
-import type { Row } from './ask.ts'
+import type { Row } from './answer.ts'
+import { Answer } from './answer.ts'
 import { ask, lostStatement } from './ask.ts'
 import type { Clock } from './clock.ts'
 import { systemClock } from './clock.ts'
 import { Connections, connectionConfig } from './connections.ts'
 import { ClosedError, ValidationError } from './errors.ts'
-import { eventColumns } from './event.ts'
+import { eventBytes, eventColumns } from './event.ts'
 import { isTransient, translate } from './failures.ts'
 import type { Testimony } from './history.ts'
 import { History } from './history.ts'
@@ -22,7 +23,7 @@ export interface Statement {
   readonly text: string
 }
 
-export type { Row } from './ask.ts'
+export type { Row } from './answer.ts'
 
 /** What all that reads and subscribes needs of the server and of time. */
 export interface Queries {
@@ -31,12 +32,14 @@ export interface Queries {
   readonly history: Pick<History, 'era' | 'onLoss' | 'position' | 'saw' | 'look'>
   /** Where there is somebody to tell. */
   readonly telemetry?: Telemetry | undefined
-  /** `meowmx.` stands for the store's schema, `{{event}}` for the columns of an event. */
+  /** `meowmx.` stands for the store's schema, `{{event}}` for the columns of an event, `{{bytes}}` for its size. */
   statement(text: string): Statement
   /** A statement from sql/queries. */
   file(name: string): Statement
   /** On any connection, or on the caller's. */
   query(statement: Statement, values?: unknown[], client?: pg.ClientBase): Promise<Row[]>
+  /** The same, but only as many rows as fit in `maxBytes`; the first row always fits. */
+  page(statement: Statement, values: unknown[], maxBytes: number, client?: pg.ClientBase): Promise<Answer>
   /** Borrow a connection. */
   withClient<T>(use: (client: pg.PoolClient) => Promise<T>): Promise<T>
   /** End a borrowed connection, whatever it is at, and so its transaction. `pid`: of its process in the server. */
@@ -94,10 +97,11 @@ export class Database implements Queries {
     return { config: connectionConfig(settings, ''), servers: this.#listenServers }
   }
 
-  /** A statement of this store: `meowmx.` stands for its schema, `{{event}}` for the columns of an event. */
+  /** A statement of this store: `meowmx.` stands for its schema, `{{event}}` for the columns of an event, `{{bytes}}` for its size. */
   statement(text: string): Statement {
     const own = text
       .replaceAll('{{event}}', eventColumns())
+      .replaceAll('{{bytes}}', eventBytes)
       .replaceAll(/\bmeowmx\./g, () => `${this.quotedSchema}.`)
     return { name: `meowmx_${createHash('md5').update(own).digest('hex')}`, text: own }
   }
@@ -119,6 +123,21 @@ export class Database implements Queries {
       trip.sent = true
       return this.#run(own, statement, values)
     })
+  }
+
+  /** Run a statement, and keep only as many of its rows as fit in `maxBytes`; the first row always fits. */
+  async page(
+    statement: Statement,
+    values: unknown[],
+    maxBytes: number,
+    client?: pg.ClientBase,
+  ): Promise<Answer> {
+    const run = async (on: pg.ClientBase) => {
+      const answer = new Answer(maxBytes)
+      await this.#run(on, statement, values, answer)
+      return answer
+    }
+    return client ? run(client) : this.withClient(run)
   }
 
   /**
@@ -184,11 +203,16 @@ export class Database implements Queries {
     }
   }
 
-  async #run(client: pg.ClientBase, statement: Statement, values: unknown[]): Promise<Row[]> {
+  async #run(
+    client: pg.ClientBase,
+    statement: Statement,
+    values: unknown[],
+    answer?: Answer,
+  ): Promise<Row[]> {
     const { queryTimeoutMs } = this.settings
     const name = this.#prepare ? statement.name : undefined
     try {
-      return await ask(client, { name, text: statement.text, values }, queryTimeoutMs)
+      return await ask(client, { name, text: statement.text, values }, queryTimeoutMs, answer)
     } catch (error) {
       if (error instanceof Error) Error.captureStackTrace(error) // who asked, not what read the answer
       throw this.translate(error)

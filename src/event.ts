@@ -92,6 +92,13 @@ const MAX_SECONDS = '8640000000000::float8'
 export const eventColumns = (category = 'category'): string =>
   `position, (greatest(least(pg_catalog.date_part('epoch', recorded_at), ${MAX_SECONDS}), -${MAX_SECONDS}) * 1000::float8)::bigint, id, version, ${category}, stream_id, type, data, metadata`
 
+/** How many times as large a value may be taken for as it is stored: TOAST mostly compresses JSON three to ten times. */
+export const COMPRESSION = 10
+
+/** About how many bytes an event's data and metadata have as text, in SQL, from what is stored of them: they are not read. */
+export const eventBytes = `pg_catalog.pg_column_size(metadata) + pg_catalog.pg_column_size(data)
+      * case when pg_catalog.pg_column_compression(data) is null then 1 else ${COMPRESSION} end`
+
 /** One row of these columns, each value as the text that PostgreSQL sends. Names that the reader knows are shared by its events. */
 export function toEvent(
   row: readonly (string | null)[],

@@ -54,6 +54,7 @@ import type {
   LoadOptions,
   ReadOptions,
   ReadResult,
+  StreamPage,
 } from './read/reader.ts'
 import { Reader } from './read/reader.ts'
 import type { Selector } from './read/selector.ts'
@@ -258,10 +259,16 @@ export class Meow implements AsyncDisposable {
     return this.#open(() => this.#reader.load(stream, options) as Promise<EventOf<S>[]>)
   }
 
+  /** @internal The first events that `load` would return, as many as one query reads. */
+  loadPage(stream: StreamRef, options?: LoadOptions): Promise<StreamPage> {
+    return this.#open(() => this.#reader.loadPage(stream, options))
+  }
+
   /**
    * One page of events in position order, up to the horizon: nothing can still appear in what it covers.
    *
-   * @returns `position`: where the next page begins (`after`); it moves on where nothing is selected, too
+   * @returns `position`: where the next page begins (`after`); it moves on where nothing is selected, too. It, and not the
+   *   number of events, tells whether that was all: it is at the horizon (or `until`) then
    * @throws UpcastError where a zod category can't read what is stored
    * @example
    * let after = 0
@@ -314,7 +321,8 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
-   * The same events, pulled: reads at most two pages (2,000 events) ahead of its consumer. Throws as `events` errors.
+   * The same events, pulled: reads at most two pages ahead of its consumer (2,000 events, or half of `maxBufferedBytes`).
+   * Throws as `events` errors.
    *
    * @example
    * for await (const event of meow.iterate({ category: 'order' }, { live: false })) console.log(event.type)

@@ -43,6 +43,12 @@ export interface ConnectOptions {
   /** A query or a connection attempt that takes longer fails, it never hangs. In ms; default 30_000, minimum 100. */
   queryTimeoutMs?: number
   /**
+   * Bytes of events, as text, that this process holds for all its observers and subscriptions together: pages that are read
+   * ahead, deliveries in flight, and what is kept for observers that are nearly up to date. One event that is larger still
+   * passes, and each consumer may always have one. Default 67_108_864 (64 MiB), minimum 65_536.
+   */
+  maxBufferedBytes?: number
+  /**
    * Called as pino is, `(fields, message)`, an error as `err`; never with an event's payload. `info`: what changes by intent
    * (migrations, partitions that come and go, push that stands again, a stream that is replayed), `warn`: what mends itself,
    * `error`: what somebody has to look at, `debug`: the rest. Silent by default.
@@ -107,6 +113,7 @@ const connectFields = z.strictObject({
   listenerTimeoutMs: ms(500).default(5_000),
   reconnectDelayMs: ms(50).default(1_000),
   queryTimeoutMs: ms(100).default(30_000),
+  maxBufferedBytes: z.number().int().min(65_536).max(Number.MAX_SAFE_INTEGER).default(67_108_864),
   logger: logger.transform(discreet).default(() => silent),
   telemetry: z.boolean().default(true),
 })

@@ -5,7 +5,14 @@ import { Feed } from '../src/live/feed.ts'
 import type { Page } from '../src/read/page.ts'
 import { rejects } from './support/rejects.ts'
 
-const page = (after: number, position: number): Page => ({ events: [], hashes: [], after, position })
+const page = (after: number, position: number): Page => ({
+  events: [],
+  hashes: [],
+  sizes: [],
+  bytes: 0,
+  after,
+  position,
+})
 
 /** Pages of ten positions up to `end`; who asks beyond it waits until the feed is closed. */
 function readTo(end: number) {

@@ -13,6 +13,8 @@ const page = (after: number, position: number, ...positions: number[]): Page => 
   after,
   events: positions.map(event),
   hashes: positions,
+  sizes: positions.map(() => 1),
+  bytes: positions.length,
   position,
 })
 const pages = { A: page(0, 2, 1, 2), B: page(2, 3, 3), C: page(3, 4), D: page(4, 5, 5) }

@@ -190,15 +190,21 @@ const pages: [name: string, Selector, values: unknown[], range: [number, number]
   ],
 ]
 for (const [name, selector, values, [after, until], blocks] of pages) {
-  for (const direction of ['forward', 'backward'] as const) {
-    test(`a page of ${name}, ${direction}, touches ${blocks} blocks at most`, async () => {
-      const text = pageQuery(select(selector), direction)
+  for (const [direction, bound] of [
+    ['forward', []],
+    ['backward', []],
+    ['forward', [16_000_000]],
+    ['backward', [16_000_000]],
+  ] as const) {
+    const way = `${direction}${bound.length > 0 ? ', bounded by bytes' : ''}`
+    test(`a page of ${name}, ${way}, touches ${blocks} blocks at most`, async () => {
+      const text = pageQuery(select(selector), direction, bound.length > 0)
         .replaceAll(/\bmeowmx\./g, `${schema}.`)
         .replaceAll('{{event}}', eventColumns())
       for (const mode of ['force_custom_plan', 'force_generic_plan']) {
         await sql.query(`set plan_cache_mode = ${mode}`)
         await sql.query(`prepare page as ${text}`)
-        const list = [after, until, 100, ...values].map((value) =>
+        const list = [after, until, 100, ...values, ...bound].map((value) =>
           typeof value === 'number' ? value : `'${value}'`,
         )
         const { rows } = await sql.query(

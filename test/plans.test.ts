@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import type pg from 'pg'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { eventColumns } from '../src/event.ts'
+import { eventBytes, eventColumns } from '../src/event.ts'
 import { pageQuery } from '../src/read/page-reader.ts'
 import { select } from '../src/read/selector.ts'
 import { openStore, pgClient, uniqueName } from './support/store.ts'
@@ -43,7 +43,10 @@ plans.after(async () => {
 
 /** The nodes of a statement's plan, by both ways of planning. */
 async function nodes(text: string, values: unknown[]): Promise<string[]> {
-  const own = text.replaceAll(/\bmeowmx\./g, `${schema}.`).replaceAll('{{event}}', eventColumns())
+  const own = text
+    .replaceAll(/\bmeowmx\./g, `${schema}.`)
+    .replaceAll('{{event}}', eventColumns())
+    .replaceAll('{{bytes}}', eventBytes)
   const found: string[] = []
   for (const mode of ['force_custom_plan', 'force_generic_plan']) {
     await client.query(`set plan_cache_mode = ${mode}`)
@@ -99,16 +102,22 @@ const selectors = {
   'a stream': { selector: { category: 'c9', streamId: 's90' }, values: ['c9', 's90'] },
 }
 
+const ways = ['forward', 'backward'].flatMap((way) => [
+  [way as 'forward' | 'backward', false] as const,
+  [way as 'forward' | 'backward', true] as const,
+])
+
 for (const [name, { selector, values }] of Object.entries(selectors)) {
-  for (const direction of ['forward', 'backward'] as const) {
-    plans(`a page of ${name}, ${direction}`, async () => {
-      const text = pageQuery(select(selector), direction)
+  for (const [way, isBounded] of ways) {
+    plans(`a page of ${name}, ${way}${isBounded ? ', bounded by bytes' : ''}`, async () => {
+      const text = pageQuery(select(selector), way, isBounded)
+      const bound = isBounded ? [16_000_000] : []
       for (const [after, until] of [
         [0, EVENTS], // from the start
         [EVENTS - 10, EVENTS], // live
         [40_000, 60_000],
       ]) {
-        const found = await isLean(text, [after, until, 1_000, ...values])
+        const found = await isLean(text, [after, until, 1_000, ...values, ...bound])
         // A category is read by its index, be it common, rare or not there: never by a walk through the store.
         const { category, streamId } = selector as { category?: string | string[]; streamId?: string }
         if (!category || streamId || category.length > 8) continue
@@ -124,8 +133,8 @@ for (const [name, { selector, values }] of Object.entries(selectors)) {
 
 plans('load, forward and backward', async () => {
   for (const name of ['load', 'load_backward']) {
-    await isLean(file(name), ['c9', 's90', 0, 2_147_483_647, 10_000])
-    await isLean(file(name), ['c9', 's90', 19, 20, 1])
+    await isLean(file(name), ['c9', 's90', 0, 2_147_483_647, 10_000, 16_000_000])
+    await isLean(file(name), ['c9', 's90', 19, 20, 1, 16_000_000])
   }
 })
 

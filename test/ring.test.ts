@@ -94,20 +94,27 @@ test('whatever is pushed and read, a read is the truth or nothing, 2,000 seeds',
   }
 })
 
-function page(after: number, positions: number[], position: number): Page {
+function page(after: number, positions: number[], position: number, eventBytes = 1): Page {
   return {
     after,
     events: positions.map((position) => ({ position }) as RecordedEvent),
     hashes: positions,
+    sizes: positions.map(() => eventBytes),
+    bytes: positions.length * eventBytes,
     position,
   }
 }
 
 function shape(page: Page | undefined) {
   if (!page) return page
-  const { hashes, ...rest } = page
+  const { hashes, sizes, bytes, ...rest } = page
   const events = page.events.map(({ position }) => position)
   assert.equal(hashes, events, 'hashes go along with their events')
+  assert.is(sizes.length, events.length, 'and so do sizes')
+  assert.is(
+    bytes,
+    sizes.reduce((sum, size) => sum + size, 0),
+  )
   return { ...rest, events }
 }
 

@@ -109,6 +109,8 @@ class World {
         after,
         events: events(settled),
         hashes: settled,
+        sizes: settled,
+        bytes: settled.length,
         position: settled.length === size ? settled.at(-1)! : horizon,
       }
     }
@@ -155,6 +157,8 @@ class World {
           after,
           events: events(found),
           hashes: found,
+          sizes: found,
+          bytes: found.length,
           position: found.length === size ? found.at(-1)! : until,
         }
       },
@@ -293,7 +297,7 @@ test('a look begins within the notification; what it finds of the next ones is n
         answer = (horizon) => resolve([Horizons.settled(horizon), undefined])
       })
     },
-    page: async (after, position) => ({ events: [], hashes: [], after, position }),
+    page: async (after, position) => ({ events: [], hashes: [], sizes: [], bytes: 0, after, position }),
     keys: [],
     clock: systemClock,
     logger,

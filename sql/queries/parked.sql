@@ -1,3 +1,7 @@
--- Events that a subscription has set aside, at most $2: 009_manage.sql says in which order.
+-- Events that a subscription has set aside, at most $2, and only as many as have about $3 bytes; the first one always.
+-- 009_manage.sql says in which order, which adding up leaves as it is.
 select attempts, error, pg_catalog.trunc(extract(epoch from parked_at) * 1000::numeric), {{event}}
-from meowmx.parked($1, $2)
+from (
+  select *, sum({{bytes}}) over (rows between unbounded preceding and 1 preceding) as before from meowmx.parked($1, $2)
+) as page
+where coalesce(before, 0) < (select $3::bigint)

@@ -3,6 +3,7 @@ import type { Database, Statement } from '../database.ts'
 import { DuplicateEventError, VersionConflictError } from '../errors.ts'
 import type { RecordedEvent } from '../event.ts'
 import { toEvent } from '../event.ts'
+import { Pieces } from '../pieces.ts'
 import type { AppendResult, ExpectedVersion, Request } from './request.ts'
 
 /** What came of one request of a batch. */
@@ -179,16 +180,19 @@ export function result(events: RecordedEvent[], deduplicated: boolean): AppendRe
   return { events, version: last.version, position: last.position, deduplicated }
 }
 
-/** Written by hand: data and metadata are JSON already, and one string is cheaper to send than five arrays. */
-function encodeEvents(requests: readonly Request[]): string {
-  const parts: string[] = []
+/** Written by hand: data and metadata are JSON already, and one text is cheaper to send than five arrays. */
+function encodeEvents(requests: readonly Request[]): Pieces | string {
+  const json = new Pieces()
   requests.forEach(({ events }, r) => {
     events.forEach(({ id, type, data, metadata }, n) => {
-      const more = metadata === '{}' ? '' : `,"m":${metadata}`
-      parts.push(`{"r":${r + 1},"n":${n},"i":"${id}","t":${JSON.stringify(type)},"d":${data}${more}}`)
+      const separator = r + n === 0 ? '[' : ','
+      json.add(`${separator}{"r":${r + 1},"n":${n},"i":"${id}","t":${JSON.stringify(type)},"d":`)
+      json.add(data)
+      json.add(metadata === '{}' ? '}' : `,"m":${metadata}}`)
     })
   })
-  return `[${parts.join(',')}]`
+  json.add(']')
+  return json.value
 }
 
 function expectedNumber(expected: ExpectedVersion): number {

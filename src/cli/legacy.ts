@@ -102,12 +102,19 @@ export async function* legacyEvents(
      window stream as (partition by e.aggregate_id order by e.version)
      order by max(array[e.tx, e.n]) over stream, e.aggregate_id, e.version`,
   )
-  for (;;) {
-    const { rows } = await client.query<LegacyEvent>(`fetch ${pageSize} from legacy`)
+  for (let size = FIRST_PAGE; ; ) {
+    const { rows } = await client.query<LegacyEvent>(`fetch ${size} from legacy`)
     if (rows.length > 0) yield rows
-    if (rows.length < pageSize) break
+    if (rows.length < size) break
+    const bytes = rows.reduce((sum, { data }) => sum + data.length, 0)
+    size = Math.max(1, Math.min(pageSize, Math.floor((PAGE_BYTES * rows.length) / bytes)))
   }
   await client.query('commit')
 }
+
+/** As nothing is known yet of how large events are. */
+const FIRST_PAGE = 10
+/** What a page is to have, if its events are as large as the last ones. */
+const PAGE_BYTES = 16_000_000
 
 const quote = (name: string) => `"${name.replaceAll('"', '""')}"`

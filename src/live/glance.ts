@@ -29,7 +29,9 @@ export function makeGlance(
     }
     const [horizons, cut] = await look(after, promised)
     const page = cut?.(Number.MAX_SAFE_INTEGER)
-    if (page && page.events.length > 0) likely = withoutGap(page, after) === page.events.at(-1)!.position
+    // A page that ends where its events do, and not with the horizon, was too small for all of them.
+    const last = page?.events.at(-1)?.position
+    if (last !== undefined) likely = withoutGap(page!, after) === last && page!.position > last
     return [horizons, cut]
   }
 }

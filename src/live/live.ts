@@ -1,5 +1,6 @@
 import type { Queries, Statement } from '../database.ts'
 import { ClosedError } from '../errors.ts'
+import { Budget } from '../read/budget.ts'
 import { HorizonReader } from '../read/horizon.ts'
 import { PageReader } from '../read/page-reader.ts'
 import type { Selection } from '../read/selector.ts'
@@ -33,6 +34,7 @@ interface SharedTail {
 /** What is live in this process: one listener, one poll timer, one look at the horizons, one tail a selection. */
 export class Live {
   readonly listener: Listener
+  readonly budget: Budget
   readonly #db: Queries
   #horizons: HorizonReader
   readonly #scope: Statement
@@ -46,6 +48,7 @@ export class Live {
     this.#db = db
     this.#saw = saw
     this.listener = new Listener(db, line)
+    this.budget = new Budget(db.settings.maxBufferedBytes)
     this.#horizons = new HorizonReader(db)
     this.#scope = db.file('scope')
     db.history.onLoss(() => this.#restart())
@@ -63,7 +66,8 @@ export class Live {
       tail ??= await aborted(shared.tail, signal)
       return tail.read(from, signal)
     }
-    const feed = new Feed(read, after, (position) => tail !== undefined && position < tail.horizon)
+    const more = (position: number) => tail !== undefined && position < tail.horizon
+    const feed = new Feed(read, after, more, this.budget)
     const close = feed.close.bind(feed)
     // Where the store has gone back, `after` means nothing any more.
     const { era } = this.#db.history
@@ -87,7 +91,7 @@ export class Live {
   }
 
   #start(selection: Selection): SharedTail {
-    const pages = new PageReader(this.#db, selection)
+    const pages = new PageReader(this.#db, selection, this.budget)
     const opening = abortWith(this.#closing.signal)
     const waiting = patience(this.#db, opening.signal)
     const { era } = this.#db.history
@@ -108,6 +112,7 @@ export class Live {
         },
         page: (after, until) => pages.forward(after, until, PAGE_SIZE),
         keys: scope.map(([, key]) => Number(key)),
+        budget: this.budget,
         clock: waiting.clock,
         logger: waiting.logger,
       })

@@ -29,14 +29,15 @@ export function fromDatabase(
     const after = from === 'start' ? 0 : from === 'end' ? horizon : from.after
     if (after > db.history.position) report(after, signal)
     if (live) return { feed: shared.follow(selection, after), until: Infinity }
-    const pages = new PageReader(db, selection)
+    const pages = new PageReader(db, selection, shared.budget)
     const read = (after: number, signal: AbortSignal) =>
       after >= horizon
-        ? Promise.resolve({ events: [], hashes: [], after, position: after })
+        ? Promise.resolve({ events: [], hashes: [], sizes: [], bytes: 0, after, position: after })
         : aborted(
             persist(() => pages.forward(after, horizon, PAGE_SIZE), patience(db, signal)),
             era,
           )
-    return { feed: new Feed(read, after, (position) => position < horizon), until: horizon }
+    const feed = new Feed(read, after, (position) => position < horizon, shared.budget)
+    return { feed, until: horizon }
   }
 }

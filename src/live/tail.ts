@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts'
 import type { Logger } from '../options.ts'
+import type { Budget } from '../read/budget.ts'
 import type { Horizons } from '../read/horizon.ts'
 import type { Page } from '../read/page.ts'
 import { aborted, manyWaitFor } from './abort.ts'
@@ -18,6 +19,7 @@ export interface TailPorts {
   page(after: number, until: number): Promise<Page>
   /** The lock keys that this tail heeds. */
   keys: readonly number[]
+  budget?: Budget
   clock: Clock
   logger: Logger
 }
@@ -46,10 +48,10 @@ const KEPT = 1_024
 export class Tail {
   readonly #ports: TailPorts
   readonly #closing = manyWaitFor()
-  readonly #ring = new Ring(KEPT)
+  readonly #ring: Ring
   readonly #reads = new Map<number, Promise<Page>>()
   #horizon = -1 // the highest seen: it may step back, what is below it stays settled
-  #advancing: Promise<void> | undefined
+  #advancing: Promise<Page | undefined> | undefined
   #promised = ANY_POSITION // the highest position that was notified since the last look began
   #unsure = true // there may be more than was notified
   #expected = 0 // the highest position that the horizon is known to have to reach
@@ -59,6 +61,7 @@ export class Tail {
 
   constructor(ports: TailPorts) {
     this.#ports = ports
+    this.#ring = new Ring(KEPT, ports.budget)
   }
 
   /** Something may have happened: a position was notified, or (null) anything at all. */
@@ -77,7 +80,8 @@ export class Tail {
       const kept = this.#ring.read(after)
       if (kept) return kept
       if (after < this.#horizon) return aborted(this.#page(after), signal)
-      await aborted(this.#advance(), signal)
+      const fresh = await aborted(this.#advance(), signal)
+      if (fresh?.after === after) return fresh // it may be too large to be kept
     }
   }
 
@@ -92,6 +96,7 @@ export class Tail {
 
   close(): void {
     this.#closing.abort()
+    this.#ring.clear()
     this.wake(null) // who waits, or begins to, hears of it
   }
 
@@ -111,7 +116,8 @@ export class Tail {
     return read
   }
 
-  #advance(): Promise<void> {
+  /** Resolves with the page that the horizon was found with, if there is one. */
+  #advance(): Promise<Page | undefined> {
     if (!this.#advancing) {
       this.#advancing = this.#lookUntilHigher().finally(() => {
         this.#advancing = undefined
@@ -121,7 +127,7 @@ export class Tail {
     return this.#advancing
   }
 
-  async #lookUntilHigher(): Promise<void> {
+  async #lookUntilHigher(): Promise<Page | undefined> {
     const from = this.#horizon
     for (let attempt = 0; ; attempt++) {
       // What is expected is held back by an open append: look again soon, then less often.
@@ -147,10 +153,11 @@ export class Tail {
       if (!horizons.holds(this.#ports.keys)) this.#expected = 0
       this.#horizon = Math.max(this.#horizon, horizons.of(this.#ports.keys))
       if (this.#horizon > from) {
-        if (page && from >= 0) this.#ring.push(page(this.#horizon))
+        const fresh = from >= 0 ? page?.(this.#horizon) : undefined
+        if (fresh) this.#ring.push(fresh)
         // The first of several notifications began the look; it may have found what the others tell of.
         if (!this.#unsure && this.#promised <= this.#horizon) this.#seen = this.#wakes
-        return
+        return fresh
       }
     }
   }

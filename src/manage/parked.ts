@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Database, Row, Statement } from '../database.ts'
+import type { Database, Statement } from '../database.ts'
 import { SubscriptionNotFoundError } from '../errors.ts'
 import type { RecordedEvent } from '../event.ts'
 import { toEvent } from '../event.ts'
@@ -19,7 +19,7 @@ export interface ParkedEvent {
 
 /** What of the parked events is listed. */
 export interface ParkedOptions {
-  /** Events at most; default 100, minimum 1, maximum 100_000. */
+  /** Events at most; default 100, minimum 1, maximum 100_000. Fewer, if they would be larger than `maxBufferedBytes` together. */
   limit?: number
 }
 
@@ -47,7 +47,10 @@ export class Parking {
   async list(subscription: string, options: ParkedOptions = {}): Promise<ParkedEvent[]> {
     const named = parse(name, subscription, 'name')
     const { limit } = parse(parkedOptions, options, 'options')
-    const rows = await this.#query(this.#list, [named, limit])
+    const { maxBufferedBytes } = this.#db.settings
+    const { rows } = await this.#known(named, () =>
+      this.#db.page(this.#list, [named, limit, maxBufferedBytes], maxBufferedBytes),
+    )
     return rows.map(([attempts, error, parkedAt, ...event]) => ({
       event: toEvent(event),
       attempts: Number(attempts),
@@ -59,15 +62,17 @@ export class Parking {
   async replay(subscription: string, options: ReplayOptions = {}): Promise<number> {
     const named = parse(name, subscription, 'name')
     const { streamId } = parse(replayOptions, options, 'options')
-    const rows = await this.#query(this.#replay, [named, streamId ?? null])
+    const rows = await this.#known(named, () => this.#db.query(this.#replay, [named, streamId ?? null]))
     return Number(rows[0]![0])
   }
 
-  async #query(statement: Statement, values: [subscription: string, ...unknown[]]): Promise<Row[]> {
+  async #known<T>(subscription: string, query: () => Promise<T>): Promise<T> {
     try {
-      return await this.#db.query(statement, values)
+      return await query()
     } catch (error) {
-      throw (error as { code?: string }).code === 'MW011' ? new SubscriptionNotFoundError(values[0]) : error
+      throw (error as { code?: string }).code === 'MW011'
+        ? new SubscriptionNotFoundError(subscription)
+        : error
     }
   }
 }

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { z } from 'zod'
 import type { RecordedEvent } from '../event.ts'
 import { client, parse, version } from '../options.ts'
-import type { Reader } from '../read/reader.ts'
+import type { LoadOptions, Reader, StreamPage } from '../read/reader.ts'
 import { streamOf } from './aggregate.ts'
 import type { Decider } from './decider.ts'
 import { checkDecider } from './decider.ts'
@@ -29,15 +29,12 @@ export interface Read<S> extends Folded<S> {
   readonly folded: number
 }
 
-/** Events folded at once: a stream of any length is never held in memory whole. */
-const PAGE = 10_000
-
-/** Folds streams, from what is remembered of them on. */
+/** Folds streams, page by page, so that a stream of any length is never held in memory whole; from what is remembered of them on. */
 export class States {
-  readonly #reader: Pick<Reader, 'load'>
+  readonly #reader: Pick<Reader, 'loadPage'>
   readonly #snapshots: Pick<Snapshots, 'load'>
 
-  constructor(reader: Pick<Reader, 'load'>, snapshots: Pick<Snapshots, 'load'>) {
+  constructor(reader: Pick<Reader, 'loadPage'>, snapshots: Pick<Snapshots, 'load'>) {
     this.#reader = reader
     this.#snapshots = snapshots
   }
@@ -66,11 +63,11 @@ export class States {
     at ??= { state: decider.initial, version: -1, position: 0 }
     let folded = 0
     for (;;) {
-      const range = { fromVersion: at.version + 1, toVersion, limit: PAGE, ...(client ? { client } : {}) }
-      const events: RecordedEvent[] = await ask(() => this.#reader.load(stream, range))
+      const range: LoadOptions = { fromVersion: at.version + 1, toVersion, ...(client ? { client } : {}) }
+      const { events, more }: StreamPage = await ask(() => this.#reader.loadPage(stream, range))
       at = fold(decider, at, events)
       folded += events.length
-      if (events.length < PAGE) return { ...at, folded }
+      if (!more) return { ...at, folded }
     }
   }
 }

@@ -1,7 +1,10 @@
 import type pg from 'pg'
 import type { Queries, Row, Statement } from '../database.ts'
+import { COMPRESSION, eventBytes } from '../event.ts'
+import type { PageBound } from './budget.ts'
+import { PAGE_SHARE, pagesOf } from './budget.ts'
 import type { Page } from './page.ts'
-import { firstAbove, LazyPage, made, NONE, pageColumns, positionOf, withCategory } from './page.ts'
+import { firstAbove, LazyPage, pageColumns, positionOf, slicePage, withCategory } from './page.ts'
 import type { Selection } from './selector.ts'
 
 /**
@@ -16,21 +19,38 @@ const MAX_MERGED = 8
 /** Positions that one query walks at most where it may find nothing: it has to end in time, in a store of any size. */
 const MAX_WALK = 100_000
 
-/** Reads pages of one selection. The only query that is put together in code: its shape depends on the selection. */
+/** How a page is asked for. */
+type Way = 'forward' | 'backward'
+
+/**
+ * Reads pages of one selection, as large as `bound` allows. The only query that is put together in code: its shape depends on
+ * the selection.
+ *
+ *     the last page was small   -> the plain query
+ *     it was not, or unknown    -> the query that adds up the sizes of the rows, and ends where they are too many
+ *
+ * Adding up makes a page of small events slower, and a page that grows large unexpectedly does no harm: what is beyond the
+ * bound is dropped as it arrives, and is asked for again.
+ */
 export class PageReader {
   readonly #db: Queries
   readonly #selection: Selection
-  readonly #forward: Statement
-  readonly #backward: Statement
+  readonly #bound: PageBound
+  readonly #statements = new Map<string, Statement>()
   /** The category, where there is just one. */
   readonly #only: string | undefined
+  /** Bytes of an event, on the average of the last page; undefined: not known, or the last page could not be read. */
+  #eventBytes: number | undefined
 
-  constructor(db: Queries, selection: Selection) {
+  constructor(
+    db: Queries,
+    selection: Selection,
+    bound: PageBound = pagesOf(db.settings.maxBufferedBytes / PAGE_SHARE),
+  ) {
     this.#db = db
     this.#selection = selection
+    this.#bound = bound
     if (selection.categories.length === 1) this.#only = selection.categories[0]
-    this.#forward = db.statement(pageQuery(selection, 'forward'))
-    this.#backward = db.statement(pageQuery(selection, 'backward'))
   }
 
   /**
@@ -39,39 +59,34 @@ export class PageReader {
    */
   async forward(after: number, until: number, limit: number, client?: pg.ClientBase): Promise<Page> {
     const end = this.#end(after, until)
-    const rows = after >= end ? [] : await this.#query(this.#forward, after, end, limit, client)
-    const position = rows.length === limit ? positionOf(rows.at(-1)!) : end
-    return new LazyPage(rows, after, position, this.#only)
+    const { rows, isWhole } = await this.#read('forward', after, end, limit, client)
+    return new LazyPage(rows, after, isWhole ? end : positionOf(rows.at(-1)!), this.#only)
   }
 
   /** The same, each event as the texts of its columns: who copies events must not have their numbers rounded. */
   async rows(after: number, until: number, limit: number): Promise<{ rows: Row[]; position: number }> {
     const end = this.#end(after, until)
-    const rows = after >= end ? [] : await this.#query(this.#forward, after, end, limit)
+    const { rows, isWhole } = await this.#read('forward', after, end, limit)
     const named = this.#only === undefined ? rows : rows.map((row) => withCategory(row, this.#only!))
-    return { rows: named, position: rows.length === limit ? positionOf(rows.at(-1)!) : end }
+    return { rows: named, position: isWhole ? end : positionOf(rows.at(-1)!) }
   }
 
   /** A page that is read before its horizon is known, in a later snapshot than the horizon's: cut it there. */
   async behind(after: number, limit: number, client?: pg.ClientBase): Promise<(horizon: number) => Page> {
     const end = this.#sparse ? after + MAX_WALK : Number.MAX_SAFE_INTEGER
-    const { events, hashes } = after < 0 ? NONE : await this.#read(this.#forward, after, end, limit, client)
+    const { rows, isWhole } = await this.#read('forward', after, after < 0 ? after : end, limit, client)
+    const page = new LazyPage(rows, after, isWhole ? end : positionOf(rows.at(-1)!), this.#only)
     return (horizon) => {
-      const settled = firstAbove(events, horizon)
-      const position = settled === limit ? events.at(-1)!.position : Math.min(end, horizon)
-      return { events: events.slice(0, settled), hashes: hashes.slice(0, settled), after, position }
+      const settled = firstAbove(page.events, horizon)
+      return slicePage(page, 0, settled, { after, position: Math.min(page.position, horizon) })
     }
   }
 
   /** The events of `forward`, newest first; `position` is the `until` with which to read on, down to `after`. */
   async backward(after: number, until: number, limit: number, client?: pg.ClientBase): Promise<Page> {
     const start = this.#sparse ? Math.max(after, until - MAX_WALK) : after
-    const rows = await this.#read(this.#backward, start, until, limit, client)
-    return {
-      ...rows,
-      after,
-      position: rows.events.length === limit ? rows.events.at(-1)!.position - 1 : start,
-    }
+    const { rows, isWhole } = await this.#read('backward', start, until, limit, client)
+    return new LazyPage(rows, after, isWhole ? start : positionOf(rows.at(-1)!) - 1, this.#only)
   }
 
   #end(after: number, until: number): number {
@@ -83,54 +98,80 @@ export class PageReader {
     return types !== null || categories.length > MAX_MERGED
   }
 
-  async #read(statement: Statement, after: number, until: number, limit: number, client?: pg.ClientBase) {
-    if (after >= until) return NONE
-    return made(await this.#query(statement, after, until, limit, client), this.#only)
+  #read(way: Way, after: number, until: number, limit: number, client?: pg.ClientBase) {
+    if (after >= until) return { rows: [], isWhole: true }
+    return this.#bound.page((maxBytes) => this.#query(way, after, until, limit, maxBytes, client))
   }
 
-  #query(
-    statement: Statement,
+  /** `isWhole`: there are no more rows up to `until`. */
+  async #query(
+    way: Way,
     after: number,
     until: number,
     limit: number,
+    maxBytes: number,
     client?: pg.ClientBase,
-  ): Promise<Row[]> {
-    const { categories, types, streamId } = this.#selection
-    const scope =
-      categories.length === 0
-        ? []
-        : categories.length > MAX_MERGED
-          ? [categories]
-          : streamId === null
-            ? categories
-            : [categories[0], streamId]
-    return this.#db.query(statement, [after, until, limit, ...(types ? [types] : []), ...scope], client)
+  ): Promise<{ rows: Row[]; isWhole: boolean }> {
+    const known = this.#eventBytes
+    const isSmall = known !== undefined && 2 * known * limit <= maxBytes
+    const most = known === undefined ? limit : Math.min(limit, Math.ceil(maxBytes / known))
+    const values = [after, until, most, ...parameters(this.#selection), ...(isSmall ? [] : [maxBytes])]
+    this.#eventBytes = undefined
+    const answer = await this.#db.page(this.#statement(way, !isSmall), values, maxBytes, client)
+    const { rows, bytes, isFull } = answer
+    this.#eventBytes = answer.rowBytes ?? known
+    // If the database may have ended it because of its bytes, it is asked whether there is more.
+    return { rows, isWhole: rows.length < most && !isFull && COMPRESSION * bytes < maxBytes }
+  }
+
+  #statement(way: Way, isBounded: boolean): Statement {
+    const key = `${way} ${isBounded}`
+    let statement = this.#statements.get(key)
+    if (!statement) {
+      statement = this.#db.statement(pageQuery(this.#selection, way, isBounded))
+      this.#statements.set(key, statement)
+    }
+    return statement
   }
 }
 
-/** The query of a selection; exported for the test of its plan. Parameters: after, until, limit, types?, categories. */
-export function pageQuery(
-  { categories, types, streamId }: Selection,
-  direction: 'forward' | 'backward',
-): string {
-  const order = direction === 'forward' ? '' : ' desc'
+/** What a query of the selection takes behind after, until and limit. */
+function parameters({ categories, types, streamId }: Selection): unknown[] {
+  const scope = categories.length > MAX_MERGED ? [categories] : categories
+  return [...(types ? [types] : []), ...scope, ...(streamId === null ? [] : [streamId])]
+}
+
+/**
+ * The query of a selection; exported for the test of its plan. Parameters: after, until, limit, types?, categories, and, if it
+ * `isBounded`, how many bytes the rows may have together. The first row is always among them.
+ */
+export function pageQuery(selection: Selection, way: Way, isBounded = false): string {
+  const order = `order by ${selection.streamId === null ? 'position' : 'version'}${way === 'forward' ? '' : ' desc'}`
+  const columns = selection.categories.length === 1 ? pageColumns('null') : pageColumns()
+  if (!isBounded) return `select ${columns} from ${rowsOf(selection, order)}`
+  const bytes = hidden(4 + parameters(selection).length, 'bigint')
+  return `select ${columns} from (
+    select *, sum(${eventBytes}) over (${order} rows between unbounded preceding and 1 preceding) as before
+    from (select * from ${rowsOf(selection, order)}) as walk
+  ) as page where coalesce(before, 0) < ${bytes} ${order}`
+}
+
+/** Where the rows come from, in order, and not too many. */
+function rowsOf({ categories, types, streamId }: Selection, order: string): string {
   const first = types ? 5 : 4
   const ofTypes = types ? ` and type = any (${hidden(4, 'text[]')}::text[])` : ''
   const range = `position > ${hidden(1, 'bigint')} and position <= ${hidden(2, 'bigint')}${ofTypes}`
-  const from = `select ${categories.length === 1 ? pageColumns('null') : pageColumns()} from meowmx.events where`
-  if (categories.length === 0) return `${from} ${range} order by position${order} limit ${LIMIT}`
-  if (streamId !== null)
-    return `${from} ${streamRange(first)}${ofTypes} order by version${order} limit ${LIMIT}`
+  const end = `${order} limit ${LIMIT}`
+  if (categories.length === 0) return `meowmx.events where ${range} ${end}`
+  if (streamId !== null) return `meowmx.events where ${streamRange(first)}${ofTypes} ${end}`
   if (categories.length > MAX_MERGED)
-    return `${from} ${range} and category = any ($${first}) order by position${order} limit ${LIMIT}`
-  if (categories.length === 1)
-    return `${from} ${range} and ${oneCategory(first)} order by position${order} limit ${LIMIT}`
+    return `meowmx.events where ${range} and category = any ($${first}) ${end}`
+  if (categories.length === 1) return `meowmx.events where ${range} and ${oneCategory(first)} ${end}`
   // A merge of each category's own order: no sort, and nothing read beyond the limit.
   const branches = categories.map(
-    (_, i) =>
-      `(select * from meowmx.events where ${range} and ${oneCategory(first + i)} order by position${order} limit ${LIMIT})`,
+    (_, i) => `(select * from meowmx.events where ${range} and ${oneCategory(first + i)} ${end})`,
   )
-  return `select ${pageColumns()} from (${branches.join(' union all ')}) as merged order by position${order} limit ${LIMIT}`
+  return `(${branches.join(' union all ')}) as merged ${end}`
 }
 
 /**

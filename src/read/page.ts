@@ -7,6 +7,10 @@ export interface Page {
   readonly events: RecordedEvent[]
   /** Of each event: the hash of its stream, by which subscriptions spread streams over partitions. */
   readonly hashes: number[]
+  /** Of each event: how many bytes of text it was read from. */
+  readonly sizes: number[]
+  /** All of these together. */
+  readonly bytes: number
   /** Where this page began: it holds what lies above. */
   readonly after: number
   /** Resume after this. */
@@ -17,9 +21,16 @@ export interface Page {
 export const pageColumns = (category?: string): string =>
   `${eventColumns(category)}, meowmx.stream_hash(category, stream_id)`
 const CATEGORY = 4
+const DATA = 7
+const METADATA = 8
 const HASH = 9
+/** What else there is of an event: its names, its numbers, the object itself. */
+const REST = 250
 
-export const NONE: Pick<Page, 'events' | 'hashes'> = { events: [], hashes: [] }
+/** About how many bytes an event takes that is made from these columns. */
+export const sizeOf = (row: Row): number => row[DATA]!.length + row[METADATA]!.length + REST
+
+const sum = (sizes: readonly number[]): number => sizes.reduce((sum, size) => sum + size, 0)
 
 export const positionOf = (row: Row): number => Number(row[0])
 
@@ -29,12 +40,16 @@ export const withCategory = (row: Row, category: string): Row => row.with(CATEGO
 export class LazyPage implements Page {
   readonly after: number
   readonly position: number
+  readonly sizes: number[]
+  readonly bytes: number
   readonly #category: string | undefined
   #rows: readonly Row[]
   #made: Pick<Page, 'events' | 'hashes'> | undefined
 
   constructor(rows: readonly Row[], after: number, position: number, category: string | undefined) {
     this.#rows = rows
+    this.sizes = rows.map(sizeOf)
+    this.bytes = sum(this.sizes)
     this.after = after
     this.position = position
     this.#category = category
@@ -58,10 +73,28 @@ export class LazyPage implements Page {
 }
 
 /** Events from rows of these columns; `category` where they don't bring it. */
-export function made(rows: readonly Row[], category?: string): Pick<Page, 'events' | 'hashes'> {
+function made(rows: readonly Row[], category?: string): Pick<Page, 'events' | 'hashes'> {
   return {
     events: rows.map((row) => toEvent(row, category)),
     hashes: rows.map((row) => Number(row[HASH])),
+  }
+}
+
+/** A part of a page. */
+export function slicePage(
+  page: Page,
+  from: number,
+  to: number,
+  { after, position }: Pick<Page, 'after' | 'position'>,
+): Page {
+  const sizes = page.sizes.slice(from, to)
+  return {
+    events: page.events.slice(from, to),
+    hashes: page.hashes.slice(from, to),
+    sizes,
+    bytes: sum(sizes),
+    after,
+    position,
   }
 }
 

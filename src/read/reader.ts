@@ -4,8 +4,10 @@ import { checkStream } from '../append/request.ts'
 import type { Queries, Row, Statement } from '../database.ts'
 import { HistoryLostError } from '../errors.ts'
 import type { RecordedEvent, StreamRef } from '../event.ts'
-import { modelOf, toEvent } from '../event.ts'
+import { COMPRESSION, modelOf, toEvent } from '../event.ts'
 import { client, parse, position, version } from '../options.ts'
+import { PAGE_SHARE } from './budget.ts'
+import type { Page } from './page.ts'
 import { PageReader } from './page-reader.ts'
 import type { Selection, Selector } from './selector.ts'
 import { select } from './selector.ts'
@@ -30,7 +32,7 @@ export interface ReadOptions {
   after?: number
   /** Inclusive; default, and at most: the horizon. */
   until?: number
-  /** Events at most; default 512, minimum 1, maximum 100_000. */
+  /** Events at most; default 512, minimum 1, maximum 100_000. Fewer, if they would be larger than `maxBufferedBytes` together. */
   limit?: number
   /** Default `'forward'`; `'backward'`: the same range, newest first. */
   direction?: 'forward' | 'backward'
@@ -108,6 +110,22 @@ const COUNT_PAGE = 100_000
  */
 const LOAD_PAGE = 2_000
 
+/** A part of a stream. */
+export interface StreamPage {
+  readonly events: RecordedEvent[]
+  /** There may be more of what was asked for. */
+  readonly more: boolean
+}
+
+/** The rows of one query of `load`. */
+interface Part {
+  readonly rows: readonly Row[]
+  /** There may be more of what was asked for. */
+  readonly more: boolean
+  /** With which range to read on. */
+  readonly rest: Partial<z.output<typeof loadOptions>>
+}
+
 export class Reader {
   readonly #db: Queries
   readonly #load: Record<'forward' | 'backward', Statement>
@@ -128,34 +146,41 @@ export class Reader {
   }
 
   async load(stream: StreamRef, options: LoadOptions = {}): Promise<RecordedEvent[]> {
-    const { category, streamId } = checkStream(stream)
-    const {
-      fromVersion,
-      toVersion,
-      direction,
-      limit = Infinity,
-      client,
-    } = parse(loadOptions, options, 'options')
+    const checked = checkStream(stream)
+    let range = parse(loadOptions, options, 'options')
     const events: RecordedEvent[] = []
-    let [from, to] = [fromVersion, toVersion ?? 2_147_483_647]
-    let left = limit
-    const page = async (): Promise<Row[]> => {
-      const size = Math.min(left, LOAD_PAGE)
-      if (size === 0 || from >= to) return []
-      const rows = await this.#db.query(this.#load[direction], [category, streamId, from, to, size], client)
-      left = rows.length < size ? 0 : left - size
-      if (direction === 'forward') from = versionOf(rows.at(-1)) + 1
-      else to = versionOf(rows.at(-1))
-      return rows
+    const next = async (): Promise<Part> => {
+      const part = await this.#part(checked, range)
+      range = { ...range, ...part.rest }
+      return part
     }
-    for (let rows = await page(); rows.length > 0; ) {
-      const next = page()
-      next.catch(() => {}) // it is awaited below, unless an event can't be read
-      for (const row of rows) events.push(toEvent(row, category, streamId))
-      rows = await next
+    for (let part: Part | undefined = await next(); part; ) {
+      const following: Promise<Part> | undefined = part.more ? next() : undefined
+      following?.catch(() => {}) // it is awaited below, unless an event can't be read
+      for (const event of eventsOf(stream, part.rows)) events.push(event)
+      part = await following
     }
-    const model = modelOf(stream)
-    return model ? events.map((event) => model.toReader(event)) : events
+    return events
+  }
+
+  /** The first events that `load` would return, as many as one query reads: a long stream need not be in memory whole. */
+  async loadPage(stream: StreamRef, options: LoadOptions = {}): Promise<StreamPage> {
+    const { rows, more } = await this.#part(checkStream(stream), parse(loadOptions, options, 'options'))
+    return { events: eventsOf(stream, rows), more }
+  }
+
+  async #part({ category, streamId }: StreamRef, range: z.output<typeof loadOptions>): Promise<Part> {
+    const { fromVersion, toVersion = 2_147_483_647, direction, limit = Infinity, client } = range
+    if (fromVersion >= toVersion) return { rows: [], more: false, rest: {} }
+    const size = Math.min(limit, LOAD_PAGE)
+    const maxBytes = Math.floor(this.#db.settings.maxBufferedBytes / PAGE_SHARE)
+    const values = [category, streamId, fromVersion, toVersion, size, maxBytes]
+    const { rows, bytes, isFull } = await this.#db.page(this.#load[direction], values, maxBytes, client)
+    const isWhole = rows.length === 0 || (rows.length < size && !isFull && COMPRESSION * bytes < maxBytes)
+    const more = !isWhole && rows.length < limit
+    const last = versionOf(rows.at(-1))
+    const rest = direction === 'forward' ? { fromVersion: last + 1 } : { toVersion: last }
+    return { rows, more, rest: { ...rest, ...(range.limit === undefined ? {} : { limit: limit - rows.length }) } }
   }
 
   async read(selector: Selector, options: ReadOptions = {}): Promise<ReadResult> {
@@ -163,26 +188,27 @@ export class Reader {
     const { after, until = Infinity, limit, direction, client } = parse(readOptions, options, 'options')
     // The horizon first, the events in a later snapshot: together they could miss what commits in between.
     const horizon = await this.horizon(selection, client)
-    const pages = new PageReader(this.#db, selection)
+    let left = this.#db.settings.maxBufferedBytes
+    const pages = new PageReader(this.#db, selection, { page: (read) => read(left) })
     const end = Math.min(until, horizon)
     const events: RecordedEvent[] = []
-    const seen = () => (selection.view ? events.map(selection.view) : events)
-    if (direction === 'backward') {
-      let low = end
-      while (events.length < limit && low > after) {
-        const page = await pages.backward(after, low, limit - events.length, client)
-        for (const event of page.events) events.push(event)
-        low = page.position
-      }
-      return { events: seen(), position: Math.max(low, after), horizon }
-    }
-    let position = after
-    while (events.length < limit && position < end) {
-      const page = await pages.forward(position, end, limit - events.length, client)
+    const take = (page: Page) => {
       for (const event of page.events) events.push(event)
-      position = page.position
+      left -= page.bytes
+      return page.position
     }
-    return { events: seen(), position, horizon }
+    let position = direction === 'forward' ? after : end
+    if (direction === 'forward')
+      while (events.length < limit && left > 0 && position < end)
+        position = take(await pages.forward(position, end, limit - events.length, client))
+    else
+      while (events.length < limit && left > 0 && position > after)
+        position = take(await pages.backward(after, position, limit - events.length, client))
+    return {
+      events: selection.view ? events.map(selection.view) : events,
+      position: Math.max(position, after),
+      horizon,
+    }
   }
 
   /** Whether positions have come that far; throws where not. */
@@ -241,3 +267,11 @@ const byName = (a: CategoryInfo, b: CategoryInfo) =>
   Buffer.compare(Buffer.from(a.category), Buffer.from(b.category))
 
 const versionOf = (row: Row | undefined): number => Number(row?.[3])
+
+/** Of a stream, as its readers see them. */
+function eventsOf(stream: StreamRef, rows: readonly Row[]): RecordedEvent[] {
+  const { category, streamId } = stream
+  const model = modelOf(stream)
+  const events = rows.map((row) => toEvent(row, category, streamId))
+  return model ? events.map((event) => model.toReader(event)) : events
+}

@@ -1,5 +1,4 @@
 import { every, wall } from '../clock.ts'
-import type { RecordedEvent } from '../event.ts'
 import type { SubscriptionInfo } from '../manage/subscriptions.ts'
 import type { Meow } from '../meow.ts'
 import { redactText } from '../secrets.ts'
@@ -12,6 +11,7 @@ import { Rates } from './rates.ts'
 import { Refusal } from './refusal.ts'
 import { Sample } from './sample.ts'
 import { ManySeries, Series } from './series.ts'
+import type { Heard } from './show.ts'
 import { Tail } from './tail.ts'
 
 const MOST_PAGES = 32
@@ -99,7 +99,7 @@ export class Audience {
     this.#second()
   }
 
-  #heard(event: RecordedEvent, old: boolean): void {
+  #heard(event: Heard, old: boolean): void {
     this.#problems.delete('tail')
     if (!old) this.#rates.count(event.category)
     this.#counts.add(event)

@@ -27,7 +27,7 @@ export class Counts {
   }
 
   /** An event came. */
-  add({ category, version, position }: RecordedEvent): void {
+  add({ category, version, position }: Seen): void {
     const seen = { category, version, position }
     this.#recent[this.#next] = seen
     this.#next = (this.#next + 1) % REMEMBERED

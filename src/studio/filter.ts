@@ -1,6 +1,6 @@
 import type { RecordedEvent } from '../event.ts'
 
-export type Filter = (event: RecordedEvent) => boolean
+export type Filter = (event: Pick<RecordedEvent, 'category' | 'streamId' | 'type' | 'id'>) => boolean
 
 /**
  * Words that category, stream, type or id have to contain, each of them, whatever the case; a word behind a minus none may

@@ -6,7 +6,7 @@ import { show } from './show.ts'
 
 /** Events that a state is made of at most; of a longer stream the last ones before the version. */
 const MOST_FOLDED = 10_000
-/** Of one query: they are held in memory. */
+/** Of one query. */
 const PAGE = 100
 /** Events around the version that are listed. */
 const AROUND = 25
@@ -62,15 +62,21 @@ export async function historyOf(
   const state: State = Object.create(null)
   let leftOut = 0
   let event: RecordedEvent | null = null
-  for (let from = foldedFrom; from < version; from += PAGE) {
-    signal.throwIfAborted()
-    const events = await meow.load(stream, { fromVersion: from, toVersion: Math.min(from + PAGE, version) })
-    for (const { data } of events) if (!merge(state, data)) leftOut++
-  }
+  for await (const { data } of range(meow, stream, foldedFrom, version, signal))
+    if (!merge(state, data)) leftOut++
   if (version >= 0) [event = null] = await meow.load(stream, { fromVersion: version, limit: 1 })
   const changes = event ? changesBy(state, event.data) : []
   if (event && !merge(state, event.data)) leftOut++
-  const near = await meow.load(stream, { fromVersion: Math.max(0, version - AROUND), limit: 2 * AROUND + 1 })
+  const around: History['around'][number][] = []
+  const first = Math.max(0, version - AROUND)
+  for await (const { version, type, recordedAt } of range(
+    meow,
+    stream,
+    first,
+    first + 2 * AROUND + 1,
+    signal,
+  ))
+    around.push({ version, type, recordedAt: recordedAt.getTime() })
   return {
     lastVersion,
     version,
@@ -84,11 +90,19 @@ export async function historyOf(
     changes,
     foldedFrom,
     leftOut,
-    around: near.map(({ version, type, recordedAt }) => ({
-      version,
-      type,
-      recordedAt: recordedAt.getTime(),
-    })),
+    around,
+  }
+}
+
+/** Page by page, so that few are in memory. */
+async function* range(meow: Meow, stream: StreamRef, from: number, to: number, signal: AbortSignal) {
+  while (from < to) {
+    signal.throwIfAborted()
+    const { events } = await meow.loadPage(stream, { fromVersion: from, toVersion: to, limit: PAGE })
+    yield* events
+    const last = events.at(-1)
+    if (!last) return
+    from = last.version + 1
   }
 }
 

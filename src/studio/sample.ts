@@ -1,7 +1,5 @@
-import type { RecordedEvent } from '../event.ts'
 import type { Filter } from './filter.ts'
-import type { Preview } from './show.ts'
-import { preview } from './show.ts'
+import type { Heard, Preview } from './show.ts'
 
 /** Events of one message at most; there are four messages a second, and events come in bursts. */
 const MOST = 25
@@ -11,7 +9,7 @@ const MOST_FIRST = 150
 /** What one page sees of the tail: of what passes its filter the newest, and how many were left out. */
 export class Sample {
   readonly #passes: Filter
-  #kept: RecordedEvent[] = []
+  #kept: Heard[] = []
   #missed = 0
   #most = MOST_FIRST
 
@@ -19,7 +17,7 @@ export class Sample {
     this.#passes = passes
   }
 
-  offer(event: RecordedEvent): void {
+  offer(event: Heard): void {
     if (!this.#passes(event)) return
     this.#kept.push(event)
     if (this.#kept.length <= this.#most) return
@@ -39,6 +37,6 @@ export class Sample {
     this.#kept = []
     this.#missed = 0
     this.#most = MOST
-    return { events: events.map(preview), missed }
+    return { events: events.map(({ id, ...preview }) => preview), missed }
   }
 }

@@ -79,3 +79,6 @@ export function preview({ category, streamId, version, position, type, recordedA
 }
 
 export type Preview = ReturnType<typeof preview>
+
+/** What is kept of an event of the tail: events may be large, and many are kept. */
+export type Heard = Preview & Pick<RecordedEvent, 'id'>

@@ -2,6 +2,8 @@ import { sleep } from '../clock.ts'
 import type { RecordedEvent } from '../event.ts'
 import { aborted, abortWith } from '../live/abort.ts'
 import type { Meow } from '../meow.ts'
+import type { Heard } from './show.ts'
+import { preview } from './show.ts'
 
 /** Events from before somebody looked. */
 const RECENT = 100
@@ -11,7 +13,7 @@ const RETRY_MS = 2_000
 
 export interface TailEars {
   /** An event; `old`: from before the tail began. */
-  heard(event: RecordedEvent, old: boolean): void
+  heard(event: Heard, old: boolean): void
   /** So many positions were not read. */
   skipped(positions: number): void
   failed(error: unknown): void
@@ -21,7 +23,7 @@ export interface TailEars {
 export class Tail {
   readonly #meow: Meow
   readonly #ears: TailEars
-  readonly #recent: RecordedEvent[] = []
+  readonly #recent: Heard[] = []
   #position = 0 // of the last event
   #jump: AbortController | undefined
 
@@ -31,7 +33,7 @@ export class Tail {
   }
 
   /** The last events, oldest first. */
-  get recent(): readonly RecordedEvent[] {
+  get recent(): readonly Heard[] {
     return this.#recent
   }
 
@@ -83,8 +85,9 @@ export class Tail {
 
   #hear(event: RecordedEvent, old: boolean): void {
     this.#position = event.position
-    this.#recent.push(event)
+    const heard = { id: event.id, ...preview(event) }
+    this.#recent.push(heard)
     if (this.#recent.length > RECENT) this.#recent.shift()
-    this.#ears.heard(event, old)
+    this.#ears.heard(heard, old)
   }
 }

@@ -69,6 +69,7 @@ export interface Source {
 export class HandedOut {
   readonly source: Source
   readonly entry: Entry
+  readonly event: RecordedEvent
   attempt: number
   /** Its handler has failed in this attempt; it is not called once more. */
   failure: { readonly error: unknown } | undefined
@@ -77,12 +78,9 @@ export class HandedOut {
   constructor(source: Source, entry: Entry) {
     this.source = source
     this.entry = entry
+    this.event = entry.event
     this.attempt = entry.attempt
     this.#turn = entry.turn
-  }
-
-  get event(): RecordedEvent {
-    return this.entry.event
   }
 
   get partition(): number {

@@ -101,6 +101,7 @@ export class Executor {
     this.#pump = new Pump(this.#holdings, options, {
       follow: ports.follow,
       report: (state, horizon) => this.#report.is(state, horizon),
+      budget: store.budget,
       passed: () => this.#checkpoints.pokeLater(() => this.#holdings.partitions, options.pollIntervalMs),
     })
     this.#giveBack = new GiveBack(this.#holdings, this.#checkpoints, store, options, releasing.signal)

@@ -61,6 +61,13 @@ export class Holdings implements Iterable<Holding> {
     return count
   }
 
+  /** How many bytes of events these hold. */
+  get bytes(): number {
+    let bytes = 0
+    for (const { partition } of this.#held.values()) bytes += partition.window.bytes
+    return bytes
+  }
+
   /** How many deliveries more may go out. */
   room(maxInFlight: number, strict: boolean): number {
     let load = 0

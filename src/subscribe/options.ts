@@ -12,7 +12,10 @@ export interface SubscriptionOptions<C extends string | AnyCategory = string | A
   extends Selector<C> {
   /** Where a new subscription begins; an existing one goes on at its checkpoint. Default `'start'`; `'end'`: the horizon at its creation. */
   from?: From
-  /** Unacked deliveries at most, per executor; after a takeover so many come again at most. Default 256, minimum 1, at most 100_000. */
+  /**
+   * Unacked deliveries at most, per executor; after a takeover so many come again at most. Fewer, if they are larger than a
+   * quarter of `maxBufferedBytes`; one always. Default 256, minimum 1, at most 100_000.
+   */
   maxInFlight?: number
   /** Executors share them; streams are spread over them by hash. Default 1, minimum 1, at most 1024. */
   partitions?: number

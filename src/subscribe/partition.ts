@@ -50,7 +50,7 @@ export class Partition extends Lease implements Source {
   constructor(grant: Grant, at: Instant, store: Store, leaseMs: number, events: PartitionEvents) {
     super(grant, at, leaseMs, store.clock)
     this.durable = grant.position
-    this.window = new Window(grant.position, store.clock)
+    this.window = new Window(grant.position, store.clock, store.budget)
     this.#store = store
     this.#events = events
   }
@@ -76,9 +76,9 @@ export class Partition extends Lease implements Source {
   }
 
   /** The next event of this partition: hand it out, or have it wait with its stream, or pass over it. */
-  offer(event: RecordedEvent): void {
+  offer(event: RecordedEvent, bytes: number): void {
     if (this.#paused) {
-      this.#paused.push(this.#held(event))
+      this.#paused.push(this.#held(event, bytes))
       return
     }
     if (this.asides.size > 0 || !this.#holds.empty) {
@@ -91,11 +91,11 @@ export class Partition extends Lease implements Source {
       }
       const hold = this.#holds.get(key)
       if (hold) {
-        hold.entries.push(this.#held(event))
+        hold.entries.push(this.#held(event, bytes))
         return
       }
     }
-    this.handOut(this, this.window.add(event))
+    this.handOut(this, this.window.add(event, bytes))
   }
 
   /** One that waited: hand it out, or have it wait on with its stream, or pass over it. */
@@ -236,8 +236,8 @@ export class Partition extends Lease implements Source {
     this.#unhold(streamKey(event))
   }
 
-  #held(event: RecordedEvent): Entry {
-    const entry = this.window.add(event)
+  #held(event: RecordedEvent, bytes: number): Entry {
+    const entry = this.window.add(event, bytes)
     entry.state = 'held'
     return entry
   }

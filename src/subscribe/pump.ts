@@ -1,4 +1,5 @@
 import type { LiveFeed } from '../live/live.ts'
+import type { Budget } from '../read/budget.ts'
 import type { Page } from '../read/page.ts'
 import type { Holdings } from './holdings.ts'
 
@@ -9,6 +10,7 @@ export interface PumpPorts {
   report(state: 'catching-up' | 'live', horizon?: number): void
   /** All up to a position was handed out, or passed over. */
   passed(): void
+  budget: Pick<Budget, 'allows'>
 }
 
 export interface PumpOptions {
@@ -20,7 +22,7 @@ export interface PumpOptions {
 
 /**
  * Reads from the least position of the partitions that are held on, by one feed for all of them, and hands out what is
- * theirs until maxInFlight are out.
+ * theirs until maxInFlight are out, or as many bytes as the budget allows.
  */
 export class Pump {
   readonly #holdings: Holdings
@@ -88,25 +90,30 @@ export class Pump {
   }
 
   /** False: interrupted. What was handed out till then is known by each partition's `passed`. */
-  async #handOut({ events, hashes }: Page, restart: AbortSignal): Promise<boolean> {
+  async #handOut({ events, hashes, sizes }: Page, restart: AbortSignal): Promise<boolean> {
     const { partitions, maxInFlight, strict } = this.#options
+    const { budget } = this.#ports
     let room = 0
+    let inFlight = 0 // bytes, at most
     for (let i = 0; i < events.length; i++) {
       const event = events[i]!
       const partition = this.#holdings.get(partitions === 1 ? 0 : hashes[i]! % partitions)?.partition
       if (!partition || partition.draining || event.position <= partition.window.passed) continue
-      while (room <= 0 || !partition.valid) {
+      const bytes = sizes[i]!
+      while (room <= 0 || !budget.allows(inFlight, bytes) || !partition.valid) {
         const changed = this.#holdings.changed.next()
         room = this.#holdings.room(maxInFlight, strict)
+        inFlight = this.#holdings.bytes
         if (restart.aborted || partition.draining) break
-        if (room > 0 && partition.valid) break
+        if (room > 0 && budget.allows(inFlight, bytes) && partition.valid) break
         this.#ports.report('catching-up')
         await changed
       }
       if (restart.aborted) return false
       if (partition.draining) continue
       room--
-      partition.offer(event)
+      inFlight += bytes
+      partition.offer(event, bytes)
     }
     return true
   }

@@ -11,6 +11,11 @@ import type { Entry } from './window.ts'
 /** Events of a stream that are fetched at once. */
 const CHUNK = 100
 
+interface Sized {
+  readonly event: RecordedEvent
+  readonly bytes: number
+}
+
 /** How one replayed event ended. `written`: its progress is in the store already. */
 type Outcome = 'done' | 'written' | 'again' | 'aside'
 
@@ -70,6 +75,7 @@ export class Replay implements Source {
       })
       .finally(() => {
         this.#running = false
+        this.#out = undefined
         this.#idle()
         this.#later()
       })
@@ -99,19 +105,13 @@ export class Replay implements Source {
     for (;;) {
       partition.signal.throwIfAborted()
       const until = partition.durable
-      const events = await this.#persist(() => this.#store.replayed(aside, until, CHUNK))
-      for (const event of events) {
-        const outcome = await this.#one(event, aside.attempts + 1)
-        if (outcome === 'done') await this.#move(aside, event.position + 1)
-        if (outcome === 'done' || outcome === 'written') {
-          aside.position = event.position + 1
-          aside.attempts = 0
-        }
-        for (const settle of this.#settle.splice(0)) settle()
-        this.#idle()
-        if (outcome === 'again' || outcome === 'aside') return
-      }
-      if (events.length > 0) continue
+      const { budget } = this.#store
+      const chunk = await budget.page((maxBytes) =>
+        this.#persist(() => this.#store.replayed(aside, until, CHUNK, maxBytes)),
+      )
+      const isEmpty = chunk.length === 0
+      if (!(await this.#chunk(aside, chunk))) return
+      if (!isEmpty) continue
       if (aside.skipped <= until) break
       // Some were passed over that no checkpoint covers yet.
       partition.touch() // nothing else may be acked that has one written
@@ -128,13 +128,39 @@ export class Replay implements Source {
     )
   }
 
+  /** Hand these events out, one after the other. False: the stream is to wait, or stays set aside. */
+  async #chunk(aside: Aside, chunk: Sized[]): Promise<boolean> {
+    const { budget } = this.#store
+    let bytes = chunk.reduce((sum, one) => sum + one.bytes, 0)
+    budget.add(bytes)
+    try {
+      for (let one = chunk.shift(); one; one = chunk.shift()) {
+        const { event } = one
+        const outcome = await this.#one(one, aside.attempts + 1)
+        if (outcome === 'done') await this.#move(aside, event.position + 1)
+        if (outcome === 'done' || outcome === 'written') {
+          aside.position = event.position + 1
+          aside.attempts = 0
+        }
+        for (const settle of this.#settle.splice(0)) settle()
+        this.#idle()
+        budget.add(-one.bytes)
+        bytes -= one.bytes
+        if (outcome === 'again' || outcome === 'aside') return false
+      }
+      return true
+    } finally {
+      budget.add(-bytes)
+    }
+  }
+
   /** Hand one event out, and wait for what becomes of it. */
-  async #one(event: RecordedEvent, attempt: number): Promise<Outcome> {
+  async #one({ event, bytes }: Sized, attempt: number): Promise<Outcome> {
     const { partition } = this
     while (!(await partition.ours())) partition.signal.throwIfAborted()
     this.#outcome = undefined
     this.#settle = []
-    this.#out = { event, position: event.position, state: 'queued', attempt, turn: 0, since: 0 }
+    this.#out = { event, bytes, position: event.position, state: 'queued', attempt, turn: 0, since: 0 }
     partition.handOut(this, this.#out)
     while (this.#outcome === undefined) {
       const settled = this.#settled.next()

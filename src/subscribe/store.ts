@@ -6,6 +6,8 @@ import type { RecordedEvent } from '../event.ts'
 import { toEvent } from '../event.ts'
 import type { From } from '../live/observer.ts'
 import type { Logger } from '../options.ts'
+import { Budget } from '../read/budget.ts'
+import { sizeOf } from '../read/page.ts'
 import type { Reader } from '../read/reader.ts'
 import type { Selection } from '../read/selector.ts'
 import { redactText } from '../secrets.ts'
@@ -61,6 +63,7 @@ export class Store {
   readonly clock: Clock
   readonly telemetry: ConsumerTelemetry | undefined
   readonly signal: AbortSignal
+  readonly budget: Budget
   readonly #db: Queries
   readonly #reader: Reader
   readonly #name: string
@@ -75,11 +78,13 @@ export class Store {
     reader: Reader,
     options: { name: string; owner: string; selection: Selection; partitions: number; leaseMs: number },
     signal: AbortSignal,
+    budget = new Budget(),
   ) {
     this.logger = db.settings.logger
     this.clock = db.clock
     this.telemetry = db.telemetry?.consumer(options.name)
     this.signal = signal
+    this.budget = budget
     this.#db = db
     this.#reader = reader
     this.#name = options.name
@@ -166,11 +171,17 @@ export class Store {
     ])
   }
 
-  /** Events of a stream that is set aside, up to a position. */
-  async replayed({ category, streamId, position }: Aside, until: number, limit: number) {
+  /** Events of a stream that is set aside, up to a position, as many as `maxBytes` allow. */
+  async replayed(
+    { category, streamId, position }: Aside,
+    until: number,
+    limit: number,
+    maxBytes: number,
+  ): Promise<{ event: RecordedEvent; bytes: number }[]> {
     const { types } = this.#selection
-    const rows = await this.#call('replayed_events', [category, streamId, position, until, limit, types])
-    return rows.map((row) => toEvent(row))
+    const values = [category, streamId, position, until, limit, types, maxBytes]
+    const { rows } = await this.#db.page(this.#statement('replayed_events'), values, maxBytes)
+    return rows.map((row) => ({ event: toEvent(row), bytes: sizeOf(row) }))
   }
 
   /** The stream is set aside from a position on, or (null) no longer. */
@@ -215,14 +226,18 @@ export class Store {
 
   readonly #statements = new Map<string, Statement>()
 
-  async #call(file: string, values: unknown[], client?: pg.ClientBase) {
+  #statement(file: string): Statement {
     let statement = this.#statements.get(file)
     if (!statement) {
       statement = this.#db.file(file)
       this.#statements.set(file, statement)
     }
+    return statement
+  }
+
+  async #call(file: string, values: unknown[], client?: pg.ClientBase) {
     try {
-      return await this.#db.query(statement, values, client)
+      return await this.#db.query(this.#statement(file), values, client)
     } catch (error) {
       const { code, message } = error as { code?: string; message: string }
       if (code === 'MW010') throw new SubscriptionMismatchError(this.#name, message)

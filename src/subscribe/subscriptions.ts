@@ -83,7 +83,8 @@ export class Subscriptions {
     const leaving = [...siblings].filter(({ retired }) => retired)
     const owner = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`
     const releasing = manyWaitFor()
-    const store = new Store(this.#db, this.#reader, { name, owner, selection, ...options }, releasing.signal)
+    const about = { name, owner, selection, ...options }
+    const store = new Store(this.#db, this.#reader, about, releasing.signal, this.#live.budget)
     const { pollIntervalMs } = this.#db.settings
     const executor = new Executor(
       {

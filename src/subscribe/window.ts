@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts'
 import type { RecordedEvent } from '../event.ts'
 import { streamKey } from '../event.ts'
+import { Budget } from '../read/budget.ts'
 import { Queue } from './queue.ts'
 
 /**
@@ -11,7 +12,10 @@ import { Queue } from './queue.ts'
  *       +- held <+  (nack)              held: waits to be handed out again, or behind one that does
  */
 export interface Entry {
-  readonly event: RecordedEvent
+  /** An acked entry lets go of it: only its position counts any more. */
+  event: RecordedEvent
+  /** How many bytes of text it was read from. */
+  readonly bytes: number
   readonly position: number
   state: 'queued' | 'out' | 'held' | 'acked'
   /** 1, 2, 3 …: one more with each nack of its own. */
@@ -23,6 +27,8 @@ export interface Entry {
   /** Called once a checkpoint covers it, or with an error once none ever will. */
   settle?: (error?: unknown) => void
 }
+
+const NO_EVENT = Object.freeze({}) as RecordedEvent
 
 /**
  * The deliveries of one partition that no checkpoint covers yet, in order. Acks come in any order; the watermark is the
@@ -36,14 +42,17 @@ export class Window {
   readonly #covered = new Queue<Entry>() // below the watermark, and no checkpoint is durable yet
   readonly #nacked = new Set<Entry>()
   #unacked = 0
+  #bytes = 0
   #out = 0
   readonly #clock: Clock
+  readonly #budget: Budget
   #watermark: number
   #passed: number
   #abandoned: { error: unknown } | undefined
 
-  constructor(position: number, clock: Clock) {
+  constructor(position: number, clock: Clock, budget = new Budget()) {
     this.#clock = clock
+    this.#budget = budget
     this.#watermark = position
     this.#passed = position
   }
@@ -51,6 +60,11 @@ export class Window {
   /** How many deliveries are not acked. */
   get size(): number {
     return this.#unacked
+  }
+
+  /** How many bytes of events these hold. */
+  get bytes(): number {
+    return this.#bytes
   }
 
   /** How many a drain has to wait for: the consumer has them, or begins with them yet. */
@@ -93,10 +107,12 @@ export class Window {
     return undefined
   }
 
-  add(event: RecordedEvent): Entry {
-    const entry: Entry = { event, position: event.position, state: 'queued', attempt: 1, turn: 0, since: 0 }
+  add(event: RecordedEvent, bytes = 0): Entry {
+    const { position } = event
+    const entry: Entry = { event, bytes, position, state: 'queued', attempt: 1, turn: 0, since: 0 }
     this.#entries.push(entry)
     this.#unacked++
+    this.#hold(bytes)
     this.#passed = Math.max(this.#passed, event.position)
     return entry
   }
@@ -122,6 +138,8 @@ export class Window {
     entry.state = 'acked'
     entry.turn++ // who acked it can't nack or park it any more
     this.#unacked--
+    this.#hold(-entry.bytes)
+    entry.event = NO_EVENT
     this.#nacked.delete(entry)
     if (entry === this.#entries.first) this.#move()
     else this.#settleHeldBack([entry])
@@ -134,7 +152,7 @@ export class Window {
     for (const other of this.#entries) {
       const { event, position, state } = other
       if (position < entry.position || state === 'acked') continue
-      if (event.streamId === streamId && event.category === category) taken.push(this.#hold(other))
+      if (event.streamId === streamId && event.category === category) taken.push(this.#withhold(other))
     }
     return taken
   }
@@ -142,7 +160,7 @@ export class Window {
   /** Take back all that is not acked. */
   takeBackAll(): void {
     for (const entry of this.#entries) {
-      if (entry.state === 'out' || entry.state === 'queued') this.#hold(entry)
+      if (entry.state === 'out' || entry.state === 'queued') this.#withhold(entry)
     }
   }
 
@@ -159,8 +177,9 @@ export class Window {
     const last = entries.findLastIndex(({ state }) => state === 'acked')
     const first = new Map<string, Entry>()
     for (const entry of entries.slice(0, Math.max(last, 0))) {
+      if (entry.state !== 'held') continue
       const key = streamKey(entry.event)
-      if (entry.state === 'held' && !first.has(key)) first.set(key, entry)
+      if (!first.has(key)) first.set(key, entry)
     }
     return first
   }
@@ -169,7 +188,7 @@ export class Window {
   withdraw(): void {
     const entries = [...this.#entries]
     const last = entries.findLastIndex(({ state }) => state === 'acked' || state === 'out')
-    for (const entry of entries.slice(last + 1)) if (entry.state === 'queued') this.#hold(entry)
+    for (const entry of entries.slice(last + 1)) if (entry.state === 'queued') this.#withhold(entry)
   }
 
   /** A checkpoint at `position` is durable. */
@@ -184,11 +203,17 @@ export class Window {
   abandon(error: unknown): void {
     this.#abandoned ??= { error }
     for (const entry of [...this.#covered.clear(), ...this.#entries.clear()]) entry.settle?.(error)
+    this.#hold(-this.#bytes)
     this.#unacked = this.#out = 0
     this.#nacked.clear()
   }
 
-  #hold(entry: Entry): Entry {
+  #hold(bytes: number): void {
+    this.#bytes += bytes
+    this.#budget.add(bytes)
+  }
+
+  #withhold(entry: Entry): Entry {
     if (entry.state === 'out') this.#out--
     entry.state = 'held'
     entry.turn++

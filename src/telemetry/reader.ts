@@ -1,6 +1,6 @@
 import type { Queries } from '../database.ts'
 import type { RecordedEvent, StreamRef } from '../event.ts'
-import type { LoadOptions, ReadOptions, ReadResult } from '../read/reader.ts'
+import type { LoadOptions, ReadOptions, ReadResult, StreamPage } from '../read/reader.ts'
 import { Reader } from '../read/reader.ts'
 import type { Selector } from '../read/selector.ts'
 import type { Telemetry } from './telemetry.ts'
@@ -24,6 +24,16 @@ export class TracedReader extends Reader {
       stream ?? {},
       () => super.load(stream, options),
       (events) => events,
+    )
+  }
+
+  override loadPage(stream: StreamRef, options?: LoadOptions): Promise<StreamPage> {
+    if (!this.#telemetry.active) return super.loadPage(stream, options)
+    return this.#telemetry.read(
+      'load',
+      stream ?? {},
+      () => super.loadPage(stream, options),
+      ({ events }) => events,
     )
   }
 

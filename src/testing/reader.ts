@@ -6,7 +6,7 @@ import type { OpenSource } from '../live/observer.ts'
 import { Signal } from '../live/signal.ts'
 import { parse } from '../options.ts'
 import type { Page } from '../read/page.ts'
-import type { LoadOptions, Reader, ReadOptions, ReadResult } from '../read/reader.ts'
+import type { LoadOptions, Reader, ReadOptions, ReadResult, StreamPage } from '../read/reader.ts'
 import { loadOptions, readOptions } from '../read/reader.ts'
 import type { Selection, Selector } from '../read/selector.ts'
 import { select } from '../read/selector.ts'
@@ -16,7 +16,7 @@ import type { MemoryLog } from './log.ts'
 const PAGE_SIZE = 1_000
 
 /** Reads a log in memory: its head is the horizon, for what is in it is committed. */
-export class MemoryReader implements Pick<Reader, 'load' | 'read'> {
+export class MemoryReader implements Pick<Reader, 'load' | 'loadPage' | 'read'> {
   readonly #log: MemoryLog
   readonly #appended = new Signal()
 
@@ -31,6 +31,10 @@ export class MemoryReader implements Pick<Reader, 'load' | 'read'> {
     const events = (direction === 'forward' ? range : range.reverse()).slice(0, limit)
     const model = modelOf(stream)
     return model ? events.map((event) => model.toReader(event)) : events
+  }
+
+  async loadPage(stream: StreamRef, options?: LoadOptions): Promise<StreamPage> {
+    return { events: await this.load(stream, options), more: false }
   }
 
   async read(selector: Selector, options: ReadOptions = {}): Promise<ReadResult> {
@@ -62,7 +66,7 @@ export class MemoryReader implements Pick<Reader, 'load' | 'read'> {
     const until = Math.max(after, this.#log.head)
     const events = this.#log.select(selection, after, until, PAGE_SIZE, 'first')
     const position = events.length === PAGE_SIZE ? events.at(-1)!.position : until
-    return { events, hashes: [], after, position }
+    return { events, hashes: [], sizes: [], bytes: 0, after, position } // they are in memory anyway
   }
 
   /** Something was appended: those who wait for it look again. */

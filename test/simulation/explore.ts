@@ -9,6 +9,7 @@ const sizes = {
   machines: fc.constantFrom(1, 1, 2, 3),
   concurrency: fc.integer({ min: 1, max: 2 }),
   maxInFlight: fc.integer({ min: 1, max: 4 }),
+  maxBufferedBytes: fc.constantFrom(67_108_864, 67_108_864, 4_096, 1_024),
   slowHandlers: fc.boolean(),
   failures: fc.constantFrom(0, 1, 3),
   service: fc.constant(false),

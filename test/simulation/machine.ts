@@ -1,3 +1,4 @@
+import { Answer } from '../../src/answer.ts'
 import type { Clock } from '../../src/clock.ts'
 import type { Queries, Row, Statement } from '../../src/database.ts'
 import { manyWaitFor } from '../../src/live/abort.ts'
@@ -51,14 +52,18 @@ export class Machine {
   constructor(
     name: string,
     world: World,
-    settings: { pollIntervalMs: number; listen: boolean; skew: number },
+    settings: { pollIntervalMs: number; listen: boolean; skew: number; maxBufferedBytes?: number },
   ) {
     this.name = name
     this.#world = world
     this.#skew = settings.skew
-    this.queries = this.#makeQueries(
-      parse(connectOptions, { pollIntervalMs: settings.pollIntervalMs, listen: settings.listen }, 'options'),
-    )
+    const { pollIntervalMs, listen, maxBufferedBytes } = settings
+    const parsed = parse(connectOptions, { pollIntervalMs, listen }, 'options')
+    // Events are small here: so few bytes that they are too many are less than may be asked for.
+    this.queries = this.#makeQueries({
+      ...parsed,
+      maxBufferedBytes: maxBufferedBytes ?? parsed.maxBufferedBytes,
+    })
     this.connect = (events) => this.#subscriber(events)
   }
 
@@ -170,6 +175,8 @@ export class Machine {
           return database.horizons(values[0])
         case 'page':
           return database.page(values[0], values[1], values[2], values[3])
+        case 'bounded page': // its bound, which is last, is kept by the answer
+          return database.page(values[0], values[1], values[2], values.slice(3, -1)[0])
         case 'bell':
           return [[BELL]]
         case 'subscribe':
@@ -218,9 +225,14 @@ export class Machine {
         look: async () => {},
       },
       file: (name) => ({ name, text: '' }),
-      statement: (text) => ({ name: text.includes(' desc') ? 'backward' : 'page', text }),
+      statement: (text) => ({ name: text.includes('sum(') ? 'bounded page' : 'page', text }),
       query,
       cut: async () => {},
+      page: async (statement, values, maxBytes, client) => {
+        const answer = new Answer(maxBytes)
+        answer.addAll(await query(statement, values, client))
+        return answer
+      },
       withClient: (use) => use({ waiting: [], busy: false, broken: false } as never),
       translate: (error) => error,
     }

@@ -113,7 +113,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'what a stop gives up counts as handled',
     file: 'src/subscribe/window.ts',
-    from: "if (entry.state === 'out' || entry.state === 'queued') this.#hold(entry)",
+    from: "if (entry.state === 'out' || entry.state === 'queued') this.#withhold(entry)",
     to: "if (entry.state === 'out' || entry.state === 'queued') this.ack(entry)",
   },
   {

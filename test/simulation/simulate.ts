@@ -29,6 +29,8 @@ export interface Setup {
   machines: number
   concurrency: number
   maxInFlight: number
+  /** So few that a delivery or two fill them, or many. */
+  maxBufferedBytes: number
   /** Handlers that take time. */
   slowHandlers: boolean
   /** So many in four fail, of those that take time. */
@@ -410,7 +412,7 @@ class Simulation {
   // --------------------------------------------------------------------------------------------------- a process
 
   #start(): void {
-    const { partitions, concurrency, maxInFlight, everything, push } = this.#setup
+    const { partitions, concurrency, maxInFlight, maxBufferedBytes, everything, push } = this.#setup
     const { Line, Live, Reader, Subscriptions } = this.#engine
     const machine = new Machine(
       `m${this.#names++}`,
@@ -419,6 +421,7 @@ class Simulation {
         pollIntervalMs: push === 'reliable' ? 3_600_000 : 100,
         listen: push !== 'none',
         skew: (this.#names % 3) * 1_800_000,
+        maxBufferedBytes,
       },
     )
     const line = push === 'none' ? undefined : new Line(machine.clock, ANSWER_MS, machine.connect)

@@ -1,0 +1,87 @@
+/** How many bytes a page may have: reads it with that bound. */
+export interface PageBound {
+  page<T>(read: (maxBytes: number) => Promise<T>): Promise<T>
+}
+
+/** Pages that may always have so many bytes. */
+export const pagesOf = (maxBytes: number): PageBound => ({ page: (read) => read(Math.floor(maxBytes)) })
+
+/** A page has at most this part of the whole. */
+export const PAGE_SHARE = 4
+/** Pages that were handed on are kept for others in at most this part of the whole. */
+const KEPT_SHARE = 2
+/** However full the budget is, each consumer may have a page of this part of the whole, and deliveries of as much. */
+const LEAST_SHARE = 128
+
+/** Keeps pages that can be read again. */
+export interface Keeper {
+  /** How much it keeps. */
+  readonly bytes: number
+  /** Let go of the oldest page. */
+  drop(): void
+}
+
+/**
+ * How many bytes of events one store object holds in this process: the pages that consumers have, those that are read ahead
+ * for them, deliveries that are not acked, and the pages that are kept for observers that are nearly up to date.
+ *
+ * Nobody waits for bytes to become free, so that nothing can deadlock. Instead, as the budget fills up, pages get smaller,
+ * nothing is read ahead, and fewer deliveries are in flight. Each consumer may always have one page, and one delivery.
+ */
+export class Budget implements PageBound {
+  readonly #max: number
+  readonly #keepers = new Set<Keeper>()
+  #used = 0
+  #kept = 0
+
+  constructor(maxBytes = Number.MAX_SAFE_INTEGER) {
+    this.#max = maxBytes
+  }
+
+  get used(): number {
+    return this.#used
+  }
+
+  /** True: nothing is to be read before its consumer asks for it. */
+  get isFull(): boolean {
+    return this.#used >= this.#max
+  }
+
+  /** So many bytes more are held, or fewer. */
+  add(bytes: number): void {
+    this.#used += bytes
+  }
+
+  /** Reads a page of as many bytes as there is room for. While it is on its way all of them count as used. */
+  async page<T>(read: (maxBytes: number) => Promise<T>): Promise<T> {
+    const room = (this.#max - this.#used) / PAGE_SHARE
+    const maxBytes = Math.floor(Math.max(this.#max / LEAST_SHARE, room))
+    this.#used += maxBytes
+    try {
+      return await read(maxBytes)
+    } finally {
+      this.#used -= maxBytes
+    }
+  }
+
+  /** Whether a consumer whose deliveries in flight hold `inFlight` bytes may be given another of so many bytes. */
+  allows(inFlight: number, bytes: number): boolean {
+    const wanted = inFlight + bytes
+    if (inFlight === 0 || wanted <= this.#max / LEAST_SHARE) return true
+    return wanted <= this.#max / PAGE_SHARE && this.#used + bytes <= this.#max
+  }
+
+  /** A keeper keeps so many bytes more, or fewer. Those that keep most let go of something, if it is too much together. */
+  keep(keeper: Keeper, bytes: number): void {
+    this.#used += bytes
+    this.#kept += bytes
+    if (keeper.bytes > 0) this.#keepers.add(keeper)
+    else this.#keepers.delete(keeper)
+    if (bytes <= 0) return
+    while (this.#kept > this.#max / KEPT_SHARE) {
+      let largest = keeper
+      for (const other of this.#keepers) if (other.bytes > largest.bytes) largest = other
+      largest.drop()
+    }
+  }
+}
