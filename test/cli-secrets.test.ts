@@ -1,4 +1,7 @@
 // Whatever is given to the command in the wrong place, it prints no password: no command, option, argument or line of stdin.
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { cli } from './support/cli.ts'
@@ -11,9 +14,13 @@ const { url } = plants
 const dsn = `host=127.0.0.1 port=1 password=${password}`
 const AT_ONCE = 4
 
+// Some of these words are names of files that a command writes.
+const folder = await mkdtemp(join(tmpdir(), 'meowmx-words-'))
+test.after(() => rm(folder, { recursive: true, force: true }))
+
 let runs = 0
 async function run(args: string[], options: Parameters<typeof cli>[1] = {}): Promise<void> {
-  const { stdout, stderr } = await cli(args, options)
+  const { stdout, stderr } = await cli(args, { cwd: folder, ...options })
   runs++
   const found = plants.found(stdout) ?? plants.found(stderr)
   assert.is(found, undefined, `meowmx ${args.join(' ')} tells it: ${found}`)

@@ -180,7 +180,11 @@ export class Reader {
     const more = !isWhole && rows.length < limit
     const last = versionOf(rows.at(-1))
     const rest = direction === 'forward' ? { fromVersion: last + 1 } : { toVersion: last }
-    return { rows, more, rest: { ...rest, ...(range.limit === undefined ? {} : { limit: limit - rows.length }) } }
+    return {
+      rows,
+      more,
+      rest: { ...rest, ...(range.limit === undefined ? {} : { limit: limit - rows.length }) },
+    }
   }
 
   async read(selector: Selector, options: ReadOptions = {}): Promise<ReadResult> {

@@ -147,7 +147,11 @@ export class Subscriptions {
    * Do something about a subscription. If there is none yet, but this process is just making it: once it is made. Rejects when
    * the signal aborts before that.
    */
-  async known<T>(subscription: string, action: () => Promise<T>, signal: AbortSignal = this.#closing.signal): Promise<T> {
+  async known<T>(
+    subscription: string,
+    action: () => Promise<T>,
+    signal: AbortSignal = this.#closing.signal,
+  ): Promise<T> {
     const begun = [...(this.#running.get(subscription) ?? [])].map(({ executor }) => executor.ready)
     try {
       return await action()

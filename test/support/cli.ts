@@ -12,6 +12,8 @@ export interface CliOptions {
   readonly input?: string
   /** Beside DATABASE_URL of the server under test. */
   readonly env?: Readonly<Record<string, string | undefined>>
+  /** Where it runs; default: here. */
+  readonly cwd?: string
 }
 
 export interface CliResult {
@@ -35,9 +37,10 @@ process.on('exit', () => {
 })
 
 /** Starts `meowmx` with these words. */
-export function startCli(args: readonly string[], { input, env = {} }: CliOptions = {}): RunningCli {
+export function startCli(args: readonly string[], { input, env = {}, cwd }: CliOptions = {}): RunningCli {
   const child = spawn(process.execPath, [main, ...args], {
     stdio: ['pipe', 'pipe', 'pipe'],
+    cwd,
     env: { ...process.env, DATABASE_URL: databaseUrl(), NO_COLOR: undefined, ...env },
   })
   running.add(child)
