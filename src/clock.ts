@@ -16,17 +16,21 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
+/** A timer that is set for longer rings at once: so nothing here waits longer than 24.8 days. */
+const LONGEST_MS = 2_147_483_647
+const most = (ms: number) => Math.min(ms, LONGEST_MS)
+
 export const systemClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),
   random: () => Math.random(),
   after: (ms, call) => {
-    const timer = setTimeout(call, ms)
+    const timer = setTimeout(call, most(ms))
     return () => clearTimeout(timer)
   },
   every: (ms, call) => {
-    const timer = setInterval(call, ms)
+    const timer = setInterval(call, most(ms))
     return () => clearInterval(timer)
   },
-  sleep: (ms, signal) => delay(ms, undefined, { ...(signal ? { signal } : {}) }),
+  sleep: (ms, signal) => delay(most(ms), undefined, { ...(signal ? { signal } : {}) }),
 }

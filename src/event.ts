@@ -1,3 +1,5 @@
+import { LimitError } from './errors.ts'
+
 /** Under this key, which nothing enumerates, a category, its streams and its new events carry what knows their schemas. */
 export const MODEL: unique symbol = Symbol('meowmx.model')
 
@@ -85,6 +87,21 @@ export function isEmptied({ data, metadata }: Pick<RecordedEvent, 'data' | 'meta
 export const eventColumns = (category = 'category'): string =>
   `position, (pg_catalog.date_part('epoch', recorded_at) * 1000::float8)::bigint, id, version, ${category}, stream_id, type, data, metadata`
 
+/**
+ * A position as a number.
+ * @throws LimitError above 2^53 - 1, where a number would be another position than the text
+ */
+export function toPosition(text: string): number {
+  const position = Number(text)
+  if (position > Number.MAX_SAFE_INTEGER) throw inexact(text)
+  return position
+}
+
+const inexact = (text: string) =>
+  new LimitError(
+    `position ${text} is above ${Number.MAX_SAFE_INTEGER}, the last one that a JavaScript number holds exactly; move the events above it to other positions, and set the sequence of positions back (meowmx doctor)`,
+  )
+
 /** One row of these columns, each value as the text that PostgreSQL sends. */
 export function toEvent(row: readonly (string | null)[], category = row[4]!): RecordedEvent {
   const metadata = row[8]!
@@ -93,7 +110,7 @@ export function toEvent(row: readonly (string | null)[], category = row[4]!): Re
     category,
     streamId: row[5]!,
     version: Number(row[3]),
-    position: Number(row[0]),
+    position: toPosition(row[0]!),
     type: row[6]!,
     data: JSON.parse(row[7]!),
     metadata: metadata === '{}' ? {} : JSON.parse(metadata),

@@ -1,4 +1,5 @@
 import type { Database, Statement } from '../database.ts'
+import { MAX_INT } from '../options.ts'
 import { count, type Progress } from './talk.ts'
 
 /** What one statement carries at most, in events and in characters. */
@@ -99,6 +100,10 @@ function explained(error: unknown, where: string): unknown {
     )
   if (code === '23505' && constraint === 'events_id')
     return of(`an id occurs twice, or was just written by somebody else (${detail}): run it again`)
+  if (code === '22003')
+    return of(
+      `a stream has no version left for its events: the last possible one is ${MAX_INT}. Nothing of this batch was written`,
+    )
   if (code?.startsWith('22') || code?.startsWith('23')) return of(message!)
   return error
 }

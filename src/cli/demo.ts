@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Command } from 'commander'
+import { MAX_INT } from '../options.ts'
 import { integer } from './arguments.ts'
 import type { Context, Run } from './context.ts'
 import { streamName } from './events.ts'
@@ -16,7 +17,7 @@ export function demo(program: Command, run: Run): void {
       'money moves between accounts, a worker keeps their balances, and each event shows how soon it was there',
     )
     .option('--count <n>', 'transfers', integer(1), 20)
-    .option('--every-ms <ms>', 'between two of them', integer(), 150)
+    .option('--every-ms <ms>', 'between two of them', integer(0, MAX_INT), 150)
     .addHelpText(
       'after',
       `

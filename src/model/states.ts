@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { z } from 'zod'
 import type { RecordedEvent } from '../event.ts'
-import { client, parse, version } from '../options.ts'
+import { client, MAX_INT, parse, version } from '../options.ts'
 import type { Reader } from '../read/reader.ts'
 import { streamOf } from './aggregate.ts'
 import type { Decider } from './decider.ts'
@@ -57,7 +57,7 @@ export class States {
   async read<S>(
     decider: Decider<any, any, S>,
     streamId: string,
-    { client, toVersion = 2_147_483_647, ask = (query) => query() }: ReadingOptions = {},
+    { client, toVersion, ask = (query) => query() }: ReadingOptions = {},
   ): Promise<Read<S>> {
     const snapshooting = checkDecider(decider)
     const stream = streamOf(decider.category, streamId)
@@ -65,13 +65,15 @@ export class States {
     if (snapshooting) at = await ask(() => this.#snapshots.load<S>(stream, snapshooting, toVersion, client))
     at ??= { state: decider.initial, version: -1, position: 0 }
     let folded = 0
-    for (;;) {
-      const range = { fromVersion: at.version + 1, toVersion, limit: PAGE, ...(client ? { client } : {}) }
+    const end = { ...(toVersion === undefined ? {} : { toVersion }), ...(client ? { client } : {}) }
+    while (at.version < MAX_INT) {
+      const range = { ...end, fromVersion: at.version + 1, limit: PAGE }
       const events: RecordedEvent[] = await ask(() => this.#reader.load(stream, range))
       at = fold(decider, at, events)
       folded += events.length
-      if (events.length < PAGE) return { ...at, folded }
+      if (events.length < PAGE) break
     }
+    return { ...at, folded }
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Row } from '../database.ts'
 import type { RecordedEvent } from '../event.ts'
-import { eventColumns, toEvent } from '../event.ts'
+import { eventColumns, toEvent, toPosition } from '../event.ts'
 
 /** Events in order, and the position up to which they are all there is. */
 export interface Page {
@@ -21,7 +21,7 @@ const HASH = 9
 
 export const NONE: Pick<Page, 'events' | 'hashes'> = { events: [], hashes: [] }
 
-export const positionOf = (row: Row): number => Number(row[0])
+export const positionOf = (row: Row): number => toPosition(row[0]!)
 
 export const withCategory = (row: Row, category: string): Row => row.with(CATEGORY, category)
 

@@ -4,8 +4,8 @@ import { checkStream } from '../append/request.ts'
 import type { Queries, Statement } from '../database.ts'
 import { HistoryLostError } from '../errors.ts'
 import type { RecordedEvent, StreamRef } from '../event.ts'
-import { modelOf, toEvent } from '../event.ts'
-import { client, parse, position, version } from '../options.ts'
+import { modelOf, toEvent, toPosition } from '../event.ts'
+import { client, MAX_INT, parse, position, version } from '../options.ts'
 import { PageReader } from './page-reader.ts'
 import type { Selection, Selector } from './selector.ts'
 import { select } from './selector.ts'
@@ -104,7 +104,7 @@ export class Reader {
       client,
     } = parse(loadOptions, options, 'options')
     let from = fromVersion
-    let to = toVersion ?? 2_147_483_647
+    let to = toVersion ?? MAX_INT + 1
     const events: RecordedEvent[] = []
     while (events.length < limit && from < to) {
       const size = Math.min(limit - events.length, LOAD_PAGE)
@@ -148,13 +148,13 @@ export class Reader {
   /** Whether positions have come that far; throws where not. */
   async reaches(position: number): Promise<void> {
     const [row] = await this.#db.query(this.#head)
-    const head = Number(row![0])
+    const head = toPosition(row![0]!)
     if (position > head) throw new HistoryLostError(position, head)
   }
 
   async horizon({ categories }: Selection, client?: pg.ClientBase): Promise<number> {
     const [[horizon]] = (await this.#db.query(this.#horizon, [categories], client)) as [[string]]
-    return Number(horizon)
+    return toPosition(horizon)
   }
 
   async categories(): Promise<CategoryInfo[]> {
@@ -163,7 +163,7 @@ export class Reader {
       category: category!,
       streams: Number(streams),
       events: Number(events),
-      lastPosition: Number(lastPosition),
+      lastPosition: toPosition(lastPosition!),
     }))
   }
 }
