@@ -291,7 +291,7 @@ begin atomic
     and e.version >= coalesce(
       (select x.version from events x
        where x.position = _parked.position and x.category = _parked.category and x.stream_id = _parked.stream_id),
-      (select x.version + 1 from events x
+      (select x.version::bigint + 1 from events x
        where x.position = _parked.position - 1 and x.category = _parked.category and x.stream_id = _parked.stream_id),
       0)
     and e.position + 0 >= _parked.position

@@ -149,6 +149,18 @@ export class HistoryLostError extends MeowError {
   }
 }
 
+/**
+ * A number of the store has come to its end: positions end at 2^53 - 1, the versions of a stream at 2^31 - 1. Nothing was
+ * written.
+ *
+ * `ERR_LIMIT`
+ */
+export class LimitError extends MeowError {
+  constructor(message: string, cause?: unknown) {
+    super('ERR_LIMIT', message, cause)
+  }
+}
+
 /** Not done in the time given. */
 export class TimeoutError extends MeowError {
   declare readonly timeoutMs: number

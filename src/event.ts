@@ -1,3 +1,5 @@
+import { LimitError } from './errors.ts'
+
 /** Under this key, which nothing enumerates, a category, its streams and its new events carry what knows their schemas. */
 export const MODEL: unique symbol = Symbol('meowmx.model')
 
@@ -111,7 +113,7 @@ export function toEvent(
     category,
     streamId,
     version: Number(row[3]),
-    position: Number(row[0]),
+    position: toPosition(row[0]!),
     type: row[6]!,
     data: JSON.parse(row[7]!),
     metadata: metadata === '{}' ? {} : object(JSON.parse(metadata)),

@@ -1,4 +1,4 @@
-import { ConnectionError, MeowError, SchemaError, TimeoutError } from './errors.ts'
+import { ConnectionError, LimitError, MeowError, SchemaError, TimeoutError } from './errors.ts'
 import type { Settings } from './options.ts'
 import { redact } from './secrets.ts'
 
@@ -85,6 +85,13 @@ export function translate(
         `the server can only be read: ${message}; connect to the primary, or list it with its standbys and target_session_attrs=read-write (connectionString, or PGHOST and PGTARGETSESSIONATTRS)`,
         error,
       )
+    case '2200H': // a sequence has reached its last value
+      return new LimitError(
+        `the store "${schema}" has no position left (${message}): nothing was written; copy its events into a new store (meowmx export, import), which numbers them from 1`,
+        error,
+      )
+    case 'MW009':
+      return new LimitError(`${message}; nothing was written: go on in a new stream`, error)
     case 'MW004':
     case 'MW005':
       return new SchemaError(schema, message ?? code, error)

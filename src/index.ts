@@ -14,6 +14,7 @@ export {
   DuplicateEventError,
   HistoryLostError,
   LeaseLostError,
+  LimitError,
   MeowError,
   OutcomeUnknownError,
   SchemaError,

@@ -79,12 +79,14 @@ export async function checkHealth(db: Database): Promise<void> {
   )
 }
 
+const LAST_POSITION = BigInt(Number.MAX_SAFE_INTEGER)
+
 /** What is wrong with a schema that is migrated, and the statements that mend it. */
 export async function ailments(db: Database): Promise<{ problem: string; mend: string }[]> {
   const events = `${db.quotedSchema}.events`
   const sequence = `${db.quotedSchema}.events_position_seq`
   const rows = await db.query(db.file('health'), [events, sequence])
-  const [triggersOff, cache, highest, lastValue] = rows[0]!
+  const [triggersOff, cache, rises, maximum, highest, lastValue] = rows[0]!
   const found: { problem: string; mend: string }[] = []
   if (triggersOff) {
     found.push({
@@ -100,7 +102,22 @@ export async function ailments(db: Database): Promise<{ problem: string; mend: s
       problem: `its sequence caches ${cache} positions`,
       mend: `alter sequence ${sequence} cache 1`,
     })
-  if (Number(highest) > Number(lastValue)) {
+  if (rises !== 't')
+    found.push({
+      problem: 'its sequence of positions can go down',
+      mend: `alter sequence ${sequence} increment 1 no cycle`,
+    })
+  if (BigInt(highest ?? 0) > LAST_POSITION)
+    found.push({
+      problem: `position ${highest} is above ${LAST_POSITION}, the last one that a JavaScript number holds exactly`,
+      mend: `move the events above it to other positions, with meowmx.maintenance = 'on'`,
+    })
+  else if (BigInt(maximum!) > LAST_POSITION)
+    found.push({
+      problem: `its sequence goes up to ${maximum}, and a JavaScript number holds no position above ${LAST_POSITION} exactly`,
+      mend: `alter sequence ${sequence} maxvalue ${LAST_POSITION}`,
+    })
+  else if (BigInt(highest ?? 0) > BigInt(lastValue!)) {
     found.push({
       problem: `position ${highest} is above its sequence (${lastValue})`,
       mend: `select pg_catalog.setval('${sequence.replaceAll("'", "''")}', (select max(position) from ${events}))`,

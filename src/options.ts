@@ -61,7 +61,9 @@ export interface ConnectOptions {
   telemetry?: boolean
 }
 
-const ms = (least: number) => z.number().int().min(least).max(2_147_483_647)
+/** What PostgreSQL's `int` and a timer of Node hold at most. */
+export const MAX_INT = 2_147_483_647
+const ms = (least: number) => z.number().int().min(least).max(MAX_INT)
 const text = z
   .string()
   .min(1)
@@ -133,7 +135,7 @@ export const name = text.refine(
   (s) => s.length <= 255 || [...s].length <= 255,
   'must be at most 255 characters long',
 )
-export const version = z.number().int().min(0).max(2_147_483_647)
+export const version = z.number().int().min(0).max(MAX_INT)
 export const position = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
 export const client = z.custom<pg.ClientBase>(
   // A pool has `query` too, but takes another connection, outside the transaction, for each.

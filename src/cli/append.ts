@@ -4,6 +4,7 @@ import type { AppendResult, ExpectedVersion } from '../append/request.ts'
 import type { NewEvent, StreamRef } from '../event.ts'
 import { Signal } from '../live/signal.ts'
 import type { Meow } from '../meow.ts'
+import { MAX_INT } from '../options.ts'
 import { json, UsageError } from './arguments.ts'
 import type { Context, Run } from './context.ts'
 import { streamName } from './events.ts'
@@ -139,7 +140,8 @@ async function tell({ out }: Context, stream: StreamRef, result: AppendResult): 
 
 function expected(text: string): ExpectedVersion {
   if (text === 'any' || text === 'no-stream' || text === 'stream-exists') return text
-  if (!/^-?\d+$/.test(text))
-    throw new InvalidArgumentError('It must be any, no-stream, stream-exists or a version.')
-  return Number(text)
+  const version = Number(text)
+  if (!/^(-1|\d+)$/.test(text) || version > MAX_INT)
+    throw new InvalidArgumentError(`It must be any, no-stream, stream-exists or a version up to ${MAX_INT}.`)
+  return version
 }

@@ -4,12 +4,14 @@ import type { From } from '../live/observer.ts'
 /** The command was called wrongly, which its options alone do not tell: ends with 2. */
 export class UsageError extends Error {}
 
-/** An option that is a whole number, at least `least`. */
-export function integer(least = 0): (text: string) => number {
+/** An option that is a whole number, at least `least`, and at most `most`. */
+export function integer(least = 0, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const value = Number(text)
-    if (!/^-?\d+$/.test(text) || !Number.isSafeInteger(value) || value < least)
-      throw new InvalidArgumentError(`It must be a whole number, at least ${least}.`)
+    if (!/^-?\d+$/.test(text) || !(value >= least && value <= most))
+      throw new InvalidArgumentError(
+        `It must be a whole number, at least ${least}${most < Number.MAX_SAFE_INTEGER ? `, at most ${most}` : ''}.`,
+      )
     return value
   }
 }
@@ -24,8 +26,10 @@ export function list(text: string, before: string[] = []): string[] {
 /** `start`, `end` or a position to begin after. */
 export function place(text: string): From {
   if (text === 'start' || text === 'end') return text
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('It must be start, end or a position.')
-  return { after: Number(text) }
+  const after = Number(text)
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(after))
+    throw new InvalidArgumentError(`It must be start, end or a position up to ${Number.MAX_SAFE_INTEGER}.`)
+  return { after }
 }
 
 /** JSON of an argument or a line; `what` names it where it is none. */

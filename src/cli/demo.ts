@@ -16,7 +16,7 @@ export function demo(program: Command, run: Run): void {
       'money moves between accounts, a worker keeps their balances, and each event shows how soon it was there',
     )
     .option('--count <n>', 'transfers', integer(1), 20)
-    .option('--every-ms <ms>', 'between two of them', integer(), 150)
+    .option('--every-ms <ms>', 'between two of them', integer(0, MAX_INT), 150)
     .addHelpText(
       'after',
       `

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { InvalidArgumentError } from 'commander'
+import { MAX_INT } from '../options.ts'
 import { integer, list } from './arguments.ts'
 import type { Context, Run } from './context.ts'
 import type { Check, Finding, Need, Patient, Right } from './doctor/check.ts'
@@ -17,7 +18,7 @@ export function doctor(program: Command, run: Run): void {
     .description(
       'look for what is wrong with server, store and subscriptions, and say what to do; changes nothing',
     )
-    .option('--long-ms <ms>', 'how long a transaction may stay open', integer(0), 60_000)
+    .option('--long-ms <ms>', 'how long a transaction may stay open', integer(0, MAX_INT), 60_000)
     .option('--may <rights>', `what this role is to be able to do: ${RIGHTS.join(',')}`, rights)
     .addHelpText('after', '\nExit codes: 0 nothing to do, or warnings alone; 3 there are problems.')
     .action(

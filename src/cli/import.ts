@@ -81,6 +81,9 @@ function checked({ text, number }: Line): Copied {
   if (!('data' in event)) return refuse('has no data')
   const raw = members(text)
   const { id = null, version = null, metadata = null, recordedAt = null } = event as Partial<Copied>
+  const isVersion = Number.isInteger(version) && version! >= 0 && version! <= MAX_INT
+  if (version !== null && !isVersion)
+    return refuse(`has a version that is no whole number from 0 to ${MAX_INT}`)
   if (typeof metadata !== 'object' || Array.isArray(metadata)) return refuse('has metadata that is no object')
   return {
     ...(event as Pick<Copied, 'category' | 'streamId' | 'type'>),

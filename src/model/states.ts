@@ -54,7 +54,7 @@ export class States {
   async read<S>(
     decider: Decider<any, any, S>,
     streamId: string,
-    { client, toVersion = 2_147_483_647, ask = (query) => query() }: ReadingOptions = {},
+    { client, toVersion, ask = (query) => query() }: ReadingOptions = {},
   ): Promise<Read<S>> {
     const snapshooting = checkDecider(decider)
     const stream = streamOf(decider.category, streamId)
@@ -69,6 +69,7 @@ export class States {
       folded += events.length
       if (!more) return { ...at, folded }
     }
+    return { ...at, folded }
   }
 }
 

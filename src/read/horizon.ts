@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { together } from '../ask.ts'
 import type { Queries, Row, Statement } from '../database.ts'
+import { toPosition } from '../event.ts'
 
 /** All horizons of the store at one moment; sql/003_horizon.sql says how they come about. */
 export class Horizons {
@@ -13,10 +14,10 @@ export class Horizons {
     const held = new Map<number, number>()
     let free = 0
     for (const [key, horizon] of rows as (string | null)[][]) {
-      if (key === null) free = Number(horizon)
-      else held.set(Number(key), Number(horizon))
+      if (key === null) free = toPosition(horizon!)
+      else held.set(Number(key), toPosition(horizon!))
     }
-    this.head = Number(rows[0]?.[2] ?? 0)
+    this.head = toPosition(rows[0]?.[2] ?? '0')
     this.#free = free
     this.#held = held
   }

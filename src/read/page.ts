@@ -1,6 +1,6 @@
 import type { Row } from '../database.ts'
 import type { RecordedEvent } from '../event.ts'
-import { eventColumns, toEvent } from '../event.ts'
+import { eventColumns, toEvent, toPosition } from '../event.ts'
 
 /** Events in order, and the position up to which they are all there is. */
 export interface Page {
@@ -32,7 +32,7 @@ export const sizeOf = (row: Row): number => row[DATA]!.length + row[METADATA]!.l
 
 const sum = (sizes: readonly number[]): number => sizes.reduce((sum, size) => sum + size, 0)
 
-export const positionOf = (row: Row): number => Number(row[0])
+export const positionOf = (row: Row): number => toPosition(row[0]!)
 
 export const withCategory = (row: Row, category: string): Row => row.with(CATEGORY, category)
 

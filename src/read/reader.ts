@@ -223,7 +223,7 @@ export class Reader {
 
   async horizon({ categories }: Selection, client?: pg.ClientBase): Promise<number> {
     const [[horizon]] = (await this.#db.query(this.#horizon, [categories], client)) as [[string]]
-    return Number(horizon)
+    return toPosition(horizon)
   }
 
   async categories(options: CategoriesOptions = {}): Promise<(CategoryName | CategoryInfo)[]> {
