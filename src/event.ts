@@ -94,6 +94,21 @@ const MAX_SECONDS = '8640000000000::float8'
 export const eventColumns = (category = 'category'): string =>
   `position, (greatest(least(pg_catalog.date_part('epoch', recorded_at), ${MAX_SECONDS}), -${MAX_SECONDS}) * 1000::float8)::bigint, id, version, ${category}, stream_id, type, data, metadata`
 
+/**
+ * A position as a number.
+ * @throws LimitError above 2^53 - 1, where a number would be another position than the text
+ */
+export function toPosition(text: string): number {
+  const position = Number(text)
+  if (position > Number.MAX_SAFE_INTEGER) throw inexact(text)
+  return position
+}
+
+const inexact = (text: string) =>
+  new LimitError(
+    `position ${text} is above ${Number.MAX_SAFE_INTEGER}, the last one that a JavaScript number holds exactly; move the events above it to other positions, and set the sequence of positions back (meowmx doctor)`,
+  )
+
 /** How many times as large a value may be taken for as it is stored: TOAST mostly compresses JSON three to ten times. */
 export const COMPRESSION = 10
 

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { z } from 'zod'
 import { show, ValidationError } from './errors.ts'
+import { MAX_INT } from './numbers.ts'
 import { conceal, redact } from './secrets.ts'
 import { Servers } from './servers.ts'
 
@@ -61,8 +62,6 @@ export interface ConnectOptions {
   telemetry?: boolean
 }
 
-/** What PostgreSQL's `int` and a timer of Node hold at most. */
-export const MAX_INT = 2_147_483_647
 const ms = (least: number) => z.number().int().min(least).max(MAX_INT)
 const text = z
   .string()

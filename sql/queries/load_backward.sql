@@ -4,7 +4,7 @@ from (
   select *, sum({{bytes}}) over (order by version desc rows between unbounded preceding and 1 preceding) as before
   from (
     select * from meowmx.events
-    where category = $1 and stream_id = $2 and version >= $3 and version < $4
+    where category = $1 and stream_id = $2 and version >= $3 and version < $4::bigint
     order by version desc
     limit (select $5::bigint)
   ) as walk

@@ -9,7 +9,7 @@ from (
     where category = $1 and stream_id = $2
       and version >= coalesce(
         (select version from meowmx.events where position = $3 and category = $1 and stream_id = $2),
-        (select version + 1 from meowmx.events where position = $3::bigint - 1 and category = $1 and stream_id = $2),
+        (select version::bigint + 1 from meowmx.events where position = $3::bigint - 1 and category = $1 and stream_id = $2),
         0)
       and position + 0 between $3 and $4
       and ($6::text[] is null or type = any ($6))

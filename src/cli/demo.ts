@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto'
 import type { Command } from 'commander'
 import { now, sleep, wall } from '../clock.ts'
+import { MAX_INT } from '../numbers.ts'
 import { integer } from './arguments.ts'
 import type { Context, Run } from './context.ts'
 import { streamName } from './events.ts'

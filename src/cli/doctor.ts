@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { InvalidArgumentError } from 'commander'
-import { MAX_INT } from '../options.ts'
+import { MAX_INT } from '../numbers.ts'
 import { integer, list } from './arguments.ts'
 import type { Context, Run } from './context.ts'
 import type { Check, Finding, Need, Patient, Right } from './doctor/check.ts'

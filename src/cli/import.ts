@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import type { Command } from 'commander'
+import { MAX_INT } from '../numbers.ts'
 import { redactText } from '../secrets.ts'
 import { jsonProblem, UsageError } from './arguments.ts'
 import type { Copied } from './bulk.ts'

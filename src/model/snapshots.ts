@@ -3,6 +3,7 @@ import type pg from 'pg'
 import type { Queries, Statement } from '../database.ts'
 import type { RecordedEvent, StreamRef } from '../event.ts'
 import { encodeJson } from '../json.ts'
+import { MAX_INT } from '../numbers.ts'
 import type { Snapshooting } from './decider.ts'
 
 /** The state of a stream after the event at `version` and `position`; -1 and 0: it has none. */
@@ -28,10 +29,14 @@ export class Snapshots {
   async load<S>(
     { category, streamId }: StreamRef,
     { name, version }: Snapshooting,
-    below: number,
+    below: number | undefined,
     client?: pg.ClientBase,
   ): Promise<Folded<S> | undefined> {
-    const [row] = await this.#db.query(this.#load, [category, streamId, name, version, below], client)
+    const [row] = await this.#db.query(
+      this.#load,
+      [category, streamId, name, version, below ?? MAX_INT + 1],
+      client,
+    )
     if (!row) return undefined
     return { version: Number(row[0]), position: Number(row[1]), state: JSON.parse(row[2]!) }
   }

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { z } from 'zod'
 import type { RecordedEvent } from '../event.ts'
+import { MAX_INT } from '../numbers.ts'
 import { client, parse, version } from '../options.ts'
 import type { LoadOptions, Reader, StreamPage } from '../read/reader.ts'
 import { streamOf } from './aggregate.ts'
@@ -62,12 +63,13 @@ export class States {
     if (snapshooting) at = await ask(() => this.#snapshots.load<S>(stream, snapshooting, toVersion, client))
     at ??= { state: decider.initial, version: -1, position: 0 }
     let folded = 0
-    for (;;) {
-      const range: LoadOptions = { fromVersion: at.version + 1, toVersion, ...(client ? { client } : {}) }
+    const end = { ...(toVersion === undefined ? {} : { toVersion }), ...(client ? { client } : {}) }
+    while (at.version < MAX_INT) {
+      const range: LoadOptions = { ...end, fromVersion: at.version + 1 }
       const { events, more }: StreamPage = await ask(() => this.#reader.loadPage(stream, range))
       at = fold(decider, at, events)
       folded += events.length
-      if (!more) return { ...at, folded }
+      if (!more) break
     }
     return { ...at, folded }
   }

@@ -4,7 +4,8 @@ import { checkStream } from '../append/request.ts'
 import type { Queries, Row, Statement } from '../database.ts'
 import { HistoryLostError } from '../errors.ts'
 import type { RecordedEvent, StreamRef } from '../event.ts'
-import { COMPRESSION, modelOf, toEvent } from '../event.ts'
+import { COMPRESSION, modelOf, toEvent, toPosition } from '../event.ts'
+import { MAX_INT } from '../numbers.ts'
 import { client, parse, position, version } from '../options.ts'
 import { PAGE_SHARE } from './budget.ts'
 import type { Page } from './page.ts'
@@ -170,7 +171,7 @@ export class Reader {
   }
 
   async #part({ category, streamId }: StreamRef, range: z.output<typeof loadOptions>): Promise<Part> {
-    const { fromVersion, toVersion = 2_147_483_647, direction, limit = Infinity, client } = range
+    const { fromVersion, toVersion = MAX_INT + 1, direction, limit = Infinity, client } = range
     if (fromVersion >= toVersion) return { rows: [], more: false, rest: {} }
     const size = Math.min(limit, LOAD_PAGE)
     const maxBytes = Math.floor(this.#db.settings.maxBufferedBytes / PAGE_SHARE)
@@ -248,7 +249,7 @@ export class Reader {
 
   async #lastPosition(): Promise<number> {
     const [row] = await this.#db.query(this.#head)
-    return Number(row![0])
+    return toPosition(row![0]!)
   }
 }
 
