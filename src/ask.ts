@@ -1,5 +1,7 @@
 import type { Duplex } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
+import { cancel } from './cancel.ts'
 import type { Deadline } from './deadlines.ts'
 import { Deadlines } from './deadlines.ts'
 import { LATE } from './failures.ts'
@@ -16,6 +18,11 @@ export interface Asked {
   /** One statement. */
   readonly text: string
   readonly values?: readonly unknown[]
+  /**
+   * It commits an append. The server is not asked to cancel it when it is late: it may only wait for a standby, and would
+   * then show events that no standby has.
+   */
+  readonly commits?: boolean | undefined
 }
 
 type Callback = (error: Error | null, result?: { rows: Row[] }) => void
@@ -44,15 +51,12 @@ const rawText = { getTypeParser: () => (value: string) => value }
  * given its callback after it is made. So that is handed in at once, and the time is kept here.
  */
 export function ask(client: pg.ClientBase, asked: Asked, timeoutMs: number): Promise<Row[]> {
-  // One that waits in a connection's queue, behind a caller's own, has to leave it when it is late, as only pg can do.
-  if (!isPipelined(client)) {
-    const query = { ...asked, rowMode: 'array', types: rawText, query_timeout: timeoutMs }
-    return client.query<string[]>(query as unknown as pg.QueryArrayConfig).then(({ rows }) => rows)
-  }
+  if (!isPipelined(client)) return askInTurn(client, asked, timeoutMs)
   return new Promise((resolve, reject) => {
     const deadline: Deadline = {
       due: performance.now() + timeoutMs,
-      late: () => {
+      late: async () => {
+        await giveUp(client, timeoutMs)
         reject(new Error(LATE))
         client.connection.stream.destroy() // as pg does: what was sent behind it would wait as long
       },
@@ -70,6 +74,62 @@ export function ask(client: pg.ClientBase, asked: Asked, timeoutMs: number): Pro
       reject(error)
     }
   })
+}
+
+/** One that waits in a connection's queue, behind a caller's own, has to leave it when it is late, as only pg can do. */
+async function askInTurn(
+  client: pg.ClientBase,
+  { commits, ...asked }: Asked,
+  timeoutMs: number,
+): Promise<Row[]> {
+  const query = { ...asked, rowMode: 'array', types: rawText, query_timeout: timeoutMs }
+  const waits = underWay(client).length > 0
+  const answer = client.query<string[]>(query as unknown as pg.QueryArrayConfig)
+  const own = waits ? undefined : underWay(client)[0]
+  try {
+    return (await answer).rows
+  } catch (error) {
+    const isLate = (error as Error).message === LATE
+    // The caller is told once it is cancelled: the next query on this connection must not be hit.
+    if (isLate && own && !commits && underWay(client)[0] === own) await cancel(client, patienceMs(timeoutMs))
+    throw error
+  }
+}
+
+/** How long the server may take to hear that it is to cancel: it may be the one that is away. */
+export const patienceMs = (timeoutMs: number) => Math.min(1_000, timeoutMs)
+/** Between two cancellations, so that the second one meets the next query. */
+const NEXT_MS = 20
+
+const givenUp = new WeakMap<pg.ClientBase, Promise<void>>()
+
+/** Before a connection is destroyed: no answer is read any more, and the server stops what it does for us there. */
+function giveUp(client: Pipelined, timeoutMs: number): Promise<void> {
+  const known = givenUp.get(client)
+  if (known) return known
+  client.connection.stream.pause()
+  const ending = cancelSent(client, timeoutMs)
+  givenUp.set(client, ending)
+  return ending
+}
+
+/** Cancels what the server works on, and what follows it on this connection, as far as it is ours. */
+async function cancelSent(client: pg.ClientBase, timeoutMs: number): Promise<void> {
+  const sent = underWay(client)
+  const others = sent.findIndex((query) => !(query instanceof Question) || query.commits)
+  for (let left = others < 0 ? sent.length : others; left > 0; left--) {
+    if (!(await cancel(client, patienceMs(timeoutMs)))) return
+    if (left > 1) await delay(NEXT_MS)
+  }
+}
+
+/** The queries that are sent and not answered; the server works on the first one. By pg's own names: [] if it has others. */
+function underWay(client: pg.ClientBase): unknown[] {
+  const { _activeQuery, _sentQueryQueue = [] } = client as {
+    _activeQuery?: unknown
+    _sentQueryQueue?: unknown[]
+  }
+  return _activeQuery ? [_activeQuery, ..._sentQueryQueue] : []
 }
 
 /** In one round trip where the connection is a pipeline; else one after the other: pg gives up queueing (9.0). */
@@ -101,13 +161,15 @@ class Question {
   readonly values: readonly unknown[]
   readonly rowMode = 'array'
   readonly types = rawText
+  readonly commits: boolean
   callback: Callback
   readonly answer: Row[] = []
 
-  constructor({ name = '', text, values = [] }: Asked, callback: Callback) {
+  constructor({ name = '', text, values = [], commits = false }: Asked, callback: Callback) {
     this.name = name
     this.text = text
     this.values = values.map(utils().prepareValue)
+    this.commits = commits
     this.callback = callback
   }
 

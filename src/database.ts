@@ -19,6 +19,8 @@ import type { Telemetry } from './telemetry/telemetry.ts'
 export interface Statement {
   readonly name: string
   readonly text: string
+  /** Outside a transaction it commits an append: it is not cancelled when it is late. */
+  readonly commits?: boolean
 }
 
 export type { Row } from './ask.ts'
@@ -111,7 +113,7 @@ export class Database implements Queries {
     if (client) return this.#run(client, statement, values)
     return this.withClient((own) => {
       trip.sent = true
-      return this.#run(own, statement, values)
+      return this.#run(own, statement, values, statement.commits)
     })
   }
 
@@ -156,11 +158,16 @@ export class Database implements Queries {
     }
   }
 
-  async #run(client: pg.ClientBase, statement: Statement, values: unknown[]): Promise<Row[]> {
+  async #run(
+    client: pg.ClientBase,
+    statement: Statement,
+    values: unknown[],
+    commits = false,
+  ): Promise<Row[]> {
     const { queryTimeoutMs } = this.settings
     const name = this.#prepare ? statement.name : undefined
     try {
-      return await ask(client, { name, text: statement.text, values }, queryTimeoutMs)
+      return await ask(client, { name, text: statement.text, values, commits }, queryTimeoutMs)
     } catch (error) {
       if (error instanceof Error) Error.captureStackTrace(error) // who asked, not what read the answer
       throw this.translate(error)
