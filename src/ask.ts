@@ -2,7 +2,8 @@ import type { Duplex } from 'node:stream'
 import pg from 'pg'
 import type { Row } from './answer.ts'
 import { Answer } from './answer.ts'
-import { now } from './clock.ts'
+import { cancel } from './cancel.ts'
+import { now, sleep } from './clock.ts'
 import type { Deadline } from './deadlines.ts'
 import { Deadlines } from './deadlines.ts'
 import { LATE, StatementLost } from './failures.ts'
@@ -17,6 +18,11 @@ export interface Asked {
   /** One statement. */
   readonly text: string
   readonly values?: readonly unknown[]
+  /**
+   * It commits an append. The server is not asked to cancel it when it is late: it may only wait for a standby, and would
+   * then show events that no standby has.
+   */
+  readonly commits?: boolean | undefined
 }
 
 type Callback = (error: Error | null, result?: { rows: Row[] } | Answer) => void
@@ -50,23 +56,12 @@ export function ask(
   answer = new Answer(),
 ): Promise<Row[]> {
   const asked = mayBeNamed(client) ? question : { ...question, name: undefined }
-  // One that waits in a connection's queue, behind a caller's own, has to leave it when it is late, as only pg can do.
-  if (!isPipelined(client)) {
-    const query = { ...asked, rowMode: 'array', types: answer.types, query_timeout: timeoutMs }
-    return client.query<string[]>(query as unknown as pg.QueryArrayConfig).then(
-      ({ rows }) => {
-        answer.addAll(rows)
-        return answer.rows
-      },
-      (error) => {
-        throw understood(error, client, asked)
-      },
-    )
-  }
+  if (!isPipelined(client)) return askInTurn(client, asked, timeoutMs, answer)
   return new Promise((resolve, reject) => {
     const deadline: Deadline = {
       due: now() + timeoutMs,
-      late: () => {
+      late: async () => {
+        await giveUp(client, timeoutMs)
         reject(new Error(LATE))
         client.connection.stream.destroy() // as pg does: what was sent behind it would wait as long
       },
@@ -85,6 +80,65 @@ export function ask(
       reject(error)
     }
   })
+}
+
+/** One that waits in a connection's queue, behind a caller's own, has to leave it when it is late, as only pg can do. */
+async function askInTurn(
+  client: pg.ClientBase,
+  asked: Asked,
+  timeoutMs: number,
+  answer: Answer,
+): Promise<Row[]> {
+  const { commits, ...rest } = asked
+  const query = { ...rest, rowMode: 'array', types: answer.types, query_timeout: timeoutMs }
+  const waits = underWay(client).length > 0
+  const answering = client.query<string[]>(query as unknown as pg.QueryArrayConfig)
+  const own = waits ? undefined : underWay(client)[0]
+  try {
+    answer.addAll((await answering).rows)
+    return answer.rows
+  } catch (error) {
+    const isLate = (error as Error).message === LATE
+    // The caller is told once it is cancelled: the next query on this connection must not be hit.
+    if (isLate && own && !commits && underWay(client)[0] === own) await cancel(client, patienceMs(timeoutMs))
+    throw understood(error as Error, client, asked)
+  }
+}
+
+/** How long the server may take to hear that it is to cancel: it may be the one that is away. */
+export const patienceMs = (timeoutMs: number) => Math.min(1_000, timeoutMs)
+/** Between two cancellations, so that the second one meets the next query. */
+const NEXT_MS = 20
+
+const givenUp = new WeakMap<pg.ClientBase, Promise<void>>()
+
+/** Before a connection is destroyed: no answer is read any more, and the server stops what it does for us there. */
+function giveUp(client: Pipelined, timeoutMs: number): Promise<void> {
+  const known = givenUp.get(client)
+  if (known) return known
+  client.connection.stream.pause()
+  const ending = cancelSent(client, timeoutMs)
+  givenUp.set(client, ending)
+  return ending
+}
+
+/** Cancels what the server works on, and what follows it on this connection, as far as it is ours. */
+async function cancelSent(client: pg.ClientBase, timeoutMs: number): Promise<void> {
+  const sent = underWay(client)
+  const others = sent.findIndex((query) => !(query instanceof Question) || query.commits)
+  for (let left = others < 0 ? sent.length : others; left > 0; left--) {
+    if (!(await cancel(client, patienceMs(timeoutMs)))) return
+    if (left > 1) await sleep(NEXT_MS)
+  }
+}
+
+/** The queries that are sent and not answered; the server works on the first one. By pg's own names: [] if it has others. */
+function underWay(client: pg.ClientBase): unknown[] {
+  const { _activeQuery, _sentQueryQueue = [] } = client as {
+    _activeQuery?: unknown
+    _sentQueryQueue?: unknown[]
+  }
+  return _activeQuery ? [_activeQuery, ..._sentQueryQueue] : []
 }
 
 /** In one round trip where the connection is a pipeline; else one after the other: pg gives up queueing (9.0). */
@@ -159,15 +213,17 @@ class Question {
   readonly values: readonly unknown[]
   readonly rowMode = 'array'
   readonly types: Answer['types']
+  readonly commits: boolean
   callback: Callback
   readonly answer: Answer
 
-  constructor({ name = '', text, values = [] }: Asked, answer: Answer, callback: Callback) {
+  constructor({ name = '', text, values = [], commits = false }: Asked, answer: Answer, callback: Callback) {
     this.name = name
     this.text = text
     this.values = values.map((value) => (value instanceof Pieces ? value : utils().prepareValue(value)))
     this.types = answer.types
     this.answer = answer
+    this.commits = commits
     this.callback = callback
   }
 

@@ -21,6 +21,8 @@ import type { Telemetry } from './telemetry/telemetry.ts'
 export interface Statement {
   readonly name: string
   readonly text: string
+  /** Outside a transaction it commits an append: it is not cancelled when it is late. */
+  readonly commits?: boolean
 }
 
 export type { Row } from './answer.ts'
@@ -121,7 +123,7 @@ export class Database implements Queries {
     if (client) return this.#run(client, statement, values)
     return this.withClient((own) => {
       trip.sent = true
-      return this.#run(own, statement, values)
+      return this.#run(own, statement, values, { commits: statement.commits })
     })
   }
 
@@ -134,7 +136,7 @@ export class Database implements Queries {
   ): Promise<Answer> {
     const run = async (on: pg.ClientBase) => {
       const answer = new Answer(maxBytes)
-      await this.#run(on, statement, values, answer)
+      await this.#run(on, statement, values, { answer })
       return answer
     }
     return client ? run(client) : this.withClient(run)
@@ -207,12 +209,13 @@ export class Database implements Queries {
     client: pg.ClientBase,
     statement: Statement,
     values: unknown[],
-    answer?: Answer,
+    { answer, commits = false }: { answer?: Answer; commits?: boolean | undefined } = {},
   ): Promise<Row[]> {
     const { queryTimeoutMs } = this.settings
     const name = this.#prepare ? statement.name : undefined
     try {
-      return await ask(client, { name, text: statement.text, values }, queryTimeoutMs, answer)
+      const asked = { name, text: statement.text, values, commits }
+      return await ask(client, asked, queryTimeoutMs, answer)
     } catch (error) {
       if (error instanceof Error) Error.captureStackTrace(error) // who asked, not what read the answer
       throw this.translate(error)

@@ -1,6 +1,8 @@
 import pg from 'pg'
-import { TIMED } from './ask.ts'
+import { patienceMs, TIMED } from './ask.ts'
+import { cancel } from './cancel.ts'
 import { after } from './clock.ts'
+import { LATE } from './failures.ts'
 
 /** How one server is reached: what of pg's configuration names it. Empty: by the PG* environment variables alone. */
 type Server = { readonly connectionString?: string; readonly host?: string; readonly port?: number }
@@ -70,10 +72,23 @@ export class Servers {
         return super.connect(...(args as []))
       }
 
+      /** Queries of those that borrow it: one that is late is cancelled, unless it commits (ask.ts says why). */
+      async #cancelled<T>(answer: Promise<T>, query: string | { text?: string }): Promise<T> {
+        try {
+          return await answer
+        } catch (error) {
+          const text = typeof query === 'string' ? query : (query.text ?? '')
+          if ((error as Error).message === LATE && !/\bcommit\b/i.test(text))
+            await cancel(this, patienceMs(timeoutMs))
+          throw error
+        }
+      }
+
       override query(...args: any[]): any {
         const { connectionParameters } = this as unknown as { connectionParameters: pg.ClientConfig }
         connectionParameters.query_timeout = args[0]?.[TIMED] ? 0 : timeoutMs // pg reads it in this call
-        return super.query(...(args as [any]))
+        const answer = super.query(...(args as [any])) as unknown
+        return args[0]?.[TIMED] || !(answer instanceof Promise) ? answer : this.#cancelled(answer, args[0])
       }
     }
   }

@@ -103,6 +103,25 @@ pooled(
   },
 )
 
+pooled('what is late is cancelled on the server, through the pooler', async () => {
+  const meow = await open({ listen: false, queryTimeoutMs: 1_500 })
+  await meow.read({})
+  const sql = await pgClient()
+  await sql.query(`begin; lock table ${storeSchema}.events in access exclusive mode`)
+  const waiting = async () => {
+    const { rows } = await sql.query(
+      `select pid from pg_locks where relation = '${storeSchema}.events'::regclass and not granted`,
+    )
+    return rows.length
+  }
+  const late = meow.categories().catch((error) => error)
+  await until(async () => (await waiting()) > 0, { what: 'the query to wait' })
+  assert.is((await late).code, 'ERR_TIMEOUT')
+  await until(async () => (await waiting()) === 0, { what: 'the query to end' })
+  await sql.query('rollback')
+  await meow.close()
+})
+
 pooled(
   'a client gets another session for each transaction, and migrate() by ten at once runs once',
   async () => {

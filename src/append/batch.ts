@@ -41,8 +41,8 @@ export class Batch {
   constructor(db: Database, saw: (position: number) => void) {
     this.#db = db
     this.#saw = saw
-    this.#append = db.file('append')
-    this.#appendOne = db.file('append_one')
+    this.#append = { ...db.file('append'), commits: true }
+    this.#appendOne = { ...db.file('append_one'), commits: true }
     this.#appendGuarded = db.file('append_guarded')
     this.#byId = db.file('events_by_id')
   }

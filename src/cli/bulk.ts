@@ -39,7 +39,7 @@ export class Bulk {
 
   constructor(db: Database, renumber = false) {
     this.#db = db
-    this.#statement = db.file('import')
+    this.#statement = { ...db.file('import'), commits: true }
     this.#renumber = renumber
   }
 
