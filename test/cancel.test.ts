@@ -43,12 +43,6 @@ const lock = (...tables: string[]) =>
     `begin; ${tables.map((table) => `lock table ${storeSchema}.${table} in access exclusive mode`).join('; ')}`,
   )
 
-const url = (application: string, base = databaseUrl()) => {
-  const address = new URL(base)
-  address.searchParams.set('application_name', application)
-  return address.href
-}
-
 const calls: Record<string, (store: typeof meow) => Promise<unknown>> = {
   'subscriptions()': (store) => store.subscriptions({ exact: true }),
   'categories()': (store) => store.categories(),
@@ -100,7 +94,9 @@ test('what is live, of which several queries are on their way at once', async ()
   const subscription = store.events({ category }).subscribe((event) => got.push(event))
   await meow.append({ category, streamId }, { type: 'T', data: null })
   await until(() => got.length === 1, { what: 'the first event' })
-  await lock('events')
+  // A look that finds the sequence where it was reads no events.
+  await locking.query(`begin; select count(*) from ${storeSchema}.append('${uniqueName('open')}', 's', '{"type": "T"}');
+    lock table ${storeSchema}.events in access exclusive mode`)
   const application = `meowmx ${storeSchema}`
   await until(async () => (await running(application)).length > 0, { what: 'a look to wait' })
   subscription.unsubscribe()
