@@ -16,7 +16,7 @@ create function refuse_full(_category text, _stream_id text, _last int, _size in
 language plpgsql
 as $$
 begin
-  raise exception 'stream "%/%" is at version %, and the last possible version is 2147483647: there is no room for % more',
+  raise exception 'stream "%/%" is at version %, and the last possible version is 2147483646: there is no room for % more',
     _category, _stream_id, _last, _size using errcode = 'MW009', hint = 'Go on in a new stream.';
 end
 $$;
@@ -125,7 +125,7 @@ begin
     if outcome[_r] is not null then
       _refused := _refused or outcome[_r] = 'duplicate';
     elsif _expected[_r] in (-2, _last[_s]) or _expected[_r] = -3 and _last[_s] >= 0 then
-      if _last[_s] > 2147483647 - _size[_r] then
+      if _last[_s] > 2147483646 - _size[_r] then
         perform refuse_full(_category[_s], _stream_id[_s], _last[_s], _size[_r]);
       end if;
       outcome[_r] := 'appended';
@@ -214,7 +214,7 @@ begin
       outcome := 'conflict';
       version := _last;
       return;
-    elsif _last = 2147483647 then
+    elsif _last >= 2147483646 then
       perform refuse_full(_category, _stream_id, _last, 1);
     end if;
 

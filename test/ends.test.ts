@@ -63,7 +63,7 @@ test('a stream whose versions have come to their end is refused with a LimitErro
   const category = uniqueName('full')
   await sql.query(
     `begin; set local meowmx.maintenance = 'on'; insert into events (version, category, stream_id, type, data)
-     values (2147483646, '${category}', '1', 'T', '{}'); commit`,
+     values (2147483645, '${category}', '1', 'T', '{}'); commit`,
   )
   const stream = { category, streamId: '1' }
   const refused = async (promise: Promise<unknown>) => {
@@ -73,15 +73,15 @@ test('a stream whose versions have come to their end is refused with a LimitErro
     )
     assert.ok(error instanceof LimitError, String(error))
     assert.is(error.code, 'ERR_LIMIT')
-    assert.match(error.message, /2147483647/)
+    assert.match(error.message, /2147483646/)
   }
   await refused(meow.append(stream, [event, event]))
-  assert.is((await meow.append(stream, event)).version, 2_147_483_647)
+  assert.is((await meow.append(stream, event)).version, 2_147_483_646)
   await refused(meow.append(stream, event))
   await refused(meow.append(stream, event, { client: await inTransaction() }))
   assert.equal(
     (await meow.load(stream)).map(({ version }) => version),
-    [2_147_483_646, 2_147_483_647],
+    [2_147_483_645, 2_147_483_646],
     'the last one is read, too',
   )
 })

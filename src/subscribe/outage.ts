@@ -149,6 +149,11 @@ export class Outage {
 
   #wakeLater(): void {
     this.#forget()
-    if (this.#failing) this.#forget = this.#options.clock.after(this.pauseMs + 1, () => this.#events.wake())
+    if (!this.#failing) return
+    this.#forget = this.#options.clock.after(this.pauseMs + 1, () => {
+      if (this.pauseMs > 0)
+        this.#wakeLater() // Node may call back a little before the time
+      else this.#events.wake()
+    })
   }
 }

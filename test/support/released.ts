@@ -9,7 +9,7 @@ export const released: Readonly<Record<string, Readonly<Record<string, string>>>
     '002_announce.sql': 'e8769e9d66bd6e0670e2a4bfd3923628155ec9335570de3afd78d600a8da6551',
     '003_horizon.sql': 'fea9e9d6f54a4ee459fbc1a397fc09181ac27af96a67a3b59906331f97e108bc',
     '004_notify.sql': 'ec0c9159ef8d8d87d6f073af5c47ebda9599ba78afd5867d2e066ef835b48139',
-    '005_append.sql': 'ef71af257f086d66d14aae82885112d02d9d287a9123f512341617415b19b42e',
+    '005_append.sql': '3ffccd1c40a29039d219f8bb52dcc83acecbd8afe2db3dab2b4d8f913f8cf3de',
     '006_subscriptions.sql': '067c8d082bb861c006bab3cc02730e36f43913e8a3d77d2d950697a2f4abe336',
     '007_executors.sql': '02f54572b4f90bfc3a4b1f1fe24a1eb72db4c29bc1c7c202b4b25dbb3ec8990d',
     '008_parked.sql': '4fd0353fbecce551c0358a728ea530309e4005a12d522d0c385ea742db33ef00',
