@@ -49,7 +49,13 @@ async function given(streams: number, options: ProcessOptions) {
   }
   const start = () =>
     subscription.process(handler, { retry: { maxAttempts: 3, minDelayMs: 1, maxDelayMs: 20 }, ...options })
-  const handled = () => calls.filter(({ failed }) => !failed)
+  /** A batch that is rolled back runs again: what counts is the first time. */
+  const handled = () => {
+    const first = new Map(
+      calls.filter(({ failed }) => !failed).map((call) => [`${call.stream} ${call.version}`, call]),
+    )
+    return [...first.values()]
+  }
   const state = (wanted: SubscriptionStatus['state']) =>
     firstValueFrom(subscription.status$.pipe(filter(({ state }) => state === wanted)))
   return { name, append, service, calls, handled, state, states, start, subscription }

@@ -164,7 +164,7 @@ test('append again with the same ids: the first events; otherwise MW007', async 
 
 test('append refuses nonsense, and writes nothing', async () => {
   const category = uniqueName('nonsense')
-  await refused('22P02', append(category, 'a', { type: 'T' }, 'sometimes'))
+  await refused('22023', append(category, 'a', { type: 'T' }, 'sometimes'))
   await refused('22P02', append(category, 'a', { type: 'T', id: 'x' }))
   await refused('23502', append(category, 'a', { data: 1 }))
   await refused('23514', append(category, 'a', { type: '' }))

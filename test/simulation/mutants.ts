@@ -112,6 +112,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'what a stop gives up counts as handled',
+    hidden: true,
     file: 'src/subscribe/window.ts',
     from: "if (entry.state === 'out' || entry.state === 'queued') this.#withhold(entry)",
     to: "if (entry.state === 'out' || entry.state === 'queued') this.ack(entry)",
