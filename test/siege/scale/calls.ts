@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { firstValueFrom } from 'rxjs'
 import type { Filled } from './measure.ts'
-import { push } from './measure.ts'
 
 /** A call of the library's, as it is timed. */
 export interface Call {
@@ -75,7 +74,7 @@ const constant: Readonly<Record<string, Call['run']>> = {
 const more: Readonly<Record<string, Pick<Call, 'run'> & { ms: NonNullable<Call['ms']> }>> = {
   subscriptions: { run: ({ meow }) => meow.subscriptions(), ms: () => 1_000 },
   categories: { run: ({ meow }) => meow.categories(), ms: () => 1_000 },
-  'read, a rare type (µs an event of the store)': {
+  'read, a rare type of the whole store': {
     run: ({ meow }) => meow.read({ types: ['Rare'] }),
     ms: ({ events }) => 500 + events / 1_000,
   },
@@ -97,7 +96,6 @@ const more: Readonly<Record<string, Pick<Call, 'run'> & { ms: NonNullable<Call['
     run: ({ meow }) => meow.waitFor('s0', 1e9, { timeoutMs: 100 }).catch(() => {}),
     ms: () => 1_000,
   },
-  'push, from append to observer': { run: push, ms: () => 500 },
 }
 
 export const calls: readonly Call[] = [

@@ -82,7 +82,7 @@ export async function scale({ seed, events, progress = () => {} }: ScaleOptions)
     for (const call of calls) await timed(call, least)
     for (const crowd of crowds) {
       try {
-        add(...(await crowd(big, server.connectionString)))
+        for await (const figure of crowd(big, server.connectionString)) add(figure)
       } catch (error) {
         findings.push(`${crowd.name || 'strangers'}: ${error}`)
       }
