@@ -131,7 +131,7 @@ export async function faultRun({
     for (const slot of world.slots) world.join(slot)
     const joining = performance.now()
     await until(() => world.members.every(({ state }) => state !== ''), {
-      timeoutMs: 60_000,
+      timeoutMs: 240_000,
       what: 'the executors',
     })
     const joinMs = performance.now() - joining // long, on a slow machine

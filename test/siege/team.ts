@@ -59,7 +59,7 @@ export async function recruit(
   }
   for (const slot of world.slots) world.join(slot)
   await until(() => world.slots.every(({ member }) => member.said.has('ready')), {
-    timeoutMs: 120_000,
+    timeoutMs: 240_000,
     what: `${roles.length} processes to begin`,
   })
 }
