@@ -127,8 +127,8 @@ $$;
 -- of any) that lie above the checkpoint of their partition, if the checkpoints (_reached, by partition) are not equally far.
 --
 -- Inlined where it is called, so that a condition which is not there costs nothing: most counts are answered from an index
--- alone. The planner does not see the category, and takes it for a rare one: it walks the index of categories, in which it
--- meets no others.
+-- alone. The planner does not see the category, and takes it for a rare one, nor the limit: so it walks the index of categories,
+-- in which it meets no others, in order.
 create function walk(
   _whole boolean, _category text, _low bigint, _high bigint, _most bigint,
   _types text[], _categories text[], _reached bigint[]
@@ -145,7 +145,7 @@ begin atomic
     from events e
     where e.position > (select _low) and e.position <= (select _high)
       and (_whole or e.category = (select _category))
-    order by e.position limit _most
+    order by e.position limit (select _most)
   ) as x;
 end;
 
@@ -165,9 +165,25 @@ begin atomic
       select e.version, e.type = any (_types) as is_wanted from events e
       where _types is not null and e.category = _category and e.stream_id = _stream_id
         and e.version >= _from and e.version <= _to
-      order by e.version limit _most
+      order by e.version limit (select _most)
     ) as x
   ) as w;
+end;
+
+-- From which version on a stream is parked, and its last one. The first one is mostly the event at the row's position, or
+-- follows the one before it. (One row, as a table: so it is inlined.)
+create function parked_range(_parked parked_events) returns table (first int, final int)
+language sql stable
+begin atomic
+  select
+    coalesce(
+      (select e.version from events e
+       where e.position = _parked.position and e.category = _parked.category and e.stream_id = _parked.stream_id),
+      1 + version_at(_parked.category, _parked.stream_id, _parked.position - 1)),
+    coalesce(
+      (select e.version from events e
+       where e.category = _parked.category and e.stream_id = _parked.stream_id order by e.version desc limit 1),
+      -1);
 end;
 
 -- How many events a subscription has still to handle up to _horizon; how many streams it has parked, and how many events they
@@ -214,7 +230,7 @@ begin
     with recursive next (n, most, walked, wanted, last, remaining) as (
       select 0, null::bigint, null::bigint, 0::bigint, null::bigint, _most
       union all
-      select next.n + 1, next.remaining, w.walked, w.wanted, w.last, greatest(next.remaining - w.walked, 32)
+      select next.n + 1, next.remaining, w.walked, w.wanted, w.last, next.remaining - least(w.walked, next.remaining - 32)
       from next
       cross join lateral walk(
         _whole, _categories[next.n + 1], _low, _horizon, next.remaining, _types, case when _whole then _categories end, _apart
@@ -244,31 +260,24 @@ begin
   if streams = 0 then
     return;
   end if;
-  select count(*) as streams, coalesce(sum(waiting.events), 0) as waiting, coalesce(sum(back.events), 0) as back,
-         coalesce(bool_or(waiting.is_estimate or back.is_estimate), false) as is_estimate
+  with looked_at as materialized (
+    select p.category, p.stream_id, r.first, r.final,
+           case when p.replaying then version_at(
+             p.category, p.stream_id, _reached[1 + stream_hash(p.category, p.stream_id) % cardinality(_reached)]
+           ) end as passed
+    from (select p as row, p.* from parked_events p where p.subscription = _name limit _most / 10) as p
+    cross join lateral parked_range(p.row) as r
+  )
+  select count(*) as streams, sum(waiting.events) as waiting, sum(back.events) as back,
+         bool_or(waiting.is_estimate or back.is_estimate) as is_estimate
   into _count
-  from (select * from parked_events p where p.subscription = _name limit _most / 10) as p
-  cross join lateral (select _most / greatest(1, least(streams, _most / 10)) as most) as each
-  cross join lateral (
-    select coalesce(
-      (select e.version from events e
-       where e.position = p.position and e.category = p.category and e.stream_id = p.stream_id),
-      1 + version_at(p.category, p.stream_id, p.position - 1)) as version
-  ) as first
-  cross join lateral (
-    select e.version from events e
-    where e.category = p.category and e.stream_id = p.stream_id order by e.version desc limit 1
-  ) as final
-  cross join lateral count_versions(p.category, p.stream_id, first.version, final.version, _types, each.most) as waiting
-  left join lateral (
-    select c.* from (
-      select version_at(p.category, p.stream_id, _reached[1 + stream_hash(p.category, p.stream_id) % cardinality(_reached)]) as version
-    ) as passed
-    cross join lateral count_versions(p.category, p.stream_id, first.version, passed.version, _types, each.most) as c
-  ) as back on p.replaying;
+  from (select _most / greatest(1, least(streams, _most / 10)) as most) as each
+  cross join looked_at s
+  cross join lateral count_versions(s.category, s.stream_id, s.first, s.final, _types, each.most) as waiting
+  cross join lateral count_versions(s.category, s.stream_id, s.first, s.passed, _types, each.most) as back;
   parked := _count.waiting;
   parked_is_estimate := _count.is_estimate or _count.streams < streams;
-  if parked_is_estimate and _count.streams > 0 then
+  if _count.streams < streams then
     parked := round(_count.waiting * streams / _count.streams);
     _count.back := round(_count.back * streams / _count.streams);
   end if;
@@ -281,19 +290,13 @@ begin
 end
 $$;
 
--- The events of a stream that is set aside, of these types. Only versions are indexed inside a stream, and they have
--- the order of positions: the first one is mostly the event at the row's position, or follows the one before it.
+-- The events of a stream that is set aside, of these types.
 create function set_aside(_parked parked_events, _types text[]) returns setof events
 language sql stable
 begin atomic
   select e.* from events e
   where e.category = _parked.category and e.stream_id = _parked.stream_id
-    and e.version >= coalesce(
-      (select x.version from events x
-       where x.position = _parked.position and x.category = _parked.category and x.stream_id = _parked.stream_id),
-      (select x.version::bigint + 1 from events x
-       where x.position = _parked.position - 1 and x.category = _parked.category and x.stream_id = _parked.stream_id),
-      0)
+    and e.version >= (select r.first from parked_range(_parked) as r)
     and e.position + 0 >= _parked.position
     and (_types is null or e.type = any (_types))
   order by e.version;
@@ -354,8 +357,12 @@ begin
     update parked_events p set replaying = true, attempts = 0
     where p.subscription = _subscription and not p.replaying and (_stream_id is null or p.stream_id = _stream_id)
     returning p
+  ), ranges as materialized (
+    select (b.p).category, (b.p).stream_id, r.first, r.final from put_back b cross join lateral parked_range(b.p) as r
   )
-  select sum((select count(*) from set_aside(b.p, _types))) into _count from put_back b;
+  select sum(c.events) into _count
+  from ranges r
+  cross join lateral count_versions(r.category, r.stream_id, r.first, r.final, _types, null) as c;
   perform pg_notify(bell(_subscription), '');
   return coalesce(_count, 0);
 end

@@ -1,6 +1,11 @@
 // categories() tells what each category holds.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { CategoriesOptions } from '../src/index.ts'
+import { ValidationError } from '../src/index.ts'
+import { CategoryCounts } from '../src/studio/category-counts.ts'
+import { memoryStore } from '../src/testing.ts'
+import { rejects } from './support/rejects.ts'
 import { closeAll, openStore, pgClient } from './support/store.ts'
 
 const meow = await openStore({ listen: false })
@@ -55,6 +60,77 @@ test('what is not committed is not counted', async () => {
   await meow.append({ category: 'b', streamId: 's' }, event, { client })
   assert.equal(await meow.categories(), before)
   await client.query('rollback')
+})
+
+for (const [kind, store] of Object.entries({ PostgreSQL: meow, memory: memoryStore() })) {
+  test(`names alone, and what lies between two positions, in ${kind}`, async () => {
+    const append = (category: string, streamId: string, count: number) =>
+      store.append({ category, streamId }, Array.from({ length: count }, () => event))
+    await append('x', '1', 2)
+    await append('y', '1', 1)
+    const { position } = await append('x', '2', 3)
+    const mine = ['x', 'y', 'z']
+    const of = async (options?: CategoriesOptions) =>
+      (await store.categories(options as { counts?: true })).filter(({ category }) => mine.includes(category))
+    const before = await of()
+    assert.equal(await of({ until: position }), before)
+    await append('z', '1', 1)
+    await append('x', '2', 1)
+    const last = await append('x', '3', 1)
+    const since = await of({ after: position })
+    assert.equal(
+      since.map(({ category, streams, events }) => [category, streams, events]),
+      [
+        ['x', 1, 2],
+        ['z', 1, 1],
+      ],
+    )
+    assert.equal(await of({ until: position }), before)
+    assert.equal(await of({ after: last.position }), [])
+    assert.equal(
+      (await store.categories({ counts: false })).filter(({ category }) => mine.includes(category)),
+      (await of()).map(({ category, lastPosition }) => ({ category, lastPosition })),
+    )
+    for (const [options, path] of [
+      [{ after: -1 }, 'options.after'],
+      [{ until: 'end' }, 'options.until'],
+      [{ counts: false, after: 1 }, 'options.counts'],
+      [{ count: true }, 'options.count'],
+    ] as const)
+      assert.is((await rejects(store.categories(options as object), ValidationError)).path, path)
+  })
+}
+
+test('what is shown again and again is counted once, and then what has come since', async () => {
+  const asked: CategoriesOptions[] = []
+  const recording = {
+    categories: (options: CategoriesOptions) => {
+      asked.push(options)
+      return meow.categories(options as { counts?: true })
+    },
+  }
+  let horizon = (await meow.read({}, { after: Number.MAX_SAFE_INTEGER })).horizon
+  const counts = new CategoryCounts(recording as never, async () => horizon)
+  const same = async () => {
+    const byName = (x: { category: string }, y: { category: string }) => (x.category < y.category ? -1 : 1)
+    const all = await meow.categories({ until: horizon })
+    assert.equal((await counts.read()).toSorted(byName), all.toSorted(byName))
+  }
+  await same()
+  await same()
+  assert.equal(asked, [{ after: 0, until: horizon }])
+  const first = horizon
+  for (const category of ['b', 'counted']) {
+    const { position } = await meow.append({ category, streamId: 'counted' }, [event, event])
+    await meow.append({ category, streamId: 'beyond' }, event)
+    horizon = position
+    await same()
+  }
+  assert.is(asked[1]!.after, first)
+  assert.is(asked.length, 3)
+  horizon = first // a server that had not got all took over
+  await same()
+  assert.is(asked.at(-1)!.after, 0)
 })
 
 test.run()

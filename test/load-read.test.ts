@@ -3,6 +3,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { LoadOptions, ReadOptions, RecordedEvent, Selector } from '../src/index.ts'
 import { SchemaError } from '../src/index.ts'
+import { countingPool } from './support/counting-pool.ts'
 import { seeded } from './support/random.ts'
 import { rejects } from './support/rejects.ts'
 import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
@@ -181,6 +182,17 @@ test('load a stream longer than one query reads', async () => {
   assert.equal(versions(await meow.load(stream, { ...middle, limit: 10_001 })), range(5, 10_006))
   const backward = { ...middle, limit: 15_000, direction: 'backward' as const }
   assert.equal(versions(await meow.load(stream, backward)), range(5_005, 20_005).reverse())
+
+  const { pool, answers } = countingPool()
+  const counted = await openStore({ pool, listen: false })
+  await counted.load(stream, { limit: 20_001 })
+  const pages = answers.filter(({ text }) => /where category = \$1 and stream_id = \$2 and version/.test(text))
+  assert.equal(
+    pages.map(({ rows }) => rows),
+    [...Array.from({ length: 10 }, () => 2_000), 1],
+  )
+  await counted.close()
+  await pool.end()
 })
 
 test('an empty store', async () => {

@@ -31,6 +31,9 @@ interface Node {
   'Node Type': string
   'Relation Name'?: string
   'Parent Relationship'?: string
+  'Actual Rows': number
+  'Actual Loops': number
+  'Rows Removed by Filter'?: number
   'Shared Hit Blocks': number
   'Shared Read Blocks': number
   Plans?: Node[]
@@ -40,6 +43,8 @@ interface Node {
 interface Planned {
   text: string
   plan: Node
+  /** Triggers that it called. */
+  triggers: string[]
 }
 
 const file = (name: string) =>
@@ -63,13 +68,15 @@ async function plans(text: string, values: unknown[], mode: string): Promise<Pla
     set search_path = ${schema}; set plan_cache_mode = ${mode};
     set auto_explain.log_min_duration = 0; set auto_explain.log_nested_statements = on;
     set auto_explain.log_analyze = on; set auto_explain.log_buffers = on; set auto_explain.log_timing = off;
+    set auto_explain.log_triggers = on;
     set auto_explain.log_format = json; set auto_explain.log_level = notice; set client_min_messages = notice`)
   const found: Planned[] = []
   client.on('notice', ({ message }) => {
     const json = message?.match(/plan:\s*(\{[\s\S]*\})\s*$/)?.[1]
     if (!json) return
-    const { 'Query Text': text, Plan: plan } = JSON.parse(json)
-    found.push({ text, plan })
+    const { 'Query Text': text, Plan: plan, Triggers = [] } = JSON.parse(json)
+    const triggers = Triggers.map((trigger: { 'Trigger Name': string }) => trigger['Trigger Name'])
+    found.push({ text, plan, triggers })
   })
   await client.query('begin')
   await client.query({ name: 'q', text, values })
@@ -115,17 +122,22 @@ async function subscribe(
   await sql.query('select subscribe($1, $2, $3, $4, 4, 0)', [name, categories, types, streamId])
 }
 
-/** The plans of what counts a subscription's lag, alone in the store. */
-async function lagPlans(blocks: number, categories: string[] | null): Promise<string[]> {
-  // What is counted one by one, and the samples of what is estimated, are bounded for all subscriptions together.
-  const all = await isLean(
-    file('subscriptions'),
-    [null, false],
-    blocks + 100 * (categories?.length ?? 10),
-    true,
+/** The plans of what counts the lag of each subscription exactly. */
+async function lagPlans(blocks: number): Promise<string[]> {
+  const all = await isLean(file('subscriptions'), [null, true], blocks)
+  const found = all.flatMap(({ plan }) => nodes(plan).filter((node) => / events$/.test(node)))
+  assert.ok(found.length > 0)
+  return found
+}
+
+/** Events that all of these plans read, or index entries of them. */
+function examined(all: readonly Planned[]): number {
+  const reads = all.flatMap(({ plan }) => walk(plan)).filter((node) => node['Relation Name'] === 'events')
+  return reads.reduce(
+    (sum, node) =>
+      sum + (node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0)) * node['Actual Loops'],
+    0,
   )
-  assert.ok(all.length > 0)
-  return all.flatMap(({ plan }) => nodes(plan).filter((node) => / events$/.test(node)))
 }
 
 // Blocks: those of the index, or of the index and the events, and what the rest of the question takes.
@@ -141,7 +153,7 @@ for (const [name, categories, types, streamId, blocks, indexOnly] of [
 ] as [string, string[] | null, string[] | null, string | null, number, boolean][]) {
   test(`the lag ${name} touches ${blocks} blocks at most${indexOnly ? ', and no event' : ''}`, async () => {
     await subscribe('lag', categories, types, streamId)
-    const found = await lagPlans(blocks, categories)
+    const found = await lagPlans(blocks)
     if (indexOnly) assert.equal([...new Set(found)], ['Index Only Scan events'])
   })
 }
@@ -149,7 +161,66 @@ for (const [name, categories, types, streamId, blocks, indexOnly] of [
 test('the lag of partitions that are not equally far', async () => {
   await subscribe('lag', ['c7'], null, null)
   await sql.query('update checkpoints set position = partition * 1000')
-  await lagPlans(500, ['c7'])
+  await lagPlans(500)
+})
+
+test('of 40 subscriptions that are far behind no more than 2,500 events each, and 16 samples of 32, are looked at', async () => {
+  const selections = [
+    [null, null],
+    [['big'], null],
+    [null, ['T1']],
+    [['big', 'c7', 'c8'], ['T0', 'T2']],
+  ]
+  for (let n = 0; n < 40; n++) {
+    const [categories, types] = selections[n % 4] as [string[] | null, string[] | null]
+    await subscribe(`far${n}`, categories, types, null)
+    if (n % 8 >= 4) await sql.query('update checkpoints set position = partition * 1000 where subscription = $1', [`far${n}`])
+  }
+  const all = await isLean(file('subscriptions'), [null, false], 25_000)
+  const each = examined(all) / 2 / 40 // planned twice
+  assert.ok(each > 500 && each < 2_500 + 16 * 32 * 1.5 + 100, `${each} events each`)
+})
+
+test('of subscriptions that have caught up nothing is looked at', async () => {
+  for (let n = 0; n < 20; n++) await subscribe(`up${n}`, n % 2 ? ['big'] : null, n % 3 ? ['T1'] : null, null)
+  await sql.query('update checkpoints set position = $1', [COUNT])
+  const all = await isLean(file('subscriptions'), [null, true], 200)
+  assert.ok(examined(all) < 20, `${examined(all)} events`)
+})
+
+test('of a parked stream with all that waits behind it no more is looked at than its two ends', async () => {
+  await sql.query(
+    `insert into events (version, category, stream_id, type, data) select n, 'deep', 'one', 'T', '{}' from generate_series(0, 4999) as n`,
+  )
+  await vacuum(sql, 'events')
+  await subscribe('deep', ['deep'], null, null)
+  await sql.query(`
+    insert into parked_events (subscription, category, stream_id, position, attempts, error, replaying)
+    select 'deep', category, stream_id, position, 1, '', true from events where category = 'deep' and version = 1`)
+  await sql.query(`
+    update checkpoints set position = (select position from events where category = 'deep' and version = 4000)`)
+  const found = await isLean(file('lag'), ['deep'], 120)
+  assert.ok(examined(found) < 2 * 1_100, `${examined(found)} events`) // the lag of 999, and a few probes
+})
+
+test('an erasure reads each event of the stream once, and calls no trigger for it', async () => {
+  await vacuum(sql, 'events')
+  const found = await plans(file('erase'), ['deep', 'one', null], 'force_custom_plan')
+  const updates = found.filter(({ text }) => text.startsWith('update events'))
+  assert.is(updates.length, 1)
+  assert.equal(updates[0]!.triggers, ['append_only'])
+  assert.ok(examined(found) < 1.1 * 5_000, `${examined(found)} events`)
+})
+
+test('what categories there are takes two probes of an index each; what they hold, one walk through one index', async () => {
+  await vacuum(sql, 'events')
+  const named = await isLean(file('category_names'), [], 2_000)
+  assert.ok(examined(named) < 2 * 2 * 210, `${examined(named)} events`)
+  const all = await isLean(file('categories'), [null], 3_000)
+  const { rows } = await sql.query('select count(*)::int from events')
+  assert.ok(examined(all) < 2 * (1.02 * rows[0].count + 3 * 210), `${examined(all)} index entries`)
+  const since = await isLean(file('category_counts'), [COUNT - 100, COUNT], 20)
+  assert.is(examined(since), 2 * 100)
 })
 
 test('of 1,000 blocked streams, each with 10 events: the first 10 events, and all of them', async () => {
@@ -162,7 +233,8 @@ test('of 1,000 blocked streams, each with 10 events: the first 10 events, and al
   await isLean(file('parked'), ['parked', 10, 16_000_000], 40)
   // Each stream's way down the index, and its events, each in another block.
   await isLean(file('replay_parked'), ['parked', null], 20_000)
-  await isLean(file('subscriptions'), [null, false], 40_000, true)
+  const all = await isLean(file('subscriptions'), [null, false], 20_000)
+  assert.ok(examined(all) < 2 * 4 * 1_000, `${examined(all)} events`)
   await isLean(file('replay_parked'), ['parked', 's0'], 40)
 })
 

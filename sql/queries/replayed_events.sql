@@ -9,8 +9,8 @@ from (
     where category = $1 and stream_id = $2
       and version >= coalesce(
         (select version from meowmx.events where position = $3 and category = $1 and stream_id = $2),
-        (select version::bigint + 1 from meowmx.events where position = $3::bigint - 1 and category = $1 and stream_id = $2),
-        0)
+        1 + meowmx.version_at($1, $2, $3::bigint - 1))
+      and version <= meowmx.version_at($1, $2, $4)
       and position + 0 between $3 and $4
       and ($6::text[] is null or type = any ($6))
     order by version

@@ -186,8 +186,8 @@ function oneCategory(n: number): string {
 /**
  * Inside a stream positions and versions have one order, and only versions are indexed: find those between which to read.
  * Reading on, either way, `after` or the position above `until` mostly is an event of this stream; else `after` mostly is
- * before its first, or near its end, from which it is probed backward. `+ 0` keeps the planner from taking the index of
- * positions, where it expects few, and sorting what it finds.
+ * before its first. Anything else the database finds by halving. `+ 0` keeps the planner from taking the index of positions,
+ * where it expects few, and sorting what it finds.
  */
 function streamRange(first: number): string {
   const category = `category = $${first}`
@@ -197,8 +197,7 @@ function streamRange(first: number): string {
   return `${category} and ${streamId} and version > coalesce(
     ${find('e.version', 'e.position = $1')},
     ${find('-1', 'e.version = 0 and e.position + 0 > $1')},
-    ${find('e.version', 'e.position + 0 <= $1 order by e.version desc limit 1')},
-    -1) and version <= coalesce(
+    meowmx.version_at($${first}, $${first + 1}, $1)) and version <= coalesce(
     ${find('e.version - 1', 'e.position = $2::bigint + 1')},
-    2147483647) and position + 0 <= $2`
+    meowmx.version_at($${first}, $${first + 1}, $2)) and position + 0 <= $2`
 }
