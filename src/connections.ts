@@ -1,5 +1,7 @@
 import type { Duplex } from 'node:stream'
 import pg from 'pg'
+import { patienceMs } from './ask.ts'
+import { cancel } from './cancel.ts'
 import { after } from './clock.ts'
 import { ClosedError } from './errors.ts'
 import { isLost, isReadOnly, isTransient, POOL_TIMEOUT, translate } from './failures.ts'
@@ -91,9 +93,17 @@ export class Connections {
   /** End one that is borrowed, at once: what is under way on it fails. */
   cut(client: pg.ClientBase): void {
     this.discard(client)
-    const { connection } = client as unknown as { connection?: { stream?: Duplex } }
-    if (connection?.stream) connection.stream.destroy()
+    const stream = streamOf(client)
+    if (stream) stream.destroy()
     else (client as pg.Client).end().catch(() => {})
+  }
+
+  /** The same, once the server has heard that it is to cancel its query, which it would finish first. */
+  async cancel(client: pg.ClientBase): Promise<void> {
+    this.discard(client)
+    streamOf(client)?.pause() // no answer is read any more
+    await cancel(client, patienceMs(this.#settings.queryTimeoutMs))
+    this.cut(client)
   }
 
   /** There are none any more; those of ours are ended, also while they connect. */
@@ -196,6 +206,9 @@ export class Connections {
     return connection
   }
 }
+
+const streamOf = (client: pg.ClientBase) =>
+  (client as unknown as { connection?: { stream?: Duplex } }).connection?.stream
 
 /** Pools of users that we listen to. */
 const heard = new WeakSet<pg.Pool>()

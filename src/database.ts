@@ -44,8 +44,8 @@ export interface Queries {
   page(statement: Statement, values: unknown[], maxBytes: number, client?: pg.ClientBase): Promise<Answer>
   /** Borrow a connection. */
   withClient<T>(use: (client: pg.PoolClient) => Promise<T>): Promise<T>
-  /** End a borrowed connection, whatever it is at, and so its transaction. `pid`: of its process in the server. */
-  cut(client: pg.ClientBase, pid: number): Promise<void>
+  /** End a borrowed connection, whatever it is at, and so its transaction. */
+  cut(client: pg.ClientBase): Promise<void>
   /** An error of the driver or the server as one of ours. */
   translate(error: unknown): unknown
 }
@@ -65,7 +65,6 @@ export class Database implements Queries {
   readonly #borrowed = new Set<pg.ClientBase>()
   readonly #givingUp = manyWaitFor()
   #historyQuery: Statement | undefined
-  #terminate: Statement | undefined
 
   constructor(settings: Settings, telemetry?: Telemetry) {
     this.settings = settings
@@ -174,10 +173,8 @@ export class Database implements Queries {
     }
   }
 
-  async cut(client: pg.ClientBase, pid: number): Promise<void> {
-    this.#connections.cut(client)
-    this.#terminate ??= this.file('terminate')
-    await this.query(this.#terminate, [pid]).catch(() => {}) // what is left ends with its query
+  cut(client: pg.ClientBase): Promise<void> {
+    return this.#connections.cancel(client)
   }
 
   /** Whoever has borrowed a connection says that nobody else is to get it. */

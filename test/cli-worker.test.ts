@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { cli, masked, parsed } from './support/cli.ts'
+import { cli, masked, parsed, startCli } from './support/cli.ts'
 import { closeAll, openStore, storeSchema, uniqueName } from './support/store.ts'
+import { until } from './support/until.ts'
 
 const store = ['--schema', storeSchema]
 const meow = await openStore()
@@ -100,6 +101,30 @@ test('--exec: a line of JSON on stdin, exit code 0 acks; what fails is tried aga
     list.stdout.replaceAll(/ +/g, ' '),
     `NAME CONSUMES POSITION LAG PARKED OWNED EXECUTORS\n${name} ${category} ${position} 0 0 0 of 1 -\n`,
   )
+})
+
+test('told to end, it waits for a command no longer than --stop-timeout-ms, and ends it: the event comes again at once', async () => {
+  const [name, category] = [uniqueName('stop'), uniqueName('cat')]
+  const { position } = await meow.append({ category, streamId: 'a' }, { type: 'T', data: 1 })
+  // It does not mind SIGTERM, nor does what it started.
+  const command = `trap '' TERM; echo $$ >> '${join(dir, name)}'; while true; do sleep 0.1; done`
+  const limit = ['--stop-timeout-ms', '200', '--lease-ms', '600000']
+  const worker = startCli(['worker', name, '--category', category, '--exec', command, ...limit, ...store])
+  await until(() => written(name) !== '', { what: 'the command' })
+  worker.child.kill('SIGTERM')
+  const { code, stderr } = await worker.ended
+  assert.is(code, 143)
+  assert.match(stderr, new RegExp(`gave up waiting for the handler of position ${position} `))
+  const isGone = () => {
+    try {
+      return !process.kill(Number(written(name)), 0)
+    } catch {
+      return true
+    }
+  }
+  await until(isGone, { what: 'the command to be gone' })
+  const again = await cli(['worker', name, '--once', ...store])
+  assert.match(again.stdout, `${category}/a@0 T 1`)
 })
 
 test.run()

@@ -262,11 +262,8 @@ export class TransactionalWorker extends BaseWorker {
   async #transaction(body: (client: pg.ClientBase) => Promise<void>): Promise<void> {
     await this.#db.withClient(async (client) => {
       // One that freezes here must not keep its successor waiting: the server ends it with its lease.
-      const begun: unknown = await client.query(
-        `begin; set local idle_in_transaction_session_timeout = ${this.#leaseMs}; select pg_catalog.pg_backend_pid() as pid`,
-      )
-      const { pid } = (begun as pg.QueryResult<{ pid: number }>[]).at(-1)!.rows[0]!
-      const forget = whenAborted(this.givenUp, () => void this.#cuts.push(this.#db.cut(client, pid)))
+      await client.query(`begin; set local idle_in_transaction_session_timeout = ${this.#leaseMs}`)
+      const forget = whenAborted(this.givenUp, () => void this.#cuts.push(this.#db.cut(client)))
       try {
         await body(client)
       } catch (error) {
