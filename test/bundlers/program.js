@@ -1,4 +1,6 @@
-// What each bundle is made of (test/bundlers.test.ts): uses the package as a program would, and prints what came of it.
+// A program that uses all of the package, and fails unless it works. Bundles are made of it (test/bundlers.test.ts), and other
+// runtimes run it (test/runtimes.ts). What it prints at last: whether PostgreSQL's programs were found.
+import assert from 'node:assert/strict'
 import { connect, SchemaError, ValidationError } from 'meowmx'
 import { startPostgres } from 'meowmx/embedded'
 import { natsBroker } from 'meowmx/relay'
@@ -49,24 +51,20 @@ async function main([options, embedded]) {
     await own.close()
     await server.stop()
   }
-  const result = {
-    errors: [
-      unmigrated === 'SchemaError',
-      new ValidationError('a', 'b', 1).name,
-      new SchemaError('a', 'b').name,
-    ],
-    applied: applied.length > 0,
-    pushed: (await pushed).type,
-    handled,
-    studio: [page.status, (await page.text()).includes('<html'), plot.status],
-    memory: (await memory.load({ category: 'order', streamId: 'a' })).length,
-    broker,
-    embedded: embedded ? 'ran' : server,
-    lines,
-  }
+  const errors = [unmigrated, new ValidationError('a', 'b', 1).name, new SchemaError('a', 'b').name]
+  assert.deepEqual(errors, ['SchemaError', 'ValidationError', 'SchemaError'])
+  assert.ok(applied.length > 0)
+  assert.equal((await pushed).type, 'Placed')
+  assert.deepEqual(handled, ['Placed'])
+  assert.deepEqual([page.status, plot.status], [200, 200])
+  assert.match(await page.text(), /<html/)
+  assert.equal((await memory.load({ category: 'order', streamId: 'a' })).length, 1)
+  assert.match(broker, /npm install @nats-io\/transport-node @nats-io\/jetstream/)
+  assert.equal(typeof meow[Symbol.asyncDispose], 'function')
+  assert.deepEqual(lines, [])
   await worker.stop()
   await meow.close()
-  console.log(JSON.stringify(result))
+  console.log(`it works; startPostgres: ${embedded ? 'it works' : server}`)
 }
 
 main(process.argv.slice(2)).catch((error) => {
