@@ -13,7 +13,7 @@ export const released: Readonly<Record<string, Readonly<Record<string, string>>>
     '006_subscriptions.sql': '067c8d082bb861c006bab3cc02730e36f43913e8a3d77d2d950697a2f4abe336',
     '007_executors.sql': '02f54572b4f90bfc3a4b1f1fe24a1eb72db4c29bc1c7c202b4b25dbb3ec8990d',
     '008_parked.sql': '4fd0353fbecce551c0358a728ea530309e4005a12d522d0c385ea742db33ef00',
-    '009_manage.sql': '207b8f624759afa372b6ff6ae3fa598cd88bc1d751e9e4e3dbbffa7f0b2cea79',
+    '009_manage.sql': '957def553dad36532dd851f5cc686dc3ffc15143c4108f025a44f24e5e93ace1',
     '010_quiet.sql': '2c19c39ee07c07006afe49905346376fccd4544a02b9e065f2a482a38d913701',
     '011_snapshots.sql': '27ccdbb03a1383ae8e8813d6ff6bd222d2792d25241dbf495e5e4e3050e3d632',
   },
