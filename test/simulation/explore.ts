@@ -73,9 +73,9 @@ const hanging: fc.Arbitrary<Setup> = fc.record({
 })
 
 const setup = fc.oneof(
-  { arbitrary: busy, weight: 3 },
-  { arbitrary: quiet, weight: 3 },
-  { arbitrary: failing, weight: 1 },
+  { arbitrary: busy, weight: 6 },
+  { arbitrary: quiet, weight: 6 },
+  { arbitrary: failing, weight: 2 },
   { arbitrary: hanging, weight: 1 },
 )
 

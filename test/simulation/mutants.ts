@@ -84,8 +84,15 @@ export const mutants: readonly Mutant[] = [
     name: 'an outage never ends',
     file: 'src/subscribe/outage.ts',
     from: `    this.#waiting.clear()
-    this.#end()`,
+    this.#end('handlers succeed again')`,
     to: '    this.#waiting.clear()',
+  },
+  {
+    name: 'an outage goes on when all that failed has gone to other executors',
+    hidden: true,
+    file: 'src/subscribe/worker.ts',
+    from: 'this.outage.left()',
+    to: '',
   },
   {
     name: 'the checkpoint passes what is queued',
