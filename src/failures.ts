@@ -175,6 +175,12 @@ export function isTransientAtStart(error: unknown): boolean {
   return isTransient(error) && codeOf(error) !== '42501'
 }
 
+/** Whether the server was reached, and did not do what it was asked: not that the connection ended, or the server does. */
+export function isRefusal(error: unknown): boolean {
+  if (error instanceof ConnectionError || error instanceof TimeoutError) return isRefusal(error.cause)
+  return (isAnswer(error) || error instanceof StatementLost) && !/^(08|57P)/.test(codeOf(error))
+}
+
 /** Whether the server said it. */
 export function isAnswer(error: unknown): boolean {
   return (error as { severity?: unknown } | null | undefined)?.severity !== undefined

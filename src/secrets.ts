@@ -83,7 +83,10 @@ export function redact(value: unknown): unknown {
     if (Array.isArray(value)) return value.map(copy)
     if (isMap(value))
       return new Map(
-        [...(value as Map<unknown, unknown>)].map(([key, item]) => [copy(key), property(key as PropertyKey, item)]),
+        [...(value as Map<unknown, unknown>)].map(([key, item]) => [
+          copy(key),
+          property(key as PropertyKey, item),
+        ]),
       )
     if (isSet(value)) return new Set([...(value as Set<unknown>)].map(copy))
     if (isDate(value) || isRegExp(value) || ArrayBuffer.isView(value)) return value

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts'
-import { codeOf, isLost } from '../failures.ts'
+import { codeOf, isLost, isRefusal } from '../failures.ts'
 import type { Logger } from '../options.ts'
 import { backoff } from './backoff.ts'
 
@@ -101,7 +101,7 @@ export class Trouble {
     const said = { err: error, attempt: this.#attempt, since: this.#since }
     const again = clock.now() - this.#saidAt < AGAIN_MS
     if (!again) this.#saidAt = clock.now()
-    const isRefused = !isLost(error)
+    const isRefused = isRefusal(error)
     const isRace = codeOf(error).startsWith('40')
     const level = again ? 'debug' : isRefused && !isRace ? 'error' : 'warn'
     this.#saidAloud ||= level !== 'debug'
