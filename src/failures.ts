@@ -130,6 +130,13 @@ export class SessionEnded extends Error {
   }
 }
 
+/** The server is still there, and has not committed. */
+export class CommitFailed extends MeowError {
+  constructor(cause: unknown) {
+    super('ERR_COMMIT', 'a transaction could not be committed', cause)
+  }
+}
+
 /** The session is over, or never began: connection exceptions, shutdowns, no connection left, its own time limits, logins. */
 const ENDS_SESSION = /^(08|28|57P|53300|25P03|25P04|3D000)/
 /** What the server answers because of its own state, whatever it is asked; some of it may have ended the session. */
@@ -199,10 +206,20 @@ function refused(message = '', error: unknown): ConnectionError {
   )
 }
 
-/** The SQLSTATE that is behind an error, or the driver's or system's code, or ''. */
+/**
+ * The SQLSTATE that is behind an error, or the driver's or system's code, or ''. Only of what we have made of an error of the
+ * database: what a handler threw may look like one.
+ */
 export function codeOf(error: unknown): string {
-  const { code } = ((error instanceof MeowError ? error.cause : error) ?? {}) as { code?: string }
+  const { code } = ((error instanceof MeowError ? causeOf(error) : error) ?? {}) as { code?: string }
   return code ?? ''
+}
+
+function causeOf(error: MeowError): unknown {
+  const isOfDatabase = [CommitFailed, ConnectionError, LimitError, SchemaError, TimeoutError].some(
+    (type) => error instanceof type,
+  )
+  return isOfDatabase ? error.cause : undefined
 }
 
 function reason(error: unknown): string {

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { Database } from '../database.ts'
 import { MeowError, messageOf, TimeoutError, ValidationError } from '../errors.ts'
+import { isLost } from '../failures.ts'
 import { failedQuery, forgetFailedQuery } from '../lend.ts'
 import { sessionError, watchErrors } from '../session.ts'
 import type { Trip } from './batch.ts'
@@ -40,8 +41,8 @@ export function ownTransaction<T>(
       }
       trip.sent = true
       await ask(`${RELEASE}; commit`).catch(async (error) => {
-        // It may be open still, or aborted; if the session is over, this says so again.
-        await rollback().catch(() => {})
+        if (isLost(error)) db.discard(client)
+        else await rollback().catch(() => {}) // it may be open still, or aborted
         throw unfit(client, error)
       })
       return result

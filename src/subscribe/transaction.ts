@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { lostStatement } from '../ask.ts'
 import type { Queries } from '../database.ts'
 import { MeowError, messageOf } from '../errors.ts'
-import { isLost, isOfServer, isTransient } from '../failures.ts'
+import { CommitFailed, isLost, isOfServer, isTransient } from '../failures.ts'
 import { failedQuery, forgetFailedQuery, lend } from '../lend.ts'
 import { aborted, whenAborted } from '../live/abort.ts'
 import { Signal } from '../live/signal.ts'
@@ -284,17 +284,11 @@ export class TransactionalWorker extends BaseWorker {
       }
       await client.query('commit').catch(async (failed) => {
         const error = await sessionError(client, failed)
+        if (isLost(error)) throw error
         await this.#rollback(client).catch(() => {})
-        throw isLost(error) ? error : new CommitFailed(error)
+        throw new CommitFailed(error)
       })
     })
-  }
-}
-
-/** The server is still there, and has not committed. */
-class CommitFailed extends MeowError {
-  constructor(cause: unknown) {
-    super('ERR_COMMIT', 'a transaction could not be committed', cause)
   }
 }
 

@@ -88,6 +88,12 @@ export const mutants: readonly Mutant[] = [
     to: '    this.#waiting.clear()',
   },
   {
+    name: 'what the server refuses ends an executor',
+    file: 'src/failures.ts',
+    from: 'isAnswer(error) && !PERMANENT.test(codeOf(error))',
+    to: 'false',
+  },
+  {
     name: 'the checkpoint passes what is queued',
     hidden: true,
     file: 'src/subscribe/window.ts',
