@@ -68,13 +68,12 @@ export function ask(
         client.connection.stream.destroy() // as pg does: what was sent behind it would wait as long
       },
     }
-    const failed = async (error: Error) => {
-      const failure = (await sessionError(client, error)) as Error
-      deadlines.delete(deadline)
-      reject(understood(failure, client, asked))
-    }
     const callback: Callback = (error, result) => {
-      if (error) return void failed(error)
+      if (error)
+        return void sessionError(client, error).then((failure) => {
+          deadlines.delete(deadline)
+          reject(understood(failure as Error, client, asked))
+        })
       deadlines.delete(deadline)
       if (result !== answer) answer.addAll(result!.rows) // it was a query of pg's own
       resolve(answer.rows)

@@ -6,7 +6,7 @@ import { firstValueFrom } from 'rxjs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Meow } from '../src/index.ts'
-import { ConnectionError, SchemaError, SubscriptionNotFoundError } from '../src/index.ts'
+import { ConnectionError, SchemaError, SubscriptionNotFoundError, TimeoutError } from '../src/index.ts'
 import { relay } from '../src/relay.ts'
 import type { Refusal } from './support/refuse.ts'
 import { met, refuse } from './support/refuse.ts'
@@ -252,6 +252,19 @@ test('a call of the user fails at once, with what the server says', async () => 
   } finally {
     await refusal?.end()
   }
+})
+
+test('who waits in vain is told what was refused', async () => {
+  const name = uniqueName('vain')
+  const worker = meow.subscription(name, { category: name }).process(() => {})
+  await worker.ready
+  const { position } = await meow.append({ category: name, streamId: 'a' }, event)
+  await worker.stop()
+  const refusal = await refuse(sql, schema, ['await_position', 'waiting_channel'], '53100')
+  const error = await rejects(meow.waitFor(name, position + 1, { timeoutMs: 1_000 }), TimeoutError).finally(
+    () => refusal.end(),
+  )
+  assert.match(String((error.cause as Error)?.message), /not now/)
 })
 
 test('what a handler throws is its own, whatever it looks like', async () => {

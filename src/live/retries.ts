@@ -80,16 +80,16 @@ export class Trouble {
 
   /** It succeeded. */
   over(): void {
+    if (this.#attempt === 0) return
     const { clock, logger } = this.#teller
-    if (this.#attempt > 0) {
-      const said = { ms: Math.round(clock.now() - this.#began), attempts: this.#attempt }
-      logger[this.#saidAloud ? 'info' : 'debug'](said, 'the database does what it is asked again')
-    }
+    const said = { ms: Math.round(clock.now() - this.#began), attempts: this.#attempt }
+    logger[this.#saidAloud ? 'info' : 'debug'](said, 'the database does what it is asked again')
     this.end()
   }
 
   /** Nobody wants it any more. */
   end(): void {
+    if (this.#attempt === 0) return
     this.#teller.retries?.set(this, undefined)
     this.#attempt = 0
     this.#saidAt = -Infinity
