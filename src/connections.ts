@@ -4,10 +4,11 @@ import { patienceMs } from './ask.ts'
 import { cancel } from './cancel.ts'
 import { after } from './clock.ts'
 import { ClosedError } from './errors.ts'
-import { isLost, isReadOnly, isTransient, POOL_TIMEOUT, translate } from './failures.ts'
+import { isLost, isOfServer, isReadOnly, POOL_TIMEOUT, translate } from './failures.ts'
 import type { Settings } from './options.ts'
 import type { Servers } from './servers.ts'
 import { isElsewhere, noneServes, ReadOnlyError } from './servers.ts'
+import { watchErrors } from './session.ts'
 import { Sockets } from './sockets.ts'
 
 /**
@@ -80,7 +81,7 @@ export class Connections {
 
   /** What one was borrowed for failed so: is it to be used again, and are the others? */
   failed(connection: Connection, error: unknown): void {
-    connection.broken ||= isTransient(error)
+    connection.broken ||= isOfServer(error)
     if (isReadOnly(error)) this.#servers.moveOn((connection.client as { server?: object }).server)
     if (isLost(error) || isReadOnly(error)) this.#mistrust()
   }
@@ -203,6 +204,7 @@ export class Connections {
   #lent(client: pg.PoolClient): Connection {
     const connection: Connection = { client, broken: false, onError: () => this.#broke(connection) }
     client.on('error', connection.onError)
+    watchErrors(client)
     return connection
   }
 }
@@ -230,17 +232,28 @@ function poolOf(settings: Settings, servers: Servers, sockets: Sockets): pg.Pool
   } as pg.PoolConfig)
 }
 
-/** The horizon needs READ COMMITTED. Set only where the server's default is another: a pooler may refuse SET. */
+/**
+ * The horizon needs READ COMMITTED, and a `lock_timeout` of the role or the database would fail what only has to wait a little
+ * (our own limit is `queryTimeoutMs`); one in the connection string is meant for us. Set only where the server's default is another:
+ * a pooler may refuse SET.
+ */
 async function makeFit(client: pg.ClientBase, servers: Servers): Promise<void> {
   const { rows } = await client.query(
     `select pg_catalog.current_setting('default_transaction_isolation') as isolation,
+      case when pg_catalog.current_setting('lock_timeout') <> '0' then
+        (select source <> 'client' from pg_catalog.pg_settings where name = 'lock_timeout')
+      end as inherits_lock_timeout,
       pg_catalog.pg_is_in_recovery() or pg_catalog.current_setting('transaction_read_only')::boolean as read_only`,
   )
-  if (servers.writable && rows[0].read_only)
-    throw new ReadOnlyError('it is a standby, or set to be read-only')
-  if (rows[0].isolation !== 'read committed') {
+  const [{ isolation, inherits_lock_timeout, read_only }] = rows
+  if (servers.writable && read_only) throw new ReadOnlyError('it is a standby, or set to be read-only')
+  if (isolation !== 'read committed')
     await client.query(`set default_transaction_isolation = 'read committed'`)
-  }
+  if (inherits_lock_timeout) await client.query('set lock_timeout = 0').catch(ignoreRefusal) // it is tried again then
+}
+
+function ignoreRefusal(error: unknown): void {
+  if (isOfServer(error)) throw error
 }
 
 /** What every connection is opened with. */

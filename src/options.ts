@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { z } from 'zod'
 import { show, ValidationError } from './errors.ts'
+import { hasTag } from './kinds.ts'
 import { MAX_INT } from './numbers.ts'
 import { conceal, redact } from './secrets.ts'
 import { Servers } from './servers.ts'
@@ -141,7 +142,7 @@ export const client = z.custom<pg.ClientBase>(
   (c) => typeof (c as pg.ClientBase)?.query === 'function' && !('totalCount' in (c as object)),
   'must be a pg client with an open transaction',
 )
-export const signal = z.custom<AbortSignal>((s) => s instanceof AbortSignal, 'must be an AbortSignal')
+export const signal = z.custom<AbortSignal>((s) => hasTag(s, 'AbortSignal'), 'must be an AbortSignal')
 export { method, ms }
 
 /** The value as the schema has it, frozen and complete; else a ValidationError that names path and value. */

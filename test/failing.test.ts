@@ -225,4 +225,17 @@ test('attempts count when the other streams that waited have gone elsewhere', ()
   assert.equal([...new Set(changes)], [true])
 })
 
+test('it ends when all that waited has gone elsewhere, and the next failures are counted anew', () => {
+  const { outage, delivery, fail, changes } = withClock()
+  const leaving = new AbortController()
+  const other = { signal: leaving.signal }
+  fail(delivery('a', other))
+  assert.not(fail(delivery('b', other)))
+  leaving.abort()
+  outage.left()
+  assert.not(outage.failing)
+  assert.is(changes.at(-1), false)
+  assert.ok(fail(delivery('c')))
+})
+
 test.run()

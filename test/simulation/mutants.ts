@@ -88,11 +88,10 @@ export const mutants: readonly Mutant[] = [
     to: '    this.#waiting.clear()',
   },
   {
-    name: 'an outage goes on when all that failed has gone to other executors',
-    hidden: true,
-    file: 'src/subscribe/worker.ts',
-    from: 'this.outage.left()',
-    to: '',
+    name: 'what the server refuses ends an executor',
+    file: 'src/failures.ts',
+    from: 'isAnswer(error) && !PERMANENT.test(codeOf(error))',
+    to: 'false',
   },
   {
     name: 'the checkpoint passes what is queued',
