@@ -6,7 +6,7 @@ import { ask, lostStatement } from './ask.ts'
 import type { Clock } from './clock.ts'
 import { systemClock } from './clock.ts'
 import { Connections, connectionConfig } from './connections.ts'
-import { ClosedError, ValidationError } from './errors.ts'
+import { ClosedError, SchemaError, ValidationError } from './errors.ts'
 import { eventBytes, eventColumns } from './event.ts'
 import { isTransient, translate } from './failures.ts'
 import type { Testimony } from './history.ts'
@@ -23,6 +23,8 @@ export interface Statement {
   readonly text: string
   /** Outside a transaction it commits an append: it is not cancelled when it is late. */
   readonly commits?: boolean
+  /** It looks after the schema itself, and is asked whatever state that is in. */
+  readonly always?: boolean
 }
 
 export type { Row } from './answer.ts'
@@ -58,6 +60,8 @@ export class Database implements Queries {
   readonly schema: string
   readonly quotedSchema: string
   readonly history: History
+  /** Why nothing but what looks after the schema itself is asked. */
+  refusal: string | undefined
   readonly #servers: Servers
   readonly #listenServers: Servers
   readonly #connections: Connections
@@ -208,6 +212,7 @@ export class Database implements Queries {
     values: unknown[],
     { answer, commits = false }: { answer?: Answer; commits?: boolean | undefined } = {},
   ): Promise<Row[]> {
+    if (this.refusal && !statement.always) throw new SchemaError(this.schema, this.refusal)
     const { queryTimeoutMs } = this.settings
     const name = this.#prepare ? statement.name : undefined
     try {

@@ -82,7 +82,7 @@ export function translate(
       )
     case '25006': // read-only
       return new ConnectionError(
-        `the server can only be read: ${message}; connect to the primary, or list it with its standbys and target_session_attrs=read-write (connectionString, or PGHOST and PGTARGETSESSIONATTRS)`,
+        `the server can only be read: ${message}; connect to the primary, or list it with its standbys and target_session_attrs=read-write (connectionString, or PGHOST and PGTARGETSESSIONATTRS); or, if default_transaction_read_only is set for this role or database, reset that`,
         error,
       )
     case '2200H': // a sequence has reached its last value
@@ -94,6 +94,7 @@ export function translate(
       return new LimitError(`${message}; nothing was written: go on in a new stream`, error)
     case 'MW004':
     case 'MW005':
+    case 'MW013':
       return new SchemaError(schema, message ?? code, error)
   }
   if (message === POOL_TIMEOUT) {

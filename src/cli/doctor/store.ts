@@ -1,4 +1,4 @@
-import { ailments, pending } from '../../migrate.ts'
+import { examine, pending } from '../../migrate.ts'
 import type { Check, Right } from './check.ts'
 import { ok, problem, RIGHTS } from './check.ts'
 
@@ -47,7 +47,12 @@ export const migration: Check = {
   blocks: ['store'],
   async look({ db }) {
     const todo = await pending(db)
-    if (todo.length === 0) return ok(`schema "${db.schema}" is up to date`)
+    if (todo.length === 0) {
+      const { astray } = await examine(db)
+      return astray
+        ? problem(astray, `meowmx migrate --schema ${db.schema}`)
+        : ok(`schema "${db.schema}" is up to date`)
+    }
     const what = todo.length === 1 ? todo[0]!.name : `${todo[0]!.name} to ${todo.at(-1)!.name}`
     return problem(
       `schema "${db.schema}" is not migrated: ${what} not applied`,
@@ -60,8 +65,8 @@ export const health: Check = {
   name: 'health',
   needs: 'store',
   async look({ db }) {
-    const found = await ailments(db)
-    if (found.length === 0) return ok('triggers and sequence are as they must be')
-    return found.map(({ problem: what, mend }) => problem(`events could be lost: ${what}`, `${mend};`))
+    const { ailments } = await examine(db)
+    if (ailments.length === 0) return ok('triggers and sequence are as they must be')
+    return ailments.map(({ problem: what, mend }) => problem(`events could be lost: ${what}`, `${mend};`))
   },
 }
