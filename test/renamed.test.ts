@@ -9,7 +9,7 @@ import { cli, parsed } from './support/cli.ts'
 import { collect } from './support/collect.ts'
 import { dumpableServer, findTools, shell } from './support/dump.ts'
 import { rejects } from './support/rejects.ts'
-import { closeAll, databaseUrl, openStore, pgClient, uniqueName } from './support/store.ts'
+import { closeAll, databaseUrl, pgClient, uniqueName } from './support/store.ts'
 import { unless } from './support/ways.ts'
 import { decide, execute, manage, read, write } from './support/work.ts'
 
