@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
 import pg from 'pg'
-import { patienceMs } from './ask.ts'
+import { ask, patienceMs } from './ask.ts'
 import { cancel } from './cancel.ts'
 import { after } from './clock.ts'
 import { ClosedError } from './errors.ts'
@@ -190,7 +190,7 @@ export class Connections {
     const { client } = connection
     if (this.#checked.has(client)) return connection
     try {
-      await makeFit(client, this.#servers)
+      await makeFit(client, this.#servers, this.#settings.queryTimeoutMs)
     } catch (error) {
       connection.broken = true
       this.giveBack(connection)
@@ -231,14 +231,19 @@ function poolOf(settings: Settings, servers: Servers, sockets: Sockets): pg.Pool
 }
 
 /** The horizon needs READ COMMITTED. Set only where the server's default is another: a pooler may refuse SET. */
-async function makeFit(client: pg.ClientBase, servers: Servers): Promise<void> {
-  const { rows } = await client.query(
-    `select pg_catalog.current_setting('default_transaction_isolation') as isolation,
-      pg_catalog.pg_is_in_recovery() or pg_catalog.current_setting('transaction_read_only')::boolean as read_only`,
+async function makeFit(client: pg.ClientBase, servers: Servers, timeoutMs: number): Promise<void> {
+  const [row] = await ask(
+    client,
+    {
+      text: `select pg_catalog.current_setting('default_transaction_isolation'),
+        pg_catalog.pg_is_in_recovery() or pg_catalog.current_setting('transaction_read_only')::boolean`,
+    },
+    timeoutMs,
   )
-  if (servers.writable && rows[0].read_only)
+  const [isolation, isReadOnly] = row!
+  if (servers.writable && isReadOnly === 't')
     throw new ReadOnlyError('it is a standby, or set to be read-only')
-  if (rows[0].isolation !== 'read committed') {
+  if (isolation !== 'read committed') {
     await client.query(`set default_transaction_isolation = 'read committed'`)
   }
 }
