@@ -265,7 +265,9 @@ begin
            case when p.replaying then version_at(
              p.category, p.stream_id, _reached[1 + stream_hash(p.category, p.stream_id) % cardinality(_reached)]
            ) end as passed
-    from (select p as row, p.* from parked_events p where p.subscription = _name limit _most / 10) as p
+    from (
+      select (p.*)::parked_events as row, p.category, p.stream_id, p.replaying from parked_events p where p.subscription = _name limit _most / 10
+    ) as p
     cross join lateral parked_range(p.row) as r
   )
   select count(*) as streams, sum(waiting.events) as waiting, sum(back.events) as back,
@@ -291,10 +293,14 @@ end
 $$;
 
 -- The events of a stream that is set aside, of these types.
-create function set_aside(_parked parked_events, _types text[]) returns setof events
+create function set_aside(_parked parked_events, _types text[])
+returns table (
+  "position" bigint, recorded_at timestamptz, id uuid, version int, category text, stream_id text, type text,
+  data json, metadata json
+)
 language sql stable
 begin atomic
-  select e.* from events e
+  select e.position, e.recorded_at, e.id, e.version, e.category, e.stream_id, e.type, e.data, e.metadata from events e
   where e.category = _parked.category and e.stream_id = _parked.stream_id
     and e.version >= (select r.first from parked_range(_parked) as r)
     and e.position + 0 >= _parked.position
@@ -356,7 +362,7 @@ begin
   with put_back as (
     update parked_events p set replaying = true, attempts = 0
     where p.subscription = _subscription and not p.replaying and (_stream_id is null or p.stream_id = _stream_id)
-    returning p
+    returning (p.*)::parked_events as p
   ), ranges as materialized (
     select (b.p).category, (b.p).stream_id, r.first, r.final from put_back b cross join lateral parked_range(b.p) as r
   )
