@@ -3,6 +3,7 @@ import pg from 'pg'
 import { ask, patienceMs } from './ask.ts'
 import { cancel } from './cancel.ts'
 import { after } from './clock.ts'
+import { PasswordFailure } from './connection-problems.ts'
 import { ClosedError } from './errors.ts'
 import { isLost, isReadOnly, isTransient, POOL_TIMEOUT, translate } from './failures.ts'
 import type { Settings } from './options.ts'
@@ -61,8 +62,17 @@ export class Connections {
   /** One that the pool has, or opens. */
   checkOut(): Promise<Connection> {
     return this.#connect().catch((error) => {
-      throw this.#closed ? new ClosedError() : translate(error, this.#settings)
+      throw this.#closed ? new ClosedError() : translate(this.#passwordFailure(error) ?? error, this.#settings)
     })
+  }
+
+  /** What a pool's own function for the password threw: it is neither the driver's, nor the server's, nor the system's. */
+  #passwordFailure(error: unknown): Error | undefined {
+    const { options } = this.#pool as { options?: { password?: unknown } }
+    const { code, message } = (error ?? {}) as { code?: unknown; message?: string }
+    if (typeof options?.password !== 'function' || typeof code === 'string' || isOfDriver(message ?? ''))
+      return undefined
+    return new PasswordFailure(message, { cause: error })
   }
 
   /** To ourselves, where there is no reason not to: the way through the pool is long for one event that is waited for. */
@@ -206,6 +216,10 @@ export class Connections {
     return connection
   }
 }
+
+/** pg's own words about a connection that failed. */
+const isOfDriver = (message: string) =>
+  /^(SASL|timeout e|Connection (terminated|ended)|Client has|The server does not|There was an error|received invalid)/.test(message)
 
 const streamOf = (client: pg.ClientBase) =>
   (client as unknown as { connection?: { stream?: Duplex } }).connection?.stream

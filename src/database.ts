@@ -5,6 +5,7 @@ import { Answer } from './answer.ts'
 import { ask, lostStatement } from './ask.ts'
 import type { Clock } from './clock.ts'
 import { systemClock } from './clock.ts'
+import { withoutName } from './connection-string.ts'
 import { Connections, connectionConfig } from './connections.ts'
 import { ClosedError, SchemaError, ValidationError } from './errors.ts'
 import { eventBytes, eventColumns } from './event.ts'
@@ -96,8 +97,9 @@ export class Database implements Queries {
     if (settings.listenConnectionString === undefined && settings.pool) {
       const borrowed = (settings.pool as unknown as { options: pg.PoolConfig }).options
       // `password` is not enumerable in a pool's options.
-      const { password } = borrowed
-      return { config: { ...borrowed, ...(password ? { password } : {}) }, servers: undefined }
+      const { password, connectionString } = borrowed
+      const named = connectionString ? { connectionString: withoutName(connectionString) } : {}
+      return { config: { ...borrowed, ...named, ...(password ? { password } : {}) }, servers: undefined }
     }
     return { config: connectionConfig(settings, ''), servers: this.#listenServers }
   }

@@ -1,3 +1,4 @@
+import { connectionProblem } from './connection-problems.ts'
 import { ConnectionError, LimitError, MeowError, SchemaError, TimeoutError } from './errors.ts'
 import type { Settings } from './options.ts'
 import { redact } from './secrets.ts'
@@ -40,6 +41,8 @@ export function translate(
   error: unknown,
   { schema, queryTimeoutMs }: Pick<Settings, 'schema' | 'queryTimeoutMs'>,
 ): unknown {
+  const problem = connectionProblem(error)
+  if (problem !== undefined) return new ConnectionError(problem, error)
   const { code, message } = error as { code?: string; message?: string }
   switch (code) {
     case '3F000': // no such schema
@@ -56,9 +59,6 @@ export function translate(
         `missing rights: ${message}; grant them on schema "${schema}" to this role, or connect as another`,
         error,
       )
-    case '28P01':
-    case '28000':
-      return refused(message, error)
     case '3D000':
       return new ConnectionError(
         `${message}; create it, or check the database name of the connection string or PGDATABASE`,
@@ -104,8 +104,6 @@ export function translate(
       error,
     )
   }
-  // The driver's own words where a password is asked for and there is none.
-  if (message?.startsWith('SASL')) return refused(message, error)
   if (message === LATE) return new TimeoutError('a query', queryTimeoutMs, error)
   if (isLost(error)) {
     return new ConnectionError(
@@ -138,13 +136,6 @@ export function isReadOnly(error: unknown): boolean {
 export function isTransient(error: unknown): boolean {
   if (isLost(error)) return true
   return isReadOnly(error) || /^(57014|55P03|40P01|40001|53...)$/.test(codeOf(error))
-}
-
-function refused(message = '', error: unknown): ConnectionError {
-  return new ConnectionError(
-    `the server refused the login: ${message}; check user and password of the connection string or PGUSER and PGPASSWORD`,
-    error,
-  )
 }
 
 function codeOf(error: unknown): string {

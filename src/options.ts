@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { z } from 'zod'
+import { mistakeIn, withoutName } from './connection-string.ts'
 import { show, ValidationError } from './errors.ts'
 import { MAX_INT } from './numbers.ts'
 import { conceal, redact } from './secrets.ts'
@@ -90,12 +91,18 @@ const connectionString = z
   .min(1)
   .superRefine((text, context) => {
     try {
+      const mistake = mistakeIn(text)
+      if (mistake !== undefined) throw new Error(mistake)
       new Servers(text)
     } catch (error) {
       const { message } = error as Error
-      context.addIssue({ code: 'custom', message: `is no connection string (${message})`, input: text })
+      const hint = message === 'Invalid URL' ? ENCODE : ''
+      context.addIssue({ code: 'custom', message: `is no connection string (${message}${hint})`, input: text })
     }
   })
+  .transform(withoutName)
+
+const ENCODE = ': its port must be a number, and in user and password characters such as # / ? @ must be percent-encoded'
 
 const connectFields = z.strictObject({
   connectionString: connectionString.optional(),
