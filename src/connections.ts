@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream'
 import pg from 'pg'
 import { ask, patienceMs } from './ask.ts'
 import { cancel } from './cancel.ts'
-import { after } from './clock.ts'
+import { after, now } from './clock.ts'
 import { PasswordFailure } from './connection-problems.ts'
 import { ClosedError } from './errors.ts'
 import { isLost, isReadOnly, isTransient, POOL_TIMEOUT, translate } from './failures.ts'
@@ -17,6 +17,9 @@ import { Sockets } from './sockets.ts'
  */
 const KEPT = 3
 
+/** How long one that was idle for long has to show that it is alive: a round trip, and no more than a login takes. */
+const CHECK_MS = 2_000
+
 /** How long a connection may take to say goodbye before it is cut. */
 export const GOODBYE_MS = 500
 
@@ -24,6 +27,8 @@ export const GOODBYE_MS = 500
 export interface Connection {
   readonly client: pg.PoolClient
   broken: boolean
+  /** When it was kept. */
+  since: number
   onError(): void
 }
 
@@ -53,15 +58,18 @@ export class Connections {
     else hear(this.#pool)
   }
 
-  /** One that is at hand. */
+  /** One that is at hand, and was in use lately. */
   take(): Connection | undefined {
     if (this.#closed) throw new ClosedError()
-    return this.#kept.pop()
+    const last = this.#kept.at(-1)
+    return last && now() - last.since < this.#settings.keepAliveMs ? this.#kept.pop() : undefined
   }
 
-  /** One that the pool has, or opens. */
-  checkOut(): Promise<Connection> {
-    return this.#connect().catch((error) => {
+  /** One that was idle for long, if it is alive; else one that the pool has, or opens. */
+  async checkOut(): Promise<Connection> {
+    const idle = this.#kept.pop()
+    if (idle && (await this.#isAlive(idle))) return idle
+    return await this.#connect().catch((error) => {
       throw this.#closed ? new ClosedError() : translate(this.#passwordFailure(error) ?? error, this.#settings)
     })
   }
@@ -75,12 +83,30 @@ export class Connections {
     return new PasswordFailure(message, { cause: error })
   }
 
+  /**
+   * A router may have forgotten a connection without telling anybody. What is sent on it then gets no answer, and would take
+   * the whole `queryTimeoutMs` to fail. If one is dead, so are the others, for they were idle for as long.
+   */
+  async #isAlive(connection: Connection): Promise<boolean> {
+    try {
+      await ask(connection.client, { text: 'select' }, Math.min(CHECK_MS, this.#settings.queryTimeoutMs))
+      return true
+    } catch (error) {
+      this.#settings.logger.debug({ err: error }, 'a connection that was idle for long is dead')
+      connection.broken = true
+      this.giveBack(connection)
+      this.#mistrust()
+      return false
+    }
+  }
+
   /** To ourselves, where there is no reason not to: the way through the pool is long for one event that is waited for. */
   giveBack(connection: Connection): void {
     const { client, onError } = connection
     connection.broken ||= this.#discarded.has(client)
     const room = this.#owned && this.#pool.waitingCount === 0 && this.#kept.length < KEPT
     if (!connection.broken && !this.#closed && room) {
+      connection.since = now()
       this.#kept.push(connection)
     } else {
       client.release(connection.broken)
@@ -211,7 +237,7 @@ export class Connections {
   }
 
   #lent(client: pg.PoolClient): Connection {
-    const connection: Connection = { client, broken: false, onError: () => this.#broke(connection) }
+    const connection: Connection = { client, broken: false, since: 0, onError: () => this.#broke(connection) }
     client.on('error', connection.onError)
     return connection
   }
@@ -264,7 +290,7 @@ async function makeFit(client: pg.ClientBase, servers: Servers, timeoutMs: numbe
 
 /** What every connection is opened with. */
 export function connectionConfig(
-  settings: Pick<Settings, 'connectionString' | 'queryTimeoutMs'>,
+  settings: Pick<Settings, 'connectionString' | 'queryTimeoutMs' | 'keepAliveMs'>,
   applicationName: string,
 ): pg.ClientConfig {
   return {
@@ -273,5 +299,6 @@ export function connectionConfig(
     connectionTimeoutMillis: settings.queryTimeoutMs,
     query_timeout: settings.queryTimeoutMs,
     keepAlive: true,
+    keepAliveInitialDelayMillis: settings.keepAliveMs,
   }
 }
