@@ -2,6 +2,7 @@ import type pg from 'pg'
 import type { Database } from './database.ts'
 import { functionNames, migrations, redefinitions } from './definitions.ts'
 import { SchemaError } from './errors.ts'
+import { refuseHidden } from './row-security.ts'
 import { sql } from './sql.ts'
 
 /** What `migrate` says it has done if the schema was renamed or copied. */
@@ -12,6 +13,7 @@ const REDEFINED = 'functions and triggers'
  * first, and find nothing left to do. Who is up to date already needs no rights but to read.
  */
 export async function migrate(db: Database): Promise<{ applied: string[] }> {
+  await refuseHidden(db)
   if ((await pending(db)).length === 0 && !(await examine(db)).astray) return { applied: [] }
   return db.withClient(async (client) => {
     try {
@@ -88,6 +90,7 @@ const HAS_SCHEMA = {
 
 /** Refuse a schema that is newer than this library, or in a state in which readers could miss events. */
 export async function checkHealth(db: Database): Promise<void> {
+  await refuseHidden(db)
   const isMigrated = (await pending(db)).length === 0 // else whoever needs the schema is told to migrate
   const { astray, ailments } = isMigrated ? await examine(db) : { ailments: [] }
   db.refusal = astray && `${astray}: ${MEND}`

@@ -1,6 +1,7 @@
 import { examine, pending } from '../../migrate.ts'
+import { guardedTables, whyHidden } from '../../row-security.ts'
 import type { Check, Right } from './check.ts'
-import { ok, problem, RIGHTS } from './check.ts'
+import { ok, problem, RIGHTS, warning } from './check.ts'
 
 const ROLES: Record<Right, string> = {
   read: 'reader',
@@ -38,6 +39,23 @@ export const rights: Check = {
       }
     const not = RIGHTS.filter((right) => !has.includes(right))
     return ok(`${role} may ${has.join(', ')}${not.length > 0 ? `; not ${not.join(', ')}` : ''}`)
+  },
+}
+
+export const rowSecurity: Check = {
+  name: 'row security',
+  needs: 'schema',
+  blocks: ['store'],
+  async look({ db }) {
+    return (await guardedTables(db)).map((guarded) => {
+      if (guarded.isReadable)
+        return warning(
+          `row security is on for table ${guarded.table}: ${guarded.role} sees only the rows that its policies let through, and knows of no others`,
+          'connect as a role that has BYPASSRLS, if it is to see all',
+        )
+      const { problem: what, mend } = whyHidden(db, guarded)
+      return problem(what, `${mend};`)
+    })
   },
 }
 
