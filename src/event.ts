@@ -86,6 +86,9 @@ export function isEmptied({ data, metadata }: Pick<RecordedEvent, 'data' | 'meta
 /** The seconds since 1970 that a Date can hold, to both sides. */
 const MAX_SECONDS = '8640000000000::float8'
 
+/** The columns of the table of events that are ours: others may have added theirs. */
+export const ownColumns = 'position, recorded_at, id, version, category, stream_id, type, data, metadata'
+
 /**
  * The columns of an event in the order that `toEvent` takes them; `category` may be what costs nothing to send, where the
  * reader knows it. A time that no Date can hold, such as infinity, becomes the nearest one: no insert is allowed to write it

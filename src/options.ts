@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { z } from 'zod'
+import { mistakeIn, withoutName } from './connection-string.ts'
 import { show, ValidationError } from './errors.ts'
 import { hasTag } from './kinds.ts'
 import { MAX_INT } from './numbers.ts'
@@ -40,6 +41,12 @@ export interface ConnectOptions {
    * `queryTimeoutMs` is not less; until then the poll delivers. Default 5000, minimum 500.
    */
   listenerTimeoutMs?: number
+  /**
+   * How long a connection may be silent. Then the operating system asks the server for a sign of life (TCP keep-alive), so
+   * that routers and firewalls do not forget the connection; and one that was idle for longer is checked before it is used
+   * again. Of connections of ours, not of a `pool`. In ms; default 30_000, minimum 1000.
+   */
+  keepAliveMs?: number
   /** The longest pause between two attempts to listen again, which begin after 50 ms. In ms; default 1000, minimum 50. */
   reconnectDelayMs?: number
   /** A query or a connection attempt that takes longer fails, it never hangs. In ms; default 30_000, minimum 100. */
@@ -91,12 +98,18 @@ const connectionString = z
   .min(1)
   .superRefine((text, context) => {
     try {
+      const mistake = mistakeIn(text)
+      if (mistake !== undefined) throw new Error(mistake)
       new Servers(text)
     } catch (error) {
       const { message } = error as Error
-      context.addIssue({ code: 'custom', message: `is no connection string (${message})`, input: text })
+      const hint = message === 'Invalid URL' ? ENCODE : ''
+      context.addIssue({ code: 'custom', message: `is no connection string (${message}${hint})`, input: text })
     }
   })
+  .transform(withoutName)
+
+const ENCODE = ': its port must be a number, and in user and password characters such as # / ? @ must be percent-encoded'
 
 const connectFields = z.strictObject({
   connectionString: connectionString.optional(),
@@ -113,6 +126,7 @@ const connectFields = z.strictObject({
   prepare: z.boolean().default(true),
   pollIntervalMs: ms(10).default(1000),
   listenerTimeoutMs: ms(500).default(5_000),
+  keepAliveMs: ms(1_000).default(30_000),
   reconnectDelayMs: ms(50).default(1_000),
   queryTimeoutMs: ms(100).default(30_000),
   maxBufferedBytes: z.number().int().min(65_536).max(Number.MAX_SAFE_INTEGER).default(67_108_864),

@@ -371,6 +371,7 @@ const cases: Case[] = [
   [(v) => connect({ pollIntervalMs: v }), 'options.pollIntervalMs', integer(10, 2_147_483_647)],
   [(v) => connect({ queryTimeoutMs: v }), 'options.queryTimeoutMs', integer(100, 2_147_483_647)],
   [(v) => connect({ listenerTimeoutMs: v }), 'options.listenerTimeoutMs', integer(500, 2_147_483_647)],
+  [(v) => connect({ keepAliveMs: v }), 'options.keepAliveMs', integer(1_000, 2_147_483_647)],
   [(v) => connect({ reconnectDelayMs: v }), 'options.reconnectDelayMs', integer(50, 2_147_483_647)],
   [
     (v) => connect({ logger: v }),

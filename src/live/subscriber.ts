@@ -42,7 +42,7 @@ export interface Way {
 }
 
 export function wayOf(db: Database): Way {
-  const { queryTimeoutMs, listenerTimeoutMs, reconnectDelayMs } = db.settings
+  const { queryTimeoutMs, listenerTimeoutMs, reconnectDelayMs, keepAliveMs } = db.settings
   // Found out within both together. Each process asks, so not too often.
   const checkMs = 0.4 * listenerTimeoutMs
   const answerMs = Math.min(queryTimeoutMs, listenerTimeoutMs - checkMs)
@@ -54,6 +54,7 @@ export function wayOf(db: Database): Way {
       query_timeout: answerMs,
       connectionTimeoutMillis: answerMs,
       keepAlive: true,
+      keepAliveInitialDelayMillis: keepAliveMs,
     } as ListenConfig,
     checkMs,
     reconnectDelayMs,
