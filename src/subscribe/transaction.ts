@@ -222,7 +222,7 @@ export class TransactionalWorker extends BaseWorker {
       delayMs: number | null
     }
     if (delayMs === null && this.handling.onExhausted === 'stop') {
-      this.fail(error) // and what is left is let go
+      this.fail(error, delivery) // and what is left is let go
       return handled
     }
     source.writtenAside(delivery.entry, delayMs)

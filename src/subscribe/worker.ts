@@ -9,6 +9,7 @@ import type { Logger } from '../options.ts'
 import { parse } from '../options.ts'
 import type { ConsumerTelemetry } from '../telemetry/telemetry.ts'
 import type { HandedOut } from './delivery.ts'
+import { logEnd, logExhausted } from './ended.ts'
 import type { Executor } from './executor.ts'
 import type { Handler } from './invoke.ts'
 import { invoke } from './invoke.ts'
@@ -148,13 +149,15 @@ export abstract class BaseWorker implements Worker {
     return this.#limit.up
   }
 
-  /** The error that ends the worker. */
-  protected fail(error: unknown): void {
+  /** The error that ends the worker; `exhausted`: of a handler, for the last time. */
+  protected fail(error: unknown, exhausted?: HandedOut): void {
     const { logger, subscription } = this.handling
-    if (!this.#failure) logger.error({ err: error, subscription }, 'a worker ends with an error')
+    if (!this.#failure && exhausted)
+      logExhausted(logger, subscription, exhausted.event, exhausted.attempt, error)
+    else if (!this.#failure) logEnd(logger, subscription, error)
     this.#failure ??= { error }
     this.stopping = true
-    this.#executor.stop()
+    this.#executor.fail(error)
     this.wake()
   }
 
@@ -308,7 +311,7 @@ export class HandlerWorker extends BaseWorker {
     if (delayMs !== null) return delivery.nack({ delayMs, error, counts })
     if (this.handling.onExhausted === 'stop') {
       delivery.nack({ error })
-      return this.fail(error)
+      return this.fail(error, delivery)
     }
     await delivery.park(error).catch((cause) => {
       if (!(cause instanceof LeaseLostError) && !delivery.signal.aborted) throw cause
