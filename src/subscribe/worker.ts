@@ -8,7 +8,7 @@ import { Signal } from '../live/signal.ts'
 import type { Logger } from '../options.ts'
 import { parse } from '../options.ts'
 import type { ConsumerTelemetry } from '../telemetry/telemetry.ts'
-import type { HandedOut } from './delivery.ts'
+import type { HandedOut, Retry } from './delivery.ts'
 import { logEnd, logExhausted } from './ended.ts'
 import type { Executor } from './executor.ts'
 import type { Handler } from './invoke.ts'
@@ -56,14 +56,6 @@ export interface Handling {
   readonly telemetry: ConsumerTelemetry | undefined
   /** Its name. */
   readonly subscription: string
-}
-
-/** What becomes of an event whose handler failed. */
-export interface Retry {
-  /** The pause before the next attempt; null: it was the last one. */
-  readonly delayMs: number | null
-  /** Whether the failure counts as an attempt. */
-  readonly counts: boolean
 }
 
 /** Makes the executor whose deliveries go to `deliver`. */
