@@ -1,7 +1,7 @@
 import type { Observable } from 'rxjs'
 import { filter, skip } from 'rxjs'
 import type { AppendOptions, StreamWrite } from './append/append.ts'
-import { Appender } from './append/append.ts'
+import { Appender, headBy } from './append/append.ts'
 import { Batch } from './append/batch.ts'
 import { Batcher } from './append/batcher.ts'
 import { ProjectedAppends } from './append/projected.ts'
@@ -133,10 +133,11 @@ export class Meow implements AsyncDisposable {
     this.#projections = new Projections(db)
     this.#projected = new ProjectedAppends(db, batch, this.#projections)
     const { telemetry } = db
-    this.#appender = telemetry
-      ? new TracedAppender(batch, this.#batcher, this.#projected, telemetry)
-      : new Appender(batch, this.#batcher, this.#projected)
     const reader = new Reader(db)
+    const head = headBy(reader)
+    this.#appender = telemetry
+      ? new TracedAppender(batch, this.#batcher, head, this.#projected, telemetry)
+      : new Appender(batch, this.#batcher, head, this.#projected)
     this.#reader = telemetry ? new TracedReader(db, telemetry) : reader
     this.#live = new Live(db, db.settings.listen ? lineOf(db) : undefined, saw)
     this.#observer = new Observer(fromDatabase(db, this.#live, reader))
