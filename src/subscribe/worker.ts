@@ -1,3 +1,4 @@
+import { openCall } from '../carried.ts'
 import type { Clock } from '../clock.ts'
 import { LeaseLostError } from '../errors.ts'
 import { streamKey } from '../event.ts'
@@ -7,6 +8,7 @@ import { aborted, whenAborted } from '../live/abort.ts'
 import { Signal } from '../live/signal.ts'
 import type { Logger } from '../options.ts'
 import { parse } from '../options.ts'
+import { unlessOwn } from '../own-handler.ts'
 import type { ConsumerTelemetry } from '../telemetry/telemetry.ts'
 import type { HandedOut, Retry } from './delivery.ts'
 import { logEnd, logExhausted } from './ended.ts'
@@ -32,6 +34,7 @@ export interface Worker extends AsyncDisposable {
    * calls the shortest limit counts. Giving the partitions back may take up to 5 s more if the database does not answer.
    *
    * @throws ValidationError for a `timeoutMs` that can't be right
+   * @throws DeadlockError if a handler of this worker waits for it, without a `timeoutMs`; the worker stops nevertheless
    * @example
    * await worker.stop({ timeoutMs: 10_000 })
    */
@@ -174,8 +177,17 @@ export abstract class BaseWorker implements Worker {
     return { delayMs: retryPause(attempt, retry, clock), counts: true }
   }
 
-  async stop(options: StopOptions = {}): Promise<void> {
-    const { timeoutMs } = parse(stopOptions, options, 'options')
+  stop(options: StopOptions = {}): Promise<void> {
+    try {
+      const { timeoutMs } = parse(stopOptions, options, 'options')
+      const own = timeoutMs === undefined ? openCall(({ worker }) => worker === this) : undefined
+      return unlessOwn('worker.stop()', this.#stop(timeoutMs), own, this.handling.clock)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  async #stop(timeoutMs?: number): Promise<void> {
     this.stopping = true
     this.#executor.stop()
     this.wake()
@@ -186,7 +198,7 @@ export abstract class BaseWorker implements Worker {
   /** `stop`, and give up when the signal aborts. */
   async stopBefore(up: AbortSignal): Promise<void> {
     const forget = whenAborted(up, () => void this.stop({ timeoutMs: 0 }))
-    await this.stop().finally(forget)
+    await this.#stop().finally(forget)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
