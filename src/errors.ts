@@ -171,6 +171,30 @@ export class TimeoutError extends MeowError {
   }
 }
 
+/**
+ * A handler waits for what waits for that handler to end: `worker.stop()` or `meow.close()`. What it began goes on: begin it
+ * without waiting for it, or from outside of the handler.
+ *
+ * `ERR_DEADLOCK`
+ */
+export class DeadlockError extends MeowError {
+  /** Undefined: the handler is an inline projection. */
+  declare readonly subscription: string | undefined
+  /** Of the event that the handler is called for. */
+  declare readonly position: number
+
+  constructor(what: string, subscription: string | undefined, position: number) {
+    const who =
+      subscription === undefined ? 'an inline projection' : `a handler of subscription "${subscription}"`
+    super(
+      'ERR_DEADLOCK',
+      `${what} was called by ${who}, which is still at work on position ${position}: each would wait for the other; it goes on: call it without waiting for it (void ${what}), or from outside of the handler, or with a timeoutMs`,
+      undefined,
+      { subscription, position },
+    )
+  }
+}
+
 /** The store was closed before or during the call. */
 export class ClosedError extends MeowError {
   constructor(what = 'the store') {

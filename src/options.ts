@@ -60,9 +60,10 @@ export interface ConnectOptions {
   /**
    * Called as pino is, `(fields, message)`, an error as `err`; never with an event's payload. `info`: what changes by intent
    * (migrations, partitions that come and go, push that stands again, a stream that is replayed), `warn`: what mends itself,
-   * `error`: what somebody has to look at, `debug`: the rest. Silent by default.
+   * `error`: what somebody has to look at, `debug`: the rest. By default errors go to `console.error`, warnings to
+   * `console.warn`, and the rest nowhere; `false`: nothing is logged.
    */
-  logger?: Logger
+  logger?: Logger | false
   /**
    * Spans and metrics through OpenTelemetry, where `@opentelemetry/api` is installed beside this package and the application
    * has registered a provider, be it before or later. Default `true`; `false`: none, and events carry no `traceparent` of ours.
@@ -82,6 +83,13 @@ const logger = z.custom<Logger>(
 )
 
 export const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
+
+/** The default, so that nothing fails or ends without a word. `console` is looked up with each call: a test may replace it. */
+const consoleLogger: Logger = {
+  ...silent,
+  warn: (fields, message) => console.warn(`meowmx: ${message}`, fields),
+  error: (fields, message) => console.error(`meowmx: ${message}`, fields),
+}
 
 /** Tells the other what it is told, without what may be a credential. */
 function discreet(logger: Logger): Logger {
@@ -130,7 +138,12 @@ const connectFields = z.strictObject({
   reconnectDelayMs: ms(50).default(1_000),
   queryTimeoutMs: ms(100).default(30_000),
   maxBufferedBytes: z.number().int().min(65_536).max(Number.MAX_SAFE_INTEGER).default(67_108_864),
-  logger: logger.transform(discreet).default(() => silent),
+  logger: z
+    .union([z.literal(false), logger], {
+      error: 'must have the methods debug, info, warn and error, or be false',
+    })
+    .default(consoleLogger)
+    .transform((given) => (given === false ? silent : discreet(given))),
   telemetry: z.boolean().default(true),
 })
 export const connectOptions = connectFields.refine((o) => !(o.pool && o.connectionString), {

@@ -17,9 +17,9 @@ export type ExpectedVersion = 'any' | 'no-stream' | 'stream-exists' | number
 export interface AppendResult<E = RecordedEvent> {
   /** As they are recorded, in the order of the call. */
   events: E[]
-  /** Of the last event. */
+  /** Of the last event; if there was nothing to append, of the stream's last one: -1 if it has none. */
   version: number
-  /** Of the last event. */
+  /** Of the same event; 0 if there is none. */
   position: number
   /** True: these ids were recorded before, and this is what was recorded then. */
   deduplicated: boolean

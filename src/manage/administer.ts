@@ -28,12 +28,15 @@ const ATTEMPTS = 5
 
 /** Changes subscriptions from outside; sql/009_manage.sql. */
 export class Administration {
+  readonly #reaches: (position: number) => Promise<void>
   readonly #alter: (values: unknown[]) => Promise<void>
   readonly #reset: (values: unknown[]) => Promise<void>
   readonly #resetToEnd: (values: unknown[]) => Promise<void>
   readonly #delete: (values: unknown[]) => Promise<void>
 
-  constructor(db: Database) {
+  /** `reaches` throws if the store has not come to a position. */
+  constructor(db: Database, reaches: (position: number) => Promise<void>) {
+    this.#reaches = reaches
     this.#alter = prepare(db, 'alter_subscription')
     this.#reset = prepare(db, 'reset_subscription')
     this.#resetToEnd = prepare(db, 'reset_to_end')
@@ -64,6 +67,7 @@ export class Administration {
   async reset(subscription: string, to: From): Promise<void> {
     const named = parse(name, subscription, 'name')
     const place = parse(from, to, 'to')
+    if (typeof place === 'object') await this.#reaches(place.after)
     if (place === 'end') await this.#resetToEnd([named])
     else await this.#reset([named, place === 'start' ? 0 : place.after])
   }

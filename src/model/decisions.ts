@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { z } from 'zod'
 import type { Appender } from '../append/append.ts'
+import { nothing } from '../append/append.ts'
 import type { AppendResult } from '../append/request.ts'
 import type { Clock } from '../clock.ts'
 import { VersionConflictError } from '../errors.ts'
@@ -25,7 +26,7 @@ export interface DecideOptions {
 export interface Decision<S> {
   /** The state after its events. */
   state: S
-  /** As of `append`; of no events where the decider made none. */
+  /** As of `append`; if the decider made no events, with the version and position that it decided upon. */
   result: AppendResult
 }
 
@@ -104,6 +105,7 @@ export class Decisions {
     const stream = streamOf(decider.category, streamId)
     const before = await this.#states.read(decider, streamId, { client })
     const events = decider.decide(command, before.state)
+    if (Array.isArray(events) && events.length === 0) return { state: before.state, result: nothing(before) }
     const result = await this.#appender.append(stream, events, {
       expectedVersion: before.version,
       ...(client ? { client } : {}),

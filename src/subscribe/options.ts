@@ -10,7 +10,7 @@ import type { RetryOptions } from './retry.ts'
 /** What a durable subscription consumes, and how this process takes part in it. The selector and `partitions` are fixed once it exists. */
 export interface SubscriptionOptions<C extends string | AnyCategory = string | AnyCategory>
   extends Selector<C> {
-  /** Where a new subscription begins; an existing one goes on at its checkpoint. Default `'start'`; `'end'`: the horizon at its creation. */
+  /** Where a new subscription begins; an existing one goes on at its checkpoint. Default `'start'`; `'end'`: the horizon at its creation. After a position that the store has not come to yet: HistoryLostError. */
   from?: From
   /**
    * Unacked deliveries at most, per executor; after a takeover so many come again at most. Fewer, if they are larger than a

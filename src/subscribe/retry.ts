@@ -4,7 +4,11 @@ import type { Clock } from '../clock.ts'
  * How often and how soon a handler that fails is tried again. The defaults last for one to three minutes.
  */
 export interface RetryOptions {
-  /** How often an event is handled at most. Default 10, minimum 1. */
+  /**
+   * How often an event's handler is called at most, before its stream is parked or the worker stops. Each call counts: with
+   * `transactional` also one that was rolled back because another event of its batch failed. Failures during an outage do not
+   * count. A crash, a lost lease and `replayParked` begin anew. Default 10, minimum 1.
+   */
   maxAttempts?: number
   /** The longest first pause; each further one is four times as long. In ms; default 100, minimum 0. */
   minDelayMs?: number

@@ -110,12 +110,7 @@ export class Subscriptions {
     const running: Running = { executor, end, retired: false }
     siblings.add(running)
     executor.done
-      .catch((error) =>
-        this.#db.settings.logger.error(
-          { err: error, subscription: name },
-          'a subscription ended with an error',
-        ),
-      )
+      .catch(() => {}) // it has logged that
       .finally(() => {
         siblings.delete(running)
         if (siblings.size === 0 && this.#running.get(name) === siblings) this.#running.delete(name)

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { Appender } from '../append/append.ts'
+import { Appender, headBy } from '../append/append.ts'
 import type { Request } from '../append/request.ts'
 import { systemClock } from '../clock.ts'
 import { ClosedError, ValidationError } from '../errors.ts'
@@ -58,7 +58,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): EventStore {
     reader.ring()
     return outcomes
   }
-  const appender = new Appender({ run: write }, { append: write })
+  const appender = new Appender({ run: write }, { append: write }, headBy(reader))
   const observer = new Observer(reader.open)
   const states = new States(reader, noSnapshots)
   const aggregates = new Aggregates(reader, appender)
