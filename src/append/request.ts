@@ -59,7 +59,7 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 export function encodeRequest(
   stream: StreamRef,
   events: NewEvent | readonly NewEvent[],
-  expected: ExpectedVersion = 'any',
+  expected: ExpectedVersion | undefined,
   path = '',
   expectedPath = `${path}expectedVersion`,
   isStored?: (i: number) => boolean,
@@ -157,9 +157,15 @@ function encodeEvent(event: NewEvent, path: string, ofStream?: EventModel, aroun
   }
 }
 
-function checkExpected(expected: ExpectedVersion, path: string): ExpectedVersion {
+function checkExpected(expected: ExpectedVersion | undefined, path: string): ExpectedVersion {
   if (expected === 'any' || expected === 'no-stream' || expected === 'stream-exists' || expected === -1)
     return expected
+  if (expected === undefined)
+    throw new ValidationError(
+      path,
+      "must have a value or be left out (undefined would mean 'any', whatever was appended meanwhile; a stream without events is 'no-stream')",
+      expected,
+    )
   if (typeof expected !== 'number') {
     throw new ValidationError(path, `must be 'any', 'no-stream', 'stream-exists' or a version`, expected)
   }

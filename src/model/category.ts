@@ -13,7 +13,7 @@ export interface CategoryOptions {
    * Default false: what is stored was checked when it was appended. True: check events again when they are read, once they
    * are upcast; for stores that others write to as well. One that fails is an `UpcastError`.
    */
-  validateOnRead?: boolean
+  validateOnRead?: boolean | undefined
 }
 
 const categoryOptions = z.strictObject({ validateOnRead: z.boolean().default(false) })
