@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { ValidationError } from './errors.ts'
 import type { RecordedEvent } from './event.ts'
-import { isText } from './json.ts'
+import { isText, plainObject } from './json.ts'
 
 const storage = new AsyncLocalStorage<object>()
 
@@ -47,7 +47,7 @@ export function withMetadata<T>(metadata: object, run: () => T): T {
   if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata))
     throw new ValidationError('metadata', 'must be an object', metadata)
   if (typeof run !== 'function') throw new ValidationError('run', 'must be a function', run)
-  return storage.run({ ...storage.getStore(), ...metadata }, run)
+  return storage.run({ ...storage.getStore(), ...plainObject(metadata, 'metadata') }, run)
 }
 
 /** Run a handler: what it appends is caused by the event, and by nothing that happened to be around. */

@@ -2,7 +2,7 @@ import { carried } from '../carried.ts'
 import { ValidationError } from '../errors.ts'
 import type { EventModel, NewEvent, RecordedEvent, StreamRef } from '../event.ts'
 import { isReserved, modelOf, streamKey } from '../event.ts'
-import { encodeJson } from '../json.ts'
+import { encodeJson, plainObject } from '../json.ts'
 import { name, parse, version } from '../options.ts'
 import type { Along } from './projections.ts'
 import { uuidv7 } from './uuid.ts'
@@ -144,11 +144,10 @@ function encodeEvent(event: NewEvent, path: string, ofStream?: EventModel, aroun
       throw new ValidationError(`${path}.${key}`, 'is no part of an event', (event as any)[key])
   }
   const model = ofStream ?? modelOf(event)
-  const whole = around ? { ...event, metadata: { ...around, ...metadata } } : event
+  const own = metadata && plainObject(metadata, `${path}.metadata`)
+  const whole = around || own !== metadata ? { ...event, metadata: { ...around, ...own } } : event
   const stored = model ? model.toStore(whole, path) : whole
   const encoded = stored.metadata === undefined ? '{}' : encodeJson(stored.metadata, `${path}.metadata`)
-  if (!encoded.startsWith('{'))
-    throw new ValidationError(`${path}.metadata`, 'must be a JSON object', metadata)
   return {
     id: id?.toLowerCase() ?? uuidv7(),
     type,

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { UpcastError, ValidationError } from '../errors.ts'
 import type { EventModel, NewEvent, RecordedEvent, StreamRef } from '../event.ts'
 import { ERASED, isEmptied, isReserved, MODEL } from '../event.ts'
+import { plainObject } from '../json.ts'
 import { jsonText } from '../json-text.ts'
 import { name, parse } from '../options.ts'
 import { EventSchema } from './schema.ts'
@@ -136,7 +137,9 @@ function cloned(data: unknown): unknown {
 
 /** Version 1 goes without saying. */
 function versioned(metadata: object | undefined, version: number): { metadata?: object } {
-  return version === 1 ? {} : { metadata: { ...metadata, schemaVersion: version } }
+  return version === 1
+    ? {}
+    : { metadata: { ...(metadata && plainObject(metadata, 'metadata')), schemaVersion: version } }
 }
 
 /** Not enumerable: what is printed, compared or sent is the plain value. */
