@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { ValidationError } from './errors.ts'
 import type { RecordedEvent } from './event.ts'
-import { isText } from './json.ts'
+import { isText, plainObject } from './json.ts'
 
 /** A call of a handler, from inside of which others are made. */
 export interface HandlerCall {
@@ -67,8 +67,9 @@ export function withMetadata<T>(metadata: object, run: () => T): T {
   if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata))
     throw new ValidationError('metadata', 'must be an object', metadata)
   if (typeof run !== 'function') throw new ValidationError('run', 'must be a function', run)
+  const carried = plainObject(metadata, 'metadata')
   const around = storage.getStore()
-  return storage.run({ metadata: { ...around?.metadata, ...metadata }, call: around?.call }, run)
+  return storage.run({ metadata: { ...around?.metadata, ...carried }, call: around?.call }, run)
 }
 
 /** Run a handler: what it appends is caused by the event, and by nothing that happened to be around. */

@@ -32,9 +32,9 @@ export class ValidationError extends MeowError {
   /** What was given; without what may be a credential. */
   declare readonly value: unknown
 
-  constructor(path: string, problem: string, given: unknown) {
+  constructor(path: string, problem: string, given: unknown, cause?: unknown) {
     const value = redactNamed(path, given)
-    super('ERR_VALIDATION', `${path} ${problem}, got ${show(value)}`, undefined, {
+    super('ERR_VALIDATION', `${path} ${problem}, got ${show(value)}`, cause, {
       path: redactText(path),
       value,
     })

@@ -14,10 +14,10 @@ import { encodeRequest } from './request.ts'
 
 /** What `append` takes beside stream and events. */
 export interface AppendOptions {
-  /** Default `'any'`. */
+  /** Default `'any'`. It must not be `undefined`: leave it out, if `'any'` is meant. */
   expectedVersion?: ExpectedVersion
   /** Append inside this client's open transaction: the caller commits. A conflict leaves the transaction usable. */
-  client?: pg.ClientBase
+  client?: pg.ClientBase | undefined
 }
 
 /** One stream's part of an `appendAll`. */
@@ -75,15 +75,15 @@ export class Appender {
   ): Promise<AppendResult> {
     // The hot path: zod is asked only where there is more to check than the version, which is checked below.
     if (!onlyExpectedVersion(options)) parse(appendOptions, options, 'options')
-    const { expectedVersion, client } = options
-    const request = encodeRequest(stream, events, expectedVersion, '', 'options.expectedVersion')
+    const { client } = options
+    const request = encodeRequest(stream, events, expectedOf(options), '', 'options.expectedVersion')
     if (request.events.length === 0) return nothing(await this.#head(request.stream, client))
     return typed(only(await this.#run([request], false, client)), stream)
   }
 
   async appendAll(
     writes: readonly StreamWrite[],
-    options: { client?: pg.ClientBase } = {},
+    options: Pick<AppendOptions, 'client'> = {},
   ): Promise<AppendResult[]> {
     const { client } = parse(appendAllOptions, options, 'options')
     if (!Array.isArray(writes))
@@ -97,7 +97,7 @@ export class Appender {
       )
       if (stranger)
         throw new ValidationError(`writes[${i}].${stranger}`, 'is not an option', (write as any)[stranger])
-      return encodeRequest(write.stream, write.events, write.expectedVersion, `writes[${i}].`)
+      return encodeRequest(write.stream, write.events, expectedOf(write), `writes[${i}].`)
     })
     checkIds(requests)
     const full = requests.filter(({ events }) => events.length > 0)
@@ -127,6 +127,10 @@ export class Appender {
     return this.#batch.run(requests, { atomic, client })
   }
 }
+
+/** Left out it is 'any'. One that is undefined stays so, and is refused: nobody may want 'any' who gives a version. */
+const expectedOf = (given: { expectedVersion?: ExpectedVersion }): ExpectedVersion | undefined =>
+  'expectedVersion' in given ? given.expectedVersion : 'any'
 
 function checkIds(requests: readonly Request[]): void {
   const seen = new Set<string>()

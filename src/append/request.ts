@@ -2,7 +2,7 @@ import { carried } from '../carried.ts'
 import { ValidationError } from '../errors.ts'
 import type { EventModel, NewEvent, RecordedEvent, StreamRef } from '../event.ts'
 import { isReserved, modelOf, streamKey } from '../event.ts'
-import { encodeJson } from '../json.ts'
+import { encodeJson, plainObject } from '../json.ts'
 import { name, parse, version } from '../options.ts'
 import type { Along } from './projections.ts'
 import { uuidv7 } from './uuid.ts'
@@ -59,7 +59,7 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 export function encodeRequest(
   stream: StreamRef,
   events: NewEvent | readonly NewEvent[],
-  expected: ExpectedVersion = 'any',
+  expected: ExpectedVersion | undefined,
   path = '',
   expectedPath = `${path}expectedVersion`,
   isStored?: (i: number) => boolean,
@@ -144,11 +144,10 @@ function encodeEvent(event: NewEvent, path: string, ofStream?: EventModel, aroun
       throw new ValidationError(`${path}.${key}`, 'is no part of an event', (event as any)[key])
   }
   const model = ofStream ?? modelOf(event)
-  const whole = around ? { ...event, metadata: { ...around, ...metadata } } : event
+  const own = metadata && plainObject(metadata, `${path}.metadata`)
+  const whole = around || own !== metadata ? { ...event, metadata: { ...around, ...own } } : event
   const stored = model ? model.toStore(whole, path) : whole
   const encoded = stored.metadata === undefined ? '{}' : encodeJson(stored.metadata, `${path}.metadata`)
-  if (!encoded.startsWith('{'))
-    throw new ValidationError(`${path}.metadata`, 'must be a JSON object', metadata)
   return {
     id: id?.toLowerCase() ?? uuidv7(),
     type,
@@ -157,9 +156,15 @@ function encodeEvent(event: NewEvent, path: string, ofStream?: EventModel, aroun
   }
 }
 
-function checkExpected(expected: ExpectedVersion, path: string): ExpectedVersion {
+function checkExpected(expected: ExpectedVersion | undefined, path: string): ExpectedVersion {
   if (expected === 'any' || expected === 'no-stream' || expected === 'stream-exists' || expected === -1)
     return expected
+  if (expected === undefined)
+    throw new ValidationError(
+      path,
+      "must have a value or be left out (undefined would mean 'any', whatever was appended meanwhile; a stream without events is 'no-stream')",
+      expected,
+    )
   if (typeof expected !== 'number') {
     throw new ValidationError(path, `must be 'any', 'no-stream', 'stream-exists' or a version`, expected)
   }

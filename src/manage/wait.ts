@@ -13,9 +13,9 @@ import { ms, name, parse, position, signal } from '../options.ts'
 /** How long `waitFor` waits. */
 export interface WaitOptions {
   /** How long to wait at most. In ms; default 5000, minimum 1. */
-  timeoutMs?: number
+  timeoutMs?: number | undefined
   /** Ends the wait, with its reason, when it aborts. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 const waitOptions = z.strictObject({ timeoutMs: ms(1).default(5_000), signal: signal.optional() })

@@ -17,9 +17,9 @@ import { fold } from './states.ts'
 /** How to decide. */
 export interface DecideOptions {
   /** How often to load the stream again and decide anew where somebody else was faster. Default 3, minimum 0. */
-  retries?: number
+  retries?: number | undefined
   /** Read and append inside this client's open transaction: the caller commits. */
-  client?: pg.ClientBase
+  client?: pg.ClientBase | undefined
 }
 
 /** What came of a command. */

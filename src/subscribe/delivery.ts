@@ -6,7 +6,7 @@ import type { Entry } from './window.ts'
 /** When and why a delivery is to come again. */
 export interface NackOptions {
   /** Pause before it is delivered again. In ms; default 0, minimum 0. */
-  delayMs?: number
+  delayMs?: number | undefined
   /** Why; logged. */
   error?: unknown
 }

@@ -9,19 +9,22 @@ export interface RetryOptions {
    * `transactional` also one that was rolled back because another event of its batch failed. Failures during an outage do not
    * count. A crash, a lost lease and `replayParked` begin anew. Default 10, minimum 1.
    */
-  maxAttempts?: number
+  maxAttempts?: number | undefined
   /** The longest first pause; each further one is four times as long. In ms; default 100, minimum 0. */
-  minDelayMs?: number
+  minDelayMs?: number | undefined
   /** The longest pause. In ms; default 30_000, minimum `minDelayMs`. */
-  maxDelayMs?: number
+  maxDelayMs?: number | undefined
 }
+
+/** The options, complete. */
+export type RetryPolicy = { readonly [Option in keyof RetryOptions]-?: number }
 
 const GROWTH = 4
 
 /** Pause after attempt n (1, 2, …) that failed: exponential, with jitter. */
 export function retryPause(
   attempt: number,
-  { minDelayMs, maxDelayMs }: Readonly<Required<RetryOptions>>,
+  { minDelayMs, maxDelayMs }: Pick<RetryPolicy, 'minDelayMs' | 'maxDelayMs'>,
   clock: Clock,
 ): number {
   return jittered(Math.min(maxDelayMs, minDelayMs * GROWTH ** Math.min(attempt - 1, 16)), clock)

@@ -9,7 +9,7 @@ import type { Live } from '../live/live.ts'
 import { patience, persist } from '../live/patience.ts'
 import { name, parse } from '../options.ts'
 import type { Reader } from '../read/reader.ts'
-import { select } from '../read/selector.ts'
+import { refuseWide, select } from '../read/selector.ts'
 import type { ConsumerTelemetry, Standing } from '../telemetry/telemetry.ts'
 import type { HandedOut } from './delivery.ts'
 import { Executor } from './executor.ts'
@@ -63,6 +63,7 @@ export class Subscriptions {
   }
 
   get(subscription: string, options: SubscriptionOptions): DurableSubscription {
+    refuseWide(options, 'options')
     const checked = parse(subscriptionOptions, options, 'options')
     const { types, streamId } = checked
     const { category } = options // with what types its events

@@ -17,7 +17,7 @@ import type { Handler } from './invoke.ts'
 import { invoke } from './invoke.ts'
 import { Outage } from './outage.ts'
 import type { Partition } from './partition.ts'
-import type { RetryOptions } from './retry.ts'
+import type { RetryPolicy } from './retry.ts'
 import { retryPause } from './retry.ts'
 import { Streams } from './streams.ts'
 
@@ -51,7 +51,7 @@ export interface Handling {
   readonly concurrency: number
   readonly timeoutMs?: number | undefined
   readonly batchSize: number
-  readonly retry: Readonly<Required<RetryOptions>>
+  readonly retry: RetryPolicy
   readonly outage: false | { readonly streams: number }
   readonly onExhausted: 'park' | 'stop'
   readonly clock: Clock

@@ -22,7 +22,7 @@ import { MemoryReader } from './reader.ts'
 /** What `memoryStore` takes. */
 export interface MemoryStoreOptions {
   /** The time at which events are recorded, to the millisecond. Default: that of now. Give one that stands still to compare whole events. */
-  now?: () => Date
+  now?: (() => Date) | undefined
 }
 
 const memoryStoreOptions = z.strictObject({ now: method.default(() => () => new Date()) })
