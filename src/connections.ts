@@ -71,7 +71,9 @@ export class Connections {
     const idle = this.#kept.pop()
     if (idle && (await this.#isAlive(idle))) return idle
     return await this.#connect().catch((error) => {
-      throw this.#closed ? new ClosedError() : translate(this.#passwordFailure(error) ?? error, this.#settings)
+      throw this.#closed
+        ? new ClosedError()
+        : translate(this.#passwordFailure(error) ?? error, this.#settings)
     })
   }
 
@@ -247,7 +249,9 @@ export class Connections {
 
 /** pg's own words about a connection that failed. */
 const isOfDriver = (message: string) =>
-  /^(SASL|timeout e|Connection (terminated|ended)|Client has|The server does not|There was an error|received invalid)/.test(message)
+  /^(SASL|timeout e|Connection (terminated|ended)|Client has|The server does not|There was an error|received invalid)/.test(
+    message,
+  )
 
 const streamOf = (client: pg.ClientBase) =>
   (client as unknown as { connection?: { stream?: Duplex } }).connection?.stream

@@ -112,12 +112,17 @@ const connectionString = z
     } catch (error) {
       const { message } = error as Error
       const hint = message === 'Invalid URL' ? ENCODE : ''
-      context.addIssue({ code: 'custom', message: `is no connection string (${message}${hint})`, input: text })
+      context.addIssue({
+        code: 'custom',
+        message: `is no connection string (${message}${hint})`,
+        input: text,
+      })
     }
   })
   .transform(withoutName)
 
-const ENCODE = ': its port must be a number, and in user and password characters such as # / ? @ must be percent-encoded'
+const ENCODE =
+  ': its port must be a number, and in user and password characters such as # / ? @ must be percent-encoded'
 
 const connectFields = z.strictObject({
   connectionString: connectionString.optional(),

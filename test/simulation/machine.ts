@@ -61,7 +61,7 @@ export class Machine {
     this.#world = world
     this.#skew = settings.skew
     const { pollIntervalMs, listen, maxBufferedBytes } = settings
-    const parsed = parse(connectOptions, { pollIntervalMs, listen }, 'options')
+    const parsed = parse(connectOptions, { pollIntervalMs, listen, logger: false }, 'options')
     // Events are small here: so few bytes that they are too many are less than may be asked for.
     this.queries = this.#makeQueries({
       ...parsed,
