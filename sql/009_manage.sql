@@ -257,34 +257,38 @@ begin
   select count(*) into streams from parked_events p where p.subscription = _name;
   parked := 0;
   parked_is_estimate := false;
-  if streams = 0 then
-    return;
+  if streams > 0 then
+    with looked_at as materialized (
+      select p.category, p.stream_id, r.first, r.final,
+             case when p.replaying then version_at(
+               p.category, p.stream_id, _reached[1 + stream_hash(p.category, p.stream_id) % cardinality(_reached)]
+             ) end as passed
+      from (
+        select p.category, p.stream_id, p.position, p.replaying from parked_events p where p.subscription = _name
+        order by stream_hash(p.category, p.stream_id) limit _most / 10 -- as good as at random
+      ) as p
+      cross join lateral parked_range(p.category, p.stream_id, p.position) as r
+    )
+    select count(*) as streams, bool_or(waiting.is_estimate or back.is_estimate) as is_estimate,
+           sum(waiting.events) as waiting, max(waiting.events) as most_waiting,
+           sum(back.events) as back, max(back.events) as most_back
+    into _count
+    from (select _most / greatest(1, least(streams, _most / 10)) as most) as each
+    cross join looked_at s
+    cross join lateral count_versions(s.category, s.stream_id, s.first, s.final, _types, each.most) as waiting
+    cross join lateral count_versions(s.category, s.stream_id, s.first, s.passed, _types, each.most) as back;
+    parked := _count.waiting;
+    parked_is_estimate := _count.is_estimate or _count.streams < streams;
+    if _count.streams < streams then
+      -- The streams that were not looked at are like those that were, but for the longest one: it may be one of a kind.
+      parked := parked
+        + round((_count.waiting - _count.most_waiting) * (streams - _count.streams) / greatest(_count.streams - 1, 1));
+      _count.back := _count.back
+        + round((_count.back - _count.most_back) * (streams - _count.streams) / greatest(_count.streams - 1, 1));
+    end if;
+    lag := lag + _count.back;
+    lag_is_estimate := lag_is_estimate or parked_is_estimate and _count.back > 0;
   end if;
-  with looked_at as materialized (
-    select p.category, p.stream_id, r.first, r.final,
-           case when p.replaying then version_at(
-             p.category, p.stream_id, _reached[1 + stream_hash(p.category, p.stream_id) % cardinality(_reached)]
-           ) end as passed
-    from (
-      select p.category, p.stream_id, p.position, p.replaying from parked_events p where p.subscription = _name limit _most / 10
-    ) as p
-    cross join lateral parked_range(p.category, p.stream_id, p.position) as r
-  )
-  select count(*) as streams, sum(waiting.events) as waiting, sum(back.events) as back,
-         bool_or(waiting.is_estimate or back.is_estimate) as is_estimate
-  into _count
-  from (select _most / greatest(1, least(streams, _most / 10)) as most) as each
-  cross join looked_at s
-  cross join lateral count_versions(s.category, s.stream_id, s.first, s.final, _types, each.most) as waiting
-  cross join lateral count_versions(s.category, s.stream_id, s.first, s.passed, _types, each.most) as back;
-  parked := _count.waiting;
-  parked_is_estimate := _count.is_estimate or _count.streams < streams;
-  if _count.streams < streams then
-    parked := round(_count.waiting * streams / _count.streams);
-    _count.back := round(_count.back * streams / _count.streams);
-  end if;
-  lag := lag + _count.back;
-  lag_is_estimate := lag_is_estimate or parked_is_estimate and _count.back > 0;
   -- What is not known to be nothing must not look like it.
   if lag_is_estimate and lag = 0 then
     lag := 1;

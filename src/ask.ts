@@ -7,7 +7,9 @@ import { now, sleep } from './clock.ts'
 import type { Deadline } from './deadlines.ts'
 import { Deadlines } from './deadlines.ts'
 import { LATE, StatementLost } from './failures.ts'
+import { isError } from './kinds.ts'
 import { Pieces } from './pieces.ts'
+import { sessionError, watchErrors } from './session.ts'
 
 /** Of a query whose time is kept by who asks, not by pg. */
 export const TIMED = Symbol('meowmx.timed')
@@ -67,8 +69,12 @@ export function ask(
       },
     }
     const callback: Callback = (error, result) => {
+      if (error)
+        return void sessionError(client, error).then((failure) => {
+          deadlines.delete(deadline)
+          reject(understood(failure as Error, client, asked))
+        })
       deadlines.delete(deadline)
-      if (error) return reject(understood(error, client, asked))
       if (result !== answer) answer.addAll(result!.rows) // it was a query of pg's own
       resolve(answer.rows)
     }
@@ -89,6 +95,7 @@ async function askInTurn(
   timeoutMs: number,
   answer: Answer,
 ): Promise<Row[]> {
+  watchErrors(client)
   const { commits, ...rest } = asked
   const query = { ...rest, rowMode: 'array', types: answer.types, query_timeout: timeoutMs }
   const waits = underWay(client).length > 0
@@ -101,7 +108,7 @@ async function askInTurn(
     const isLate = (error as Error).message === LATE
     // The caller is told once it is cancelled: the next query on this connection must not be hit.
     if (isLate && own && !commits && underWay(client)[0] === own) await cancel(client, patienceMs(timeoutMs))
-    throw understood(error as Error, client, asked)
+    throw understood((await sessionError(client, error)) as Error, client, asked)
   }
 }
 
@@ -189,7 +196,7 @@ function understood(error: Error, client: pg.ClientBase, { name, text }: Asked):
 
 /** The name of the statement that this connection has lost, if that is why something failed. It was not run. */
 export function lostStatement(client: pg.ClientBase, error: unknown): string | undefined {
-  for (let cause = error, depth = 0; cause instanceof Error && depth < 10; cause = cause.cause, depth++)
+  for (let cause = error, depth = 0; isError(cause) && depth < 10; cause = cause.cause, depth++)
     if (cause instanceof StatementLost && cause.connection() === connectionOf(client)) return cause.statement
   return undefined
 }

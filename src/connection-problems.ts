@@ -24,7 +24,9 @@ export function connectionProblem(error: unknown): string | undefined {
   const { message = '' } = failure
   if (error instanceof PasswordFailure)
     return `the function that gives the password failed: ${message}; nothing was sent to the server`
-  return byServer(failure, message) ?? byTls(failure, message) ?? bySystem(failure, message) ?? byDriver(message)
+  return (
+    byServer(failure, message) ?? byTls(failure, message) ?? bySystem(failure, message) ?? byDriver(message)
+  )
 }
 
 /** The server's own answer, by SQLSTATE and by which of its routines gave it. */

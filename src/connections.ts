@@ -5,10 +5,11 @@ import { cancel } from './cancel.ts'
 import { after, now } from './clock.ts'
 import { PasswordFailure } from './connection-problems.ts'
 import { ClosedError } from './errors.ts'
-import { isLost, isReadOnly, isTransient, POOL_TIMEOUT, translate } from './failures.ts'
+import { isLost, isOfServer, isReadOnly, POOL_TIMEOUT, translate } from './failures.ts'
 import type { Settings } from './options.ts'
 import type { Servers } from './servers.ts'
 import { isElsewhere, noneServes, ReadOnlyError } from './servers.ts'
+import { watchErrors } from './session.ts'
 import { Sockets } from './sockets.ts'
 
 /**
@@ -70,7 +71,9 @@ export class Connections {
     const idle = this.#kept.pop()
     if (idle && (await this.#isAlive(idle))) return idle
     return await this.#connect().catch((error) => {
-      throw this.#closed ? new ClosedError() : translate(this.#passwordFailure(error) ?? error, this.#settings)
+      throw this.#closed
+        ? new ClosedError()
+        : translate(this.#passwordFailure(error) ?? error, this.#settings)
     })
   }
 
@@ -116,7 +119,7 @@ export class Connections {
 
   /** What one was borrowed for failed so: is it to be used again, and are the others? */
   failed(connection: Connection, error: unknown): void {
-    connection.broken ||= isTransient(error)
+    connection.broken ||= isOfServer(error)
     if (isReadOnly(error)) this.#servers.moveOn((connection.client as { server?: object }).server)
     if (isLost(error) || isReadOnly(error)) this.#mistrust()
   }
@@ -239,13 +242,16 @@ export class Connections {
   #lent(client: pg.PoolClient): Connection {
     const connection: Connection = { client, broken: false, since: 0, onError: () => this.#broke(connection) }
     client.on('error', connection.onError)
+    watchErrors(client)
     return connection
   }
 }
 
 /** pg's own words about a connection that failed. */
 const isOfDriver = (message: string) =>
-  /^(SASL|timeout e|Connection (terminated|ended)|Client has|The server does not|There was an error|received invalid)/.test(message)
+  /^(SASL|timeout e|Connection (terminated|ended)|Client has|The server does not|There was an error|received invalid)/.test(
+    message,
+  )
 
 const streamOf = (client: pg.ClientBase) =>
   (client as unknown as { connection?: { stream?: Duplex } }).connection?.stream
@@ -270,22 +276,29 @@ function poolOf(settings: Settings, servers: Servers, sockets: Sockets): pg.Pool
   } as pg.PoolConfig)
 }
 
-/** The horizon needs READ COMMITTED. Set only where the server's default is another: a pooler may refuse SET. */
+/**
+ * The horizon needs READ COMMITTED, and a `lock_timeout` of the role or the database would fail what only has to wait a little
+ * (our own limit is `queryTimeoutMs`); one in the connection string is meant for us. Set only where the server's default is another:
+ * a pooler may refuse SET.
+ */
 async function makeFit(client: pg.ClientBase, servers: Servers, timeoutMs: number): Promise<void> {
-  const [row] = await ask(
-    client,
-    {
-      text: `select pg_catalog.current_setting('default_transaction_isolation'),
-        pg_catalog.pg_is_in_recovery() or pg_catalog.current_setting('transaction_read_only')::boolean`,
-    },
-    timeoutMs,
-  )
-  const [isolation, isReadOnly] = row!
+  const [row] = await ask(client, { text: FITNESS }, timeoutMs)
+  const [isolation, inheritsLockTimeout, isReadOnly] = row!
   if (servers.writable && isReadOnly === 't')
     throw new ReadOnlyError('it is a standby, or set to be read-only')
-  if (isolation !== 'read committed') {
+  if (isolation !== 'read committed')
     await client.query(`set default_transaction_isolation = 'read committed'`)
-  }
+  if (inheritsLockTimeout === 't') await client.query('set lock_timeout = 0').catch(ignoreRefusal) // it is tried again then
+}
+
+const FITNESS = `select pg_catalog.current_setting('default_transaction_isolation'),
+  case when pg_catalog.current_setting('lock_timeout') <> '0' then
+    (select source <> 'client' from pg_catalog.pg_settings where name = 'lock_timeout')
+  end,
+  pg_catalog.pg_is_in_recovery() or pg_catalog.current_setting('transaction_read_only')::boolean`
+
+function ignoreRefusal(error: unknown): void {
+  if (isOfServer(error)) throw error
 }
 
 /** What every connection is opened with. */

@@ -9,10 +9,12 @@ import { withoutName } from './connection-string.ts'
 import { Connections, connectionConfig } from './connections.ts'
 import { ClosedError, SchemaError, ValidationError } from './errors.ts'
 import { eventBytes, eventColumns } from './event.ts'
-import { isTransient, translate } from './failures.ts'
+import { codeOf, isOfServer, translate } from './failures.ts'
 import type { Testimony } from './history.ts'
 import { History } from './history.ts'
+import { isError } from './kinds.ts'
 import { manyWaitFor } from './live/abort.ts'
+import { Retries } from './live/retries.ts'
 import type { Settings } from './options.ts'
 import { Servers } from './servers.ts'
 import { sql } from './sql.ts'
@@ -28,6 +30,9 @@ export interface Statement {
   readonly always?: boolean
 }
 
+/** How full NOTIFY's queue is when there is no room, of 1: those who commit at the same time need some. */
+const FULL = 0.95
+
 export type { Row } from './answer.ts'
 
 /** What all that reads and subscribes needs of the server and of time. */
@@ -35,6 +40,8 @@ export interface Queries {
   readonly settings: Settings
   readonly clock: Clock
   readonly history: Pick<History, 'era' | 'onLoss' | 'position' | 'saw' | 'look'>
+  /** What is tried again just now. */
+  readonly retries?: Retries | undefined
   /** Where there is somebody to tell. */
   readonly telemetry?: Telemetry | undefined
   /** `meowmx.` stands for the store's schema, `{{event}}` for the columns of an event, `{{bytes}}` for its size. */
@@ -50,13 +57,14 @@ export interface Queries {
   /** End a borrowed connection, whatever it is at, and so its transaction. */
   cut(client: pg.ClientBase): Promise<void>
   /** An error of the driver or the server as one of ours. */
-  translate(error: unknown): unknown
+  translate(error: unknown, client?: pg.ClientBase): unknown
 }
 
 /** The way to the server: the statements of one store, on its connections, with errors of ours. */
 export class Database implements Queries {
   readonly settings: Settings
   readonly clock = systemClock
+  readonly retries = new Retries()
   readonly telemetry: Telemetry | undefined
   readonly schema: string
   readonly quotedSchema: string
@@ -70,6 +78,7 @@ export class Database implements Queries {
   readonly #borrowed = new Set<pg.ClientBase>()
   readonly #givingUp = manyWaitFor()
   #historyQuery: Statement | undefined
+  #queueQuery: Statement | undefined
 
   constructor(settings: Settings, telemetry?: Telemetry) {
     this.settings = settings
@@ -172,6 +181,7 @@ export class Database implements Queries {
       }
     } catch (error) {
       connections.failed(connection, error)
+      if (codeOf(error) === '54000') this.mendNotifications()
       throw error
     } finally {
       this.#borrowed.delete(client)
@@ -188,10 +198,24 @@ export class Database implements Queries {
     this.#connections.discard(client)
   }
 
+  /**
+   * NOTIFY's queue may be full because somebody listened in an open transaction, and stays so when he is gone, until somebody asks
+   * how full it is. Returns whether there is room now.
+   */
+  async mendNotifications(): Promise<boolean> {
+    try {
+      this.#queueQuery ??= this.file('notification_queue')
+      const [row] = await this.query(this.#queueQuery)
+      return Number(row![0]) < FULL
+    } catch {
+      return false // the failure that led here says more
+    }
+  }
+
   /** Before its first use: it may be to another server than before. Where that can't be told, the use itself will say why. */
   async #prove(client: pg.ClientBase): Promise<void> {
     await this.history.look(client).catch((error) => {
-      if (isTransient(error) || lostStatement(client, error) !== undefined) throw error
+      if (isOfServer(error) || lostStatement(client, error) !== undefined) throw error
     })
   }
 
@@ -221,14 +245,14 @@ export class Database implements Queries {
       const asked = { name, text: statement.text, values, commits }
       return await ask(client, asked, queryTimeoutMs, answer)
     } catch (error) {
-      if (error instanceof Error) Error.captureStackTrace(error) // who asked, not what read the answer
-      throw this.translate(error)
+      if (isError(error)) Error.captureStackTrace(error) // who asked, not what read the answer
+      throw this.translate(error, client)
     }
   }
 
-  /** An error of the driver or the server as one of ours that says what to do; others pass as they are. */
-  translate(error: unknown): unknown {
-    return translate(error, this.settings)
+  /** An error of the driver or the server as one of ours that says what to do, whichever `client` threw it. */
+  translate(error: unknown, client?: pg.ClientBase): unknown {
+    return translate(error, this.settings, client)
   }
 
   /** Aborts when nobody waits any more for what is under way. */

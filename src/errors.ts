@@ -1,4 +1,5 @@
 import type { NewEvent, StreamRef } from './event.ts'
+import { isError } from './kinds.ts'
 import { redact, redactNamed, redactText } from './secrets.ts'
 
 /** `VersionConflictError` of `ERR_VERSION_CONFLICT`: the name of the class itself would not survive a minifier. */
@@ -201,7 +202,7 @@ export class UpcastError extends MeowError {
   ) {
     super(
       'ERR_UPCAST',
-      `event ${event.type}, version ${event.version} of stream ${label(event)}, schema version ${from}, can not be read: ${cause instanceof Error ? cause.message : show(cause)}`,
+      `event ${event.type}, version ${event.version} of stream ${label(event)}, schema version ${from}, can not be read: ${messageOf(cause)}`,
       cause,
       {
         stream: { category: event.category, streamId: event.streamId },
@@ -238,6 +239,17 @@ export class OutcomeUnknownError extends MeowError {
 }
 
 const label = ({ category, streamId }: StreamRef) => `"${redact(category)}/${redact(streamId)}"`
+
+/** What an error says, or, of what is no error, what it is. */
+export function messageOf(error: unknown): string {
+  try {
+    const { message } = error as { message?: unknown }
+    if (isError(error) && typeof message === 'string') return message
+  } catch {
+    // a message that can't be read
+  }
+  return show(error)
+}
 
 /** A value as an error message prints it: short, without what may be a credential, and never throwing. */
 export function show(given: unknown): string {

@@ -1,5 +1,9 @@
+import type pg from 'pg'
+
 import { connectionProblem } from './connection-problems.ts'
+
 import { ConnectionError, LimitError, MeowError, SchemaError, TimeoutError } from './errors.ts'
+import { isError } from './kinds.ts'
 import type { Settings } from './options.ts'
 import { redact } from './secrets.ts'
 
@@ -15,7 +19,6 @@ export const LATE = 'Query read timeout'
  */
 export class StatementLost extends Error {
   readonly code: '26000' | '42P05'
-  readonly severity = 'ERROR'
   readonly statement: string
   readonly inTransaction: boolean
   /** Which connection: a function, for who prints an error has no use for all of that. */
@@ -36,12 +39,17 @@ export class StatementLost extends Error {
   }
 }
 
-/** An error of the driver or the server as one of ours that says what to do; others pass as they are. */
+/**
+ * An error of the driver or the server as one of ours that says what to do; others pass as they are: also what a `client` throws
+ * that is not pg's, of which nobody knows whether it has to do with the connection.
+ */
 export function translate(
   error: unknown,
   { schema, queryTimeoutMs }: Pick<Settings, 'schema' | 'queryTimeoutMs'>,
+  client?: pg.ClientBase,
 ): unknown {
-  const problem = connectionProblem(error)
+  const isOurs = !client || isOfPg(client) || isAnswer(error)
+  const problem = isOurs ? connectionProblem(error) : undefined
   if (problem !== undefined) return new ConnectionError(problem, error)
   const { code, message } = error as { code?: string; message?: string }
   switch (code) {
@@ -105,7 +113,7 @@ export function translate(
     )
   }
   if (message === LATE) return new TimeoutError('a query', queryTimeoutMs, error)
-  if (isLost(error)) {
+  if (isOurs && isLost(error)) {
     return new ConnectionError(
       `no connection to the server: ${reason(error)}; check that it runs and that host and port are right (connectionString, or PGHOST and PGPORT)`,
       error,
@@ -114,14 +122,39 @@ export function translate(
   return redact(error)
 }
 
-/** Whether a failure is the connection's, not the query's: to be tried again, and on another connection. */
+/** An error after which the server ended the session, though its SQLSTATE alone does not say so. */
+export class SessionEnded extends Error {
+  readonly code: string | undefined
+
+  constructor(cause: Error) {
+    super(cause.message, { cause })
+    this.code = (cause as { code?: string }).code
+  }
+}
+
+/** The server is still there, and has not committed. */
+export class CommitFailed extends MeowError {
+  constructor(cause: unknown) {
+    super('ERR_COMMIT', 'a transaction could not be committed', cause)
+  }
+}
+
+/** The session is over, or never began: connection exceptions, shutdowns, no connection left, its own time limits, logins. */
+const ENDS_SESSION = /^(08|28|57P|53300|25P03|25P04|3D000)/
+/** What the server answers because of its own state, whatever it is asked; some of it may have ended the session. */
+const OF_SERVER = /^(08|25P0[34]|40|53|54|55|57|58|F0|XX)/
+/** Not migrated, or too new; the end of all positions; what the functions of the schema refuse. */
+const PERMANENT = /^(3F000|42P01|42883|42703|2200H|MW)/
+
+/**
+ * Whether a failure is the connection's, not the query's: to be tried again, and on another connection. What the server says
+ * has a severity, whose text it translates; the driver's and the system's own errors have none.
+ */
 export function isLost(error: unknown): boolean {
   if (error instanceof ConnectionError || error instanceof TimeoutError) return isLost(error.cause)
-  if (error instanceof MeowError || error instanceof TypeError || error instanceof RangeError) return false
-  if (!(error instanceof Error)) return false
-  const { code, severity } = error as { code?: string; severity?: string }
-  if (severity === undefined) return true // the driver's, or the system's
-  return severity === 'FATAL' || severity === 'PANIC' || /^(08|57P|53300)/.test(code ?? '')
+  if (error instanceof MeowError || error instanceof StatementLost || !isError(error)) return false
+  if (isAnswer(error)) return ENDS_SESSION.test(codeOf(error))
+  return !/^(Type|Range|Reference|Syntax)Error$/.test(error.name)
 }
 
 /** Whether it is a standby's answer: somewhere there is a primary, or will be. */
@@ -129,18 +162,59 @@ export function isReadOnly(error: unknown): boolean {
   return ['25006', 'MW005'].includes(codeOf(error))
 }
 
-/**
- * Whether what goes on for ever should try again: also if a server is a standby for a while, cancels what takes too long
- * (statement_timeout, lock_timeout), saw a deadlock, or has no memory or disk left (class 53).
- */
-export function isTransient(error: unknown): boolean {
-  if (isLost(error)) return true
-  return isReadOnly(error) || /^(57014|55P03|40P01|40001|53...)$/.test(codeOf(error))
+/** Whether it is the state of the server, not what it was asked, that it failed by. Its connection is not used again. */
+export function isOfServer(error: unknown): boolean {
+  return isLost(error) || isReadOnly(error) || OF_SERVER.test(codeOf(error))
 }
 
-function codeOf(error: unknown): string {
-  const { code } = ((error instanceof MeowError ? error.cause : error) ?? {}) as { code?: string }
+/**
+ * Whether what goes on for ever should try again: whatever the server says may pass, unless it is known to need a person. What
+ * handlers and other code of users throw is not to be asked about here.
+ */
+export function isTransient(error: unknown): boolean {
+  if (isLost(error) || isReadOnly(error) || error instanceof StatementLost) return true
+  if (error instanceof ConnectionError || error instanceof TimeoutError) return isTransient(error.cause)
+  return !(error instanceof MeowError) && isAnswer(error) && !PERMANENT.test(codeOf(error))
+}
+
+/**
+ * The same for what has never succeeded yet: a right that is missing from the beginning was not taken away for a moment.
+ */
+export function isTransientAtStart(error: unknown): boolean {
+  return isTransient(error) && codeOf(error) !== '42501'
+}
+
+/** Whether the server was reached, and did not do what it was asked: not that the connection ended, or the server does. */
+export function isRefusal(error: unknown): boolean {
+  if (error instanceof ConnectionError || error instanceof TimeoutError) return isRefusal(error.cause)
+  return (isAnswer(error) || error instanceof StatementLost) && !/^(08|57P)/.test(codeOf(error))
+}
+
+/** Whether the server said it. */
+export function isAnswer(error: unknown): boolean {
+  return (error as { severity?: unknown } | null | undefined)?.severity !== undefined
+}
+
+/** A client of pg, of whichever copy: it has a connection, or libpq's. */
+function isOfPg(client: pg.ClientBase): boolean {
+  const { connection, native } = client as { connection?: { stream?: unknown }; native?: unknown }
+  return connection?.stream !== undefined || native !== undefined
+}
+
+/**
+ * The SQLSTATE that is behind an error, or the driver's or system's code, or ''. Only of what we have made of an error of the
+ * database: what a handler threw may look like one.
+ */
+export function codeOf(error: unknown): string {
+  const { code } = ((error instanceof MeowError ? causeOf(error) : error) ?? {}) as { code?: string }
   return code ?? ''
+}
+
+function causeOf(error: MeowError): unknown {
+  const isOfDatabase = [CommitFailed, ConnectionError, LimitError, SchemaError, TimeoutError].some(
+    (type) => error instanceof type,
+  )
+  return isOfDatabase ? error.cause : undefined
 }
 
 function reason(error: unknown): string {

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { z } from 'zod'
 import { mistakeIn, withoutName } from './connection-string.ts'
 import { show, ValidationError } from './errors.ts'
+import { hasTag } from './kinds.ts'
 import { MAX_INT } from './numbers.ts'
 import { conceal, redact } from './secrets.ts'
 import { Servers } from './servers.ts'
@@ -103,12 +104,17 @@ const connectionString = z
     } catch (error) {
       const { message } = error as Error
       const hint = message === 'Invalid URL' ? ENCODE : ''
-      context.addIssue({ code: 'custom', message: `is no connection string (${message}${hint})`, input: text })
+      context.addIssue({
+        code: 'custom',
+        message: `is no connection string (${message}${hint})`,
+        input: text,
+      })
     }
   })
   .transform(withoutName)
 
-const ENCODE = ': its port must be a number, and in user and password characters such as # / ? @ must be percent-encoded'
+const ENCODE =
+  ': its port must be a number, and in user and password characters such as # / ? @ must be percent-encoded'
 
 const connectFields = z.strictObject({
   connectionString: connectionString.optional(),
@@ -155,7 +161,7 @@ export const client = z.custom<pg.ClientBase>(
   (c) => typeof (c as pg.ClientBase)?.query === 'function' && !('totalCount' in (c as object)),
   'must be a pg client with an open transaction',
 )
-export const signal = z.custom<AbortSignal>((s) => s instanceof AbortSignal, 'must be an AbortSignal')
+export const signal = z.custom<AbortSignal>((s) => hasTag(s, 'AbortSignal'), 'must be an AbortSignal')
 export { method, ms }
 
 /** The value as the schema has it, frozen and complete; else a ValidationError that names path and value. */

@@ -1,3 +1,5 @@
+import { isDate, isError, isMap, isPlain, isRegExp, isSet } from './kinds.ts'
+
 /**
  * What may be a credential is printed nowhere: not in a message or a field of an error, not in a log line, a span or on the
  * terminal. `redact` is for values and errors of any kind, `redactText` for text that is put together already, `conceal` for
@@ -79,11 +81,16 @@ export function redact(value: unknown): unknown {
     if (seen.has(value) || left-- <= 0) return '[…]'
     seen.add(value)
     if (Array.isArray(value)) return value.map(copy)
-    if (value instanceof Map)
-      return new Map([...value].map(([key, item]) => [copy(key), property(key, item)]))
-    if (value instanceof Set) return new Set([...value].map(copy))
-    if (value instanceof Date || value instanceof RegExp || ArrayBuffer.isView(value)) return value
-    if (value instanceof Error) {
+    if (isMap(value))
+      return new Map(
+        [...(value as Map<unknown, unknown>)].map(([key, item]) => [
+          copy(key),
+          property(key as PropertyKey, item),
+        ]),
+      )
+    if (isSet(value)) return new Set([...(value as Set<unknown>)].map(copy))
+    if (isDate(value) || isRegExp(value) || ArrayBuffer.isView(value)) return value
+    if (isError(value)) {
       const { made, dirty } = within(() => copyOf(value, property, text))
       return dirty ? made : value
     }
@@ -176,11 +183,6 @@ function isHideable(value: unknown): boolean {
   if (typeof value === 'string') return value !== '' && !value.startsWith(HIDDEN)
   if (typeof value === 'number') return Number.isFinite(value)
   return typeof value === 'bigint' || (typeof value === 'object' && value !== null)
-}
-
-function isPlain(value: object): boolean {
-  const prototype = Object.getPrototypeOf(value)
-  return prototype === Object.prototype || prototype === null
 }
 
 function nameOf(value: unknown): string {

@@ -2,7 +2,8 @@ import pg from 'pg'
 import { patienceMs, TIMED } from './ask.ts'
 import { cancel } from './cancel.ts'
 import { after } from './clock.ts'
-import { LATE } from './failures.ts'
+import { isAnswer, LATE } from './failures.ts'
+import { isPromise } from './kinds.ts'
 
 /** How one server is reached: what of pg's configuration names it. Empty: by the PG* environment variables alone. */
 type Server = { readonly connectionString?: string; readonly host?: string; readonly port?: number }
@@ -88,7 +89,7 @@ export class Servers {
         const { connectionParameters } = this as unknown as { connectionParameters: pg.ClientConfig }
         connectionParameters.query_timeout = args[0]?.[TIMED] ? 0 : timeoutMs // pg reads it in this call
         const answer = super.query(...(args as [any])) as unknown
-        return args[0]?.[TIMED] || !(answer instanceof Promise) ? answer : this.#cancelled(answer, args[0])
+        return args[0]?.[TIMED] || !isPromise(answer) ? answer : this.#cancelled(answer, args[0])
       }
     }
   }
@@ -101,8 +102,8 @@ export class Servers {
 
 /** Whether another server may do better than the one that failed so. As with libpq, one that refuses a login is taken at its word. */
 export function isElsewhere(error: unknown): boolean {
-  const { code, severity } = error as { code?: string; severity?: string }
-  return severity === undefined || /^(08|57P|53300)/.test(code ?? '')
+  const { code } = error as { code?: string }
+  return !isAnswer(error) || /^(08|53|57P|58|XX)/.test(code ?? '')
 }
 
 /** What is said where none serves: of each server its own. */

@@ -119,14 +119,23 @@ const fake = (greet: (socket: Socket) => void, answer?: (socket: Socket) => void
 test('what does not speak the protocol, or does not answer', async () => {
   const http = await answering(createHttp((_, response) => void response.end()))
   assert.match(await said({ connectionString: http }), /port/)
-  assert.match(await said({ connectionString: `${http}?sslmode=require` }), "does not speak PostgreSQL's protocol")
+  assert.match(
+    await said({ connectionString: `${http}?sslmode=require` }),
+    "does not speak PostgreSQL's protocol",
+  )
   const mysql = await fake((socket) => socket.write(Buffer.from('4a0000000a382e302e33360008000000', 'hex')))
   assert.match(await said({ connectionString: mysql }), "does not speak PostgreSQL's protocol")
   const mute = await fake(() => {})
   assert.match(await said({ connectionString: mute, queryTimeoutMs: 500 }), 'nothing answers there')
   assert.match(await said({ connectionString: 'postgres://127.0.0.1:1/db' }), 'check that it runs')
-  assert.match(await said({ connectionString: 'postgres://nowhere.invalid/db' }), /nowhere\.invalid.*(DNS|host's name)/)
-  assert.match(await said({ connectionString: 'postgresql:///db?host=/nowhere' }), 'no socket /nowhere/.s.PGSQL')
+  assert.match(
+    await said({ connectionString: 'postgres://nowhere.invalid/db' }),
+    /nowhere\.invalid.*(DNS|host's name)/,
+  )
+  assert.match(
+    await said({ connectionString: 'postgresql:///db?host=/nowhere' }),
+    'no socket /nowhere/.s.PGSQL',
+  )
 })
 
 /** A server that refuses with these fields, as one that does not speak English does. */
@@ -180,7 +189,13 @@ host all nologin,nobody,barred 127.0.0.1/32 trust
 `,
   )
   const server = await startPostgres({
-    settings: { fsync: false, ssl: true, ssl_cert_file: at('crt'), ssl_key_file: at('key'), hba_file: at('hba') },
+    settings: {
+      fsync: false,
+      ssl: true,
+      ssl_cert_file: at('crt'),
+      ssl_key_file: at('key'),
+      hba_file: at('hba'),
+    },
   })
   closers.push(() => server.stop())
   return server
@@ -216,7 +231,10 @@ securing('logins and certificates, by a real server', async () => {
   assert.match(await said({ connectionString: as('tls') }), 'sslmode=require')
   assert.match(await said({ connectionString: as('stranger') }), 'pg_hba.conf')
   assert.match(await said({ connectionString: as('barred').replace(/postgres$/, 'closed') }), 'grant connect')
-  assert.match(await said({ connectionString: as('tls', '', '?sslmode=require') }), /not signed by.*sslrootcert/)
+  assert.match(
+    await said({ connectionString: as('tls', '', '?sslmode=require') }),
+    /not signed by.*sslrootcert/,
+  )
   const { PGSSLMODE } = process.env
   process.env.PGSSLMODE = 'require'
   try {
@@ -226,7 +244,10 @@ securing('logins and certificates, by a real server', async () => {
     else process.env.PGSSLMODE = PGSSLMODE
   }
   const root = `sslrootcert=${join(directory, 'elsewhere.example.crt')}`
-  assert.match(await said({ connectionString: as('tls', '', `?sslmode=verify-full&${root}`) }), 'another host name')
+  assert.match(
+    await said({ connectionString: as('tls', '', `?sslmode=verify-full&${root}`) }),
+    'another host name',
+  )
   await (await connect({ connectionString: as('tls', '', '?sslmode=no-verify') })).close()
   const missing = connect({ connectionString: as('tls', '', '?sslmode=require&sslrootcert=/nowhere.crt') })
   assert.match((await rejects(missing, ValidationError)).message, 'a file that it names is not there')

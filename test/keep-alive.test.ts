@@ -34,41 +34,55 @@ function keepAliveOf(port: number): number | undefined {
 
 const onLinux = unless(existsSync('/proc/net/tcp') ? '' : 'there is no /proc/net/tcp here', test)
 
-onLinux('keep-alive asks within a minute by default, and as the option says, on each connection', async () => {
-  for (const [keepAliveMs, most] of [
-    [undefined, 60],
-    [7_000, 7],
-  ] as const) {
-    const schema = uniqueName('alive')
-    const meow = await openStore({ schema, ...(keepAliveMs ? { keepAliveMs } : {}) })
-    const observed = meow.events({}).subscribe()
-    await listening(meow)
-    await meow.append({ category: 'c', streamId: '1' }, event)
-    const sql = await pgClient()
-    const ports = async () => {
-      const { rows } = await sql.query(
-        'select client_port as port, application_name as name from pg_stat_activity where application_name = any ($1)',
-        [[`meowmx ${schema}`, `meowmx listener ${schema}`]],
-      )
-      return rows as { port: number; name: string }[]
+onLinux(
+  'keep-alive asks within a minute by default, and as the option says, on each connection',
+  async () => {
+    for (const [keepAliveMs, most] of [
+      [undefined, 60],
+      [7_000, 7],
+    ] as const) {
+      const schema = uniqueName('alive')
+      const meow = await openStore({ schema, ...(keepAliveMs ? { keepAliveMs } : {}) })
+      const observed = meow.events({}).subscribe()
+      await listening(meow)
+      await meow.append({ category: 'c', streamId: '1' }, event)
+      const sql = await pgClient()
+      const ports = async () => {
+        const { rows } = await sql.query(
+          'select client_port as port, application_name as name from pg_stat_activity where application_name = any ($1)',
+          [[`meowmx ${schema}`, `meowmx listener ${schema}`]],
+        )
+        return rows as { port: number; name: string }[]
+      }
+      await until(async () => new Set((await ports()).map(({ name }) => name)).size === 2, {
+        what: 'both kinds',
+      })
+      const asks = async () => (await ports()).map(({ port }) => keepAliveOf(port))
+      // One that has just sent something has another timer.
+      const all = async () => (await asks()).every((seconds) => seconds !== undefined && seconds <= most)
+      await until(all, { what: `keep-alive within ${most} s, not ${await asks()}` })
+      observed.unsubscribe()
+      await meow.close()
     }
-    await until(async () => new Set((await ports()).map(({ name }) => name)).size === 2, { what: 'both kinds' })
-    const asks = async () => (await ports()).map(({ port }) => keepAliveOf(port))
-    // One that has just sent something has another timer.
-    const all = async () => (await asks()).every((seconds) => seconds !== undefined && seconds <= most)
-    await until(all, { what: `keep-alive within ${most} s, not ${await asks()}` })
-    observed.unsubscribe()
-    await meow.close()
-  }
-})
+  },
+)
 
 for (const what of ['append', 'load'] as const) {
   test(`a silent cut while nothing happened: ${what} works in a small part of queryTimeoutMs`, async () => {
     const proxy = await startProxy(databaseUrl())
     const queryTimeoutMs = 60_000
-    const meow = await openStore({ connectionString: proxy.url, listen: false, keepAliveMs: 1_000, queryTimeoutMs })
+    const meow = await openStore({
+      connectionString: proxy.url,
+      listen: false,
+      keepAliveMs: 1_000,
+      queryTimeoutMs,
+    })
     const stream = { category: uniqueName('cut'), streamId: '1' }
-    await Promise.all([meow.append(stream, event), meow.load(stream), meow.read({ category: stream.category })])
+    await Promise.all([
+      meow.append(stream, event),
+      meow.load(stream),
+      meow.read({ category: stream.category }),
+    ])
     proxy.blackhole()
     await proxy.heal() // new connections pass; those that there are stay silent
     await idle(1_500)
@@ -90,12 +104,17 @@ test('one that is alive is used again after a long pause, with what it has prepa
   const sql = await pgClient()
   const pids = async () =>
     (
-      await sql.query('select pid from pg_stat_activity where application_name = $1 order by 1', [`meowmx ${schema}`])
+      await sql.query('select pid from pg_stat_activity where application_name = $1 order by 1', [
+        `meowmx ${schema}`,
+      ])
     ).rows.map(({ pid }) => pid)
   await idle(1_500)
   const before = await pids()
   await meow.append(stream, event)
-  assert.ok((await pids()).every((pid) => before.includes(pid)), 'no new connection')
+  assert.ok(
+    (await pids()).every((pid) => before.includes(pid)),
+    'no new connection',
+  )
   await meow.close()
 })
 

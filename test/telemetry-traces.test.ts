@@ -246,7 +246,7 @@ test('a handler of any kind runs in its span, attempt by attempt, and its failur
     const [from, to] = [stream(), stream()]
     const name = uniqueName(way)
     const { position } = await meow.append(from, event)
-    let failures = way === 'transactional' ? 2 : 1 // the first failure of a batch is tried once more, carefully
+    let failures = 1
     const worker = start(name, from.category, async () => {
       await later()
       if (failures-- > 0) throw new RangeError('not yet')

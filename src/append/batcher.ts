@@ -1,7 +1,7 @@
 import { now, sleep, soon } from '../clock.ts'
 import type { Database } from '../database.ts'
 import { ClosedError, OutcomeUnknownError, TimeoutError, VersionConflictError } from '../errors.ts'
-import { isLost, isReadOnly } from '../failures.ts'
+import { isLost, isReadOnly, isTransient } from '../failures.ts'
 import type { Batch, Outcome, Trip } from './batch.ts'
 import { Aborted } from './batch.ts'
 import { bare } from './projections.ts'
@@ -26,6 +26,8 @@ const MAX_ITEMS = 1_000
 const MIN_SHARE = 16
 /** Races that a batch of several loses before each of its requests goes alone. */
 const MAX_RACES = 5
+/** Tries of a batch that meets a full queue, each after it was mended. */
+const MAX_FULL = 5
 /** How long after a race that was lost batches go in one order of streams. */
 const CONTENDED_MS = 60_000
 
@@ -177,13 +179,15 @@ export class Batcher {
         if (lostAt !== undefined) {
           // The same ids again are the way to look, for they are written once. Whatever else is said meanwhile, by a
           // server that refuses this try, says nothing of the one whose answer was lost.
-          if (!(isLost(error) || isRace(error) || isReadOnly(error)) || now() - lostAt >= queryTimeoutMs)
+          if (!(isTransient(error) || isRace(error)) || now() - lostAt >= queryTimeoutMs)
             throw new Unknown(error)
           await sleep(Math.min(50 * attempt, 500))
         } else if (isReadOnly(error) || (trip.begun && isLost(error))) {
           // A standby, which may be about to be promoted; or the primary is another by now.
           if (now() - began >= queryTimeoutMs) throw error
           await sleep(Math.min(50 * attempt, 500))
+        } else if (isFull(error) && attempt <= MAX_FULL && (await this.#db.mendNotifications())) {
+          this.#db.settings.logger.warn({ err: error }, "NOTIFY's queue was full; trying again")
         } else if (isRace(error)) {
           // Whoever loses for long travels in smaller company, which has fewer races to win.
           if (attempt >= MAX_RACES && requests.length > 1 && !atomic) throw error
@@ -247,6 +251,11 @@ function isRace(error: unknown): boolean {
   const { code, constraint } = (bare(error) ?? {}) as { code?: string; constraint?: string }
   if (code === '23505') return constraint === 'events_version' || constraint === 'events_id'
   return code === '40001' || code === '40P01'
+}
+
+/** A limit of the server's, which may be that of NOTIFY's queue. */
+function isFull(error: unknown): boolean {
+  return (error as { code?: string } | null)?.code === '54000'
 }
 
 /** Ids that we made were new to the caller: where an earlier try has written them, it was this call that did. */

@@ -1,6 +1,9 @@
 import type pg from 'pg'
 import type { Database } from '../database.ts'
-import { MeowError, TimeoutError, ValidationError } from '../errors.ts'
+import { MeowError, messageOf, TimeoutError, ValidationError } from '../errors.ts'
+import { isLost } from '../failures.ts'
+import { failedQuery, forgetFailedQuery } from '../lend.ts'
+import { sessionError, watchErrors } from '../session.ts'
 import type { Trip } from './batch.ts'
 import { bare } from './projections.ts'
 
@@ -26,6 +29,7 @@ export function ownTransaction<T>(
       trip.begun = true
       // A process that freezes here must not keep the transaction open: readers would wait for it.
       const limit = `set local idle_in_transaction_session_timeout = ${db.settings.queryTimeoutMs}`
+      forgetFailedQuery(client)
       await ask(`begin; ${limit}; ${SAVEPOINT}`)
       let result: T
       try {
@@ -37,8 +41,9 @@ export function ownTransaction<T>(
       }
       trip.sent = true
       await ask(`${RELEASE}; commit`).catch(async (error) => {
-        if (error.severity === 'ERROR') await rollback()
-        throw unfit(error)
+        if (isLost(error)) db.discard(client)
+        else await rollback().catch(() => {}) // it may be open still, or aborted
+        throw unfit(client, error)
       })
       return result
     }
@@ -55,26 +60,31 @@ export async function insideTransaction<T>(
   body: () => Promise<T>,
 ): Promise<T> {
   const ask = asking(db, client)
+  forgetFailedQuery(client)
   await ask(SAVEPOINT).catch((error) => {
     if (error.code === '25P01')
       throw new ValidationError('options.client', 'must have an open transaction', 'one without')
-    throw db.translate(error)
+    throw db.translate(error, client)
   })
   try {
     const result = await body()
     await ask(RELEASE).catch((error) => {
-      throw unfit(error)
+      throw unfit(client, error)
     })
     return result
   } catch (error) {
     await ask(UNDO).catch(() => {}) // the connection is gone, or the transaction
-    throw db.translate(error)
+    throw db.translate(error, client)
   }
 }
 
 function asking(db: Database, client: pg.ClientBase): (text: string) => Promise<unknown> {
   const { queryTimeoutMs } = db.settings
-  return (text) => client.query({ text, query_timeout: queryTimeoutMs } as pg.QueryConfig)
+  watchErrors(client)
+  return (text) =>
+    client.query({ text, query_timeout: queryTimeoutMs } as pg.QueryConfig).catch(async (error) => {
+      throw await sessionError(client, error)
+    })
 }
 
 /** Whether a query may still be running: a rollback would wait for it once more. */
@@ -84,10 +94,16 @@ function isLate(db: Database, error: unknown): boolean {
 }
 
 /** What a handler did to the transaction, where it can not be committed any more; else the error as it is. */
-function unfit(error: { code?: string }): unknown {
-  if (error.code === '25P02')
-    return projection('a query of an inline projection failed, which its handler has kept to itself', error)
-  if (error.code === '25P01' || error.code === '3B001')
+function unfit(client: pg.ClientBase, error: unknown): unknown {
+  const { code } = error as { code?: string }
+  if (code === '25P02') {
+    const cause = failedQuery(client)?.error ?? error
+    return projection(
+      `a query of an inline projection failed, which its handler has kept to itself: ${messageOf(cause)}`,
+      cause,
+    )
+  }
+  if (code === '25P01' || code === '3B001')
     return projection('the handler of an inline projection has ended the transaction of its append', error)
   return error
 }

@@ -1,4 +1,5 @@
 import { every, now } from '../clock.ts'
+import { isError } from '../kinds.ts'
 import type { Logger } from '../options.ts'
 import { redact, redactText } from '../secrets.ts'
 import { plain } from './output.ts'
@@ -120,7 +121,7 @@ export class Progress {
 export const count = (n: number): string => n.toLocaleString('en-US')
 
 export function messageOf(error: unknown): string {
-  const message = error instanceof Error ? error.message || error.name : String(error)
+  const message = isError(error) ? error.message || error.name : String(error)
   return redactText(message).split('\n').map(plain).join('\n')
 }
 

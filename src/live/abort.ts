@@ -3,8 +3,17 @@ import { setMaxListeners } from 'node:events'
 /** A controller whose signal any number may wait for: Node takes more than 10 for a leak, and says so on stderr. */
 export function manyWaitFor(): AbortController {
   const controller = new AbortController()
-  setMaxListeners(0, controller.signal)
+  unlimited(controller.signal)
   return controller
+}
+
+/** A signal of another make than Node's (jsdom's, a polyfill's) has no such limit. */
+function unlimited(signal: AbortSignal): void {
+  try {
+    setMaxListeners(0, signal)
+  } catch {
+    // and Node refuses to set one
+  }
 }
 
 /** Calls back when the signal aborts, at once if it has already. What it returns takes that back. */
@@ -25,7 +34,7 @@ export function abortWith(...signals: (AbortSignal | undefined)[]): AbortControl
   const controller = new AbortController()
   for (const signal of signals) {
     if (!signal || controller.signal.aborted) continue
-    setMaxListeners(0, signal)
+    unlimited(signal)
     const forget = whenAborted(signal, () => controller.abort(signal.reason))
     controller.signal.addEventListener('abort', forget)
   }

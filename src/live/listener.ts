@@ -15,6 +15,10 @@ export interface StoreStatus {
   since: Date
   /** Why push is down: the last error. */
   cause?: unknown
+  /** Something that the store asks of the database fails, and is tried again: the last error. */
+  error?: unknown
+  /** Since when that fails. */
+  retryingSince?: Date
 }
 
 /** What is told to whoever listens: a notification's payload, or null: some may have been missed, look. */
@@ -41,6 +45,7 @@ export class Listener implements Party {
       since: new Date(db.clock.wall()),
     })
     this.status$ = this.#status.asObservable()
+    db.retries?.onChange(() => this.#retried())
     if (line?.listening) this.#tell('listening')
     line?.join(this)
   }
@@ -89,7 +94,21 @@ export class Listener implements Party {
       this.#status.value.state === state ? this.#status.value.since : new Date(this.#db.clock.wall())
     const cause = error === undefined ? undefined : this.#db.translate(error)
     this.#tell(state, cause)
-    this.#status.next({ state, since, ...(cause === undefined ? {} : { cause }) })
+    this.#status.next({ state, since, ...(cause === undefined ? {} : { cause }), ...this.#retrying(state) })
+  }
+
+  /** What is tried again has changed. */
+  #retried(): void {
+    const { error: _, retryingSince: __, ...status } = this.#status.value
+    const retrying = this.#retrying(status.state)
+    const same = retrying.error === this.#status.value.error
+    if (!same || 'error' in retrying !== 'error' in this.#status.value)
+      this.#status.next({ ...status, ...retrying })
+  }
+
+  #retrying(state: StoreStatus['state']): Pick<StoreStatus, 'error' | 'retryingSince'> {
+    const current = state === 'closed' ? undefined : this.#db.retries?.current()
+    return current ? { error: current.error, retryingSince: current.since } : {}
   }
 
   #tell(state: StoreStatus['state'], cause?: unknown): void {

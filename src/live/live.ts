@@ -1,5 +1,6 @@
 import type { Queries, Statement } from '../database.ts'
 import { ClosedError } from '../errors.ts'
+import { isTransientAtStart } from '../failures.ts'
 import { Budget } from '../read/budget.ts'
 import { HorizonReader } from '../read/horizon.ts'
 import { PageReader } from '../read/page-reader.ts'
@@ -10,6 +11,7 @@ import { makeGlance } from './glance.ts'
 import type { Line } from './line.ts'
 import { Listener } from './listener.ts'
 import { patience, persist } from './patience.ts'
+import { READS } from './retries.ts'
 import type { TailPorts } from './tail.ts'
 import { ANY_POSITION, Tail } from './tail.ts'
 
@@ -93,7 +95,7 @@ export class Live {
   #start(selection: Selection): SharedTail {
     const pages = new PageReader(this.#db, selection, this.budget)
     const opening = abortWith(this.#closing.signal)
-    const waiting = patience(this.#db, opening.signal)
+    const waiting = patience(this.#db, opening.signal, READS)
     const { era } = this.#db.history
     const horizons = this.#horizons
     const look: TailPorts['look'] = (after, promised) =>
@@ -102,7 +104,8 @@ export class Live {
     const deafen: (() => void)[] = []
     let closed = false
     const open = async () => {
-      const scope = await persist(() => this.#db.query(this.#scope, [selection.categories]), waiting)
+      const find = () => this.#db.query(this.#scope, [selection.categories])
+      const scope = await persist(find, waiting, isTransientAtStart)
       const glance = makeGlance(pages, look, PAGE_SIZE, (event) => this.#db.history.saw(event, era))
       const tail = new Tail({
         look: async (after, promised) => {
@@ -115,6 +118,8 @@ export class Live {
         budget: this.budget,
         clock: waiting.clock,
         logger: waiting.logger,
+        retries: waiting.retries,
+        scope: waiting.scope,
       })
       shared.opened = tail
       if (closed) tail.close()

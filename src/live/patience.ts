@@ -1,45 +1,55 @@
 import type { Clock } from '../clock.ts'
 import { isTransient } from '../failures.ts'
 import type { Logger } from '../options.ts'
+import type { Retries, Teller } from './retries.ts'
+import { Trouble } from './retries.ts'
+
+export { backoff } from './backoff.ts'
 
 /** For how long, by which clock, and who hears of it. */
-export interface Patience {
+export interface Patience extends Teller {
   readonly signal: AbortSignal
-  readonly clock: Clock
-  readonly logger: Logger
 }
 
 /** What knows that of a store. */
 export interface Patient {
   readonly clock: Clock
   readonly settings: { readonly logger: Logger }
+  readonly retries?: Retries | undefined
 }
 
-export const patience = ({ clock, settings }: Patient, signal: AbortSignal): Patience => ({
-  signal,
-  clock,
-  logger: settings.logger,
-})
+/** `scope`: whose status tells of what is tried again; the store's does in any case. */
+export const patience = (
+  { clock, settings, retries }: Patient,
+  signal: AbortSignal,
+  scope?: unknown,
+): Patience => ({ signal, clock, logger: settings.logger, retries, scope })
 
 /**
- * Pause before try n (1, 2, …) of something that failed: 50 ms doubling to 1 s, with equal jitter. Not longer, so that all
- * goes on within 2 s after a server is back.
+ * Do it until it is done, over lost connections and whatever the server refuses for a while; rejects with an error that is not
+ * `transient` (by default what surely needs a person), or once the signal aborts. Nothing but the database may fail in `action`.
  */
-export function backoff(attempt: number, clock: Clock, maxMs = 1_000): number {
-  const ceiling = Math.min(maxMs, 25 * 2 ** attempt)
-  return ceiling / 2 + (clock.random() * ceiling) / 2
-}
-
-/** Do it until it is done, over lost connections; rejects with any other error, or once the signal aborts. */
-export async function persist<T>(action: () => Promise<T>, { signal, clock, logger }: Patience): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    signal.throwIfAborted()
-    try {
-      return await action()
-    } catch (error) {
-      if (signal.aborted || !isTransient(error)) throw error
-      logger.warn({ err: error, attempt }, 'the database did not answer; trying again')
-      await clock.sleep(backoff(attempt, clock), signal)
+export async function persist<T>(
+  action: () => Promise<T>,
+  patience: Patience,
+  transient: (error: unknown) => boolean = isTransient,
+): Promise<T> {
+  const { signal, clock } = patience
+  let trouble: Trouble | undefined
+  try {
+    for (;;) {
+      signal.throwIfAborted()
+      try {
+        const result = await action()
+        trouble?.over()
+        return result
+      } catch (error) {
+        if (signal.aborted || !transient(error)) throw error
+        trouble ??= new Trouble(patience)
+        await clock.sleep(trouble.failed(error), signal)
+      }
     }
+  } finally {
+    trouble?.end()
   }
 }

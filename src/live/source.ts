@@ -1,5 +1,6 @@
 import type { Queries } from '../database.ts'
 import { HistoryLostError } from '../errors.ts'
+import { isTransientAtStart } from '../failures.ts'
 import { PageReader } from '../read/page-reader.ts'
 import type { Reader } from '../read/reader.ts'
 import { aborted } from './abort.ts'
@@ -8,6 +9,7 @@ import type { Live } from './live.ts'
 import { PAGE_SIZE } from './live.ts'
 import type { OpenSource } from './observer.ts'
 import { patience, persist } from './patience.ts'
+import { READS } from './retries.ts'
 
 /** Pages of the database: from the tail that all share, or up to the horizon of now. */
 export function fromDatabase(
@@ -17,7 +19,7 @@ export function fromDatabase(
 ): OpenSource {
   /** One may wait for what is still to come; but where the position comes from elsewhere, events up to it are passed over. */
   const report = (after: number, signal: AbortSignal) => {
-    persist(() => reader.reaches(after), patience(db, signal)).catch((error) => {
+    persist(() => reader.reaches(after), patience(db, signal, READS)).catch((error) => {
       if (error instanceof HistoryLostError)
         db.settings.logger.error({ err: error }, 'a position to begin after is ahead of the store')
     })
@@ -25,7 +27,9 @@ export function fromDatabase(
   return async (selection, from, live, signal) => {
     const { era } = db.history
     const horizon =
-      live && from !== 'end' ? Infinity : await persist(() => reader.horizon(selection), patience(db, signal))
+      live && from !== 'end'
+        ? Infinity
+        : await persist(() => reader.horizon(selection), patience(db, signal, READS), isTransientAtStart)
     const after = from === 'start' ? 0 : from === 'end' ? horizon : from.after
     if (after > db.history.position) report(after, signal)
     if (live) return { feed: shared.follow(selection, after), until: Infinity }
@@ -34,7 +38,7 @@ export function fromDatabase(
       after >= horizon
         ? Promise.resolve({ events: [], hashes: [], sizes: [], bytes: 0, after, position: after })
         : aborted(
-            persist(() => pages.forward(after, horizon, PAGE_SIZE), patience(db, signal)),
+            persist(() => pages.forward(after, horizon, PAGE_SIZE), patience(db, signal, READS)),
             era,
           )
     const feed = new Feed(read, after, (position) => position < horizon, shared.budget)

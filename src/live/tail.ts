@@ -1,15 +1,15 @@
-import type { Clock } from '../clock.ts'
-import type { Logger } from '../options.ts'
+import { isTransient, isTransientAtStart } from '../failures.ts'
 import type { Budget } from '../read/budget.ts'
 import type { Horizons } from '../read/horizon.ts'
 import type { Page } from '../read/page.ts'
 import { aborted, manyWaitFor } from './abort.ts'
 import { persist } from './patience.ts'
+import type { Teller } from './retries.ts'
 import { Ring } from './ring.ts'
 import { Signal } from './signal.ts'
 
 /** What a tail needs of the world. */
-export interface TailPorts {
+export interface TailPorts extends Teller {
   /**
    * All horizons as of a moment after the call; where it comes cheap, with the page above `after`, read behind it.
    * `promised` is what notifications tell of, 0 where there may be more than they tell.
@@ -20,8 +20,6 @@ export interface TailPorts {
   /** The lock keys that this tail heeds. */
   keys: readonly number[]
   budget?: Budget
-  clock: Clock
-  logger: Logger
 }
 
 interface Look {
@@ -168,12 +166,13 @@ export class Tail {
     this.#seen = this.#wakes
     this.#promised = 0
     this.#unsure = false
-    const found = persist(() => this.#ports.look(from, unsure ? 0 : promised), this.#patience)
+    const look = () => this.#ports.look(from, unsure ? 0 : promised)
+    const found = persist(look, this.#patience, from < 0 ? isTransientAtStart : isTransient)
     return { promised, found }
   }
 
   get #patience() {
-    const { clock, logger } = this.#ports
-    return { signal: this.#closing.signal, clock, logger }
+    const { clock, logger, retries, scope } = this.#ports
+    return { signal: this.#closing.signal, clock, logger, retries, scope }
   }
 }

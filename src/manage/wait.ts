@@ -61,7 +61,7 @@ export class Waiting {
     const giveUp = abortWith(this.#closing.signal, signal)
     const forget = this.#db.clock.after(timeoutMs, () => {
       const what = `waiting for subscription "${subscription}" to come to position ${at}`
-      giveUp.abort(new TimeoutError(what, timeoutMs))
+      giveUp.abort(new TimeoutError(what, timeoutMs, this.#db.retries?.current(waiter)?.error))
     })
     try {
       giveUp.signal.throwIfAborted()
@@ -81,14 +81,14 @@ export class Waiting {
   async #wait(waiter: Waiter, signal: AbortSignal): Promise<void> {
     const { settings, clock } = this.#db
     const read = () => this.#known(waiter.subscription, () => this.#read(waiter), signal)
-    const first = await persist(read, patience(this.#db, signal))
+    const first = await persist(read, patience(this.#db, signal, waiter))
     if (first.reached) return
     signal.throwIfAborted()
     this.#listen(waiter, first.channel)
     for (let attempt = 0; ; ) {
       const heard = waiter.heard.next()
       const look = () => this.#enterAndRead(waiter)
-      const { reached, changing } = await persist(look, patience(this.#db, signal))
+      const { reached, changing } = await persist(look, patience(this.#db, signal, waiter))
       if (reached) return
       const pauseMs = changing ? Math.min(2 ** attempt, settings.pollIntervalMs) : settings.pollIntervalMs
       let rung = true

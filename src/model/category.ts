@@ -3,6 +3,7 @@ import { UpcastError, ValidationError } from '../errors.ts'
 import type { EventModel, NewEvent, RecordedEvent, StreamRef } from '../event.ts'
 import { ERASED, isEmptied, isReserved, MODEL } from '../event.ts'
 import { jsonText } from '../json-text.ts'
+import { isError } from '../kinds.ts'
 import { name, parse } from '../options.ts'
 import { EventSchema } from './schema.ts'
 import type { EventSchemas, NewEventOptions, Reserved, TypedCategory } from './types.ts'
@@ -129,7 +130,7 @@ function cloned(data: unknown): unknown {
   try {
     return structuredClone(data)
   } catch (error) {
-    if (!(error instanceof RangeError)) throw error
+    if (!isError(error) || error.name !== 'RangeError') throw error
     return JSON.parse(jsonText(data))
   }
 }

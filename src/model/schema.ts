@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { show, ValidationError } from '../errors.ts'
+import { messageOf, ValidationError } from '../errors.ts'
 import { check, parse } from '../options.ts'
 import type { EventSchemas, VersionedSchema } from './types.ts'
 
@@ -44,8 +44,7 @@ export class EventSchema {
     } catch (error) {
       if (error instanceof ValidationError) throw error
       // A transformation of the user's threw, or the schema is asynchronous.
-      const reason = error instanceof Error ? error.message : show(error)
-      throw new ValidationError(path, `can not be checked by its schema (${reason})`, data)
+      throw new ValidationError(path, `can not be checked by its schema (${messageOf(error)})`, data)
     }
   }
 

@@ -1,5 +1,5 @@
 import type { Queries } from '../database.ts'
-import { isTransient } from '../failures.ts'
+import { isLost, isTransient } from '../failures.ts'
 import { manyWaitFor } from '../live/abort.ts'
 import { conduct } from './conductor.ts'
 import { QuietLease } from './lease.ts'
@@ -25,7 +25,7 @@ const RULES: DutyRules = { speed: 50, waiting: 4, looks: 2, leaveMs: 1_000 }
 const CHECK_MS = 250
 /** Where little is appended, too, somebody may have died in his turn. */
 const SLOW_MS = 1_000
-/** Until the next try, of who has not the rights to conduct, say. */
+/** Until the next try at most, of who has not the rights to conduct, say. */
 const REFUSED_MS = 60_000
 
 /** Whoever appends or reads in this process tells of the positions that it sees, and this looks whether there is a duty to take. */
@@ -37,6 +37,7 @@ export class Duty {
   readonly #closing = manyWaitFor()
   #head = 0 // the highest position that was seen here
   #checked: { head: number; at: number } | undefined
+  #failures = 0 // in a row
   #seen = 0 // looks in a row in which appends waited
   #open = true // somebody's lease may have to be closed: that of before we came
   #endWait: (() => void) | undefined
@@ -68,9 +69,14 @@ export class Duty {
     if (this.#closing.signal.aborted) return
     this.#endWait = this.#db.clock.after(ms, () => {
       this.#running = this.#check()
+        .then((again) => {
+          this.#failures = 0
+          return again
+        })
         .catch((error) => {
           this.#db.settings.logger.debug({ err: error }, 'notifying for all appends failed')
-          return isTransient(error) ? CHECK_MS : REFUSED_MS
+          if (isLost(error)) return CHECK_MS
+          return isTransient(error) ? Math.min(CHECK_MS * 2 ** this.#failures++, REFUSED_MS) : REFUSED_MS
         })
         .then((again) => {
           this.#endWait = undefined

@@ -1,5 +1,5 @@
 import { isTransient } from '../failures.ts'
-import { backoff } from '../live/patience.ts'
+import { Trouble } from '../live/retries.ts'
 import { now } from './instant.ts'
 import type { Partition } from './partition.ts'
 import type { Store } from './store.ts'
@@ -30,6 +30,7 @@ export class Checkpoints {
   readonly #options: CheckpointOptions
   readonly #events: CheckpointEvents
   readonly #moved = new Set<Partition>()
+  readonly #trouble: Trouble
   #running: Promise<void> | undefined
   #next = -Infinity // when one is due
   #forgetNext: (() => void) | undefined
@@ -39,6 +40,7 @@ export class Checkpoints {
     this.#store = store
     this.#options = options
     this.#events = events
+    this.#trouble = new Trouble(store)
   }
 
   /** The watermark of a partition may have moved. */
@@ -88,10 +90,10 @@ export class Checkpoints {
 
   async #run(): Promise<void> {
     const { clock, signal } = this.#store
-    for (let attempt = 1; this.#moved.size > 0 && !this.#store.signal.aborted; ) {
+    while (this.#moved.size > 0 && !signal.aborted) {
       const partitions = [...this.#moved].filter(({ lost, returning }) => !lost && !returning)
       this.#moved.clear()
-      if (partitions.length === 0) return
+      if (partitions.length === 0) break
       const reached = partitions.map((partition) => ({ partition, position: partition.window.watermark }))
       const at = now(clock)
       try {
@@ -104,17 +106,18 @@ export class Checkpoints {
             this.#events.lost(partition)
           }
         }
+        this.#trouble.over()
         this.#events.written()
         return
       } catch (error) {
         if (!isTransient(error)) {
           for (const partition of partitions) if (!partition.returning) this.#events.lost(partition, error)
-          return
+          break
         }
         for (const partition of partitions) this.#moved.add(partition)
-        this.#store.logger.warn({ err: error, attempt }, 'a checkpoint could not be written; trying again')
-        await clock.sleep(backoff(attempt++, clock), signal).catch(() => {})
+        await clock.sleep(this.#trouble.failed(error), signal).catch(() => {})
       }
     }
+    this.#trouble.end()
   }
 }

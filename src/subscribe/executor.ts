@@ -1,7 +1,9 @@
 import { ClosedError, HistoryLostError, LeaseLostError } from '../errors.ts'
 import { streamKey } from '../event.ts'
+import { isTransient, isTransientAtStart } from '../failures.ts'
 import type { LiveFeed } from '../live/live.ts'
 import { persist } from '../live/patience.ts'
+import { READS, Trouble } from '../live/retries.ts'
 import { Signal } from '../live/signal.ts'
 import { Checkpoints } from './checkpoints.ts'
 import type { HandedOut } from './delivery.ts'
@@ -47,8 +49,10 @@ export interface ExecutorOptions {
   strict: boolean
 }
 
-/** Pause before a partition is claimed anew that was lost by an error. */
+/** Pause before a partition is claimed anew that was lost by an error, at least. */
 const LOST_MS = 250
+/** How long no partition is lost by an error until that counts as over, if none gets on. */
+const QUIET_MS = 10_000
 
 /**
  * One executor of a subscription. Two loops:
@@ -71,6 +75,8 @@ export class Executor {
   readonly #rung = new Signal()
   #forget = () => {}
   #losses = 0 // of the store's history
+  readonly #trouble: Trouble // by which partitions are lost
+  #forgetTrouble = () => {}
   /** Settles once it is stopped and has given all back; rejects where it can't go on. */
   readonly done: Promise<void>
   /** Registered: the subscription exists, and this is one of its executors. */
@@ -90,8 +96,10 @@ export class Executor {
     this.#deliver = deliver
     this.#releasing = releasing
     this.#report = new Report(this.#holdings, store, ports.status, ports.watched)
+    this.#trouble = new Trouble(store)
     this.#checkpoints = new Checkpoints(store, options, {
       written: () => {
+        this.#getsOn()
         this.#holdings.changed.fire()
         this.#report.is()
       },
@@ -157,6 +165,10 @@ export class Executor {
   async #run(ready: { resolve(): void; reject(error: unknown): void }): Promise<void> {
     const { signal } = this.#stopping
     const silence = this.#ports.onBell(() => this.#rung.fire())
+    const { retries } = this.#store
+    const forgetRetries = retries?.onChange(() =>
+      this.#report.retrying(retries.current(READS, this.#store.scope)),
+    )
     const forgetHistory = this.#ports.onLoss((error) => this.#loseAll(error))
     const endWatch = watchUnacked(this.#options, this.#store, () => [...this.#holdings])
     let failure: { error: unknown } | undefined
@@ -168,7 +180,7 @@ export class Executor {
       this.stop()
     }
     try {
-      const registered = this.#persist(() => this.#ports.register())
+      const registered = this.#persist(() => this.#ports.register(), isTransientAtStart)
       // All of them, for a claim under way may still take something.
       await Promise.all([
         until(registered.then(() => this.#share(ready.resolve))),
@@ -188,6 +200,9 @@ export class Executor {
       endWatch()
       silence()
       forgetHistory()
+      forgetRetries?.()
+      this.#forgetTrouble()
+      this.#trouble.end()
       this.#checkpoints.close()
       this.#forget()
       this.#report.is('stopped')
@@ -276,6 +291,7 @@ export class Executor {
     return new Partition(grant, at, this.#store, this.#options.leaseMs, {
       deliver: this.#deliver,
       changed: (partition) => {
+        if (partition.durable > grant.position) this.#getsOn()
         this.#checkpoints.poke(partition)
         this.#holdings.changed.fire()
       },
@@ -296,7 +312,20 @@ export class Executor {
     // What failed may fail again: not at once.
     this.#forget()
     if (cause === undefined) this.#rung.fire()
-    else this.#forget = this.#store.clock.after(LOST_MS, () => this.#rung.fire())
+    else this.#forget = this.#store.clock.after(this.#pauseMs(cause), () => this.#rung.fire())
+  }
+
+  /** Before a partition is claimed anew: the longer, the more often the database failed so. */
+  #pauseMs(cause: unknown): number {
+    if (!isTransient(cause) || this.#stopping.signal.aborted) return LOST_MS
+    this.#forgetTrouble()
+    this.#forgetTrouble = this.#store.clock.after(QUIET_MS, () => this.#trouble.end())
+    return Math.max(LOST_MS, this.#trouble.failed(cause))
+  }
+
+  #getsOn(): void {
+    this.#forgetTrouble()
+    this.#trouble.over()
   }
 
   /** The store has gone back: go on from the checkpoints that it has. */
@@ -307,8 +336,8 @@ export class Executor {
     this.#pump.restart()
   }
 
-  #persist<T>(action: () => Promise<T>): Promise<T> {
-    const { clock, logger } = this.#store
-    return persist(action, { signal: this.#stopping.signal, clock, logger })
+  #persist<T>(action: () => Promise<T>, transient?: (error: unknown) => boolean): Promise<T> {
+    const { clock, logger, retries, scope } = this.#store
+    return persist(action, { signal: this.#stopping.signal, clock, logger, retries, scope }, transient)
   }
 }

@@ -1,5 +1,6 @@
 import { LeaseLostError } from '../errors.ts'
-import { isTransient } from '../failures.ts'
+import { isLost, isTransient } from '../failures.ts'
+import { backoff } from '../live/backoff.ts'
 import type { Checkpoints } from './checkpoints.ts'
 import type { Holding, Holdings } from './holdings.ts'
 import { elapsed } from './instant.ts'
@@ -13,6 +14,9 @@ export interface GiveBackOptions {
   /** The consumer waits for its deliveries' checkpoints: what it could not finish is handed over, too. */
   strict: boolean
 }
+
+/** How long a server that refuses is asked again. */
+const REFUSED_MS = 2_000
 
 /**
  * Gives partitions back cleanly: begin nothing more, wait until what the consumer has is acked, write that, let go. So
@@ -99,12 +103,7 @@ export class GiveBack {
     const reached = ours.map((partition) => ({ partition, position: partition.window.watermark }))
     try {
       if (ours.length > 0 || leaving) {
-        const release = () => this.#store.release(reached, leaving)
-        // Once more on another connection: an old one may have broken unnoticed.
-        const released = await release().catch((error) => {
-          if (isTransient(error)) return release()
-          throw error
-        })
+        const released = await this.#released(reached, leaving)
         for (const { partition, position } of reached)
           if (released.includes(partition.number)) partition.checkpoint(position)
         if (released.length > 0)
@@ -119,5 +118,20 @@ export class GiveBack {
     for (const partition of ours) partition.end(new LeaseLostError(this.#options.name, partition.number))
     for (const { partition } of holdings) this.#holdings.remove(partition)
     this.#holdings.changed.fire()
+  }
+
+  /** At once on another connection, for an old one may have broken unnoticed; a server that refuses is asked for a while. */
+  async #released(reached: Parameters<Store['release']>[0], leaving: boolean): Promise<number[]> {
+    const { clock } = this.#store
+    const began = clock.now()
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#store.release(reached, leaving)
+      } catch (error) {
+        const late = isLost(error) ? attempt > 1 : clock.now() - began >= REFUSED_MS
+        if (late || !isTransient(error)) throw error
+        if (attempt > 1) await clock.sleep(backoff(attempt, clock, REFUSED_MS / 4))
+      }
+    }
   }
 }

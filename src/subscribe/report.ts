@@ -6,7 +6,8 @@ import type { Store } from './store.ts'
 export interface ExecutorStatus {
   /**
    * `waiting`: it owns no partition. `catching-up`: there is more to read. `live`: it has read all there is, and is pushed
-   * the rest. `failing`: its handlers fail, one stream after the other; it tries one event at a time until one succeeds.
+   * the rest. `failing`: its handlers fail, one stream after the other, and it tries one event at a time until one succeeds; or
+   * the database does not do what it is asked, which is tried again.
    * `stopped`: it has not begun, or has ended.
    */
   state: 'waiting' | 'catching-up' | 'live' | 'failing' | 'stopped'
@@ -22,7 +23,7 @@ export interface ExecutorStatus {
   inFlight: number
   /** The partitions that this executor owns. */
   partitions: number[]
-  /** Of `failing`: the last error of a handler. */
+  /** Of `failing`: the last error, of a handler or of the database. */
   error?: unknown
   /** Of `failing`: since when. */
   since?: Date
@@ -43,6 +44,7 @@ export class Report {
   #lag = { lag: 0, lagIsEstimate: false }
   #countedAt = -Infinity
   #failing: Failing | undefined
+  #retrying: Failing | undefined
 
   /** `watched`: whether anybody is told, for whose sake alone events are counted. */
   constructor(
@@ -71,6 +73,13 @@ export class Report {
     if (this.#state !== 'stopped') this.is()
   }
 
+  /** What the database is asked is tried again, and why; undefined: no longer. */
+  retrying(retrying: Failing | undefined): void {
+    if (retrying?.error === this.#retrying?.error) return
+    this.#retrying = retrying
+    if (this.#state !== 'stopped') this.is()
+  }
+
   /** Horizons of before are no measure any more. */
   restart(): void {
     this.#horizon = 0
@@ -78,7 +87,7 @@ export class Report {
 
   #status(): ExecutorStatus {
     const { partitions, inFlight } = this.#holdings
-    const failing = this.#state === 'stopped' ? undefined : this.#failing
+    const failing = this.#state === 'stopped' ? undefined : (this.#retrying ?? this.#failing)
     const { lag, lagIsEstimate } =
       this.#state === 'catching-up' ? this.#lag : { lag: 0, lagIsEstimate: false }
     return {

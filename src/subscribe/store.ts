@@ -5,6 +5,7 @@ import { SubscriptionMismatchError, SubscriptionNotFoundError, show } from '../e
 import type { RecordedEvent } from '../event.ts'
 import { toEvent } from '../event.ts'
 import type { From } from '../live/observer.ts'
+import type { Retries } from '../live/retries.ts'
 import type { Logger } from '../options.ts'
 import { Budget } from '../read/budget.ts'
 import { sizeOf } from '../read/page.ts'
@@ -64,6 +65,9 @@ export class Store {
   readonly telemetry: ConsumerTelemetry | undefined
   readonly signal: AbortSignal
   readonly budget: Budget
+  readonly retries: Retries | undefined
+  /** What this executor is trying again is told by its own status. */
+  readonly scope = this
   readonly #db: Queries
   readonly #reader: Reader
   readonly #name: string
@@ -84,6 +88,7 @@ export class Store {
     this.clock = db.clock
     this.telemetry = db.telemetry?.consumer(options.name)
     this.signal = signal
+    this.retries = db.retries
     this.budget = budget
     this.#db = db
     this.#reader = reader

@@ -55,7 +55,7 @@ export class DurableSubscription<E = RecordedEvent> {
    * Deliveries to be acked, nacked or parked, as a cold Observable: subscribing makes this process an executor, which
    * takes its share of the partitions, and goes on after lost leases and connections. It delivers until `maxInFlight` are
    * unacked, which is the back-pressure. Unsubscribing ends the executor; deliveries in hand can still be acked for
-   * `leaseMs`, and while the store closes for 5 s at most.
+   * `leaseMs`, and while the store closes for 5 s at most. It completes when the store closes, and at once if it is closed.
    *
    * @throws (as an error of the Observable) SubscriptionMismatchError where the name exists with another selector or
    *   partition count; SubscriptionNotFoundError where it is deleted
@@ -69,6 +69,7 @@ export class DurableSubscription<E = RecordedEvent> {
     const { leaseMs } = this.options
     const telemetry = this.#subscriptions.telemetry(this.name)
     return new Observable((subscriber) => {
+      if (this.#subscriptions.closed) return subscriber.complete() // an error would have `retry()` try again for ever
       // The consumer may be at work on what it has in hand: it can still ack, for a while.
       const retire = async (patienceMs: number, up?: AbortSignal) => {
         running.retired = true

@@ -189,6 +189,11 @@ export class Subscriptions {
     return Promise.all([...this.#running].map(ask))
   }
 
+  /** It starts no executor any more. */
+  get closed(): boolean {
+    return this.#closing.signal.aborted
+  }
+
   /** Whether there is an executor to be drained. */
   get running(): boolean {
     return this.#running.size > 0

@@ -1,11 +1,12 @@
 import type pg from 'pg'
 import { lostStatement } from '../ask.ts'
 import type { Queries } from '../database.ts'
-import { MeowError } from '../errors.ts'
-import { isLost, isTransient } from '../failures.ts'
-import { lend } from '../lend.ts'
+import { MeowError, messageOf } from '../errors.ts'
+import { CommitFailed, isLost, isOfServer, isTransient } from '../failures.ts'
+import { failedQuery, forgetFailedQuery, lend } from '../lend.ts'
 import { aborted, whenAborted } from '../live/abort.ts'
 import { Signal } from '../live/signal.ts'
+import { sessionError } from '../session.ts'
 import type { HandedOut } from './delivery.ts'
 import { invoke } from './invoke.ts'
 import type { Partition } from './partition.ts'
@@ -24,8 +25,8 @@ const CHECK =
 /** A handler threw `cause`, or left a transaction that can't be committed; `delivery` is undefined if it may be any of several. */
 class HandlerFailed extends MeowError {
   readonly delivery: HandedOut | undefined
-  /** The session ended meanwhile, which may be why. */
-  sessionLost = false
+  /** It need not be the handler's fault: the session ended, or the server could not commit. */
+  unsure = false
 
   constructor(cause: unknown, delivery?: HandedOut) {
     super('ERR_HANDLER', 'a handler failed')
@@ -145,7 +146,7 @@ export class TransactionalWorker extends BaseWorker {
     } catch (error) {
       if (!(error instanceof HandlerFailed) || begun[0]!.signal.aborted) throw error
       const suspect = error.delivery ?? (begun.length === 1 ? begun[0] : undefined)
-      const culprit = error.sessionLost ? undefined : suspect
+      const culprit = error.unsure ? undefined : suspect
       if (culprit) culprit.failure = { error: error.cause }
       const handled = await this.#carefully(begun.slice(0, CAREFUL), culprit !== undefined)
       return begun.slice(handled)
@@ -157,6 +158,8 @@ export class TransactionalWorker extends BaseWorker {
     await this.#transaction(async (client) => {
       for (const delivery of batch) await this.#invoke(delivery, client)
       await this.#write(client, last).catch(endedHere)
+    }).catch((error) => {
+      throw error instanceof CommitFailed ? refused(error.cause) : error
     })
     last.source.written(batch.map(({ entry }) => entry))
     this.outage.succeeded()
@@ -175,7 +178,7 @@ export class TransactionalWorker extends BaseWorker {
         try {
           await this.#invoke(delivery, client)
           // A query of the handler's may have failed, and it did not say so.
-          await client.query(CHECK).catch(failedHere).catch(endedHere)
+          await client.query(CHECK).catch((error) => failedHere(client, error))
           handled++
         } catch (failed) {
           if (!(failed instanceof HandlerFailed) || delivery.signal.aborted) throw failed
@@ -206,6 +209,7 @@ export class TransactionalWorker extends BaseWorker {
         await write(client)
       })
     } catch (error) {
+      if (error instanceof CommitFailed) throw error.cause // all that handlers left was checked
       if (!failure || !isTransient(error)) throw error
       // The session ended while the handler had it: idle for longer than the lease, or killed by what it did.
       if (handled > 0) return this.#carefully(batch.slice(0, handled), known)
@@ -231,14 +235,14 @@ export class TransactionalWorker extends BaseWorker {
 
   async #invoke(delivery: HandedOut, client: pg.ClientBase): Promise<void> {
     if (delivery.failure) throw new HandlerFailed(delivery.failure.error, delivery)
-    const lent = lend(client)
+    const lent = lend(client, delivery)
     this.inHand.add(delivery)
     try {
       const handled = invoke(this.handling.handler, delivery, this.handling, lent.client)
       if (handled) await aborted(handled, this.givenUp)
     } catch (error) {
       this.givenUp.throwIfAborted()
-      throw new HandlerFailed(error, delivery)
+      throw lent.foundAborted ? abortedBefore(client, error) : new HandlerFailed(error, delivery)
     } finally {
       this.inHand.delete(delivery)
       lent.takeBack()
@@ -246,7 +250,10 @@ export class TransactionalWorker extends BaseWorker {
   }
 
   async #write(client: pg.ClientBase, { source, entry }: HandedOut): Promise<void> {
-    if (!(await source.write(client, entry).catch(failedHere))) throw new Fenced()
+    const written = await source.write(client, entry).catch((error) => {
+      throw (error as { code?: string }).code === '25P02' ? abortedBefore(client, error) : error
+    })
+    if (!written) throw new Fenced()
   }
 
   /** If it fails, the connection is closed: nobody else is to find the transaction open. */
@@ -261,6 +268,7 @@ export class TransactionalWorker extends BaseWorker {
 
   async #transaction(body: (client: pg.ClientBase) => Promise<void>): Promise<void> {
     await this.#db.withClient(async (client) => {
+      forgetFailedQuery(client)
       // One that freezes here must not keep its successor waiting: the server ends it with its lease.
       await client.query(`begin; set local idle_in_transaction_session_timeout = ${this.#leaseMs}`)
       const forget = whenAborted(this.givenUp, () => void this.#cuts.push(this.#db.cut(client)))
@@ -268,25 +276,42 @@ export class TransactionalWorker extends BaseWorker {
         await body(client)
       } catch (error) {
         await this.#rollback(client).catch(() => {
-          if (error instanceof HandlerFailed) error.sessionLost = true
+          if (error instanceof HandlerFailed) error.unsure = true
         })
         throw error
       } finally {
         forget()
       }
-      await client.query('commit').catch(async (error) => {
-        if (isTransient(error)) throw error
+      await client.query('commit').catch(async (failed) => {
+        const error = await sessionError(client, failed)
+        if (isLost(error)) throw error
         await this.#rollback(client).catch(() => {})
-        throw new HandlerFailed(error) // a deferred constraint or trigger
+        throw new CommitFailed(error)
       })
     })
   }
 }
 
-/** A query of the handler's failed, and it did not say so: the transaction can't be committed. */
-function failedHere(error: unknown): never {
-  const { code } = error as { code?: string }
-  throw code === '25P02' || code?.startsWith('23') ? new HandlerFailed(error) : error
+/** What was deferred until the commit does not hold; or the server can't commit just now. */
+function refused(cause: unknown): HandlerFailed {
+  const failed = new HandlerFailed(cause)
+  failed.unsure = isOfServer(cause)
+  return failed
+}
+
+/** The transaction was aborted by an earlier query, of which its handler has not said that it failed. */
+function abortedBefore(client: pg.ClientBase, error: unknown): HandlerFailed {
+  const failed = failedQuery(client)
+  if (!failed) return new HandlerFailed(error)
+  const why = `a query of the handler failed, which the handler kept to itself: ${messageOf(failed.error)}`
+  return new HandlerFailed(new MeowError('ERR_HANDLER', why, failed.error), failed.borrower as HandedOut)
+}
+
+/** What the handler left does not hold: a query that failed and it did not say so, a constraint that was deferred. */
+function failedHere(client: pg.ClientBase, error: unknown): never {
+  throw (error as { code?: string }).code === '25P02'
+    ? abortedBefore(client, error)
+    : new HandlerFailed(error)
 }
 
 /** The session ended while a handler had it: it may have been idle for longer than the lease. */

@@ -136,7 +136,11 @@ export abstract class BaseWorker implements Worker {
   protected watch(partition: Partition): void {
     if (this.#watched.has(partition)) return
     this.#watched.add(partition)
-    partition.signal.addEventListener('abort', () => this.wake(), { once: true })
+    const left = () => {
+      this.outage.left()
+      this.wake()
+    }
+    partition.signal.addEventListener('abort', left, { once: true })
   }
 
   protected get failed(): boolean {

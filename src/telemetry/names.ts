@@ -1,4 +1,5 @@
 import { MeowError } from '../errors.ts'
+import { isError } from '../kinds.ts'
 
 /**
  * The names of OpenTelemetry's semantic conventions for messaging, as of 1.45 (in development, as they have long been):
@@ -36,5 +37,5 @@ export function errorType(error: unknown): string {
   const { code } = (error ?? {}) as { code?: unknown }
   if (error instanceof MeowError || (typeof code === 'string' && /^([0-9A-Z]{5}|E[A-Z]+)$/.test(code)))
     return String(code)
-  return (error instanceof Error && error.constructor?.name) || '_OTHER'
+  return (isError(error) && error.constructor?.name) || '_OTHER'
 }

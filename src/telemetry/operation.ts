@@ -1,6 +1,7 @@
 import type * as Api from '@opentelemetry/api'
 import { now } from '../clock.ts'
-import { show } from '../errors.ts'
+import { messageOf } from '../errors.ts'
+import { isError } from '../kinds.ts'
 import { redact } from '../secrets.ts'
 import { ERROR, errorType } from './names.ts'
 
@@ -39,9 +40,9 @@ export class Operation {
     if (!this.span) return
     if (failure) {
       const error = redact(failure.error)
-      const message = error instanceof Error ? error.message : show(error)
+      const message = messageOf(error)
       this.span.setAttributes(failed)
-      this.span.recordException(error instanceof Error ? error : message)
+      this.span.recordException(isError(error) ? error : message)
       this.span.setStatus({ code: this.#api.SpanStatusCode.ERROR, message })
     }
     this.span.end()

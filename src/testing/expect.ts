@@ -1,13 +1,12 @@
 import { AssertionError, deepStrictEqual, throws } from 'node:assert'
 import { isDeepStrictEqual } from 'node:util'
+import { isError, isRegExp } from '../kinds.ts'
 
 /** What an error may be expected to be: one with the same name, message and fields, one of a class, or one whose text matches. */
 export type ExpectedError = Error | RegExp | (abstract new (...args: any[]) => Error)
 
 export function isExpectedError(value: unknown): value is ExpectedError | undefined {
-  return (
-    value === undefined || value instanceof Error || value instanceof RegExp || typeof value === 'function'
-  )
+  return value === undefined || isError(value) || isRegExp(value) || typeof value === 'function'
 }
 
 /**

@@ -3,6 +3,7 @@ import { Appender } from '../append/append.ts'
 import type { Request } from '../append/request.ts'
 import { systemClock } from '../clock.ts'
 import { ClosedError, ValidationError } from '../errors.ts'
+import { isDate } from '../kinds.ts'
 import type { StopOptions } from '../limit.ts'
 import { closeOptions, TimeLimit } from '../limit.ts'
 import { unless } from '../live/abort.ts'
@@ -120,7 +121,7 @@ function noTransactions(client: unknown): ValidationError {
 
 /** A time of its own: whoever gave it may change it. */
 function time(date: Date): Date {
-  if (!(date instanceof Date) || Number.isNaN(date.getTime()))
+  if (!isDate(date) || Number.isNaN(date.getTime()))
     throw new ValidationError('options.now', 'must return a valid Date', date)
   return new Date(date)
 }

@@ -2,6 +2,7 @@ import type { AppendResult, Request } from '../append/request.ts'
 import { encodeRequest } from '../append/request.ts'
 import type { EventModel, NewEvent, RecordedEvent, StreamRef } from '../event.ts'
 import { MODEL, modelOf } from '../event.ts'
+import { isPlain } from '../kinds.ts'
 import { streamOf } from '../model/aggregate.ts'
 import type { Decider } from '../model/decider.ts'
 import { checkDecider } from '../model/decider.ts'
@@ -121,8 +122,7 @@ function checkedBy(model: EventModel | undefined, event: NewEvent): NewEvent {
 /** Plain objects and arrays, all the way down: in a module whoever changes one is told where he does. */
 function frozen<T>(value: T): T {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
-  const prototype = Object.getPrototypeOf(value)
-  if (prototype !== Object.prototype && prototype !== Array.prototype && prototype !== null) return value
+  if (!Array.isArray(value) && !isPlain(value)) return value
   Object.freeze(value)
   for (const item of Object.values(value)) frozen(item)
   return value

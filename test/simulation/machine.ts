@@ -14,8 +14,8 @@ export interface Task {
   readonly machine: Machine | null
   readonly what: string
   happen(luck: number): void
-  /** The connection breaks instead. */
-  fail?(): void
+  /** The connection breaks instead; or, of a statement that arrives, the server refuses it. */
+  fail?(refused?: boolean): void
 }
 
 export interface World {
@@ -26,6 +26,9 @@ export interface World {
 }
 
 const lost = () => Object.assign(new Error('connection lost'), { code: 'ECONNRESET' })
+
+/** A server that speaks no English. */
+const refused = () => Object.assign(new Error('Platte voll'), { code: '53100', severity: 'FEHLER' })
 
 /** A connection of its own: statements on it happen one after the other. */
 interface Session {
@@ -136,6 +139,10 @@ export class Machine {
         reject(lost())
         next()
       }
+      const refuse = () => {
+        reject(refused())
+        next()
+      }
       const next = () => {
         session.busy = false
         session.waiting.shift()?.()
@@ -157,7 +164,10 @@ export class Machine {
             this.#post(`answer to ${what}`, reply, breakDown)
             next()
           },
-          fail: () => this.#post(`loss of ${what}`, breakDown),
+          fail: (refused) => {
+            if (refused) this.#post(`refusal of ${what}`, refuse)
+            else this.#post(`loss of ${what}`, breakDown)
+          },
         })
       }
       if (session.busy) session.waiting.push(send)

@@ -84,8 +84,14 @@ export const mutants: readonly Mutant[] = [
     name: 'an outage never ends',
     file: 'src/subscribe/outage.ts',
     from: `    this.#waiting.clear()
-    this.#end()`,
+    this.#end('handlers succeed again')`,
     to: '    this.#waiting.clear()',
+  },
+  {
+    name: 'what the server refuses ends an executor',
+    file: 'src/failures.ts',
+    from: 'isAnswer(error) && !PERMANENT.test(codeOf(error))',
+    to: 'false',
   },
   {
     name: 'the checkpoint passes what is queued',

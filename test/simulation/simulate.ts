@@ -357,7 +357,7 @@ class Simulation {
         const task = breakable[(n >> 3) % breakable.length]
         if (task) this.#take(task)
         if (task) this.#say(`BREAKS: ${task.what}`)
-        task?.fail?.()
+        task?.fail?.((n & 7) === 1)
         return task !== undefined
       }
       case 2: {

@@ -13,7 +13,7 @@ export const released: Readonly<Record<string, Readonly<Record<string, string>>>
     '006_subscriptions.sql': '067c8d082bb861c006bab3cc02730e36f43913e8a3d77d2d950697a2f4abe336',
     '007_executors.sql': '02f54572b4f90bfc3a4b1f1fe24a1eb72db4c29bc1c7c202b4b25dbb3ec8990d',
     '008_parked.sql': '8676fe539b65658e4e1ebb6e6e1cbb98eb3e26f658784cc2facbe7314709e43c',
-    '009_manage.sql': 'b70c636bb6866747683ff4091c3c371356ed40c2c1cab3e28ca4a4470f6a0b66',
+    '009_manage.sql': 'add307f892146b928cb8125864963e4f8f022328965b74fb33c2257e36c6dce1',
     '010_quiet.sql': '2c19c39ee07c07006afe49905346376fccd4544a02b9e065f2a482a38d913701',
     '011_snapshots.sql': '27ccdbb03a1383ae8e8813d6ff6bd222d2792d25241dbf495e5e4e3050e3d632',
   },
