@@ -41,9 +41,9 @@ export interface NewEvent {
   /** Any JSON value. */
   data: unknown
   /** A JSON object; default `{}`. */
-  metadata?: object
+  metadata?: object | undefined
   /** A UUID, which makes a retry safe; default: a new UUIDv7. */
-  id?: string
+  id?: string | undefined
 }
 
 /** An event as it stands in the store. Observers in one process share it: treat it as read-only. */

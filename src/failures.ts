@@ -1,7 +1,5 @@
 import type pg from 'pg'
-
 import { connectionProblem } from './connection-problems.ts'
-
 import { ConnectionError, LimitError, MeowError, SchemaError, TimeoutError } from './errors.ts'
 import { isError } from './kinds.ts'
 import type { Settings } from './options.ts'
@@ -48,8 +46,7 @@ export function translate(
   { schema, queryTimeoutMs }: Pick<Settings, 'schema' | 'queryTimeoutMs'>,
   client?: pg.ClientBase,
 ): unknown {
-  const isOurs = !client || isOfPg(client) || isAnswer(error)
-  const problem = isOurs ? connectionProblem(error) : undefined
+  const problem = connectionProblem(error)
   if (problem !== undefined) return new ConnectionError(problem, error)
   const { code, message } = error as { code?: string; message?: string }
   switch (code) {
@@ -113,7 +110,7 @@ export function translate(
     )
   }
   if (message === LATE) return new TimeoutError('a query', queryTimeoutMs, error)
-  if (isOurs && isLost(error)) {
+  if (isLost(error) && (!client || isOfPg(client) || isAnswer(error))) {
     return new ConnectionError(
       `no connection to the server: ${reason(error)}; check that it runs and that host and port are right (connectionString, or PGHOST and PGPORT)`,
       error,

@@ -443,9 +443,9 @@ test('what is at the limits is accepted', async () => {
   await meow.read({ category: ['a', 'b'], types: ['T'] }, { limit: 100_000, after: Number.MAX_SAFE_INTEGER })
   assert.is((await meow.load(at, { toVersion: 2 ** 31 - 1, limit: Number.MAX_SAFE_INTEGER })).length, 1)
   await meow.append(at, event, undefined)
-  await meow.append(at, event, { expectedVersion: undefined, client: undefined })
+  await meow.append(at, event, { client: undefined })
   await meow.load(at, { client: undefined, limit: undefined, toVersion: undefined })
-  await meow.read({ category: undefined, types: undefined, streamId: undefined }, { until: undefined })
+  await meow.read({}, { until: undefined })
 })
 
 test.run()

@@ -17,7 +17,7 @@ import { Streams } from './streams.ts'
 /** How `handle` handles. */
 export interface HandleOptions {
   /** Events handled at once at most, each of another stream. Default 1, minimum 1. */
-  concurrency?: number
+  concurrency?: number | undefined
 }
 
 const handleOptions = z.strictObject({ concurrency: z.number().int().min(1).default(1) })
