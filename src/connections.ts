@@ -282,17 +282,7 @@ function poolOf(settings: Settings, servers: Servers, sockets: Sockets): pg.Pool
  * a pooler may refuse SET.
  */
 async function makeFit(client: pg.ClientBase, servers: Servers, timeoutMs: number): Promise<void> {
-  const [row] = await ask(
-    client,
-    {
-      text: `select pg_catalog.current_setting('default_transaction_isolation'),
-        case when pg_catalog.current_setting('lock_timeout') <> '0' then
-          (select source <> 'client' from pg_catalog.pg_settings where name = 'lock_timeout')
-        end,
-        pg_catalog.pg_is_in_recovery() or pg_catalog.current_setting('transaction_read_only')::boolean`,
-    },
-    timeoutMs,
-  )
+  const [row] = await ask(client, { text: FITNESS }, timeoutMs)
   const [isolation, inheritsLockTimeout, isReadOnly] = row!
   if (servers.writable && isReadOnly === 't')
     throw new ReadOnlyError('it is a standby, or set to be read-only')
@@ -300,6 +290,12 @@ async function makeFit(client: pg.ClientBase, servers: Servers, timeoutMs: numbe
     await client.query(`set default_transaction_isolation = 'read committed'`)
   if (inheritsLockTimeout === 't') await client.query('set lock_timeout = 0').catch(ignoreRefusal) // it is tried again then
 }
+
+const FITNESS = `select pg_catalog.current_setting('default_transaction_isolation'),
+  case when pg_catalog.current_setting('lock_timeout') <> '0' then
+    (select source <> 'client' from pg_catalog.pg_settings where name = 'lock_timeout')
+  end,
+  pg_catalog.pg_is_in_recovery() or pg_catalog.current_setting('transaction_read_only')::boolean`
 
 function ignoreRefusal(error: unknown): void {
   if (isOfServer(error)) throw error

@@ -46,7 +46,8 @@ export function translate(
   { schema, queryTimeoutMs }: Pick<Settings, 'schema' | 'queryTimeoutMs'>,
   client?: pg.ClientBase,
 ): unknown {
-  const problem = connectionProblem(error)
+  const isOurs = !client || isOfPg(client) || isAnswer(error)
+  const problem = isOurs ? connectionProblem(error) : undefined
   if (problem !== undefined) return new ConnectionError(problem, error)
   const { code, message } = error as { code?: string; message?: string }
   switch (code) {
@@ -110,7 +111,7 @@ export function translate(
     )
   }
   if (message === LATE) return new TimeoutError('a query', queryTimeoutMs, error)
-  if (isLost(error) && (!client || isOfPg(client) || isAnswer(error))) {
+  if (isOurs && isLost(error)) {
     return new ConnectionError(
       `no connection to the server: ${reason(error)}; check that it runs and that host and port are right (connectionString, or PGHOST and PGPORT)`,
       error,

@@ -172,7 +172,10 @@ export class Meow implements AsyncDisposable {
    * Create the schema, or bring it up to date; all of it or nothing. Does nothing where nothing is to be done, and is
    * safe when run by many processes at once. Needs the right to create in the database.
    *
-   * @returns the SQL files that were run, e.g. `['001_events.sql', …]`, or none
+   * Of a schema that was renamed or copied it makes all functions and triggers once more, for they still work in the old one.
+   *
+   * @returns the SQL files that were run, e.g. `['001_events.sql', …]`, and `'functions and triggers'` if these were made once
+   * more; or none
    * @throws SchemaError where the schema is newer than this library
    */
   async migrate(): Promise<{ applied: string[] }> {
