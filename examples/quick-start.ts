@@ -16,7 +16,8 @@ const { position } = await meow.append(order, { type: 'OrderShipped', data: {} }
 await twoPushed
 
 const mailer = meow.subscription('mailer', { category: 'order' }) // resumes at its checkpoint, in any process
-mailer.process((event) => console.log('handled', event.version, event.type))
+const worker = mailer.process((event) => console.log('handled', event.version, event.type))
+worker.done.catch(() => process.exit(1)) // it ended by itself, and the log says why
 await firstValueFrom(mailer.status$.pipe(filter((status) => status.position >= position)))
 
 for (const event of await meow.load(order)) console.log('loaded ', event.version, event.type)

@@ -154,7 +154,7 @@ declare
   _void    text;
 begin
   select category, position, well_formed(category, stream_id, type, version, recorded_at, data, metadata) as formed
-  into _row from inserted;
+  into _row from inserted limit 1; -- without it, plpgsql.extra_errors would refuse a second row
   if not found then
     return null;
   end if;
@@ -177,7 +177,7 @@ begin
   end if;
 
   if not _formed then
-    perform refuse_malformed(i) from inserted i
+    perform refuse_malformed(i.*) from inserted i
     where not well_formed(category, stream_id, type, version, recorded_at, data, metadata);
   end if;
 

@@ -40,10 +40,11 @@ returns table (partition int, category text, stream_id text, "position" bigint, 
 language sql stable
 set search_path from current
 as $$
-  select p.hash % s.partitions, p.category, p.stream_id, p.position, p.attempts, p.replaying
+  select h.hash % s.partitions, p.category, p.stream_id, p.position, p.attempts, p.replaying
   from subscriptions s
-  join (select *, stream_hash(category, stream_id) as hash from parked_events) p on p.subscription = s.name
-  where s.name = _subscription and p.hash % s.partitions = any (_partitions)
+  join parked_events p on p.subscription = s.name
+  cross join lateral (select stream_hash(p.category, p.stream_id)) as h (hash)
+  where s.name = _subscription and h.hash % s.partitions = any (_partitions)
 $$;
 
 -- A replayed event is handled: the stream is set aside from _position on, or, where null, no longer.

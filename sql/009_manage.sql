@@ -172,17 +172,17 @@ end;
 
 -- From which version on a stream is parked, and its last one. The first one is mostly the event at the row's position, or
 -- follows the one before it. (One row, as a table: so it is inlined.)
-create function parked_range(_parked parked_events) returns table (first int, final int)
+create function parked_range(_category text, _stream_id text, _position bigint) returns table (first int, final int)
 language sql stable
 begin atomic
   select
     coalesce(
       (select e.version from events e
-       where e.position = _parked.position and e.category = _parked.category and e.stream_id = _parked.stream_id),
-      1 + version_at(_parked.category, _parked.stream_id, _parked.position - 1)),
+       where e.position = _position and e.category = _category and e.stream_id = _stream_id),
+      1 + version_at(_category, _stream_id, _position - 1)),
     coalesce(
       (select e.version from events e
-       where e.category = _parked.category and e.stream_id = _parked.stream_id order by e.version desc limit 1),
+       where e.category = _category and e.stream_id = _stream_id order by e.version desc limit 1),
       -1);
 end;
 
@@ -257,32 +257,38 @@ begin
   select count(*) into streams from parked_events p where p.subscription = _name;
   parked := 0;
   parked_is_estimate := false;
-  if streams = 0 then
-    return;
+  if streams > 0 then
+    with looked_at as materialized (
+      select p.category, p.stream_id, r.first, r.final,
+             case when p.replaying then version_at(
+               p.category, p.stream_id, _reached[1 + stream_hash(p.category, p.stream_id) % cardinality(_reached)]
+             ) end as passed
+      from (
+        select p.category, p.stream_id, p.position, p.replaying from parked_events p where p.subscription = _name
+        order by stream_hash(p.category, p.stream_id) limit _most / 10 -- as good as at random
+      ) as p
+      cross join lateral parked_range(p.category, p.stream_id, p.position) as r
+    )
+    select count(*) as streams, bool_or(waiting.is_estimate or back.is_estimate) as is_estimate,
+           sum(waiting.events) as waiting, max(waiting.events) as most_waiting,
+           sum(back.events) as back, max(back.events) as most_back
+    into _count
+    from (select _most / greatest(1, least(streams, _most / 10)) as most) as each
+    cross join looked_at s
+    cross join lateral count_versions(s.category, s.stream_id, s.first, s.final, _types, each.most) as waiting
+    cross join lateral count_versions(s.category, s.stream_id, s.first, s.passed, _types, each.most) as back;
+    parked := _count.waiting;
+    parked_is_estimate := _count.is_estimate or _count.streams < streams;
+    if _count.streams < streams then
+      -- The streams that were not looked at are like those that were, but for the longest one: it may be one of a kind.
+      parked := parked
+        + round((_count.waiting - _count.most_waiting) * (streams - _count.streams) / greatest(_count.streams - 1, 1));
+      _count.back := _count.back
+        + round((_count.back - _count.most_back) * (streams - _count.streams) / greatest(_count.streams - 1, 1));
+    end if;
+    lag := lag + _count.back;
+    lag_is_estimate := lag_is_estimate or parked_is_estimate and _count.back > 0;
   end if;
-  with looked_at as materialized (
-    select p.category, p.stream_id, r.first, r.final,
-           case when p.replaying then version_at(
-             p.category, p.stream_id, _reached[1 + stream_hash(p.category, p.stream_id) % cardinality(_reached)]
-           ) end as passed
-    from (select p as row, p.* from parked_events p where p.subscription = _name limit _most / 10) as p
-    cross join lateral parked_range(p.row) as r
-  )
-  select count(*) as streams, sum(waiting.events) as waiting, sum(back.events) as back,
-         bool_or(waiting.is_estimate or back.is_estimate) as is_estimate
-  into _count
-  from (select _most / greatest(1, least(streams, _most / 10)) as most) as each
-  cross join looked_at s
-  cross join lateral count_versions(s.category, s.stream_id, s.first, s.final, _types, each.most) as waiting
-  cross join lateral count_versions(s.category, s.stream_id, s.first, s.passed, _types, each.most) as back;
-  parked := _count.waiting;
-  parked_is_estimate := _count.is_estimate or _count.streams < streams;
-  if _count.streams < streams then
-    parked := round(_count.waiting * streams / _count.streams);
-    _count.back := round(_count.back * streams / _count.streams);
-  end if;
-  lag := lag + _count.back;
-  lag_is_estimate := lag_is_estimate or parked_is_estimate and _count.back > 0;
   -- What is not known to be nothing must not look like it.
   if lag_is_estimate and lag = 0 then
     lag := 1;
@@ -291,13 +297,17 @@ end
 $$;
 
 -- The events of a stream that is set aside, of these types.
-create function set_aside(_parked parked_events, _types text[]) returns setof events
+create function set_aside(_category text, _stream_id text, _position bigint, _types text[])
+returns table (
+  "position" bigint, recorded_at timestamptz, id uuid, version int, category text, stream_id text, type text,
+  data json, metadata json
+)
 language sql stable
 begin atomic
-  select e.* from events e
-  where e.category = _parked.category and e.stream_id = _parked.stream_id
-    and e.version >= (select r.first from parked_range(_parked) as r)
-    and e.position + 0 >= _parked.position
+  select e.position, e.recorded_at, e.id, e.version, e.category, e.stream_id, e.type, e.data, e.metadata from events e
+  where e.category = _category and e.stream_id = _stream_id
+    and e.version >= (select r.first from parked_range(_category, _stream_id, _position) as r)
+    and e.position + 0 >= _position
     and (_types is null or e.type = any (_types))
   order by e.version;
 end;
@@ -329,7 +339,7 @@ begin
       select case when f.failed then _parked.attempts else 0 end,
              case when f.failed then nullif(_parked.error, '') end, _parked.parked_at,
              e.position, e.recorded_at, e.id, e.version, e.category, e.stream_id, e.type, e.data, e.metadata
-      from set_aside(_parked, _types) e,
+      from set_aside(_parked.category, _parked.stream_id, _parked.position, _types) e,
            lateral (
              select e.position = _parked.position and (_parked.attempts > 0 or _parked.error <> '') as failed
            ) as f
@@ -356,9 +366,10 @@ begin
   with put_back as (
     update parked_events p set replaying = true, attempts = 0
     where p.subscription = _subscription and not p.replaying and (_stream_id is null or p.stream_id = _stream_id)
-    returning p
+    returning p.category, p.stream_id, p.position
   ), ranges as materialized (
-    select (b.p).category, (b.p).stream_id, r.first, r.final from put_back b cross join lateral parked_range(b.p) as r
+    select b.category, b.stream_id, r.first, r.final
+    from put_back b cross join lateral parked_range(b.category, b.stream_id, b.position) as r
   )
   select sum(c.events) into _count
   from ranges r

@@ -33,7 +33,7 @@ begin
   elsif is_emptied(_event) then
     return true; -- it once looked like a tombstone, and was none
   elsif _event.metadata::text = '{"tombstone":true}'
-        and _event.data::text ~ '^\{"events":\d+(,"reason":"([^"\\]|\\.)*")?\}$' then -- as erase_stream writes it
+        and _event.data::text ~ E'^\\{"events":\\d+(,"reason":"([^"\\\\]|\\\\.)*")?\\}$' then -- as erase_stream writes it
     insert into tombstones (id) values (_event.id) on conflict do nothing;
     return true;
   end if;
@@ -134,13 +134,13 @@ begin
     perform set_config('meowmx.maintenance', 'on', true);
     update events e set data = '{}', metadata = '{"erased":true}'
     where e.category = _category and e.stream_id = _stream_id and e.version > _emptied
-      and not is_emptied(e) and not is_tombstone(e);
+      and not is_emptied(e.*) and not is_tombstone(e.*);
     get diagnostics _count = row_count;
     perform set_config('meowmx.maintenance', _setting, true);
     erased := erased + _count;
     if erased = 0 then
       select * into tombstone from events e
-      where e.category = _category and e.stream_id = _stream_id and is_tombstone(e) order by e.version desc limit 1;
+      where e.category = _category and e.stream_id = _stream_id and is_tombstone(e.*) order by e.version desc limit 1;
       return;
     end if;
     perform set_config('meowmx.maintenance', 'tombstones', true);

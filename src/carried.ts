@@ -1,9 +1,29 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { ValidationError } from './errors.ts'
 import type { RecordedEvent } from './event.ts'
-import { isText } from './json.ts'
+import { isText, plainObject } from './json.ts'
 
-const storage = new AsyncLocalStorage<object>()
+/** A call of a handler, from inside of which others are made. */
+export interface HandlerCall {
+  /** The store whose events it handles. */
+  readonly store: unknown
+  /** What waits for it, of a subscription. */
+  readonly worker?: unknown
+  /** The name of that; undefined: it is an inline projection. */
+  readonly subscription?: string
+  readonly position: number
+  /** It has not ended yet. */
+  active: boolean
+  /** The call that this one is made inside of. */
+  readonly outer: HandlerCall | undefined
+}
+
+interface Around {
+  readonly metadata: object
+  readonly call: HandlerCall | undefined
+}
+
+const storage = new AsyncLocalStorage<Around>()
 
 /** Metadata by which events are told to belong together. */
 export interface Causation {
@@ -47,13 +67,26 @@ export function withMetadata<T>(metadata: object, run: () => T): T {
   if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata))
     throw new ValidationError('metadata', 'must be an object', metadata)
   if (typeof run !== 'function') throw new ValidationError('run', 'must be a function', run)
-  return storage.run({ ...storage.getStore(), ...metadata }, run)
+  const carried = plainObject(metadata, 'metadata')
+  const around = storage.getStore()
+  return storage.run({ metadata: { ...around?.metadata, ...carried }, call: around?.call }, run)
 }
 
 /** Run a handler: what it appends is caused by the event, and by nothing that happened to be around. */
-export function handling<T>(event: Pick<RecordedEvent, 'id' | 'metadata'>, run: () => T): T {
-  return storage.run(causedBy(event), run)
+export function handling<T>(
+  event: Pick<RecordedEvent, 'id' | 'metadata'>,
+  run: () => T,
+  call = storage.getStore()?.call,
+): T {
+  return storage.run({ metadata: causedBy(event), call }, run)
 }
 
 /** What events that are appended now carry. */
-export const carried = (): object | undefined => storage.getStore()
+export const carried = (): object | undefined => storage.getStore()?.metadata
+
+/** Of the calls of handlers that this is done inside of, and that have not ended, the innermost one that is meant. */
+export function openCall(isMeant: (call: HandlerCall) => boolean = () => true): HandlerCall | undefined {
+  let call = storage.getStore()?.call
+  while (call && !(call.active && isMeant(call))) call = call.outer
+  return call
+}

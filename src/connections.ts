@@ -1,8 +1,9 @@
 import type { Duplex } from 'node:stream'
 import pg from 'pg'
-import { patienceMs } from './ask.ts'
+import { ask, patienceMs } from './ask.ts'
 import { cancel } from './cancel.ts'
-import { after } from './clock.ts'
+import { after, now } from './clock.ts'
+import { PasswordFailure } from './connection-problems.ts'
 import { ClosedError } from './errors.ts'
 import { isLost, isOfServer, isReadOnly, POOL_TIMEOUT, translate } from './failures.ts'
 import type { Settings } from './options.ts'
@@ -17,6 +18,9 @@ import { Sockets } from './sockets.ts'
  */
 const KEPT = 3
 
+/** How long one that was idle for long has to show that it is alive: a round trip, and no more than a login takes. */
+const CHECK_MS = 2_000
+
 /** How long a connection may take to say goodbye before it is cut. */
 export const GOODBYE_MS = 500
 
@@ -24,6 +28,8 @@ export const GOODBYE_MS = 500
 export interface Connection {
   readonly client: pg.PoolClient
   broken: boolean
+  /** When it was kept. */
+  since: number
   onError(): void
 }
 
@@ -53,17 +59,46 @@ export class Connections {
     else hear(this.#pool)
   }
 
-  /** One that is at hand. */
+  /** One that is at hand, and was in use lately. */
   take(): Connection | undefined {
     if (this.#closed) throw new ClosedError()
-    return this.#kept.pop()
+    const last = this.#kept.at(-1)
+    return last && now() - last.since < this.#settings.keepAliveMs ? this.#kept.pop() : undefined
   }
 
-  /** One that the pool has, or opens. */
-  checkOut(): Promise<Connection> {
-    return this.#connect().catch((error) => {
-      throw this.#closed ? new ClosedError() : translate(error, this.#settings)
+  /** One that was idle for long, if it is alive; else one that the pool has, or opens. */
+  async checkOut(): Promise<Connection> {
+    const idle = this.#kept.pop()
+    if (idle && (await this.#isAlive(idle))) return idle
+    return await this.#connect().catch((error) => {
+      throw this.#closed ? new ClosedError() : translate(this.#passwordFailure(error) ?? error, this.#settings)
     })
+  }
+
+  /** What a pool's own function for the password threw: it is neither the driver's, nor the server's, nor the system's. */
+  #passwordFailure(error: unknown): Error | undefined {
+    const { options } = this.#pool as { options?: { password?: unknown } }
+    const { code, message } = (error ?? {}) as { code?: unknown; message?: string }
+    if (typeof options?.password !== 'function' || typeof code === 'string' || isOfDriver(message ?? ''))
+      return undefined
+    return new PasswordFailure(message, { cause: error })
+  }
+
+  /**
+   * A router may have forgotten a connection without telling anybody. What is sent on it then gets no answer, and would take
+   * the whole `queryTimeoutMs` to fail. If one is dead, so are the others, for they were idle for as long.
+   */
+  async #isAlive(connection: Connection): Promise<boolean> {
+    try {
+      await ask(connection.client, { text: 'select' }, Math.min(CHECK_MS, this.#settings.queryTimeoutMs))
+      return true
+    } catch (error) {
+      this.#settings.logger.debug({ err: error }, 'a connection that was idle for long is dead')
+      connection.broken = true
+      this.giveBack(connection)
+      this.#mistrust()
+      return false
+    }
   }
 
   /** To ourselves, where there is no reason not to: the way through the pool is long for one event that is waited for. */
@@ -72,6 +107,7 @@ export class Connections {
     connection.broken ||= this.#discarded.has(client)
     const room = this.#owned && this.#pool.waitingCount === 0 && this.#kept.length < KEPT
     if (!connection.broken && !this.#closed && room) {
+      connection.since = now()
       this.#kept.push(connection)
     } else {
       client.release(connection.broken)
@@ -191,7 +227,7 @@ export class Connections {
     const { client } = connection
     if (this.#checked.has(client)) return connection
     try {
-      await makeFit(client, this.#servers)
+      await makeFit(client, this.#servers, this.#settings.queryTimeoutMs)
     } catch (error) {
       connection.broken = true
       this.giveBack(connection)
@@ -202,12 +238,16 @@ export class Connections {
   }
 
   #lent(client: pg.PoolClient): Connection {
-    const connection: Connection = { client, broken: false, onError: () => this.#broke(connection) }
+    const connection: Connection = { client, broken: false, since: 0, onError: () => this.#broke(connection) }
     client.on('error', connection.onError)
     watchErrors(client)
     return connection
   }
 }
+
+/** pg's own words about a connection that failed. */
+const isOfDriver = (message: string) =>
+  /^(SASL|timeout e|Connection (terminated|ended)|Client has|The server does not|There was an error|received invalid)/.test(message)
 
 const streamOf = (client: pg.ClientBase) =>
   (client as unknown as { connection?: { stream?: Duplex } }).connection?.stream
@@ -237,19 +277,24 @@ function poolOf(settings: Settings, servers: Servers, sockets: Sockets): pg.Pool
  * (our own limit is `queryTimeoutMs`); one in the connection string is meant for us. Set only where the server's default is another:
  * a pooler may refuse SET.
  */
-async function makeFit(client: pg.ClientBase, servers: Servers): Promise<void> {
-  const { rows } = await client.query(
-    `select pg_catalog.current_setting('default_transaction_isolation') as isolation,
-      case when pg_catalog.current_setting('lock_timeout') <> '0' then
-        (select source <> 'client' from pg_catalog.pg_settings where name = 'lock_timeout')
-      end as inherits_lock_timeout,
-      pg_catalog.pg_is_in_recovery() or pg_catalog.current_setting('transaction_read_only')::boolean as read_only`,
+async function makeFit(client: pg.ClientBase, servers: Servers, timeoutMs: number): Promise<void> {
+  const [row] = await ask(
+    client,
+    {
+      text: `select pg_catalog.current_setting('default_transaction_isolation'),
+        case when pg_catalog.current_setting('lock_timeout') <> '0' then
+          (select source <> 'client' from pg_catalog.pg_settings where name = 'lock_timeout')
+        end,
+        pg_catalog.pg_is_in_recovery() or pg_catalog.current_setting('transaction_read_only')::boolean`,
+    },
+    timeoutMs,
   )
-  const [{ isolation, inherits_lock_timeout, read_only }] = rows
-  if (servers.writable && read_only) throw new ReadOnlyError('it is a standby, or set to be read-only')
+  const [isolation, inheritsLockTimeout, isReadOnly] = row!
+  if (servers.writable && isReadOnly === 't')
+    throw new ReadOnlyError('it is a standby, or set to be read-only')
   if (isolation !== 'read committed')
     await client.query(`set default_transaction_isolation = 'read committed'`)
-  if (inherits_lock_timeout) await client.query('set lock_timeout = 0').catch(ignoreRefusal) // it is tried again then
+  if (inheritsLockTimeout === 't') await client.query('set lock_timeout = 0').catch(ignoreRefusal) // it is tried again then
 }
 
 function ignoreRefusal(error: unknown): void {
@@ -258,7 +303,7 @@ function ignoreRefusal(error: unknown): void {
 
 /** What every connection is opened with. */
 export function connectionConfig(
-  settings: Pick<Settings, 'connectionString' | 'queryTimeoutMs'>,
+  settings: Pick<Settings, 'connectionString' | 'queryTimeoutMs' | 'keepAliveMs'>,
   applicationName: string,
 ): pg.ClientConfig {
   return {
@@ -267,5 +312,6 @@ export function connectionConfig(
     connectionTimeoutMillis: settings.queryTimeoutMs,
     query_timeout: settings.queryTimeoutMs,
     keepAlive: true,
+    keepAliveInitialDelayMillis: settings.keepAliveMs,
   }
 }

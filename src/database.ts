@@ -5,8 +5,9 @@ import { Answer } from './answer.ts'
 import { ask, lostStatement } from './ask.ts'
 import type { Clock } from './clock.ts'
 import { systemClock } from './clock.ts'
+import { withoutName } from './connection-string.ts'
 import { Connections, connectionConfig } from './connections.ts'
-import { ClosedError, ValidationError } from './errors.ts'
+import { ClosedError, SchemaError, ValidationError } from './errors.ts'
 import { eventBytes, eventColumns } from './event.ts'
 import { codeOf, isOfServer, translate } from './failures.ts'
 import type { Testimony } from './history.ts'
@@ -25,6 +26,8 @@ export interface Statement {
   readonly text: string
   /** Outside a transaction it commits an append: it is not cancelled when it is late. */
   readonly commits?: boolean
+  /** It looks after the schema itself, and is asked whatever state that is in. */
+  readonly always?: boolean
 }
 
 /** How full NOTIFY's queue is when there is no room, of 1: those who commit at the same time need some. */
@@ -66,6 +69,8 @@ export class Database implements Queries {
   readonly schema: string
   readonly quotedSchema: string
   readonly history: History
+  /** Why nothing but what looks after the schema itself is asked. */
+  refusal: string | undefined
   readonly #servers: Servers
   readonly #listenServers: Servers
   readonly #connections: Connections
@@ -101,8 +106,9 @@ export class Database implements Queries {
     if (settings.listenConnectionString === undefined && settings.pool) {
       const borrowed = (settings.pool as unknown as { options: pg.PoolConfig }).options
       // `password` is not enumerable in a pool's options.
-      const { password } = borrowed
-      return { config: { ...borrowed, ...(password ? { password } : {}) }, servers: undefined }
+      const { password, connectionString } = borrowed
+      const named = connectionString ? { connectionString: withoutName(connectionString) } : {}
+      return { config: { ...borrowed, ...named, ...(password ? { password } : {}) }, servers: undefined }
     }
     return { config: connectionConfig(settings, ''), servers: this.#listenServers }
   }
@@ -232,6 +238,7 @@ export class Database implements Queries {
     values: unknown[],
     { answer, commits = false }: { answer?: Answer; commits?: boolean | undefined } = {},
   ): Promise<Row[]> {
+    if (this.refusal && !statement.always) throw new SchemaError(this.schema, this.refusal)
     const { queryTimeoutMs } = this.settings
     const name = this.#prepare ? statement.name : undefined
     try {

@@ -32,9 +32,9 @@ export class ValidationError extends MeowError {
   /** What was given; without what may be a credential. */
   declare readonly value: unknown
 
-  constructor(path: string, problem: string, given: unknown) {
+  constructor(path: string, problem: string, given: unknown, cause?: unknown) {
     const value = redactNamed(path, given)
-    super('ERR_VALIDATION', `${path} ${problem}, got ${show(value)}`, undefined, {
+    super('ERR_VALIDATION', `${path} ${problem}, got ${show(value)}`, cause, {
       path: redactText(path),
       value,
     })
@@ -168,6 +168,30 @@ export class TimeoutError extends MeowError {
 
   constructor(what: string, timeoutMs: number, cause?: unknown) {
     super('ERR_TIMEOUT', `${what} took longer than ${timeoutMs} ms`, cause, { timeoutMs })
+  }
+}
+
+/**
+ * A handler waits for what waits for that handler to end: `worker.stop()` or `meow.close()`. What it began goes on: begin it
+ * without waiting for it, or from outside of the handler.
+ *
+ * `ERR_DEADLOCK`
+ */
+export class DeadlockError extends MeowError {
+  /** Undefined: the handler is an inline projection. */
+  declare readonly subscription: string | undefined
+  /** Of the event that the handler is called for. */
+  declare readonly position: number
+
+  constructor(what: string, subscription: string | undefined, position: number) {
+    const who =
+      subscription === undefined ? 'an inline projection' : `a handler of subscription "${subscription}"`
+    super(
+      'ERR_DEADLOCK',
+      `${what} was called by ${who}, which is still at work on position ${position}: each would wait for the other; it goes on: call it without waiting for it (void ${what}), or from outside of the handler, or with a timeoutMs`,
+      undefined,
+      { subscription, position },
+    )
   }
 }
 

@@ -41,9 +41,9 @@ export interface NewEvent {
   /** Any JSON value. */
   data: unknown
   /** A JSON object; default `{}`. */
-  metadata?: object
+  metadata?: object | undefined
   /** A UUID, which makes a retry safe; default: a new UUIDv7. */
-  id?: string
+  id?: string | undefined
 }
 
 /** An event as it stands in the store. Observers in one process share it: treat it as read-only. */
@@ -85,6 +85,9 @@ export function isEmptied({ data, metadata }: Pick<RecordedEvent, 'data' | 'meta
 
 /** The seconds since 1970 that a Date can hold, to both sides. */
 const MAX_SECONDS = '8640000000000::float8'
+
+/** The columns of the table of events that are ours: others may have added theirs. */
+export const ownColumns = 'position, recorded_at, id, version, category, stream_id, type, data, metadata'
 
 /**
  * The columns of an event in the order that `toEvent` takes them; `category` may be what costs nothing to send, where the

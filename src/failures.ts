@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { connectionProblem } from './connection-problems.ts'
 import { ConnectionError, LimitError, MeowError, SchemaError, TimeoutError } from './errors.ts'
 import { isError } from './kinds.ts'
 import type { Settings } from './options.ts'
@@ -45,6 +46,8 @@ export function translate(
   { schema, queryTimeoutMs }: Pick<Settings, 'schema' | 'queryTimeoutMs'>,
   client?: pg.ClientBase,
 ): unknown {
+  const problem = connectionProblem(error)
+  if (problem !== undefined) return new ConnectionError(problem, error)
   const { code, message } = error as { code?: string; message?: string }
   switch (code) {
     case '3F000': // no such schema
@@ -61,9 +64,6 @@ export function translate(
         `missing rights: ${message}; grant them on schema "${schema}" to this role, or connect as another`,
         error,
       )
-    case '28P01':
-    case '28000':
-      return refused(message, error)
     case '3D000':
       return new ConnectionError(
         `${message}; create it, or check the database name of the connection string or PGDATABASE`,
@@ -87,7 +87,7 @@ export function translate(
       )
     case '25006': // read-only
       return new ConnectionError(
-        `the server can only be read: ${message}; connect to the primary, or list it with its standbys and target_session_attrs=read-write (connectionString, or PGHOST and PGTARGETSESSIONATTRS)`,
+        `the server can only be read: ${message}; connect to the primary, or list it with its standbys and target_session_attrs=read-write (connectionString, or PGHOST and PGTARGETSESSIONATTRS); or, if default_transaction_read_only is set for this role or database, reset that`,
         error,
       )
     case '2200H': // a sequence has reached its last value
@@ -99,6 +99,7 @@ export function translate(
       return new LimitError(`${message}; nothing was written: go on in a new stream`, error)
     case 'MW004':
     case 'MW005':
+    case 'MW013':
       return new SchemaError(schema, message ?? code, error)
   }
   if (message === POOL_TIMEOUT) {
@@ -108,8 +109,6 @@ export function translate(
       error,
     )
   }
-  // The driver's own words where a password is asked for and there is none.
-  if (message?.startsWith('SASL')) return refused(message, error)
   if (message === LATE) return new TimeoutError('a query', queryTimeoutMs, error)
   if (isLost(error) && (!client || isOfPg(client) || isAnswer(error))) {
     return new ConnectionError(
@@ -197,13 +196,6 @@ export function isAnswer(error: unknown): boolean {
 function isOfPg(client: pg.ClientBase): boolean {
   const { connection, native } = client as { connection?: { stream?: unknown }; native?: unknown }
   return connection?.stream !== undefined || native !== undefined
-}
-
-function refused(message = '', error: unknown): ConnectionError {
-  return new ConnectionError(
-    `the server refused the login: ${message}; check user and password of the connection string or PGUSER and PGPASSWORD`,
-    error,
-  )
 }
 
 /**

@@ -11,6 +11,7 @@ export type { UnknownWrite } from './errors.ts'
 export {
   ClosedError,
   ConnectionError,
+  DeadlockError,
   DuplicateEventError,
   HistoryLostError,
   LeaseLostError,

@@ -1,3 +1,4 @@
+import { attempt, messageOf } from './describe.ts'
 import { ValidationError } from './errors.ts'
 
 const MAX_DEPTH = 2_000
@@ -8,8 +9,20 @@ const MAX_DEPTH = 2_000
  * `undefined` is left out and `toJSON` is honoured.
  */
 export function encodeJson(value: unknown, path: string): string {
-  if (!isPlain(value)) check(value, path)
-  return JSON.stringify(value)
+  if (isPlain(value)) return JSON.stringify(value)
+  check(value, path)
+  try {
+    return JSON.stringify(value)
+  } catch (error) {
+    throw unreadable(error, path, value) // what threw did not when it was checked
+  }
+}
+
+/** An object whose properties may be copied one by one: itself, or what it stands for in JSON; else a ValidationError. */
+export function plainObject(value: object, path: string): object {
+  const plain = isOrdinary(value) && !('toJSON' in value) ? value : JSON.parse(encodeJson(value, path))
+  if (typeof plain === 'object' && plain !== null && !Array.isArray(plain)) return plain
+  throw new ValidationError(path, 'must be a JSON object', value)
 }
 
 /** A string that PostgreSQL's text can hold. */
@@ -43,22 +56,36 @@ interface Level {
 /** With a stack of its own: what is allowed to be deep must not overflow that of the caller. */
 function check(value: unknown, path: string): void {
   const above: Level[] = []
-  let level = enter(value, path, above)
-  while (level) {
-    const { items, keys, path, next } = level
-    level.next++
-    if (next === level.length) {
-      above.pop()
-      level = above.at(-1)
-      continue
+  let level: Level | undefined
+  try {
+    level = enter(value, path, above)
+    while (level) {
+      const { items, keys, next } = level
+      level.next++
+      if (next === level.length) {
+        above.pop()
+        level = above.at(-1)
+        continue
+      }
+      const key = keys ? keys[next]! : next
+      const item = items[key]
+      if (keys && item === undefined) continue
+      if (keys && !isText(key)) checkText(keys[next]!, pathOf(level))
+      if (!isPlain(item)) level = enter(item, pathOf(level), above) ?? level
     }
-    const key = keys ? keys[next]! : next
-    const item = items[key]
-    if (keys && item === undefined) continue
-    if (keys && !isPlain(key)) checkText(key as string, `${path}.${key}`)
-    if (!isPlain(item)) level = enter(item, keys ? `${path}.${key}` : `${path}[${key}]`, above) ?? level
+  } catch (error) {
+    if (attempt(() => error instanceof ValidationError)) throw error
+    throw unreadable(error, level ? pathOf(level) : path, value)
   }
 }
+
+/** Where the item stands that a level has come to. */
+const pathOf = ({ path, keys, next }: Level): string =>
+  keys ? `${path}.${keys[next - 1]}` : `${path}[${next - 1}]`
+
+/** A getter, a toJSON or a proxy threw. */
+const unreadable = (error: unknown, path: string, value: unknown) =>
+  new ValidationError(path, `can not be read (${messageOf(error)})`, value, error)
 
 /** Check a value itself; where there is something in it, that is the next level. */
 function enter(value: unknown, path: string, above: Level[]): Level | undefined {
@@ -86,7 +113,7 @@ function enterObject(value: object, path: string, above: Level[]): Level | undef
     throw new ValidationError(`${path.slice(0, 80)}…`, `must not be deeper than ${MAX_DEPTH} levels`, '[…]')
   const { toJSON } = value as { toJSON?: unknown }
   if (typeof toJSON === 'function') {
-    if (value instanceof Date && Number.isNaN(value.getTime()))
+    if (tagOf(value) === 'Date' && Number.isNaN(Number(value)))
       throw new ValidationError(path, 'must be a valid date', value)
     const json: unknown = toJSON.call(value, '')
     // As in JSON.stringify: what an object stands for is not asked again what it stands for.
@@ -94,17 +121,18 @@ function enterObject(value: object, path: string, above: Level[]): Level | undef
       ? into(value, json, path, above)
       : enter(json, path, above)
   }
-  if (!isOrdinary(value)) {
-    if (value instanceof Number || value instanceof String || value instanceof Boolean)
-      return enter(value.valueOf(), path, above)
-    if (LOST_IN_JSON.some((type) => value instanceof type)) {
-      throw new ValidationError(
-        path,
-        `must be a JSON value (JSON would lose what a ${value.constructor.name} holds)`,
-        value,
-      )
-    }
+  if (isOrdinary(value)) return into(value, value, path, above)
+  const tag = tagOf(value)
+  if (BOXES.has(tag)) {
+    const content = value.valueOf()
+    if (typeof content !== 'object') return enter(content, path, above)
   }
+  if (isLost(value, tag))
+    throw new ValidationError(
+      path,
+      `must be a JSON value (JSON would lose what a ${nameOf(value) ?? tag} holds: store plain objects, arrays and text made of it)`,
+      value,
+    )
   return into(value, value, path, above)
 }
 
@@ -116,9 +144,41 @@ function into(value: object, items: object, path: string, above: Level[]): Level
   return level
 }
 
-function isOrdinary(value: object): boolean {
+/** A plain object or an array, of whatever realm, which JSON takes as it is. */
+export function isOrdinary(value: object): boolean {
+  if (Array.isArray(value)) return true
   const prototype = Object.getPrototypeOf(value)
-  return prototype === Object.prototype || prototype === Array.prototype || prototype === null
+  if (prototype !== Object.prototype && prototype !== null && !isObjectPrototype(prototype)) return false
+  // Symbols are what Math, JSON and `arguments` have, and what JSON would pass over.
+  return Object.getOwnPropertySymbols(value).length === 0
 }
 
-const LOST_IN_JSON = [Map, Set, WeakMap, WeakSet, RegExp, Promise, Error, ArrayBuffer, BigInt, Symbol]
+/** Of another realm, such as that of a test runner's sandbox: no `instanceof` knows its objects. */
+const isObjectPrototype = (value: object): boolean =>
+  Object.getPrototypeOf(value) === null && Object.hasOwn(value, 'isPrototypeOf')
+
+/**
+ * Whether JSON would write less of an object than is in it: of what is built in; of a class all of whose fields are private;
+ * of a property that has a symbol for its name. Instances of classes are stored as their public fields.
+ */
+function isLost(value: object, tag: string): boolean {
+  if (ArrayBuffer.isView(value) || LOST_IN_JSON.test(tag)) return true
+  const isNamed = Object.getPrototypeOf(value) === null || isObjectPrototype(Object.getPrototypeOf(value))
+  if (!isNamed && Object.keys(value).length === 0) return true
+  return Object.getOwnPropertySymbols(value).some((symbol) =>
+    Object.prototype.propertyIsEnumerable.call(value, symbol),
+  )
+}
+
+const LOST_IN_JSON =
+  /^(Map|Set|Weak\w+|RegExp|Promise|Error|DOMException|\w*ArrayBuffer|DataView|BigInt|Symbol|Arguments|Math|JSON|Atomics|Reflect|Blob|File|FormData|Headers|Request|Response|URLSearchParams|FinalizationRegistry|(Async)?Generator|.*Iterator|Iterator .*)$/
+const BOXES = new Set(['Number', 'String', 'Boolean'])
+
+/** What an object is, told without `instanceof`. */
+const tagOf = (value: object): string => Object.prototype.toString.call(value).slice(8, -1)
+
+/** The name of its class. */
+function nameOf(value: object): string | undefined {
+  const name: unknown = (value as { constructor?: { name?: unknown } }).constructor?.name
+  return typeof name === 'string' && name !== '' && name !== 'Object' ? name : undefined
+}

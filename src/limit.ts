@@ -6,7 +6,7 @@ import { ms } from './options.ts'
 /** How long to wait for what is under way. */
 export interface StopOptions {
   /** In ms, minimum 0: give up at once. */
-  timeoutMs?: number
+  timeoutMs?: number | undefined
 }
 
 /** Without a limit: as long as it takes. */

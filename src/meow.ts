@@ -1,13 +1,14 @@
 import type { Observable } from 'rxjs'
 import { filter, skip } from 'rxjs'
 import type { AppendOptions, StreamWrite } from './append/append.ts'
-import { Appender } from './append/append.ts'
+import { Appender, headBy } from './append/append.ts'
 import { Batch } from './append/batch.ts'
 import { Batcher } from './append/batcher.ts'
 import { ProjectedAppends } from './append/projected.ts'
 import type { ProjectionHandler } from './append/projections.ts'
 import { Projections } from './append/projections.ts'
 import type { AppendResult } from './append/request.ts'
+import { openCall } from './carried.ts'
 import { Database } from './database.ts'
 import { ClosedError } from './errors.ts'
 import type { NewEvent, StreamRef } from './event.ts'
@@ -46,6 +47,7 @@ import type { Watched } from './model/watches.ts'
 import { Watches } from './model/watches.ts'
 import type { ConnectOptions } from './options.ts'
 import { connectSettings, parse } from './options.ts'
+import { unlessOwn } from './own-handler.ts'
 import { Duty } from './quiet/duty.ts'
 import type {
   CategoriesOptions,
@@ -133,16 +135,17 @@ export class Meow implements AsyncDisposable {
     this.#projections = new Projections(db)
     this.#projected = new ProjectedAppends(db, batch, this.#projections)
     const { telemetry } = db
-    this.#appender = telemetry
-      ? new TracedAppender(batch, this.#batcher, this.#projected, telemetry)
-      : new Appender(batch, this.#batcher, this.#projected)
     const reader = new Reader(db)
+    const head = headBy(reader)
+    this.#appender = telemetry
+      ? new TracedAppender(batch, this.#batcher, head, this.#projected, telemetry)
+      : new Appender(batch, this.#batcher, head, this.#projected)
     this.#reader = telemetry ? new TracedReader(db, telemetry) : reader
     this.#live = new Live(db, db.settings.listen ? lineOf(db) : undefined, saw)
     this.#observer = new Observer(fromDatabase(db, this.#live, reader))
     this.#subscriptions = new Subscriptions(db, this.#live, reader)
     this.#list = new SubscriptionList(db)
-    this.#administration = new Administration(db)
+    this.#administration = new Administration(db, (position) => reader.reaches(position))
     this.#erasure = new Erasure(db, this.#projections, this.#projected)
     this.#parking = new Parking(db)
     this.#waiting = new Waiting(db, this.#live.listener, (name, read, signal) =>
@@ -308,7 +311,7 @@ export class Meow implements AsyncDisposable {
    * **No back-pressure:** RxJS has none. A slow consumer takes `iterate` or a subscription.
    *
    * @throws (as an error of the Observable) HistoryLostError where a server took over that had not got all that was seen: what
-   *   was emitted may exist no longer, and its positions come again. (A `from` ahead of the store is logged as an error.)
+   *   was emitted may exist no longer, and its positions come again; or if `from` is ahead of the store's last position
    * @throws (likewise) UpcastError where a zod category can't read what is stored
    * @example
    * meow.events({ category: 'order' }, { from: 'end' }).subscribe((event) => console.log(event.type))
@@ -389,6 +392,7 @@ export class Meow implements AsyncDisposable {
    * acked any more. Waits for a transactional handler that is at work.
    *
    * @throws SubscriptionNotFoundError where there is none of this name
+   * @throws HistoryLostError if the position is ahead of the store's last one: events up to it would be passed over
    * @example
    * await meow.resetSubscription('mailer', { after: 4711 })
    */
@@ -574,14 +578,20 @@ export class Meow implements AsyncDisposable {
    * may take up to 5 s more if the database does not answer. `await using` closes with the default.
    *
    * @throws ValidationError for a `timeoutMs` that can't be right; nothing is closed then
+   * @throws DeadlockError if a handler of this store waits for it, without a `timeoutMs`; the store closes nevertheless
    * @example
    * await meow.close({ timeoutMs: 10_000 })
    */
-  async close(options: StopOptions = {}): Promise<void> {
-    const { timeoutMs } = parse(closeOptions, options, 'options')
-    this.#closing ??= this.#close()
-    this.#limit.set(timeoutMs)
-    await this.#closing
+  close(options: StopOptions = {}): Promise<void> {
+    try {
+      const { timeoutMs } = parse(closeOptions, options, 'options')
+      const call = options.timeoutMs === undefined ? openCall(({ store }) => store === this.#db) : undefined
+      this.#closing ??= this.#close()
+      this.#limit.set(timeoutMs)
+      return unlessOwn('meow.close()', this.#closing, call, this.#db.clock)
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {

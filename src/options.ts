@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { z } from 'zod'
+import { mistakeIn, withoutName } from './connection-string.ts'
 import { show, ValidationError } from './errors.ts'
 import { hasTag } from './kinds.ts'
 import { MAX_INT } from './numbers.ts'
@@ -20,47 +21,54 @@ export interface ConnectOptions {
    * `postgres://user:password@host:port/database`; else `pool`, else the standard PG* environment variables. Of a primary and
    * its standbys all: `postgres://host1,host2:5433/database?target_session_attrs=read-write` (or `primary`; default `any`).
    */
-  connectionString?: string
+  connectionString?: string | undefined
   /** A pool of yours: borrowed, never ended by us. */
-  pool?: pg.Pool
+  pool?: pg.Pool | undefined
   /** The PostgreSQL schema that holds the events: any identifier of at most 63 bytes, always quoted. Default `meowmx`. */
-  schema?: string
+  schema?: string | undefined
   /** Connections of an owned pool at most. Default 10, minimum 1. Transactional handlers use all but one at once. The listener has one more, for all stores of this process in that database. */
-  maxConnections?: number
+  maxConnections?: number | undefined
   /** Where LISTEN must go round a pooler. Default: where everything else goes. */
-  listenConnectionString?: string
+  listenConnectionString?: string | undefined
   /** `false`: no LISTEN, poll only. Default `true`. */
-  listen?: boolean
+  listen?: boolean | undefined
   /** `false`: no named statements (PgBouncer before 1.21 in transaction mode). Default `true`. */
-  prepare?: boolean
+  prepare?: boolean | undefined
   /** Safety net under NOTIFY, never needed for correctness. In ms; default 1000, minimum 10. */
-  pollIntervalMs?: number
+  pollIntervalMs?: number | undefined
   /**
    * A LISTEN connection that went dead without a word (half-open, frozen) is replaced within so many ms, if
    * `queryTimeoutMs` is not less; until then the poll delivers. Default 5000, minimum 500.
    */
-  listenerTimeoutMs?: number
+  listenerTimeoutMs?: number | undefined
+  /**
+   * How long a connection may be silent. Then the operating system asks the server for a sign of life (TCP keep-alive), so
+   * that routers and firewalls do not forget the connection; and one that was idle for longer is checked before it is used
+   * again. Of connections of ours, not of a `pool`. In ms; default 30_000, minimum 1000.
+   */
+  keepAliveMs?: number | undefined
   /** The longest pause between two attempts to listen again, which begin after 50 ms. In ms; default 1000, minimum 50. */
-  reconnectDelayMs?: number
+  reconnectDelayMs?: number | undefined
   /** A query or a connection attempt that takes longer fails, it never hangs. In ms; default 30_000, minimum 100. */
-  queryTimeoutMs?: number
+  queryTimeoutMs?: number | undefined
   /**
    * Bytes of events, as text, that this process holds for all its observers and subscriptions together: pages that are read
    * ahead, deliveries in flight, and what is kept for observers that are nearly up to date. One event that is larger still
    * passes, and each consumer may always have one. Default 67_108_864 (64 MiB), minimum 65_536.
    */
-  maxBufferedBytes?: number
+  maxBufferedBytes?: number | undefined
   /**
    * Called as pino is, `(fields, message)`, an error as `err`; never with an event's payload. `info`: what changes by intent
    * (migrations, partitions that come and go, push that stands again, a stream that is replayed), `warn`: what mends itself,
-   * `error`: what somebody has to look at, `debug`: the rest. Silent by default.
+   * `error`: what somebody has to look at, `debug`: the rest. By default errors go to `console.error`, warnings to
+   * `console.warn`, and the rest nowhere; `false`: nothing is logged.
    */
-  logger?: Logger
+  logger?: Logger | false | undefined
   /**
    * Spans and metrics through OpenTelemetry, where `@opentelemetry/api` is installed beside this package and the application
    * has registered a provider, be it before or later. Default `true`; `false`: none, and events carry no `traceparent` of ours.
    */
-  telemetry?: boolean
+  telemetry?: boolean | undefined
 }
 
 const ms = (least: number) => z.number().int().min(least).max(MAX_INT)
@@ -75,6 +83,13 @@ const logger = z.custom<Logger>(
 )
 
 export const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
+
+/** The default, so that nothing fails or ends without a word. `console` is looked up with each call: a test may replace it. */
+const consoleLogger: Logger = {
+  ...silent,
+  warn: (fields, message) => console.warn(`meowmx: ${message}`, fields),
+  error: (fields, message) => console.error(`meowmx: ${message}`, fields),
+}
 
 /** Tells the other what it is told, without what may be a credential. */
 function discreet(logger: Logger): Logger {
@@ -91,12 +106,18 @@ const connectionString = z
   .min(1)
   .superRefine((text, context) => {
     try {
+      const mistake = mistakeIn(text)
+      if (mistake !== undefined) throw new Error(mistake)
       new Servers(text)
     } catch (error) {
       const { message } = error as Error
-      context.addIssue({ code: 'custom', message: `is no connection string (${message})`, input: text })
+      const hint = message === 'Invalid URL' ? ENCODE : ''
+      context.addIssue({ code: 'custom', message: `is no connection string (${message}${hint})`, input: text })
     }
   })
+  .transform(withoutName)
+
+const ENCODE = ': its port must be a number, and in user and password characters such as # / ? @ must be percent-encoded'
 
 const connectFields = z.strictObject({
   connectionString: connectionString.optional(),
@@ -113,10 +134,16 @@ const connectFields = z.strictObject({
   prepare: z.boolean().default(true),
   pollIntervalMs: ms(10).default(1000),
   listenerTimeoutMs: ms(500).default(5_000),
+  keepAliveMs: ms(1_000).default(30_000),
   reconnectDelayMs: ms(50).default(1_000),
   queryTimeoutMs: ms(100).default(30_000),
   maxBufferedBytes: z.number().int().min(65_536).max(Number.MAX_SAFE_INTEGER).default(67_108_864),
-  logger: logger.transform(discreet).default(() => silent),
+  logger: z
+    .union([z.literal(false), logger], {
+      error: 'must have the methods debug, info, warn and error, or be false',
+    })
+    .default(consoleLogger)
+    .transform((given) => (given === false ? silent : discreet(given))),
   telemetry: z.boolean().default(true),
 })
 export const connectOptions = connectFields.refine((o) => !(o.pool && o.connectionString), {
@@ -144,6 +171,25 @@ export const client = z.custom<pg.ClientBase>(
 )
 export const signal = z.custom<AbortSignal>((s) => hasTag(s, 'AbortSignal'), 'must be an AbortSignal')
 export { method, ms }
+
+/**
+ * Refuse a property that is there and `undefined`, as a variable is that was never set, if without the property more is meant
+ * than its author can have wanted. `meanings` says what, by property.
+ */
+export function refuseUndefined(
+  value: unknown,
+  path: string,
+  meanings: Readonly<Record<string, string>>,
+): void {
+  if (typeof value !== 'object' || value === null) return
+  for (const property in meanings)
+    if (property in value && (value as Record<string, unknown>)[property] === undefined)
+      throw new ValidationError(
+        `${path}.${property}`,
+        `must have a value or be left out (undefined would mean ${meanings[property]})`,
+        undefined,
+      )
+}
 
 /** The value as the schema has it, frozen and complete; else a ValidationError that names path and value. */
 export function parse<T extends z.ZodType>(schema: T, value: unknown, path: string): Readonly<z.output<T>> {

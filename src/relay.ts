@@ -1,6 +1,7 @@
 import type { Meow } from './meow.ts'
 import type { AnyCategory } from './model/types.ts'
 import { parse } from './options.ts'
+import { refuseWide } from './read/selector.ts'
 import { subjectsOf } from './relay/message.ts'
 import { token } from './relay/names.ts'
 import type { RelayOptions } from './relay/options.ts'
@@ -45,6 +46,7 @@ export function relay<C extends string | AnyCategory = string>(
   name: string,
   options: RelayOptions<C>,
 ): Relay {
+  refuseWide(options, 'options')
   const { broker, prefix, window, ...rest } = parse(relayOptions, options, 'options')
   const selected = [rest.category ?? []].flat()
   const subscription = meow.subscription(name, { ...(rest as SubscriptionOptions), maxInFlight: window })

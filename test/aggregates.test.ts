@@ -78,6 +78,21 @@ test('nothing pending: nothing is written; no stream: no events', async () => {
   assert.equal(saved, { events: [], version: -1, position: 0, deduplicated: false })
 })
 
+test('nothing pending: the answer tells where the stream stands, in a transaction of the caller too', async () => {
+  const account = new Account([], 'idle')
+  account.change(3)
+  const { version, position } = await meow.saveAggregate(account)
+  assert.equal(await meow.saveAggregate(account), { events: [], version, position, deduplicated: false })
+  const client = await pgClient()
+  await client.query('begin')
+  account.change(4)
+  const inside = await meow.saveAggregate(account, { client })
+  assert.equal(await meow.saveAggregate(account, { client }), { ...inside, events: [] })
+  await client.query('rollback')
+  const stream = { category: Account.category, streamId: 'idle' }
+  assert.equal(await meow.append(stream, []), { events: [], version, position, deduplicated: false })
+})
+
 test('an event that can not be applied has not happened', () => {
   const account = new Account([], 'poor')
   assert.throws(() => account.change(-1), 'not enough')

@@ -65,7 +65,10 @@ test('what is not committed is not counted', async () => {
 for (const [kind, store] of Object.entries({ PostgreSQL: meow, memory: memoryStore() })) {
   test(`names alone, and what lies between two positions, in ${kind}`, async () => {
     const append = (category: string, streamId: string, count: number) =>
-      store.append({ category, streamId }, Array.from({ length: count }, () => event))
+      store.append(
+        { category, streamId },
+        Array.from({ length: count }, () => event),
+      )
     await append('x', '1', 2)
     await append('y', '1', 1)
     const { position } = await append('x', '2', 3)

@@ -56,6 +56,17 @@ test('called wrongly: 2, and one line that says how', async () => {
       ['read', '--schema', 'pg_mine'],
       /^meowmx: options\.schema must not start with pg_, .*, got "pg_mine"\n$/,
     ],
+    // What a variable of the shell without a value leaves must not reach another server, or select more.
+    [['read', '--url', ''], /^meowmx: --url is empty: give it a value, or leave it out\n$/],
+    [['read', '--listen-url', ''], /^meowmx: --listen-url is empty: give it a value, or leave it out\n$/],
+    [['read', '--category', 'a', '--stream', ''], /^meowmx: selector\.streamId must not be empty, got ""\n$/],
+    [['read', '--category', ''], /^meowmx: option '--category <names>' argument '' is invalid/],
+    [['replay', 's', '--stream', ''], /^meowmx: options\.streamId must not be empty, got ""\n$/],
+    [
+      ['append', 'c', 's', 'T', '--expected-version', ''],
+      /^meowmx: option '--expected-version <v>' argument ''/,
+    ],
+    [['reset', 's', ''], /^meowmx: command-argument value '' is invalid/],
   ]
   const results = await Promise.all(wrong.map(([words]) => cli(words)))
   results.forEach(({ code, stdout, stderr }, i) => {

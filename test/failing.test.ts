@@ -176,7 +176,7 @@ function withClock(streams = 2) {
     { streams, maxDelayMs: 1_000, subscription: 's', clock, logger },
     { changed: (failing) => changes.push(failing !== undefined), wake() {} },
   )
-  const partition = { lost: false }
+  const partition = { signal: new AbortController().signal }
   const delivery = (streamId: string, owner = partition) =>
     ({ event: { category: 'c', streamId }, source: { partition: owner } }) as unknown as HandedOut
   const fail = (one: HandedOut) => {
@@ -215,13 +215,27 @@ test('one event at a time, with pauses that double up to maxDelayMs', () => {
 
 test('attempts count when the other streams that waited have gone elsewhere', () => {
   const { delivery, fail, changes } = withClock()
-  const other = { lost: false }
+  const leaving = new AbortController()
+  const other = { signal: leaving.signal }
   fail(delivery('a'))
   assert.not(fail(delivery('b', other)))
   assert.not(fail(delivery('a')))
-  other.lost = true
+  leaving.abort()
   assert.ok(fail(delivery('a')))
   assert.equal([...new Set(changes)], [true])
+})
+
+test('it ends when all that waited has gone elsewhere, and the next failures are counted anew', () => {
+  const { outage, delivery, fail, changes } = withClock()
+  const leaving = new AbortController()
+  const other = { signal: leaving.signal }
+  fail(delivery('a', other))
+  assert.not(fail(delivery('b', other)))
+  leaving.abort()
+  outage.left()
+  assert.not(outage.failing)
+  assert.is(changes.at(-1), false)
+  assert.ok(fail(delivery('c')))
 })
 
 test.run()

@@ -116,21 +116,15 @@ test('what an asynchronous standby had not got: its positions come again, and no
   await Promise.all([worker.stop(), rareWorker.stop(), standby.end(), other.close()])
 })
 
-test('a position that is ahead of the store is reported, to begin after or of a checkpoint', async () => {
+test('a checkpoint that is ahead of the store is reported', async () => {
   const last = (await meow.append(stream, event)).position
   const ahead = last + 1_000
-  for (const live of [true, false]) {
-    errors.length = 0
-    const observer = collect(meow.events({}, { from: { after: ahead }, live }))
-    await until(() => errors.length > 0, { what: 'the report' })
-    const [{ err }] = errors[0] as [{ err: HistoryLostError }]
-    assert.instance(err, HistoryLostError)
-    assert.equal([err.position, err.eventId], [ahead, undefined])
-    assert.ok(err.lastPosition >= last && err.lastPosition < ahead)
-    observer.subscription.unsubscribe()
-  }
   errors.length = 0
-  await meow.resetSubscription('lossy', { after: ahead })
+  // As a restore by halves leaves it behind.
+  const sql = new pg.Client({ connectionString: pair.standby }) // which is the primary by now
+  await sql.connect()
+  await sql.query(`update ${schema}.checkpoints set position = ${ahead} where subscription = 'lossy'`)
+  await sql.end()
   const worker = meow.subscription('lossy', { category: 'lossy', leaseMs: 2_000 }).process(() => {})
   await until(() => errors.length > 0, { what: 'the report' })
   const [{ err, subscription }] = errors[0] as [{ err: HistoryLostError; subscription: string }]

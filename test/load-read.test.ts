@@ -186,7 +186,9 @@ test('load a stream longer than one query reads', async () => {
   const { pool, answers } = countingPool()
   const counted = await openStore({ pool, listen: false })
   await counted.load(stream, { limit: 20_001 })
-  const pages = answers.filter(({ text }) => /where category = \$1 and stream_id = \$2 and version/.test(text))
+  const pages = answers.filter(({ text }) =>
+    /where category = \$1 and stream_id = \$2 and version/.test(text),
+  )
   assert.equal(
     pages.map(({ rows }) => rows),
     [...Array.from({ length: 10 }, () => 2_000), 1],

@@ -17,7 +17,9 @@ await inFolder('MEOWMX_LOWEST_DIR', async (folder) => {
     filter: (path) => !LEFT_OUT.includes(relative(root, path).split(sep)[0]!),
   })
   const lowest = lowestPeers()
-  const ofPg: Record<string, string> = JSON.parse(npm(folder, 'view', `pg@${lowest.pg}`, 'dependencies', '--json'))
+  const ofPg: Record<string, string> = JSON.parse(
+    npm(folder, 'view', `pg@${lowest.pg}`, 'dependencies', '--json'),
+  )
   const overrides = Object.fromEntries(
     Object.entries(ofPg)
       .filter(([, range]) => range.startsWith('^'))

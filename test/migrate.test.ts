@@ -42,7 +42,7 @@ unless(throughPooler, test)(
   async () => {
     const schema = uniqueName('crowd')
     const stores = await Promise.all(
-      Array.from({ length: 5 }, () => open({ schema, listen: false, maxConnections: 8 })),
+      Array.from({ length: 5 }, () => open({ schema, listen: false, maxConnections: 8, queryTimeoutMs: 120_000 })),
     )
     // Nobody gets the lock before all stand in line for it.
     await sql.query('begin')

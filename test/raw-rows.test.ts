@@ -404,6 +404,16 @@ async function everyWay(wanted: readonly Seen[], all: string[]): Promise<void> {
     wanted.filter(({ stream }) => stream.startsWith('raw/')),
     'a zod category',
   )
+  const studio = await startStudio(meow)
+  const page = await look(studio)
+  const recent = wanted.slice(-100).map(({ stream }) => stream)
+  await until(() => page.events.length >= recent.length, patient('the tail'))
+  assert.equal(
+    page.events.map(({ category, streamId, version }) => `${category}/${streamId}@${version}`),
+    recent,
+  )
+  page.leave()
+  await studio.close()
   await subscriptionsOf(selector, wanted)
 }
 
@@ -577,16 +587,6 @@ async function programs(wanted: readonly Seen[]): Promise<void> {
   same(revived(parsed(ran.stdout)), raws, 'worker', true)
 
   const studio = await startStudio(meow)
-  const page = await look(studio)
-  const last = wanted.at(-1)!
-  await until(
-    () =>
-      page.events.some(
-        ({ category, streamId, version }) => `${category}/${streamId}@${version}` === last.stream,
-      ),
-    patient('the tail'),
-  )
-  page.leave()
   for (const { category, streamId, version } of revived(parsed(json.stdout)) as RecordedEvent[]) {
     if (version % 10 > 0) continue
     const query = new URLSearchParams({ category, streamId, version: String(version) })

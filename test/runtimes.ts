@@ -57,7 +57,9 @@ function install(folder: string, name: string): string {
 }
 
 function tests(node: string) {
-  return follow(node, ['--import', import.meta.resolve('tsx'), join(root, 'test/run.ts'), ...rest], { cwd: root })
+  return follow(node, ['--import', import.meta.resolve('tsx'), join(root, 'test/run.ts'), ...rest], {
+    cwd: root,
+  })
 }
 
 /** The built package, installed beside its peers. */

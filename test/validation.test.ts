@@ -371,6 +371,7 @@ const cases: Case[] = [
   [(v) => connect({ pollIntervalMs: v }), 'options.pollIntervalMs', integer(10, 2_147_483_647)],
   [(v) => connect({ queryTimeoutMs: v }), 'options.queryTimeoutMs', integer(100, 2_147_483_647)],
   [(v) => connect({ listenerTimeoutMs: v }), 'options.listenerTimeoutMs', integer(500, 2_147_483_647)],
+  [(v) => connect({ keepAliveMs: v }), 'options.keepAliveMs', integer(1_000, 2_147_483_647)],
   [(v) => connect({ reconnectDelayMs: v }), 'options.reconnectDelayMs', integer(50, 2_147_483_647)],
   [
     (v) => connect({ logger: v }),
@@ -442,9 +443,9 @@ test('what is at the limits is accepted', async () => {
   await meow.read({ category: ['a', 'b'], types: ['T'] }, { limit: 100_000, after: Number.MAX_SAFE_INTEGER })
   assert.is((await meow.load(at, { toVersion: 2 ** 31 - 1, limit: Number.MAX_SAFE_INTEGER })).length, 1)
   await meow.append(at, event, undefined)
-  await meow.append(at, event, { expectedVersion: undefined, client: undefined })
+  await meow.append(at, event, { client: undefined })
   await meow.load(at, { client: undefined, limit: undefined, toVersion: undefined })
-  await meow.read({ category: undefined, types: undefined, streamId: undefined }, { until: undefined })
+  await meow.read({}, { until: undefined })
 })
 
 test.run()

@@ -1,3 +1,7 @@
 -- Empty a stream's events: 012_erase.sql says how. The tombstone's columns are null where there is none.
 select erased, {{event}}
-from (select e.erased, (e.tombstone).* from meowmx.erase_stream($1, $2, $3) as e) as result
+from (
+  select e.erased, (e.tombstone).position, (e.tombstone).recorded_at, (e.tombstone).id, (e.tombstone).version,
+         (e.tombstone).category, (e.tombstone).stream_id, (e.tombstone).type, (e.tombstone).data, (e.tombstone).metadata
+  from meowmx.erase_stream($1, $2, $3) as e
+) as result

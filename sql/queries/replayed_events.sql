@@ -3,9 +3,11 @@
 -- have one order, and only versions are indexed: the first one is mostly the event at $3, or follows the one before it.
 select {{event}}
 from (
-  select *, sum({{bytes}}) over (order by version rows between unbounded preceding and 1 preceding) as before
+  select position, recorded_at, id, version, category, stream_id, type, data, metadata,
+         sum({{bytes}}) over (order by version rows between unbounded preceding and 1 preceding) as before
   from (
-    select * from meowmx.events
+    select position, recorded_at, id, version, category, stream_id, type, data, metadata
+    from meowmx.events
     where category = $1 and stream_id = $2
       and version >= coalesce(
         (select version from meowmx.events where position = $3 and category = $1 and stream_id = $2),

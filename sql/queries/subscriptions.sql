@@ -4,7 +4,7 @@ with marks as materialized (
   select key, horizon, head from meowmx.horizons()
 ), chosen as materialized (
   select
-    s, c.position, c.furthest, c.partitions,
+    (s.*)::meowmx.subscriptions as s, c.position, c.furthest, c.partitions,
     (
       select min(m.horizon) from marks m
       where m.key is null or m.key = -1

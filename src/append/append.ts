@@ -4,6 +4,7 @@ import { ValidationError } from '../errors.ts'
 import type { NewEvent, RecordedEvent, StreamRef } from '../event.ts'
 import { modelOf } from '../event.ts'
 import { client, parse } from '../options.ts'
+import type { Reader } from '../read/reader.ts'
 import type { Batch, Outcome } from './batch.ts'
 import { Aborted } from './batch.ts'
 import type { Batcher } from './batcher.ts'
@@ -13,17 +14,17 @@ import { encodeRequest } from './request.ts'
 
 /** What `append` takes beside stream and events. */
 export interface AppendOptions {
-  /** Default `'any'`. */
+  /** Default `'any'`. It must not be `undefined`: leave it out, if `'any'` is meant. */
   expectedVersion?: ExpectedVersion
   /** Append inside this client's open transaction: the caller commits. A conflict leaves the transaction usable. */
-  client?: pg.ClientBase
+  client?: pg.ClientBase | undefined
 }
 
 /** One stream's part of an `appendAll`. */
 export interface StreamWrite {
   /** Where to append. The same stream may come twice: the second continues behind the first. */
   stream: StreamRef
-  /** One or several; none: nothing is written, and no version is checked. */
+  /** One or several; none: nothing is written, no version is checked, and the result tells where the stream stands. */
   events: NewEvent | readonly NewEvent[]
   /** Default `'any'`. */
   expectedVersion?: ExpectedVersion
@@ -32,16 +33,38 @@ export interface StreamWrite {
 const appendOptions = z.strictObject({ expectedVersion: z.unknown().optional(), client: client.optional() })
 const appendAllOptions = z.strictObject({ client: client.optional() })
 
+/** Version and position of a stream's last event; -1 and 0 if there is none. */
+export type Head = Pick<AppendResult, 'version' | 'position'>
+
+/** Finds where a stream stands, in the caller's transaction if there is a `client`. */
+export type FindHead = (stream: StreamRef, client?: pg.ClientBase) => Promise<Head>
+
+/** `FindHead` by a reader; the stream's own type is left out, whose schema may not be able to read the event. */
+export const headBy =
+  (reader: Pick<Reader, 'load'>): FindHead =>
+  async ({ category, streamId }, client) => {
+    const last = { direction: 'backward', limit: 1, ...(client ? { client } : {}) } as const
+    const [event] = await reader.load({ category, streamId }, last)
+    return { version: event?.version ?? -1, position: event?.position ?? 0 }
+  }
+
 /** The public face of appending: checks at the edge, then the batcher, or the caller's own transaction. */
 export class Appender {
   readonly #batch: Pick<Batch, 'run'>
   readonly #batcher: Pick<Batcher, 'append'>
   readonly #projected: ProjectedAppends | undefined
+  readonly #head: FindHead
 
   /** Without `projected` there are no inline projections. */
-  constructor(batch: Pick<Batch, 'run'>, batcher: Pick<Batcher, 'append'>, projected?: ProjectedAppends) {
+  constructor(
+    batch: Pick<Batch, 'run'>,
+    batcher: Pick<Batcher, 'append'>,
+    head: FindHead,
+    projected?: ProjectedAppends,
+  ) {
     this.#batch = batch
     this.#batcher = batcher
+    this.#head = head
     this.#projected = projected
   }
 
@@ -52,15 +75,15 @@ export class Appender {
   ): Promise<AppendResult> {
     // The hot path: zod is asked only where there is more to check than the version, which is checked below.
     if (!onlyExpectedVersion(options)) parse(appendOptions, options, 'options')
-    const { expectedVersion, client } = options
-    const request = encodeRequest(stream, events, expectedVersion, '', 'options.expectedVersion')
-    if (request.events.length === 0) return nothing()
+    const { client } = options
+    const request = encodeRequest(stream, events, expectedOf(options), '', 'options.expectedVersion')
+    if (request.events.length === 0) return nothing(await this.#head(request.stream, client))
     return typed(only(await this.#run([request], false, client)), stream)
   }
 
   async appendAll(
     writes: readonly StreamWrite[],
-    options: { client?: pg.ClientBase } = {},
+    options: Pick<AppendOptions, 'client'> = {},
   ): Promise<AppendResult[]> {
     const { client } = parse(appendAllOptions, options, 'options')
     if (!Array.isArray(writes))
@@ -74,7 +97,7 @@ export class Appender {
       )
       if (stranger)
         throw new ValidationError(`writes[${i}].${stranger}`, 'is not an option', (write as any)[stranger])
-      return encodeRequest(write.stream, write.events, write.expectedVersion, `writes[${i}].`)
+      return encodeRequest(write.stream, write.events, expectedOf(write), `writes[${i}].`)
     })
     checkIds(requests)
     const full = requests.filter(({ events }) => events.length > 0)
@@ -84,7 +107,13 @@ export class Appender {
     )
     if (refused) throw fromHere(refused)
     const of = new Map(full.map((request, i) => [request, outcomes[i] as AppendResult]))
-    return requests.map((request, i) => typed(of.get(request) ?? nothing(), writes[i]!.stream))
+    const results: AppendResult[] = []
+    // One after the other: a caller's client takes one query at a time. And behind the appends, which may be to the same stream.
+    for (const [i, request] of requests.entries())
+      results.push(
+        typed(of.get(request) ?? nothing(await this.#head(request.stream, client)), writes[i]!.stream),
+      )
+    return results
   }
 
   #run(requests: readonly Request[], atomic: boolean, client?: pg.ClientBase): Promise<Outcome[]> {
@@ -98,6 +127,10 @@ export class Appender {
     return this.#batch.run(requests, { atomic, client })
   }
 }
+
+/** Left out it is 'any'. One that is undefined stays so, and is refused: nobody may want 'any' who gives a version. */
+const expectedOf = (given: { expectedVersion?: ExpectedVersion }): ExpectedVersion | undefined =>
+  'expectedVersion' in given ? given.expectedVersion : 'any'
 
 function checkIds(requests: readonly Request[]): void {
   const seen = new Set<string>()
@@ -136,4 +169,10 @@ function typed(result: AppendResult, stream: StreamRef): AppendResult {
   return { ...result, events: result.events.map(seen) }
 }
 
-const nothing = (): AppendResult => ({ events: [], version: -1, position: 0, deduplicated: false })
+/** Of an append without events: the stream is as it was. */
+export const nothing = ({ version, position }: Head): AppendResult => ({
+  events: [],
+  version,
+  position,
+  deduplicated: false,
+})

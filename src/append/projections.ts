@@ -1,6 +1,7 @@
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
 import type pg from 'pg'
-import { handling } from '../carried.ts'
+import type { HandlerCall } from '../carried.ts'
+import { handling, openCall } from '../carried.ts'
 import type { Database } from '../database.ts'
 import { MeowError, TimeoutError, ValidationError } from '../errors.ts'
 import type { RecordedEvent } from '../event.ts'
@@ -87,10 +88,15 @@ export class Projections {
   async run({ projections, scope }: Along, events: readonly RecordedEvent[], client: pg.ClientBase) {
     for (const { of, see, handler } of projections) {
       const lent = lend(client)
-      const running = { active: true }
+      const own = events.filter((event) => of(event.category))
+      const { position } = own.at(-1)!
+      const outer = scope.runInAsyncScope(() => openCall())
+      const running: HandlerCall = { store: this.#db, position, active: true, outer }
       try {
-        const own = events.filter((event) => of(event.category)).map(see)
-        const call = () => handling(own.at(-1)!, () => handler(own, lent.client))
+        const call = () => {
+          const seen = own.map(see)
+          return handling(seen.at(-1)!, () => handler(seen, lent.client), running)
+        }
         await this.#inTime(async () => scope.runInAsyncScope(() => this.#running.run(running, call)))
       } catch (error) {
         throw new ProjectionFailed(error)

@@ -2,7 +2,7 @@ import { carried } from '../carried.ts'
 import { ValidationError } from '../errors.ts'
 import type { EventModel, NewEvent, RecordedEvent, StreamRef } from '../event.ts'
 import { isReserved, modelOf, streamKey } from '../event.ts'
-import { encodeJson } from '../json.ts'
+import { encodeJson, plainObject } from '../json.ts'
 import { name, parse, version } from '../options.ts'
 import type { Along } from './projections.ts'
 import { uuidv7 } from './uuid.ts'
@@ -17,9 +17,9 @@ export type ExpectedVersion = 'any' | 'no-stream' | 'stream-exists' | number
 export interface AppendResult<E = RecordedEvent> {
   /** As they are recorded, in the order of the call. */
   events: E[]
-  /** Of the last event. */
+  /** Of the last event; if there was nothing to append, of the stream's last one: -1 if it has none. */
   version: number
-  /** Of the last event. */
+  /** Of the same event; 0 if there is none. */
   position: number
   /** True: these ids were recorded before, and this is what was recorded then. */
   deduplicated: boolean
@@ -59,7 +59,7 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 export function encodeRequest(
   stream: StreamRef,
   events: NewEvent | readonly NewEvent[],
-  expected: ExpectedVersion = 'any',
+  expected: ExpectedVersion | undefined,
   path = '',
   expectedPath = `${path}expectedVersion`,
   isStored?: (i: number) => boolean,
@@ -144,11 +144,10 @@ function encodeEvent(event: NewEvent, path: string, ofStream?: EventModel, aroun
       throw new ValidationError(`${path}.${key}`, 'is no part of an event', (event as any)[key])
   }
   const model = ofStream ?? modelOf(event)
-  const whole = around ? { ...event, metadata: { ...around, ...metadata } } : event
+  const own = metadata && plainObject(metadata, `${path}.metadata`)
+  const whole = around || own !== metadata ? { ...event, metadata: { ...around, ...own } } : event
   const stored = model ? model.toStore(whole, path) : whole
   const encoded = stored.metadata === undefined ? '{}' : encodeJson(stored.metadata, `${path}.metadata`)
-  if (!encoded.startsWith('{'))
-    throw new ValidationError(`${path}.metadata`, 'must be a JSON object', metadata)
   return {
     id: id?.toLowerCase() ?? uuidv7(),
     type,
@@ -157,9 +156,15 @@ function encodeEvent(event: NewEvent, path: string, ofStream?: EventModel, aroun
   }
 }
 
-function checkExpected(expected: ExpectedVersion, path: string): ExpectedVersion {
+function checkExpected(expected: ExpectedVersion | undefined, path: string): ExpectedVersion {
   if (expected === 'any' || expected === 'no-stream' || expected === 'stream-exists' || expected === -1)
     return expected
+  if (expected === undefined)
+    throw new ValidationError(
+      path,
+      "must have a value or be left out (undefined would mean 'any', whatever was appended meanwhile; a stream without events is 'no-stream')",
+      expected,
+    )
   if (typeof expected !== 'number') {
     throw new ValidationError(path, `must be 'any', 'no-stream', 'stream-exists' or a version`, expected)
   }

@@ -107,6 +107,9 @@ export class Context {
     const { url, schema, embedded, listenUrl, prepare } = this.options
     if (embedded !== undefined && url !== undefined)
       throw new UsageError('--url and --embedded: give one of them')
+    // A variable of the shell that is not set must not lead to another server.
+    for (const [option, value] of Object.entries({ '--url': url, '--listen-url': listenUrl }))
+      if (value === '') throw new UsageError(`${option} is empty: give it a value, or leave it out`)
     const address =
       embedded === undefined ? (url ?? process.env.DATABASE_URL) : await this.#embedded(embedded)
     return {

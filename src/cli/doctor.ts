@@ -82,6 +82,7 @@ async function checks(): Promise<Check[]> {
     server.server,
     server.clock,
     store.rights,
+    store.rowSecurity,
     store.migration,
     store.health,
     push.push,

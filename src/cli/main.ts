@@ -49,6 +49,13 @@ import { subscriptions } from './subscriptions.ts'
 import { worker } from './worker.ts'
 import { write } from './write.ts'
 
+// Whoever reads may have had enough (`--help | head -1`), and nobody need listen to stderr. Help and usage errors come from
+// commander; a command that has begun finds out by itself what it is to do then (context.ts).
+for (const stream of [process.stdout, process.stderr])
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (stream === process.stdout && error.code !== 'EPIPE') process.exitCode = 1
+  })
+
 const program = new Command('meowmx')
   .description('PostgreSQL as an event store, with push.')
   .version(version, '-V, --version', 'print the version')
@@ -103,5 +110,5 @@ for (const register of [
 
 await program.parseAsync(embeddedOption(process.argv)).catch((error) => {
   if (!(error instanceof CommanderError)) throw error
-  process.exitCode = error.exitCode === 0 ? 0 : 2
+  if (error.exitCode !== 0) process.exitCode = 2
 })

@@ -16,11 +16,11 @@ export type From = 'start' | 'end' | { after: number }
 /** How to observe, for `events` and `iterate`. */
 export interface EventsOptions {
   /** Default `'start'`. */
-  from?: From
+  from?: From | undefined
   /** `false`: complete at the horizon found at the start. Default `true`: go on for ever. */
-  live?: boolean
+  live?: boolean | undefined
   /** Completes the Observable, or ends the iteration, when it aborts. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 export const from = z.union([z.enum(['start', 'end']), z.strictObject({ after: position })], {

@@ -17,13 +17,13 @@ export function fromDatabase(
   shared: Live,
   reader: Pick<Reader, 'horizon' | 'reaches'>,
 ): OpenSource {
-  /** One may wait for what is still to come; but where the position comes from elsewhere, events up to it are passed over. */
-  const report = (after: number, signal: AbortSignal) => {
+  /** Whoever began after a position that is still to come would pass over the events up to it. */
+  const check = (after: number, signal: AbortSignal) =>
     persist(() => reader.reaches(after), patience(db, signal, READS)).catch((error) => {
       if (error instanceof HistoryLostError)
         db.settings.logger.error({ err: error }, 'a position to begin after is ahead of the store')
+      throw error
     })
-  }
   return async (selection, from, live, signal) => {
     const { era } = db.history
     const horizon =
@@ -31,7 +31,7 @@ export function fromDatabase(
         ? Infinity
         : await persist(() => reader.horizon(selection), patience(db, signal, READS), isTransientAtStart)
     const after = from === 'start' ? 0 : from === 'end' ? horizon : from.after
-    if (after > db.history.position) report(after, signal)
+    if (typeof from === 'object' && after > db.history.position) await check(after, signal)
     if (live) return { feed: shared.follow(selection, after), until: Infinity }
     const pages = new PageReader(db, selection, shared.budget)
     const read = (after: number, signal: AbortSignal) =>

@@ -1,7 +1,9 @@
 import type { Duplex } from 'node:stream'
 import type pg from 'pg'
 import createSubscriber from '#pg-listen'
+import { after, every } from '../clock.ts'
 import type { Database } from '../database.ts'
+import { LATE } from '../failures.ts'
 import type { Servers } from '../servers.ts'
 import { Sockets } from '../sockets.ts'
 
@@ -40,7 +42,7 @@ export interface Way {
 }
 
 export function wayOf(db: Database): Way {
-  const { queryTimeoutMs, listenerTimeoutMs, reconnectDelayMs } = db.settings
+  const { queryTimeoutMs, listenerTimeoutMs, reconnectDelayMs, keepAliveMs } = db.settings
   // Found out within both together. Each process asks, so not too often.
   const checkMs = 0.4 * listenerTimeoutMs
   const answerMs = Math.min(queryTimeoutMs, listenerTimeoutMs - checkMs)
@@ -52,6 +54,7 @@ export function wayOf(db: Database): Way {
       query_timeout: answerMs,
       connectionTimeoutMillis: answerMs,
       keepAlive: true,
+      keepAliveInitialDelayMillis: keepAliveMs,
     } as ListenConfig,
     checkMs,
     reconnectDelayMs,
@@ -59,9 +62,14 @@ export function wayOf(db: Database): Way {
   }
 }
 
+/** A channel that nobody notifies. */
+const ALIVE = 'meowmx_alive'
+/** pg's own timer comes first. */
+const LATER_MS = 500
+
 /**
  * Through pg-listen, whose own reconnecting gives up after seconds and survives close(): with `retryLimit: 1` it only
- * reports.
+ * reports. Its timers, and pg's, may be fakes that are taken away (clock.ts): the time is kept here.
  */
 export function makeSubscriber(
   { config, checkMs, servers }: Way,
@@ -79,7 +87,7 @@ export function makeSubscriber(
       application_name: `meowmx listener ${schema}`,
       stream: config.stream ?? sockets.make,
     } as Parameters<typeof create>[0],
-    { retryLimit: 1, paranoidChecking: checkMs, parse: (payload) => payload },
+    { retryLimit: 1, paranoidChecking: false, parse: (payload) => payload },
   )
   subscriber.events.on('error', lost)
   // A channel may be called "error", which an emitter without a listener throws.
@@ -90,12 +98,40 @@ export function makeSubscriber(
     servers?.moveOn(server)
     throw error
   }
+  const inTime = <T>(answer: Promise<T> | undefined) => {
+    let forget = () => {}
+    const late = new Promise<never>((_, reject) => {
+      forget = after(config.query_timeout + LATER_MS, () => reject(new Error(LATE)))
+    })
+    return Promise.race([answer, late]).finally(forget)
+  }
+  let closed = false
+  let asking = false
+  let asked = false
+  let forget = () => {}
+  /** Is the connection alive? LISTEN and UNLISTEN, in turn, are questions that pg-listen passes on. */
+  const ask = async () => {
+    if (asking) return
+    asking = true
+    asked = !asked
+    try {
+      await inTime(asked ? subscriber.listenTo(ALIVE) : subscriber.unlisten(ALIVE))
+    } catch (error) {
+      if (!closed) lost(error)
+    }
+    asking = false
+  }
   return {
-    connect: () => subscriber.connect().catch(elsewhere),
+    connect: async () => {
+      await inTime(subscriber.connect()).catch(elsewhere)
+      if (!closed) forget = every(checkMs, ask)
+    },
     listenTo: async (channel) => subscriber.listenTo(channel)?.catch(elsewhere),
     unlisten: async (channel) => subscriber.unlisten(channel),
     notify: (channel) => subscriber.notify(channel, ''),
     close: (patienceMs) => {
+      closed = true
+      forget()
       subscriber.close().catch(() => {})
       return sockets.closed(patienceMs)
     },

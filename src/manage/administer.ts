@@ -4,17 +4,17 @@ import { SubscriptionMismatchError, SubscriptionNotFoundError, ValidationError }
 import type { From } from '../live/observer.ts'
 import { from } from '../live/observer.ts'
 import type { AnyCategory } from '../model/types.ts'
-import { name, parse } from '../options.ts'
+import { name, parse, refuseUndefined } from '../options.ts'
 import { select, selectorShape } from '../read/selector.ts'
 
-/** What `alterSubscription` changes; what is left out stays. */
+/** What `alterSubscription` changes; what is left out stays. `category` and `types` must not be `undefined`. */
 export interface SubscriptionChanges {
   /** One or several; `null`: every category. Exactly one where the subscription is of one stream. */
   category?: string | AnyCategory | readonly (string | AnyCategory)[] | null
   /** `null`: every type. */
   types?: readonly string[] | null
   /** Minimum 1, maximum 1024. All of the new ones begin at the least position of the old ones. */
-  partitions?: number
+  partitions?: number | undefined
 }
 
 const subscriptionChanges = z.strictObject({
@@ -28,12 +28,15 @@ const ATTEMPTS = 5
 
 /** Changes subscriptions from outside; sql/009_manage.sql. */
 export class Administration {
+  readonly #reaches: (position: number) => Promise<void>
   readonly #alter: (values: unknown[]) => Promise<void>
   readonly #reset: (values: unknown[]) => Promise<void>
   readonly #resetToEnd: (values: unknown[]) => Promise<void>
   readonly #delete: (values: unknown[]) => Promise<void>
 
-  constructor(db: Database) {
+  /** `reaches` throws if the store has not come to a position. */
+  constructor(db: Database, reaches: (position: number) => Promise<void>) {
+    this.#reaches = reaches
     this.#alter = prepare(db, 'alter_subscription')
     this.#reset = prepare(db, 'reset_subscription')
     this.#resetToEnd = prepare(db, 'reset_to_end')
@@ -42,6 +45,10 @@ export class Administration {
 
   async alter(subscription: string, changes: SubscriptionChanges): Promise<void> {
     const named = parse(name, subscription, 'name')
+    refuseUndefined(changes, 'changes', {
+      category: 'that it stays as it is; null is every category',
+      types: 'that they stay as they are; null is every type',
+    })
     const { category, types, partitions } = parse(subscriptionChanges, changes, 'changes')
     // In the form that `subscription()` compares with.
     const selection = select({ ...(category ? { category } : {}), ...(types ? { types } : {}) })
@@ -64,6 +71,7 @@ export class Administration {
   async reset(subscription: string, to: From): Promise<void> {
     const named = parse(name, subscription, 'name')
     const place = parse(from, to, 'to')
+    if (typeof place === 'object') await this.#reaches(place.after)
     if (place === 'end') await this.#resetToEnd([named])
     else await this.#reset([named, place === 'start' ? 0 : place.after])
   }

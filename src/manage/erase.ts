@@ -13,9 +13,9 @@ import { client, name, parse } from '../options.ts'
 /** What `eraseStream` takes beside the stream. */
 export interface EraseOptions {
   /** Why, kept in the tombstone: nothing personal. At most 255 characters. */
-  reason?: string
+  reason?: string | undefined
   /** Erase inside this client's open transaction: the caller commits. */
-  client?: pg.ClientBase
+  client?: pg.ClientBase | undefined
 }
 
 /** What an erasure came to. */

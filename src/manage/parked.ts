@@ -3,7 +3,7 @@ import type { Database, Statement } from '../database.ts'
 import { SubscriptionNotFoundError } from '../errors.ts'
 import type { RecordedEvent } from '../event.ts'
 import { toEvent } from '../event.ts'
-import { name, parse } from '../options.ts'
+import { name, parse, refuseUndefined } from '../options.ts'
 
 /** An event that a subscription has set aside: one that failed, or one of its stream that waits behind it. */
 export interface ParkedEvent {
@@ -20,12 +20,12 @@ export interface ParkedEvent {
 /** What of the parked events is listed. */
 export interface ParkedOptions {
   /** Events at most; default 100, minimum 1, maximum 100_000. Fewer, if they would be larger than `maxBufferedBytes` together. */
-  limit?: number
+  limit?: number | undefined
 }
 
 /** What of the parked events is put back; default: all. */
 export interface ReplayOptions {
-  /** Only this stream; of every category, where the subscription selects several. */
+  /** Only this stream; of every category, if the subscription selects several. It must not be `undefined`: leave it out. */
   streamId?: string
 }
 
@@ -61,6 +61,7 @@ export class Parking {
 
   async replay(subscription: string, options: ReplayOptions = {}): Promise<number> {
     const named = parse(name, subscription, 'name')
+    refuseUndefined(options, 'options', { streamId: 'every stream that is parked' })
     const { streamId } = parse(replayOptions, options, 'options')
     const rows = await this.#known(named, () => this.#db.query(this.#replay, [named, streamId ?? null]))
     return Number(rows[0]![0])

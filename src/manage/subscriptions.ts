@@ -44,12 +44,12 @@ export interface SubscriptionInfo {
 /** Which subscriptions `meow.subscriptions()` tells of, and how exactly. */
 export interface SubscriptionsOptions {
   /** Only those with one of these names; names that no subscription has are ignored. Default: all. */
-  names?: readonly string[]
+  names?: readonly string[] | undefined
   /**
    * Count every event, instead of estimating large numbers. Default false. It takes as long as reading an index of all these
    * events: about 1 s for 10,000,000, several times that if types are selected or partitions are not equally far.
    */
-  exact?: boolean
+  exact?: boolean | undefined
 }
 
 const subscriptionsOptions = z.strictObject({

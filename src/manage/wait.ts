@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
 import { z } from 'zod'
+import { openCall } from '../carried.ts'
 import type { Queries, Statement } from '../database.ts'
 import { ClosedError, SubscriptionNotFoundError, TimeoutError } from '../errors.ts'
 import { aborted, abortWith, manyWaitFor } from '../live/abort.ts'
@@ -12,9 +13,9 @@ import { ms, name, parse, position, signal } from '../options.ts'
 /** How long `waitFor` waits. */
 export interface WaitOptions {
   /** How long to wait at most. In ms; default 5000, minimum 1. */
-  timeoutMs?: number
+  timeoutMs?: number | undefined
   /** Ends the wait, with its reason, when it aborts. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 const waitOptions = z.strictObject({ timeoutMs: ms(1).default(5_000), signal: signal.optional() })
@@ -58,9 +59,12 @@ export class Waiting {
       leave: () => {},
     }
     const { timeoutMs, signal } = parse(waitOptions, options, 'options')
+    const own = openCall(
+      (call) => call.store === this.#db && call.subscription === subscription && at >= call.position,
+    )
     const giveUp = abortWith(this.#closing.signal, signal)
     const forget = this.#db.clock.after(timeoutMs, () => {
-      const what = `waiting for subscription "${subscription}" to come to position ${at}`
+      const what = `waiting for subscription "${subscription}" to come to position ${at}${own?.active ? `, by its own handler, which is still at work on position ${own.position} and has to end first (do not wait for it there),` : ''}`
       giveUp.abort(new TimeoutError(what, timeoutMs, this.#db.retries?.current(waiter)?.error))
     })
     try {

@@ -30,7 +30,7 @@ export interface Aggregate {
 /** How to load or save an aggregate. */
 export interface AggregateOptions {
   /** Read or append inside this client's open transaction. */
-  client?: pg.ClientBase
+  client?: pg.ClientBase | undefined
 }
 
 const aggregateOptions = z.strictObject({ client: client.optional() })
@@ -64,6 +64,12 @@ export class Aggregates {
     const { category, streamId } = aggregate
     const pending = aggregate.collectPendingEvents()
     const { events, expectedVersion } = pending
+    if (expectedVersion === undefined)
+      throw new ValidationError(
+        'aggregate.collectPendingEvents().expectedVersion',
+        'must be the version that the aggregate was loaded at (-1: its stream had no events)',
+        expectedVersion,
+      )
     const result = await this.#appender.append(streamOf(category, streamId), events, {
       expectedVersion,
       ...(client ? { client } : {}),

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { UpcastError, ValidationError } from '../errors.ts'
 import type { EventModel, NewEvent, RecordedEvent, StreamRef } from '../event.ts'
 import { ERASED, isEmptied, isReserved, MODEL } from '../event.ts'
+import { plainObject } from '../json.ts'
 import { jsonText } from '../json-text.ts'
 import { isError } from '../kinds.ts'
 import { name, parse } from '../options.ts'
@@ -14,7 +15,7 @@ export interface CategoryOptions {
    * Default false: what is stored was checked when it was appended. True: check events again when they are read, once they
    * are upcast; for stores that others write to as well. One that fails is an `UpcastError`.
    */
-  validateOnRead?: boolean
+  validateOnRead?: boolean | undefined
 }
 
 const categoryOptions = z.strictObject({ validateOnRead: z.boolean().default(false) })
@@ -137,7 +138,9 @@ function cloned(data: unknown): unknown {
 
 /** Version 1 goes without saying. */
 function versioned(metadata: object | undefined, version: number): { metadata?: object } {
-  return version === 1 ? {} : { metadata: { ...metadata, schemaVersion: version } }
+  return version === 1
+    ? {}
+    : { metadata: { ...(metadata && plainObject(metadata, 'metadata')), schemaVersion: version } }
 }
 
 /** Not enumerable: what is printed, compared or sent is the plain value. */

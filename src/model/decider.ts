@@ -31,14 +31,14 @@ export interface Decider<C, E, S> {
   /** The events that a command leads to; none: nothing is written. What it throws is thrown by `meow.decide`. */
   decide(command: C, state: S): NewEvent | readonly NewEvent[]
   /** Remember the state once so many events were folded, so that a long stream is not read again. `S` is JSON then. None by default; minimum 1. */
-  readonly snapshotEvery?: number
+  readonly snapshotEvery?: number | undefined
   /** Raise it where `evolve`, `S` or an upcaster changes: what was remembered before is ignored. Default 1, minimum 0. */
-  readonly snapshotVersion?: number
+  readonly snapshotVersion?: number | undefined
   /**
    * Under which name states are remembered; at most 100 characters. Default: a hash of `initial` and of the text of `evolve`;
    * give one where that is not all that tells two deciders of a category apart.
    */
-  readonly name?: string
+  readonly name?: string | undefined
 }
 
 /** What is to be known of a decider's snapshots. */

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { z } from 'zod'
 import type { Appender } from '../append/append.ts'
+import { nothing } from '../append/append.ts'
 import type { AppendResult } from '../append/request.ts'
 import type { Clock } from '../clock.ts'
 import { VersionConflictError } from '../errors.ts'
@@ -16,16 +17,16 @@ import { fold } from './states.ts'
 /** How to decide. */
 export interface DecideOptions {
   /** How often to load the stream again and decide anew where somebody else was faster. Default 3, minimum 0. */
-  retries?: number
+  retries?: number | undefined
   /** Read and append inside this client's open transaction: the caller commits. */
-  client?: pg.ClientBase
+  client?: pg.ClientBase | undefined
 }
 
 /** What came of a command. */
 export interface Decision<S> {
   /** The state after its events. */
   state: S
-  /** As of `append`; of no events where the decider made none. */
+  /** As of `append`; if the decider made no events, with the version and position that it decided upon. */
   result: AppendResult
 }
 
@@ -104,6 +105,7 @@ export class Decisions {
     const stream = streamOf(decider.category, streamId)
     const before = await this.#states.read(decider, streamId, { client })
     const events = decider.decide(command, before.state)
+    if (Array.isArray(events) && events.length === 0) return { state: before.state, result: nothing(before) }
     const result = await this.#appender.append(stream, events, {
       expectedVersion: before.version,
       ...(client ? { client } : {}),

@@ -12,9 +12,9 @@ import type { Folded, Snapshots } from './snapshots.ts'
 /** Which state. */
 export interface StateOptions {
   /** Exclusive; default: the whole stream. The state before the event of this version. */
-  toVersion?: number
+  toVersion?: number | undefined
   /** Read inside this client's transaction. */
-  client?: pg.ClientBase
+  client?: pg.ClientBase | undefined
 }
 
 const stateOptions = z.strictObject({ toVersion: version.optional(), client: client.optional() })

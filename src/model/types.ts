@@ -6,9 +6,9 @@ export interface VersionedSchema<Schema extends z.ZodType = z.ZodType> {
   /** The schema of now. */
   schema: Schema
   /** The version of that schema, kept in `metadata.schemaVersion`. Default 1, minimum 1. */
-  version?: number
+  version?: number | undefined
   /** From each older version to the next one: `{ 1: (old) => next, 2: … }`; run one after the other when an old event is read. */
-  upcast?: { readonly [from: number]: (old: any) => unknown }
+  upcast?: { readonly [from: number]: (old: any) => unknown } | undefined
 }
 
 /** What a category is defined by: a schema for each type of event. */

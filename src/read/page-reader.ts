@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { Queries, Row, Statement } from '../database.ts'
-import { COMPRESSION, eventBytes } from '../event.ts'
+import { COMPRESSION, eventBytes, ownColumns } from '../event.ts'
 import type { PageBound } from './budget.ts'
 import { PAGE_SHARE, pagesOf } from './budget.ts'
 import type { Page } from './page.ts'
@@ -151,8 +151,8 @@ export function pageQuery(selection: Selection, way: Way, isBounded = false): st
   if (!isBounded) return `select ${columns} from ${rowsOf(selection, order)}`
   const bytes = hidden(4 + parameters(selection).length, 'bigint')
   return `select ${columns} from (
-    select *, sum(${eventBytes}) over (${order} rows between unbounded preceding and 1 preceding) as before
-    from (select * from ${rowsOf(selection, order)}) as walk
+    select ${ownColumns}, sum(${eventBytes}) over (${order} rows between unbounded preceding and 1 preceding) as before
+    from (select ${ownColumns} from ${rowsOf(selection, order)}) as walk
   ) as page where coalesce(before, 0) < ${bytes} ${order}`
 }
 
@@ -169,7 +169,7 @@ function rowsOf({ categories, types, streamId }: Selection, order: string): stri
   if (categories.length === 1) return `meowmx.events where ${range} and ${oneCategory(first)} ${end}`
   // A merge of each category's own order: no sort, and nothing read beyond the limit.
   const branches = categories.map(
-    (_, i) => `(select * from meowmx.events where ${range} and ${oneCategory(first + i)} ${end})`,
+    (_, i) => `(select ${ownColumns} from meowmx.events where ${range} and ${oneCategory(first + i)} ${end})`,
   )
   return `(${branches.join(' union all ')}) as merged ${end}`
 }

@@ -16,29 +16,29 @@ import { select } from './selector.ts'
 /** Which events of a stream. */
 export interface LoadOptions {
   /** Inclusive; default 0, minimum 0. */
-  fromVersion?: number
+  fromVersion?: number | undefined
   /** Exclusive; default: to the end. */
-  toVersion?: number
+  toVersion?: number | undefined
   /** Default `'forward'`; `'backward'`: the same range, newest first. */
-  direction?: 'forward' | 'backward'
+  direction?: 'forward' | 'backward' | undefined
   /** Events at most; default: all, minimum 1. */
-  limit?: number
+  limit?: number | undefined
   /** Read inside this client's transaction. */
-  client?: pg.ClientBase
+  client?: pg.ClientBase | undefined
 }
 
 /** Which page. */
 export interface ReadOptions {
   /** Exclusive; default 0: from the start, minimum 0. */
-  after?: number
+  after?: number | undefined
   /** Inclusive; default, and at most: the horizon. */
-  until?: number
+  until?: number | undefined
   /** Events at most; default 512, minimum 1, maximum 100_000. Fewer, if they would be larger than `maxBufferedBytes` together. */
-  limit?: number
+  limit?: number | undefined
   /** Default `'forward'`; `'backward'`: the same range, newest first. */
-  direction?: 'forward' | 'backward'
+  direction?: 'forward' | 'backward' | undefined
   /** Read inside this client's transaction, which must be READ COMMITTED. */
-  client?: pg.ClientBase
+  client?: pg.ClientBase | undefined
 }
 
 /** A page of events. */
@@ -71,11 +71,11 @@ export interface CategoriesOptions {
   /**
    * Count only events above this position, and the streams that began there: it takes as long as reading these. Default 0: all.
    */
-  after?: number
+  after?: number | undefined
   /** Count only events up to this position. Default: to the end. A horizon, for a count to which the next one is added. */
-  until?: number
+  until?: number | undefined
   /** `false`: only names and last positions, which takes two index probes a category. Default true. */
-  counts?: boolean
+  counts?: boolean | undefined
 }
 
 const direction = z.enum(['forward', 'backward']).default('forward')

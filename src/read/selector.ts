@@ -1,12 +1,15 @@
 import { z } from 'zod'
-import { ValidationError } from '../errors.ts'
+import { show, ValidationError } from '../errors.ts'
 import type { EventModel, RecordedEvent } from '../event.ts'
 import { MODEL } from '../event.ts'
 import { isCategory } from '../model/category.ts'
 import type { AnyCategory } from '../model/types.ts'
-import { name, parse } from '../options.ts'
+import { name, parse, refuseUndefined } from '../options.ts'
 
-/** Which events: of a category or several, of one stream, of some types. `{}` is every event. */
+/**
+ * Which events: of a category or several, of one stream, of some types. `{}` is every event. A property must not be
+ * `undefined`: leave it out, if that is meant.
+ */
 export interface Selector<C extends string | AnyCategory = string | AnyCategory> {
   /** A category's name, or a zod category, which types the events that are selected; or several. */
   category?: C | readonly C[]
@@ -37,7 +40,19 @@ export const selectorShape = {
 }
 const selector = z.strictObject(selectorShape)
 
+/** Refuse a selector that a variable without a value has made wider than it looks. */
+export function refuseWide(value: Pick<Selector, 'category'>, path: string): void {
+  const categories = [names(value?.category) ?? []].flat()
+  const of = categories.length > 0 ? categories.map((name) => show(name)).join(', ') : 'every category'
+  refuseUndefined(value, path, {
+    category: 'every category',
+    types: 'every type of event',
+    streamId: `every stream of ${of}`,
+  })
+}
+
 export function select(value: Selector, path = 'selector'): Selection {
+  refuseWide(value, path)
   const { category, types, streamId } = parse(selector, value, path)
   const categories = category === undefined ? [] : sorted([category].flat())
   if (streamId !== undefined && categories.length !== 1) {

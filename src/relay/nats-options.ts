@@ -4,19 +4,19 @@ import { ms, parseSecret } from '../options.ts'
 /** How to reach NATS, and which stream of JetStream. */
 export interface NatsOptions {
   /** `nats://user:password@host:port`, `tls://…`; several of one cluster. Default `nats://127.0.0.1:4222`. */
-  servers?: string | readonly string[]
+  servers?: string | readonly string[] | undefined
   /** All else that `connect` of @nats-io/transport-node takes, by its names: `token`, `tls`, `authenticator` … */
-  connection?: Readonly<Record<string, unknown>>
+  connection?: Readonly<Record<string, unknown>> | undefined
   /** The JetStream stream that has to take the messages. Default: whichever takes their subjects. */
-  stream?: string
+  stream?: string | undefined
   /** Make the stream where there is none; with `stream` alone. Its settings by JetStream's names: `{ num_replicas: 3 }`. Default false. */
-  create?: boolean | Readonly<Record<string, unknown>>
+  create?: boolean | Readonly<Record<string, unknown>> | undefined
   /** For how long a stream that is made drops what comes again. In ms; default 120_000, minimum 1000. */
-  duplicateWindowMs?: number
+  duplicateWindowMs?: number | undefined
   /** Look at the stream first. Default true; `false` for a user who may publish, and no more. */
-  check?: boolean
+  check?: boolean | undefined
   /** An answer that takes longer counts as lost, and its connection with it. In ms; default 5000, minimum 100. */
-  timeoutMs?: number
+  timeoutMs?: number | undefined
 }
 
 const server = z.string().refine(isAddress, { message: 'must be an address such as nats://host:4222' })

@@ -10,9 +10,9 @@ export interface RelayOptions<C extends string | AnyCategory = string | AnyCateg
   /** Where to publish to: `natsBroker()`, or three functions of yours. */
   broker: Broker
   /** What every subject begins with: tokens without blanks and wildcards, at most 128 characters. Default: the store's schema. */
-  prefix?: string
+  prefix?: string | undefined
   /** Messages that the broker has not confirmed yet, at most; each is of another stream. Default 256, minimum 1, at most 100_000. */
-  window?: number
+  window?: number | undefined
 }
 
 const prefix = z

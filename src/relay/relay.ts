@@ -96,7 +96,11 @@ export class Relay implements Worker {
     try {
       for (let opened = false; await this.#open(opened); opened = true) await this.#work(ready)
     } catch (error) {
-      context.logger.error({ err: error, relay: this.#subscription.name }, 'a relay ends with an error')
+      const { name } = this.#subscription
+      context.logger.error(
+        { err: error, relay: name },
+        `relay "${name}" ends: ${error instanceof Error ? error.message : String(error)}; mend the cause, then start it again; it goes on at its checkpoint`,
+      )
       throw error
     } finally {
       closed.unsubscribe()

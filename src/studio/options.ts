@@ -7,18 +7,18 @@ export interface StudioOptions {
    * Where to listen. Default `127.0.0.1`, which nobody but this machine reaches. Elsewhere (`0.0.0.0`) whoever has the
    * token can read the whole store, and the token travels unencrypted.
    */
-  host?: string
+  host?: string | undefined
   /** Default 0: any free one. At most 65_535. */
-  port?: number
+  port?: number | undefined
   /** Default false: nothing can be changed. True: parked events can be replayed. */
-  write?: boolean
+  write?: boolean | undefined
   /**
    * What whoever asks has to know: 16 to 200 of the characters A-Z a-z 0-9 - . _ ~, by chance (`openssl rand -hex 16`). One that
    * stays is for Prometheus. Default: 128 bits of chance, others at each start.
    */
-  token?: string
+  token?: string | undefined
   /** What the page calls the store, e.g. `shop (staging)`; at most 100 characters. Default `store`. */
-  title?: string
+  title?: string | undefined
 }
 
 /** A secret: what is wrong with one is said without it. */

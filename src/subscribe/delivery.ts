@@ -6,7 +6,7 @@ import type { Entry } from './window.ts'
 /** When and why a delivery is to come again. */
 export interface NackOptions {
   /** Pause before it is delivered again. In ms; default 0, minimum 0. */
-  delayMs?: number
+  delayMs?: number | undefined
   /** Why; logged. */
   error?: unknown
 }
@@ -14,6 +14,14 @@ export interface NackOptions {
 /** A nack of this library's own: `counts` is false for a failure during an outage, which is no attempt. Default true. */
 export interface Nack extends NackOptions {
   counts?: boolean
+}
+
+/** What becomes of an event whose handler failed. */
+export interface Retry {
+  /** The pause before the next attempt; null: it was the last one. */
+  readonly delayMs: number | null
+  /** Whether the failure counts as an attempt. */
+  readonly counts: boolean
 }
 
 /** One event handed to a consumer. */
@@ -71,8 +79,9 @@ export class HandedOut {
   readonly entry: Entry
   readonly event: RecordedEvent
   attempt: number
-  /** Its handler has failed in this attempt; it is not called once more. */
-  failure: { readonly error: unknown } | undefined
+  /** Its handler has failed, and is not called once more for this delivery. */
+  failure: { readonly error: unknown; retry?: Retry } | undefined
+  #calls = 0
   readonly #turn: number
 
   constructor(source: Source, entry: Entry) {
@@ -116,8 +125,23 @@ export class HandedOut {
     return true
   }
 
-  /** This attempt counts once more, or (-1) not at all. */
-  recount(by: 1 | -1): void {
+  /** Whether a handler was called for it whose transaction was rolled back. */
+  get called(): boolean {
+    return this.#calls > 0
+  }
+
+  /** A handler is called, maybe once more, in another transaction: each call is an attempt. */
+  call(): void {
+    if (this.called) this.#recount(1)
+    this.#calls++
+  }
+
+  /** The calls were no attempts. */
+  discount(): void {
+    this.#recount(-this.#calls)
+  }
+
+  #recount(by: number): void {
     this.attempt += by
     this.entry.attempt += by
   }

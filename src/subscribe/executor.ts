@@ -7,6 +7,7 @@ import { READS, Trouble } from '../live/retries.ts'
 import { Signal } from '../live/signal.ts'
 import { Checkpoints } from './checkpoints.ts'
 import type { HandedOut } from './delivery.ts'
+import { logEnd } from './ended.ts'
 import { GiveBack } from './give-back.ts'
 import { Holdings } from './holdings.ts'
 import type { Instant } from './instant.ts'
@@ -79,6 +80,7 @@ export class Executor {
   readonly #trouble: Trouble // by which partitions are lost
   #lostAt = -Infinity // when one was, by an error
   #forgetTrouble = () => {}
+  #failure: { error: unknown } | undefined // what ended it
   /** Settles once it is stopped and has given all back; rejects where it can't go on. */
   readonly done: Promise<void>
   /** Registered: the subscription exists, and this is one of its executors. */
@@ -147,6 +149,12 @@ export class Executor {
     this.#rung.fire()
   }
 
+  /** Stop because of an error of the consumer's own, which the status tells in the end. */
+  fail(error: unknown): void {
+    this.#failure ??= { error }
+    this.stop()
+  }
+
   /** Take back what the consumer has in hand: what it does with that counts for nothing, and a drain need not wait for it. */
   giveUp(): void {
     this.stop()
@@ -176,7 +184,12 @@ export class Executor {
     let failure: { error: unknown } | undefined
     const until = async (loop: Promise<void>) => {
       await loop.catch((error) => {
-        if (!signal.aborted) failure ??= { error } // what fails once we are stopped is of no interest
+        // What fails once we are stopped is of no interest.
+        if (!signal.aborted) {
+          failure ??= { error }
+          this.#failure ??= failure
+          logEnd(this.#store.logger, this.#options.name, error)
+        }
         ready.reject(signal.aborted ? new ClosedError(`this executor of "${this.#options.name}"`) : error)
       })
       this.stop()
@@ -207,7 +220,7 @@ export class Executor {
       this.#trouble.end()
       this.#checkpoints.close()
       this.#forget()
-      this.#report.is('stopped')
+      this.#report.stopped(this.#failure)
     }
   }
 

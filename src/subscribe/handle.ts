@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { OperatorFunction } from 'rxjs'
-import { isObservable, Observable, Subject, takeUntil, takeWhile } from 'rxjs'
+import { isObservable, Observable, Subject, takeUntil, takeWhile, timer } from 'rxjs'
 import { z } from 'zod'
 import { handling } from '../carried.ts'
 import { after } from '../clock.ts'
@@ -17,7 +17,7 @@ import { Streams } from './streams.ts'
 /** How `handle` handles. */
 export interface HandleOptions {
   /** Events handled at once at most, each of another stream. Default 1, minimum 1. */
-  concurrency?: number
+  concurrency?: number | undefined
 }
 
 const handleOptions = z.strictObject({ concurrency: z.number().int().min(1).default(1) })
@@ -72,7 +72,9 @@ export function handle<E>(
       const fail = (error: unknown) => {
         failure = { error }
         end()
-        subscriber.add(after(PATIENCE_MS, () => subscriber.error(error)))
+        const giveUp = () => subscriber.error(error)
+        subscriber.add(after(PATIENCE_MS, giveUp))
+        subscriber.add(timer(PATIENCE_MS).subscribe(giveUp)) // in the virtual time of RxJS's TestScheduler
         check()
       }
       /** Whether it is over. */

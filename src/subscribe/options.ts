@@ -10,19 +10,19 @@ import type { RetryOptions } from './retry.ts'
 /** What a durable subscription consumes, and how this process takes part in it. The selector and `partitions` are fixed once it exists. */
 export interface SubscriptionOptions<C extends string | AnyCategory = string | AnyCategory>
   extends Selector<C> {
-  /** Where a new subscription begins; an existing one goes on at its checkpoint. Default `'start'`; `'end'`: the horizon at its creation. */
-  from?: From
+  /** Where a new subscription begins; an existing one goes on at its checkpoint. Default `'start'`; `'end'`: the horizon at its creation. After a position that the store has not come to yet: HistoryLostError. */
+  from?: From | undefined
   /**
    * Unacked deliveries at most, per executor; after a takeover so many come again at most. Fewer, if they are larger than a
    * quarter of `maxBufferedBytes`; one always. Default 256, minimum 1, at most 100_000.
    */
-  maxInFlight?: number
+  maxInFlight?: number | undefined
   /** Executors share them; streams are spread over them by hash. Default 1, minimum 1, at most 1024. */
-  partitions?: number
+  partitions?: number | undefined
   /** How soon a dead executor's partitions move to others. In ms; default 10_000, minimum 100. */
-  leaseMs?: number
+  leaseMs?: number | undefined
   /** Warn, with the position, of a delivery that nobody acks. In ms; default 30_000, minimum 1. */
-  unackedWarningMs?: number
+  unackedWarningMs?: number | undefined
 }
 
 /** How a worker handles events. */
@@ -31,26 +31,26 @@ export interface ProcessOptions {
    * Default false. True: what the handler writes through `context.client`, and the checkpoint, commit together: effects
    * exactly once. One transaction a partition at a time.
    */
-  transactional?: boolean
+  transactional?: boolean | undefined
   /** Streams handled at once, each in order. Default 1, minimum 1. Not with `transactional`: use partitions. */
-  concurrency?: number
+  concurrency?: number | undefined
   /** A handler that takes longer fails, its signal aborted. In ms; none by default, minimum 1. */
-  timeoutMs?: number
+  timeoutMs?: number | undefined
   /** Events of one transaction at most; with `transactional` alone. Default 100, minimum 1. */
-  batchSize?: number
+  batchSize?: number | undefined
   /** How often and how soon a handler that fails is tried again. */
-  retry?: RetryOptions
+  retry?: RetryOptions | undefined
   /**
    * When so many streams fail without a success between them, it is an outage and not the events' fault: the worker is
    * `failing`, counts no attempts, parks nothing, and tries one event at a time, after pauses that grow to
    * `retry.maxDelayMs`, until one succeeds. Default `{ streams: 3 }`, minimum 2; `false`: each event for itself.
    */
-  outage?: false | { streams?: number }
+  outage?: false | { streams?: number | undefined } | undefined
   /**
    * What becomes of an event whose attempts are used up. Default `'park'`: its stream is set aside from it on, and the
    * others flow. `'stop'`: the worker ends with the error, and the event stays undone.
    */
-  onExhausted?: 'park' | 'stop'
+  onExhausted?: 'park' | 'stop' | undefined
 }
 
 export const subscriptionOptions = z.strictObject({

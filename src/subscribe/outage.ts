@@ -87,7 +87,7 @@ export class Outage {
     if (this.#failed.size === 0) return
     this.#failed.clear()
     this.#waiting.clear()
-    this.#end()
+    this.#end('handlers succeed again')
   }
 
   /** A handler failed. Returns whether that counts as an attempt of its event. */
@@ -95,7 +95,7 @@ export class Outage {
     const key = streamKey(delivery.event)
     this.#failed.add(key)
     this.#waiting.set(key, delivery)
-    for (const [other, { source }] of this.#waiting) if (source.partition.lost) this.#waiting.delete(other)
+    this.#forgetLost()
     if (this.#failing) {
       this.#failing = { ...this.#failing, error }
       if (delivery === this.#probe) this.#tries++
@@ -111,7 +111,13 @@ export class Outage {
   /** The stream of this event is parked: it waits for nothing any more. */
   parked({ event }: HandedOut): void {
     this.#waiting.delete(streamKey(event))
-    if (this.#failing && this.#waiting.size === 0) this.#end()
+    if (this.#waiting.size === 0) this.#end('what failed last is parked')
+  }
+
+  /** A partition has left: another executor tries what waited in it. */
+  left(): void {
+    this.#forgetLost()
+    if (this.#waiting.size === 0) this.#end('what failed is tried by other executors')
   }
 
   close(): void {
@@ -129,13 +135,21 @@ export class Outage {
     )
   }
 
-  #end(): void {
+  #forgetLost(): void {
+    for (const [key, { source }] of this.#waiting) {
+      if (!source.partition.signal.aborted) continue
+      this.#waiting.delete(key)
+      this.#failed.delete(key)
+    }
+  }
+
+  #end(why: string): void {
+    if (!this.#failing) return
     this.#forget()
     this.#probe = undefined
-    if (!this.#failing) return
     this.#failing = undefined
     const { clock, logger, subscription } = this.#options
-    logger.info({ subscription, ms: Math.round(clock.now() - this.#began) }, 'handlers succeed again')
+    logger.info({ subscription, ms: Math.round(clock.now() - this.#began) }, why)
     this.#events.changed(undefined)
     this.#events.wake()
   }

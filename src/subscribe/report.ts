@@ -8,7 +8,7 @@ export interface ExecutorStatus {
    * `waiting`: it owns no partition. `catching-up`: there is more to read. `live`: it has read all there is, and is pushed
    * the rest. `failing`: its handlers fail, one stream after the other, and it tries one event at a time until one succeeds; or
    * the database does not do what it is asked, which is tried again.
-   * `stopped`: it has not begun, or has ended.
+   * `stopped`: it has not begun, or has ended; with an `error` if it ended by itself.
    */
   state: 'waiting' | 'catching-up' | 'live' | 'failing' | 'stopped'
   /** The checkpoint, as far as this executor knows: the least of its partitions'. */
@@ -23,9 +23,9 @@ export interface ExecutorStatus {
   inFlight: number
   /** The partitions that this executor owns. */
   partitions: number[]
-  /** Of `failing`: the last error, of a handler or of the database. */
+  /** Of `failing`: the last error, of a handler or of the database. Of `stopped`: what ended it, if not `stop()` or `close()`. */
   error?: unknown
-  /** Of `failing`: since when. */
+  /** When it began to fail, or was ended by `error`. */
   since?: Date
 }
 
@@ -68,9 +68,16 @@ export class Report {
     this.#tell(this.#status())
   }
 
+  /** It has ended, by an error or because it was to. */
+  stopped(failure: { error: unknown } | undefined): void {
+    this.#failing = failure && { ...failure, since: new Date(this.#store.clock.wall()) }
+    this.is('stopped')
+  }
+
   failing(failing: Failing | undefined): void {
+    if (this.#state === 'stopped') return
     this.#failing = failing
-    if (this.#state !== 'stopped') this.is()
+    this.is()
   }
 
   /** What the database is asked is tried again, and why; undefined: no longer. */
@@ -87,11 +94,11 @@ export class Report {
 
   #status(): ExecutorStatus {
     const { partitions, inFlight } = this.#holdings
-    const failing = this.#state === 'stopped' ? undefined : (this.#retrying ?? this.#failing)
+    const failing = this.#state === 'stopped' ? this.#failing : (this.#retrying ?? this.#failing)
     const { lag, lagIsEstimate } =
       this.#state === 'catching-up' ? this.#lag : { lag: 0, lagIsEstimate: false }
     return {
-      state: failing ? 'failing' : this.#state,
+      state: failing && this.#state !== 'stopped' ? 'failing' : this.#state,
       position: this.#position,
       horizon: Math.max(this.#horizon, this.#position),
       lag: Math.max(lag, inFlight),

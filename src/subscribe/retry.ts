@@ -4,20 +4,27 @@ import type { Clock } from '../clock.ts'
  * How often and how soon a handler that fails is tried again. The defaults last for one to three minutes.
  */
 export interface RetryOptions {
-  /** How often an event is handled at most. Default 10, minimum 1. */
-  maxAttempts?: number
+  /**
+   * How often an event's handler is called at most, before its stream is parked or the worker stops. Each call counts: with
+   * `transactional` also one that was rolled back because another event of its batch failed. Failures during an outage do not
+   * count. A crash, a lost lease and `replayParked` begin anew. Default 10, minimum 1.
+   */
+  maxAttempts?: number | undefined
   /** The longest first pause; each further one is four times as long. In ms; default 100, minimum 0. */
-  minDelayMs?: number
+  minDelayMs?: number | undefined
   /** The longest pause. In ms; default 30_000, minimum `minDelayMs`. */
-  maxDelayMs?: number
+  maxDelayMs?: number | undefined
 }
+
+/** The options, complete. */
+export type RetryPolicy = { readonly [Option in keyof RetryOptions]-?: number }
 
 const GROWTH = 4
 
 /** Pause after attempt n (1, 2, …) that failed: exponential, with jitter. */
 export function retryPause(
   attempt: number,
-  { minDelayMs, maxDelayMs }: Readonly<Required<RetryOptions>>,
+  { minDelayMs, maxDelayMs }: Pick<RetryPolicy, 'minDelayMs' | 'maxDelayMs'>,
   clock: Clock,
 ): number {
   return jittered(Math.min(maxDelayMs, minDelayMs * GROWTH ** Math.min(attempt - 1, 16)), clock)

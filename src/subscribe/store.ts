@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import type { Clock } from '../clock.ts'
 import type { Queries, Statement } from '../database.ts'
-import { SubscriptionMismatchError, SubscriptionNotFoundError, show } from '../errors.ts'
+import { HistoryLostError, SubscriptionMismatchError, SubscriptionNotFoundError, show } from '../errors.ts'
 import type { RecordedEvent } from '../event.ts'
 import { toEvent } from '../event.ts'
 import type { From } from '../live/observer.ts'
@@ -102,11 +102,20 @@ export class Store {
   /** Make sure that the subscription exists. */
   async register(from: From): Promise<void> {
     const { categories, types, streamId } = this.#selection
+    if (typeof from === 'object' && from.after > this.#db.history.position)
+      await this.#reader.reaches(from.after).catch(async (error) => {
+        // One that exists goes on at its checkpoint, whatever it was to begin after.
+        if (!(error instanceof HistoryLostError) || !(await this.#exists())) throw error
+      })
     const position =
       from === 'start' ? 0 : from === 'end' ? await this.#reader.horizon(this.#selection) : from.after
     const scope = [categories.length ? categories : null, types, streamId]
     const [row] = await this.#call('subscribe', [this.#name, ...scope, this.#partitions, position])
     this.#revision = row![0]!
+  }
+
+  async #exists(): Promise<boolean> {
+    return (await this.#call('reached', [this.#name, 0])).length > 0
   }
 
   async claim(held: readonly Held[]): Promise<Share> {

@@ -1,5 +1,5 @@
 import { Observable } from 'rxjs'
-import { handling } from '../carried.ts'
+import { handling, openCall } from '../carried.ts'
 import type { Queries } from '../database.ts'
 import type { RecordedEvent } from '../event.ts'
 import { whenAborted } from '../live/abort.ts'
@@ -10,6 +10,7 @@ import { PROCESS } from '../telemetry/telemetry.ts'
 import type { Delivery, HandedOut } from './delivery.ts'
 import type { Executor } from './executor.ts'
 import type { Handler } from './invoke.ts'
+import { isPromise } from './invoke.ts'
 import type { Options, ProcessOptions } from './options.ts'
 import { nackOptions, processOptions } from './options.ts'
 import type { SubscriptionStatus } from './status.ts'
@@ -103,7 +104,7 @@ export class DurableSubscription<E = RecordedEvent> {
   /**
    * Run a handler on each event and ack it; a stream's events in order. A handler that fails is tried again (`retry`);
    * when its attempts are used up its stream is set aside and the others go on (`onExhausted`). A handler must not wait
-   * for `stop()` or `close()`, which wait for it (with a time limit they give it up).
+   * for `stop()` or `close()`, which wait for it: a DeadlockError says so (with a time limit they give it up).
    *
    * @throws ValidationError for an option that can't be right
    * @example
@@ -125,8 +126,25 @@ export class DurableSubscription<E = RecordedEvent> {
     parse(method, handler, 'handler')
     const checked = parse(processOptions, options, 'options')
     const { view } = this.selection
-    const seeing: Handler = (event, context) =>
-      handling(event, () => handler(view ? view(event) : event, context))
+    const { name, db } = this
+    const seeing: Handler = (event, context) => {
+      const { position } = event
+      const outer = openCall() // if a handler is at work that started this worker
+      const call = { store: db, worker, subscription: name, position, active: true, outer }
+      const end = () => {
+        call.active = false
+      }
+      let result: unknown
+      try {
+        result = handling(event, () => handler(view ? view(event) : event, context), call)
+      } catch (error) {
+        end()
+        throw error
+      }
+      if (isPromise(result)) result.then(end, end)
+      else end()
+      return result
+    }
     const worker: BaseWorker = this.#subscriptions.work(this, { handler: seeing, ...checked }, (deliver) => {
       const settings: Consumer = {
         deliver,

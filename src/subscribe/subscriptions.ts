@@ -9,7 +9,7 @@ import type { Live } from '../live/live.ts'
 import { patience, persist } from '../live/patience.ts'
 import { name, parse } from '../options.ts'
 import type { Reader } from '../read/reader.ts'
-import { select } from '../read/selector.ts'
+import { refuseWide, select } from '../read/selector.ts'
 import type { ConsumerTelemetry, Standing } from '../telemetry/telemetry.ts'
 import type { HandedOut } from './delivery.ts'
 import { Executor } from './executor.ts'
@@ -63,6 +63,7 @@ export class Subscriptions {
   }
 
   get(subscription: string, options: SubscriptionOptions): DurableSubscription {
+    refuseWide(options, 'options')
     const checked = parse(subscriptionOptions, options, 'options')
     const { types, streamId } = checked
     const { category } = options // with what types its events
@@ -110,12 +111,7 @@ export class Subscriptions {
     const running: Running = { executor, end, retired: false }
     siblings.add(running)
     executor.done
-      .catch((error) =>
-        this.#db.settings.logger.error(
-          { err: error, subscription: name },
-          'a subscription ended with an error',
-        ),
-      )
+      .catch(() => {}) // it has logged that
       .finally(() => {
         siblings.delete(running)
         if (siblings.size === 0 && this.#running.get(name) === siblings) this.#running.delete(name)

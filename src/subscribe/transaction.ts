@@ -46,10 +46,14 @@ class Fenced extends MeowError {
  * Handles events in transactions that also carry the checkpoint, as their last statement and fenced by the epoch: what a
  * handler writes through its client happens exactly once. One transaction a partition at a time.
  *
- * A batch first runs as it is. When an event fails, the batch is rolled back and runs again with a savepoint before each
- * event, so that what went before the failing one stays; the handler that failed is not called again for it. The stream of
- * the failing event is set aside in the same transaction, to be tried again later or to be parked, so the checkpoint moves
- * on, and other streams with it.
+ * A batch first runs as it is. When an event fails, the batch is rolled back, and what was called of it runs again with a
+ * savepoint before each event, so that what went before the failing one stays; the handler that failed is not called again
+ * for it. The stream of the failing event is set aside in the same transaction, to be tried again later or to be parked, so
+ * the checkpoint moves on, and other streams with it.
+ *
+ * Each call of a handler is an attempt, whatever became of its transaction. So nobody is called more often than needed: with
+ * `maxAttempts: 1` a batch has savepoints from the start, and what went before an event that may have ended the session is
+ * committed before that one is called again.
  */
 export class TransactionalWorker extends BaseWorker {
   readonly #db: Queries
@@ -139,18 +143,23 @@ export class TransactionalWorker extends BaseWorker {
   /** Returns what is left of the batch, after a failure. */
   async #handle(batch: HandedOut[]): Promise<HandedOut[]> {
     const begun = batch.filter((delivery) => delivery.begin())
-    if (begun.length === 0) return []
-    try {
-      await this.#plainly(begun)
-      return []
-    } catch (error) {
-      if (!(error instanceof HandlerFailed) || begun[0]!.signal.aborted) throw error
-      const suspect = error.delivery ?? (begun.length === 1 ? begun[0] : undefined)
-      const culprit = error.unsure ? undefined : suspect
-      if (culprit) culprit.failure = { error: error.cause }
-      const handled = await this.#carefully(begun.slice(0, CAREFUL), culprit !== undefined)
-      return begun.slice(handled)
+    const [first] = begun
+    if (!first) return []
+    const { maxAttempts } = this.handling.retry
+    let careful = Math.min(begun.length, CAREFUL)
+    if (!first.called && maxAttempts > 1) {
+      try {
+        await this.#plainly(begun)
+        return []
+      } catch (error) {
+        if (!(error instanceof HandlerFailed) || first.signal.aborted) throw error
+        const suspect = error.delivery ?? (begun.length === 1 ? first : undefined)
+        if (suspect && (!error.unsure || suspect.attempt >= maxAttempts))
+          suspect.failure = { error: error.cause }
+        else if (suspect && suspect !== first) careful = Math.min(careful, begun.indexOf(suspect))
+      }
     }
+    return begun.slice(await this.#carefully(begun.slice(0, careful)))
   }
 
   async #plainly(batch: readonly HandedOut[]): Promise<void> {
@@ -165,8 +174,8 @@ export class TransactionalWorker extends BaseWorker {
     this.outage.succeeded()
   }
 
-  /** Returns how many of the batch are dealt with. `known`: it is known whose handler failed. */
-  async #carefully(batch: readonly HandedOut[], known: boolean): Promise<number> {
+  /** Returns how many of the batch are dealt with. */
+  async #carefully(batch: readonly HandedOut[]): Promise<number> {
     const { source } = batch[0]!
     let handled = 0
     let failure: { delivery: HandedOut; error: unknown; delayMs: number | null } | undefined
@@ -183,10 +192,7 @@ export class TransactionalWorker extends BaseWorker {
         } catch (failed) {
           if (!(failed instanceof HandlerFailed) || delivery.signal.aborted) throw failed
           if (lostStatement(client, failed) !== undefined) throw failed // no fault of the handler's: all is run again
-          if (!known) delivery.recount(1) // its handler was called twice
-          const { delayMs, counts } = this.retry(delivery, failed.cause)
-          if (!counts) delivery.recount(-1)
-          failure = { delivery, error: failed.cause, delayMs }
+          failure = { delivery, error: failed.cause, delayMs: this.#retry(delivery, failed.cause) }
           await client.query('rollback to savepoint meowmx')
           break
         }
@@ -212,7 +218,7 @@ export class TransactionalWorker extends BaseWorker {
       if (error instanceof CommitFailed) throw error.cause // all that handlers left was checked
       if (!failure || !isTransient(error)) throw error
       // The session ended while the handler had it: idle for longer than the lease, or killed by what it did.
-      if (handled > 0) return this.#carefully(batch.slice(0, handled), known)
+      if (handled > 0) return this.#carefully(batch.slice(0, handled))
       await this.#transaction(write)
     }
     if (handled > 0) {
@@ -226,15 +232,26 @@ export class TransactionalWorker extends BaseWorker {
       delayMs: number | null
     }
     if (delayMs === null && this.handling.onExhausted === 'stop') {
-      this.fail(error) // and what is left is let go
+      this.fail(error, delivery) // and what is left is let go
       return handled
     }
     source.writtenAside(delivery.entry, delayMs)
     return handled + 1
   }
 
+  /** The pause before the next attempt, null: there is none. It is decided once, however often the transaction runs. */
+  #retry(delivery: HandedOut, error: unknown): number | null {
+    delivery.failure ??= { error }
+    if (!delivery.failure.retry) {
+      delivery.failure.retry = this.retry(delivery, error)
+      if (!delivery.failure.retry.counts) delivery.discount()
+    }
+    return delivery.failure.retry.delayMs
+  }
+
   async #invoke(delivery: HandedOut, client: pg.ClientBase): Promise<void> {
     if (delivery.failure) throw new HandlerFailed(delivery.failure.error, delivery)
+    delivery.call()
     const lent = lend(client, delivery)
     this.inHand.add(delivery)
     try {

@@ -1,3 +1,4 @@
+import { openCall } from '../carried.ts'
 import type { Clock } from '../clock.ts'
 import { LeaseLostError } from '../errors.ts'
 import { streamKey } from '../event.ts'
@@ -7,14 +8,16 @@ import { aborted, whenAborted } from '../live/abort.ts'
 import { Signal } from '../live/signal.ts'
 import type { Logger } from '../options.ts'
 import { parse } from '../options.ts'
+import { unlessOwn } from '../own-handler.ts'
 import type { ConsumerTelemetry } from '../telemetry/telemetry.ts'
-import type { HandedOut } from './delivery.ts'
+import type { HandedOut, Retry } from './delivery.ts'
+import { logEnd, logExhausted } from './ended.ts'
 import type { Executor } from './executor.ts'
 import type { Handler } from './invoke.ts'
 import { invoke } from './invoke.ts'
 import { Outage } from './outage.ts'
 import type { Partition } from './partition.ts'
-import type { RetryOptions } from './retry.ts'
+import type { RetryPolicy } from './retry.ts'
 import { retryPause } from './retry.ts'
 import { Streams } from './streams.ts'
 
@@ -31,6 +34,7 @@ export interface Worker extends AsyncDisposable {
    * calls the shortest limit counts. Giving the partitions back may take up to 5 s more if the database does not answer.
    *
    * @throws ValidationError for a `timeoutMs` that can't be right
+   * @throws DeadlockError if a handler of this worker waits for it, without a `timeoutMs`; the worker stops nevertheless
    * @example
    * await worker.stop({ timeoutMs: 10_000 })
    */
@@ -47,7 +51,7 @@ export interface Handling {
   readonly concurrency: number
   readonly timeoutMs?: number | undefined
   readonly batchSize: number
-  readonly retry: Readonly<Required<RetryOptions>>
+  readonly retry: RetryPolicy
   readonly outage: false | { readonly streams: number }
   readonly onExhausted: 'park' | 'stop'
   readonly clock: Clock
@@ -55,14 +59,6 @@ export interface Handling {
   readonly telemetry: ConsumerTelemetry | undefined
   /** Its name. */
   readonly subscription: string
-}
-
-/** What becomes of an event whose handler failed. */
-export interface Retry {
-  /** The pause before the next attempt; null: it was the last one. */
-  readonly delayMs: number | null
-  /** Whether the failure counts as an attempt. */
-  readonly counts: boolean
 }
 
 /** Makes the executor whose deliveries go to `deliver`. */
@@ -136,7 +132,11 @@ export abstract class BaseWorker implements Worker {
   protected watch(partition: Partition): void {
     if (this.#watched.has(partition)) return
     this.#watched.add(partition)
-    partition.signal.addEventListener('abort', () => this.wake(), { once: true })
+    const left = () => {
+      this.outage.left()
+      this.wake()
+    }
+    partition.signal.addEventListener('abort', left, { once: true })
   }
 
   protected get failed(): boolean {
@@ -148,13 +148,15 @@ export abstract class BaseWorker implements Worker {
     return this.#limit.up
   }
 
-  /** The error that ends the worker. */
-  protected fail(error: unknown): void {
+  /** The error that ends the worker; `exhausted`: of a handler, for the last time. */
+  protected fail(error: unknown, exhausted?: HandedOut): void {
     const { logger, subscription } = this.handling
-    if (!this.#failure) logger.error({ err: error, subscription }, 'a worker ends with an error')
+    if (!this.#failure && exhausted)
+      logExhausted(logger, subscription, exhausted.event, exhausted.attempt, error)
+    else if (!this.#failure) logEnd(logger, subscription, error)
     this.#failure ??= { error }
     this.stopping = true
-    this.#executor.stop()
+    this.#executor.fail(error)
     this.wake()
   }
 
@@ -179,8 +181,17 @@ export abstract class BaseWorker implements Worker {
     return { delayMs: retryPause(attempt, retry, clock), counts: true }
   }
 
-  async stop(options: StopOptions = {}): Promise<void> {
-    const { timeoutMs } = parse(stopOptions, options, 'options')
+  stop(options: StopOptions = {}): Promise<void> {
+    try {
+      const { timeoutMs } = parse(stopOptions, options, 'options')
+      const own = timeoutMs === undefined ? openCall(({ worker }) => worker === this) : undefined
+      return unlessOwn('worker.stop()', this.#stop(timeoutMs), own, this.handling.clock)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  async #stop(timeoutMs?: number): Promise<void> {
     this.stopping = true
     this.#executor.stop()
     this.wake()
@@ -191,7 +202,7 @@ export abstract class BaseWorker implements Worker {
   /** `stop`, and give up when the signal aborts. */
   async stopBefore(up: AbortSignal): Promise<void> {
     const forget = whenAborted(up, () => void this.stop({ timeoutMs: 0 }))
-    await this.stop().finally(forget)
+    await this.#stop().finally(forget)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -308,7 +319,7 @@ export class HandlerWorker extends BaseWorker {
     if (delayMs !== null) return delivery.nack({ delayMs, error, counts })
     if (this.handling.onExhausted === 'stop') {
       delivery.nack({ error })
-      return this.fail(error)
+      return this.fail(error, delivery)
     }
     await delivery.park(error).catch((cause) => {
       if (!(cause instanceof LeaseLostError) && !delivery.signal.aborted) throw cause

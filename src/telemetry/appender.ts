@@ -1,4 +1,4 @@
-import type { AppendOptions, StreamWrite } from '../append/append.ts'
+import type { AppendOptions, FindHead, StreamWrite } from '../append/append.ts'
 import { Appender } from '../append/append.ts'
 import type { Batch } from '../append/batch.ts'
 import type { Batcher } from '../append/batcher.ts'
@@ -11,8 +11,14 @@ import type { Telemetry } from './telemetry.ts'
 export class TracedAppender extends Appender {
   readonly #telemetry: Telemetry
 
-  constructor(batch: Batch, batcher: Batcher, projected: ProjectedAppends, telemetry: Telemetry) {
-    super(batch, batcher, projected)
+  constructor(
+    batch: Batch,
+    batcher: Batcher,
+    head: FindHead,
+    projected: ProjectedAppends,
+    telemetry: Telemetry,
+  ) {
+    super(batch, batcher, head, projected)
     this.#telemetry = telemetry
   }
 

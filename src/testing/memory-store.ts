@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { Appender } from '../append/append.ts'
+import { Appender, headBy } from '../append/append.ts'
 import type { Request } from '../append/request.ts'
 import { systemClock } from '../clock.ts'
 import { ClosedError, ValidationError } from '../errors.ts'
@@ -22,7 +22,7 @@ import { MemoryReader } from './reader.ts'
 /** What `memoryStore` takes. */
 export interface MemoryStoreOptions {
   /** The time at which events are recorded, to the millisecond. Default: that of now. Give one that stands still to compare whole events. */
-  now?: () => Date
+  now?: (() => Date) | undefined
 }
 
 const memoryStoreOptions = z.strictObject({ now: method.default(() => () => new Date()) })
@@ -58,7 +58,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): EventStore {
     reader.ring()
     return outcomes
   }
-  const appender = new Appender({ run: write }, { append: write })
+  const appender = new Appender({ run: write }, { append: write }, headBy(reader))
   const observer = new Observer(reader.open)
   const states = new States(reader, noSnapshots)
   const aggregates = new Aggregates(reader, appender)

@@ -1,4 +1,5 @@
 import { checkStream } from '../append/request.ts'
+import { HistoryLostError } from '../errors.ts'
 import type { RecordedEvent, StreamRef } from '../event.ts'
 import { modelOf } from '../event.ts'
 import { Feed } from '../live/feed.ts'
@@ -59,6 +60,7 @@ export class MemoryReader implements Pick<Reader, 'load' | 'loadPage' | 'read'> 
       return this.#page(selection, after)
     }
     const after = from === 'start' ? 0 : from === 'end' ? head : from.after
+    if (after > head) throw new HistoryLostError(after, head)
     return { feed: new Feed(read, after, (position) => position < Math.min(until, this.#log.head)), until }
   }
 

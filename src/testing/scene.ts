@@ -70,7 +70,7 @@ export class Scene<C, S> {
     let made: Request
     let events: RecordedEvent[]
     try {
-      made = encodeRequest(this.stream, this.#decider.decide(command, this.state))
+      made = encodeRequest(this.stream, this.#decider.decide(command, this.state), 'any')
       events = this.#record([...this.#history, made]).slice(this.#past)
     } catch (error) {
       return { error }

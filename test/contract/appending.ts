@@ -66,7 +66,9 @@ export const appending: Contract = (test, store) => {
           assert.equal([error.stream, error.expected, error.actual], [stream, expectedVersion, existing - 1])
           assert.is((await store().load(stream)).length, existing)
         }
-        assert.equal(await store().append(stream, [], options), nothing)
+        const last = (await store().load(stream)).at(-1)
+        const stands = { version: last?.version ?? -1, position: last?.position ?? 0 }
+        assert.equal(await store().append(stream, [], options), { ...nothing, ...stands })
       }
     })
 
@@ -146,12 +148,14 @@ export const appending: Contract = (test, store) => {
       { stream: newStream(), events: [], expectedVersion: 77 },
       { stream: a, events: event(3), expectedVersion: 'no-stream' },
       { stream: b, events: event(4), expectedVersion: 2 },
+      { stream: b, events: [] },
     ])
     assert.equal(
       results.map(({ version }) => version),
-      [2, -1, 0, 3],
+      [2, -1, 0, 3, 3],
     )
     assert.equal(results[1], nothing)
+    assert.equal(results[4], { ...nothing, version: 3, position: results[3]!.position })
     assert.equal((await store().load(b)).slice(1), [...results[0]!.events, ...results[3]!.events])
     assert.equal(await store().appendAll([]), [])
   })

@@ -1,7 +1,7 @@
 import { firstValueFrom, lastValueFrom, take, toArray } from 'rxjs'
 import * as assert from 'uvu/assert'
 import type { RecordedEvent } from '../../src/index.ts'
-import { ClosedError } from '../../src/index.ts'
+import { ClosedError, HistoryLostError } from '../../src/index.ts'
 import { collect } from '../support/collect.ts'
 import { seeded } from '../support/random.ts'
 import { rejects } from '../support/rejects.ts'
@@ -30,11 +30,10 @@ export const observing: Contract = (test, store, open) => {
     assert.is(seen.all.length, 2_102)
   })
 
-  test('events: from the end, from after a position, from one that is to come', async () => {
+  test('events: from the end, from after a position', async () => {
     const stream = newStream()
-    const { events, position } = await store().append(stream, many(4))
+    const { events } = await store().append(stream, many(4))
     const after = collect(store().events(stream, { from: { after: events[2]!.position } }))
-    const ahead = collect(store().events(stream, { from: { after: position + 1 } }))
     await after.has(1)
     const end = collect(store().events(stream, { from: 'end' }))
     // Where the end was is told by what comes first: append until something does.
@@ -48,9 +47,35 @@ export const observing: Contract = (test, store, open) => {
     assert.equal(numbers(after.all), upTo(n + 1).slice(3))
     await end.has(n + 1 - end.all[0]!.data.n)
     assert.equal(numbers(end.all), upTo(n + 1).slice(end.all[0]!.data.n))
-    await ahead.has(1)
-    assert.ok(ahead.all[0]!.position > position + 1)
-    for (const { subscription } of [after, end, ahead]) subscription.unsubscribe()
+    for (const { subscription } of [after, end]) subscription.unsubscribe()
+  })
+
+  test('events, iterate: from after a position that the store has not come to: it fails at once', async () => {
+    const stream = newStream()
+    const { position } = await store().append(stream, many(2))
+    const ahead = position + 1_000_000
+    for (const selector of [stream, { category: stream.category }, {}])
+      for (const live of [true, false]) {
+        const options = { from: { after: ahead }, live }
+        const pulled = store().iterate(selector, options)[Symbol.asyncIterator]().next()
+        const pushed = lastValueFrom(store().events(selector, options).pipe(toArray()))
+        const errors = [pulled, pushed].map((observed) => rejects(observed, HistoryLostError))
+        for (const error of await Promise.all(errors)) {
+          assert.is(error.position, ahead)
+          assert.ok(error.lastPosition >= position && error.lastPosition < ahead)
+          assert.match(error.message, /begin at a position of this store/)
+        }
+      }
+    // The last one is not ahead of it.
+    const last = (await store().read({})).horizon
+    assert.equal(
+      await lastValueFrom(
+        store()
+          .events(stream, { from: { after: last }, live: false })
+          .pipe(toArray()),
+      ),
+      [],
+    )
   })
 
   test('events: live: false completes at what is there', async () => {
@@ -62,11 +87,10 @@ export const observing: Contract = (test, store, open) => {
           .pipe(toArray()),
       )
     assert.equal(await finite(), [])
-    const { events, position } = await store().append({ category, ...stream }, many(1_001))
+    const { events } = await store().append({ category, ...stream }, many(1_001))
     assert.equal(await finite(), events)
     assert.equal(await finite({ from: { after: events[999]!.position } }), events.slice(1_000))
     assert.equal(await finite({ from: 'end' }), [])
-    assert.equal(await finite({ from: { after: position + 1_000 } }), [])
   })
 
   test('events: selectors, before and live', async () => {

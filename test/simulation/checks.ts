@@ -27,7 +27,8 @@ export class Checks {
   readonly #begun = new Set<number>()
   readonly #failed = new Set<string>() // streams, since the last success
   readonly #waiting = new Set<string>() // of these, what is not parked
-  readonly #excused = new Map<string, boolean>() // whether the last failure of a stream was in an outage
+  readonly #beside = new Map<string, Set<string>>() // if a stream's last failure was in an outage: who waited, too
+  readonly #parked = new Map<string, Set<string>>() // the same, of streams that are parked
   readonly #at = new Map<string, string>() // what a machine's streams are at
   readonly #selects: (event: Pick<Stored, 'category'>) => boolean
   readonly #repeatsPerTakeover: number
@@ -54,6 +55,9 @@ export class Checks {
 
   begins(machine: string, { position, streamId, version }: RecordedEvent, attempt: number): void {
     const { events } = this.#database!
+    // One that was not parked with the others was waiting: so the outage had not come down to a single stream.
+    for (const [parked, beside] of this.#parked)
+      if (beside.has(streamId)) this.broken(`I16: ${parked} is parked for a failure in an outage`)
     if (!events.some((event) => event.position === position)) this.broken(`I3: ${position} is not committed`)
     const key = `${machine} ${streamId}`
     const other = this.#at.get(key)
@@ -74,7 +78,8 @@ export class Checks {
     if (!handled) {
       this.#failed.add(streamId)
       this.#waiting.add(streamId)
-      this.#excused.set(streamId, this.#failed.size >= OUTAGE_STREAMS && this.#waiting.size > 1)
+      const others = [...this.#waiting].filter((other) => other !== streamId)
+      this.#beside.set(streamId, new Set(this.#failed.size >= OUTAGE_STREAMS ? others : []))
       return
     }
     this.#failed.clear()
@@ -96,8 +101,9 @@ export class Checks {
   parked(streamId: string, replaying: boolean, alone: boolean): void {
     this.counts.parked++
     this.#waiting.delete(streamId)
-    if (alone && !replaying && this.#excused.get(streamId))
-      this.broken(`I16: ${streamId} is parked for a failure in an outage`)
+    for (const beside of this.#parked.values()) beside.delete(streamId)
+    for (const beside of this.#beside.values()) beside.delete(streamId)
+    if (alone && !replaying) this.#parked.set(streamId, this.#beside.get(streamId) ?? new Set())
   }
 
   committed(rows: readonly Stored[]): void {

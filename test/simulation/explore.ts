@@ -58,10 +58,25 @@ const failing: fc.Arbitrary<Setup> = fc.record({
   begin: fc.constant('working'),
 })
 
+/** Handlers take their time: mostly one is at work when its process is stopped, killed or frozen. */
+const hanging: fc.Arbitrary<Setup> = fc.record({
+  ...sizes,
+  machines: fc.integer({ min: 1, max: 2 }),
+  slowHandlers: fc.constant(true),
+  late: fc.constant('handled'),
+  everything: fc.constant(true),
+  push: fc.constantFrom('reliable', 'lossy'),
+  events: fc.constantFrom(10, 20),
+  faults: fc.constantFrom(2, 4, 8),
+  ambush: fc.constant(null),
+  begin: fc.constant('working'),
+})
+
 const setup = fc.oneof(
-  { arbitrary: busy, weight: 3 },
-  { arbitrary: quiet, weight: 3 },
-  { arbitrary: failing, weight: 1 },
+  { arbitrary: busy, weight: 6 },
+  { arbitrary: quiet, weight: 6 },
+  { arbitrary: failing, weight: 2 },
+  { arbitrary: hanging, weight: 1 },
 )
 
 /** Who takes part, and what happens, a number a step. */

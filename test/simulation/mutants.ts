@@ -84,7 +84,7 @@ export const mutants: readonly Mutant[] = [
     name: 'an outage never ends',
     file: 'src/subscribe/outage.ts',
     from: `    this.#waiting.clear()
-    this.#end()`,
+    this.#end('handlers succeed again')`,
     to: '    this.#waiting.clear()',
   },
   {

@@ -80,7 +80,7 @@ export async function look(studio: Studio, filter = ''): Promise<Page> {
     const messages = (rest + chunk).split('\n\n')
     rest = messages.pop()!
     for (const message of messages) {
-      const [, kind, json] = /^event: (.*)\ndata: (.*)$/.exec(message) ?? []
+      const [, kind, json] = /^event: (.*)\ndata: ([^\n]*)$/.exec(message) ?? []
       if (!kind) continue
       const value = JSON.parse(json!)
       count++

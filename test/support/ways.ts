@@ -10,18 +10,22 @@ export const pushes = process.env.MEOWMX_TEST_LISTEN !== 'off'
  * - `MEOWMX_TEST_LISTEN=off` (npm run test:polling): nobody listens. A poll that was to come once a minute, so that only
  *   push can be what brings an event, comes every 100 ms.
  * - `MEOWMX_TEST_PREPARE=off` (npm run test:pgbouncer): no named statements.
+ *
+ * Nothing is logged, unless a test gives a logger: what fails on purpose is no news.
  */
 export function theWay(options: ConnectOptions = {}): ConnectOptions {
   const {
     listen = pushes,
     prepare = process.env.MEOWMX_TEST_PREPARE !== 'off',
     pollIntervalMs = 1_000,
+    logger = false,
   } = options
   const polls = !listen && options.listen === undefined
   return {
     ...options,
     listen,
     prepare,
+    logger,
     pollIntervalMs: polls ? Math.min(pollIntervalMs, 100) : pollIntervalMs,
   }
 }

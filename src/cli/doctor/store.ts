@@ -1,6 +1,7 @@
-import { ailments, pending } from '../../migrate.ts'
+import { examine, pending } from '../../migrate.ts'
+import { guardedTables, whyHidden } from '../../row-security.ts'
 import type { Check, Right } from './check.ts'
-import { ok, problem, RIGHTS } from './check.ts'
+import { ok, problem, RIGHTS, warning } from './check.ts'
 
 const ROLES: Record<Right, string> = {
   read: 'reader',
@@ -41,13 +42,35 @@ export const rights: Check = {
   },
 }
 
+export const rowSecurity: Check = {
+  name: 'row security',
+  needs: 'schema',
+  blocks: ['store'],
+  async look({ db }) {
+    return (await guardedTables(db)).map((guarded) => {
+      if (guarded.isReadable)
+        return warning(
+          `row security is on for table ${guarded.table}: ${guarded.role} sees only the rows that its policies let through, and knows of no others`,
+          'connect as a role that has BYPASSRLS, if it is to see all',
+        )
+      const { problem: what, mend } = whyHidden(db, guarded)
+      return problem(what, `${mend};`)
+    })
+  },
+}
+
 export const migration: Check = {
   name: 'migration',
   needs: 'schema',
   blocks: ['store'],
   async look({ db }) {
     const todo = await pending(db)
-    if (todo.length === 0) return ok(`schema "${db.schema}" is up to date`)
+    if (todo.length === 0) {
+      const { astray } = await examine(db)
+      return astray
+        ? problem(astray, `meowmx migrate --schema ${db.schema}`)
+        : ok(`schema "${db.schema}" is up to date`)
+    }
     const what = todo.length === 1 ? todo[0]!.name : `${todo[0]!.name} to ${todo.at(-1)!.name}`
     return problem(
       `schema "${db.schema}" is not migrated: ${what} not applied`,
@@ -60,8 +83,8 @@ export const health: Check = {
   name: 'health',
   needs: 'store',
   async look({ db }) {
-    const found = await ailments(db)
-    if (found.length === 0) return ok('triggers and sequence are as they must be')
-    return found.map(({ problem: what, mend }) => problem(`events could be lost: ${what}`, `${mend};`))
+    const { ailments } = await examine(db)
+    if (ailments.length === 0) return ok('triggers and sequence are as they must be')
+    return ailments.map(({ problem: what, mend }) => problem(`events could be lost: ${what}`, `${mend};`))
   },
 }

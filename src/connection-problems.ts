@@ -1,0 +1,113 @@
+/**
+ * What a connection attempt that failed means, and what to do. Decided by what does not depend on the server's language: by
+ * SQLSTATE and the routine in the server that refused, by Node's codes, and by the driver's own words.
+ */
+
+const PLACE = 'connectionString, or PGHOST and PGPORT'
+const LOGIN = 'connection string or PGUSER and PGPASSWORD'
+
+interface Failure {
+  code?: string
+  message?: string
+  routine?: string
+  address?: string
+  hostname?: string
+  syscall?: string
+}
+
+/** A user's own function for the password threw, or gave none. */
+export class PasswordFailure extends Error {}
+
+/** Says what is wrong and what to do; undefined: it is not known to be a problem of connecting. */
+export function connectionProblem(error: unknown): string | undefined {
+  const failure = (error ?? {}) as Failure
+  const { message = '' } = failure
+  if (error instanceof PasswordFailure)
+    return `the function that gives the password failed: ${message}; nothing was sent to the server`
+  return byServer(failure, message) ?? byTls(failure, message) ?? bySystem(failure, message) ?? byDriver(message)
+}
+
+/** The server's own answer, by SQLSTATE and by which of its routines gave it. */
+function byServer({ code, routine }: Failure, message: string): string | undefined {
+  switch (code) {
+    case '28000':
+      if (routine === 'ClientAuthentication')
+        return `the server lets nobody in this way: ${message}; its pg_hba.conf has no entry for this user, database and address, or only one that wants encryption: add sslmode=require to the connection string (PGSSLMODE), or an entry to pg_hba.conf`
+      if (routine === 'InitializeSessionUserId')
+        return `the server refused the login: ${message}; check the user of the ${LOGIN}, or let a superuser run: create role … login, alter role … login`
+      return `the server refused the login: ${message}; check user and password of the ${LOGIN}, and the method that pg_hba.conf asks for`
+    case '28P01':
+      return `the server refused the login: ${message}; check user and password of the ${LOGIN}; a password may also have expired (VALID UNTIL)`
+    case '57P03':
+      return `the server takes no connections yet, or no longer: ${message}; try again in a moment`
+    case '57P04':
+      return `the database was dropped: ${message}`
+    case '42501':
+      return routine === 'CheckMyDatabase'
+        ? `this role may not connect to the database: ${message}; grant connect on database … to …, or connect as another`
+        : undefined
+    case '55000':
+      return routine === 'CheckMyDatabase'
+        ? `the database takes no connections: ${message}; alter database … allow_connections true`
+        : undefined
+  }
+  return undefined
+}
+
+const UNKNOWN_ISSUER =
+  /^(DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_VERIFY_LEAF_SIGNATURE|UNABLE_TO_GET_ISSUER_CERT(_LOCALLY)?|CERT_UNTRUSTED)$/
+
+/** Encryption and certificates. */
+function byTls({ code = '' }: Failure, message: string): string | undefined {
+  if (message === 'The server does not support SSL connections')
+    return `the server does not offer TLS: ${message}; remove sslmode from the connection string (PGSSLMODE), or set ssl = on in its postgresql.conf`
+  if (message === 'There was an error establishing an SSL connection')
+    return `what answers does not speak PostgreSQL's protocol: ${message}; check host and port (${PLACE})`
+  if (UNKNOWN_ISSUER.test(code))
+    return `the server's certificate is not signed by an authority that is trusted here: ${message} (${code}); give the authority's certificate (sslrootcert=/path/to/ca.pem in the connection string, or NODE_EXTRA_CA_CERTS), or do without the check (sslmode=no-verify)`
+  if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID')
+    return `the server's certificate is not valid at this time: ${message} (${code}); renew it, or check the clock of this machine`
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
+    return `the server's certificate is for another host name: ${message}; connect by a name that it holds, or renew it with this one`
+  if (/^(EPROTO|ERR_SSL_|ERR_TLS_|CERT_)/.test(code))
+    return `TLS could not be agreed upon with the server: ${message} (${code}); check its certificate and the versions of TLS that both sides allow`
+  return undefined
+}
+
+/** What the operating system says. */
+function bySystem({ code, address, hostname, syscall }: Failure, message: string): string | undefined {
+  switch (code) {
+    case 'ENOENT':
+      return syscall === 'connect'
+        ? `no connection to the server: there is no socket ${address ?? ''} (${message}); check that it runs on this machine, and in which folder it makes its socket (${PLACE})`
+        : undefined
+    case 'EACCES':
+    case 'EPERM':
+      return syscall === 'connect'
+        ? `no connection to the server: this process may not use ${address ?? 'its address'} (${message}); check the permissions of the socket, or the firewall`
+        : undefined
+    case 'ENOTFOUND':
+      return `no connection to the server: no host is named ${hostname ?? 'so'} (${message}); check the host's name (${PLACE})`
+    case 'EAI_AGAIN':
+      return `no connection to the server: the host's name ${hostname ?? ''} can not be looked up (${message}); check DNS and the network of this machine`
+    case 'ETIMEDOUT':
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+    case 'EHOSTDOWN':
+      return `no connection to the server: ${message}; nothing answers there: check host and port (${PLACE}), the network and its firewalls`
+  }
+  return undefined
+}
+
+/** The driver's words. */
+function byDriver(message: string): string | undefined {
+  if (/^SASL.*password must be a (non-empty )?string/.test(message))
+    return `the server refused the login: it asks for a password, and none is given (${message}); check user and password of the ${LOGIN}`
+  if (message.startsWith('SASL'))
+    return `the server refused the login: ${message}; check user and password of the ${LOGIN}`
+  if (/^(timeout expired|Connection terminated due to connection timeout)$/.test(message))
+    return `no connection to the server: ${message}; nothing answers there, or nothing that speaks PostgreSQL's protocol: check that it runs, host and port (${PLACE}), and firewalls`
+  if (/^received invalid response/.test(message))
+    return `what answers does not speak PostgreSQL's protocol: ${message}; check host and port (${PLACE})`
+  return undefined
+}
