@@ -64,8 +64,19 @@ export class Trouble {
     this.#teller = teller
   }
 
+  /** How often it has failed. */
+  get attempt(): number {
+    return this.#attempt
+  }
+
   /** It failed. Returns how long to wait before the next try, in ms. */
   failed(error: unknown): number {
+    this.tell(error)
+    return backoff(this.#attempt, this.#teller.clock, isLost(error) ? LOST_PAUSE_MS : REFUSED_PAUSE_MS)
+  }
+
+  /** It failed, and when to try again is for the caller to say. */
+  tell(error: unknown): void {
     const { clock, retries, scope } = this.#teller
     this.#attempt++
     if (this.#attempt === 1) {
@@ -75,7 +86,6 @@ export class Trouble {
       retries?.set(this, { since: this.#since, error, scope })
     }
     this.#say(error)
-    return backoff(this.#attempt, clock, isLost(error) ? LOST_PAUSE_MS : REFUSED_PAUSE_MS)
   }
 
   /** It succeeded. */

@@ -50,8 +50,9 @@ export interface ExecutorOptions {
   strict: boolean
 }
 
-/** Pause before a partition is claimed anew that was lost by an error, at least. */
+/** Pause before a partition is claimed anew that was lost by an error: the first one; each further one is twice as long. */
 const LOST_MS = 250
+const MAX_LOST_MS = 4_000
 /** How long no partition is lost by an error until that counts as over, if none gets on. */
 const QUIET_MS = 10_000
 
@@ -77,6 +78,7 @@ export class Executor {
   #forget = () => {}
   #losses = 0 // of the store's history
   readonly #trouble: Trouble // by which partitions are lost
+  #lostAt = -Infinity // when one was, by an error
   #forgetTrouble = () => {}
   #failure: { error: unknown } | undefined // what ended it
   /** Settles once it is stopped and has given all back; rejects where it can't go on. */
@@ -331,9 +333,14 @@ export class Executor {
   /** Before a partition is claimed anew: the longer, the more often the database failed so. */
   #pauseMs(cause: unknown): number {
     if (!isTransient(cause) || this.#stopping.signal.aborted) return LOST_MS
+    const { clock } = this.#store
+    if (clock.now() - this.#lostAt >= QUIET_MS) this.#trouble.end()
+    this.#lostAt = clock.now()
+    this.#trouble.tell(cause)
+    if (this.#trouble.attempt === 1) return LOST_MS
     this.#forgetTrouble()
-    this.#forgetTrouble = this.#store.clock.after(QUIET_MS, () => this.#trouble.end())
-    return Math.max(LOST_MS, this.#trouble.failed(cause))
+    this.#forgetTrouble = clock.after(QUIET_MS, () => this.#trouble.end())
+    return Math.min(LOST_MS * 2 ** (this.#trouble.attempt - 1), MAX_LOST_MS)
   }
 
   #getsOn(): void {
