@@ -147,7 +147,15 @@ test('a prepared transaction has no process, but a name', async () => {
   const [{ prepared, database }] = rows as [{ prepared: Date; database: string }]
   const query = `PREPARE TRANSACTION 'it''s'`
   assert.equal(await store.stallers(), [
-    { pid: null, application: null, database, since: prepared, query, category: 'held' },
+    {
+      pid: null,
+      application: null,
+      database,
+      since: prepared,
+      query,
+      category: 'held',
+      everyCategory: false,
+    },
   ])
   await client.query(`rollback prepared 'it''s'`)
   assert.equal(await store.stallers(), [])
