@@ -296,6 +296,38 @@ begin
 end
 $$;
 
+-- Of _lag, the committed events that a subscription has still to handle up to _head: how many lie beyond its _horizon, where an
+-- open append holds them back, and since how many ms the first one of its categories has waited there. _settled: the last
+-- committed event of the store; up to it nothing is held back, as a rule, and nothing is counted then.
+create function held_back(
+  _subscription subscriptions, _horizon bigint, _settled bigint, _head bigint, _lag bigint, _most bigint,
+  out events bigint, out ms bigint
+)
+language plpgsql stable
+set search_path from current
+as $$
+begin
+  events := 0;
+  ms := 0;
+  if _lag = 0 or _horizon >= _settled then
+    return;
+  end if;
+  select greatest(_lag - c.lag, 0) into events from counts_of(_subscription, _horizon, _most) as c;
+  if events > 0 then
+    ms := (
+      select greatest(trunc(extract(epoch from clock_timestamp() - min(first.recorded_at)) * 1000), 0)
+      from unnest(coalesce(_subscription.categories, array[null])) as name
+      cross join lateral (
+        select e.recorded_at from events e
+        where e.position > _horizon and e.position <= _head and (name is null or e.category = name)
+        order by e.position limit 1
+      ) as first
+    );
+    ms := coalesce(ms, 0);
+  end if;
+end
+$$;
+
 -- The events of a stream that is set aside, of these types.
 create function set_aside(_category text, _stream_id text, _position bigint, _types text[])
 returns table (

@@ -37,7 +37,8 @@ test('nobody; then who appends in an open transaction, until it ends', async () 
   await client.query('select 1 as "the last query"')
   const { rows } = await client.query('select current_database() as database')
   const query = 'select current_database() as database'
-  const expected: Staller = { pid, application, database: rows[0].database, since, query, category }
+  const { database } = rows[0]
+  const expected: Staller = { pid, application, database, since, query, category, everyCategory: false }
   assert.equal(await meow.stallers(), [expected])
   assert.is((await meow.read({ category })).events.length, 1)
   const quick = await meow.append({ category, streamId: 'quick' }, event)
@@ -146,7 +147,15 @@ test('a prepared transaction has no process, but a name', async () => {
   const [{ prepared, database }] = rows as [{ prepared: Date; database: string }]
   const query = `PREPARE TRANSACTION 'it''s'`
   assert.equal(await store.stallers(), [
-    { pid: null, application: null, database, since: prepared, query, category: 'held' },
+    {
+      pid: null,
+      application: null,
+      database,
+      since: prepared,
+      query,
+      category: 'held',
+      everyCategory: false,
+    },
   ])
   await client.query(`rollback prepared 'it''s'`)
   assert.equal(await store.stallers(), [])

@@ -148,7 +148,7 @@ test('of several partitions, each counts from its own checkpoint', async () => {
   assert.is((await info(name)).position, Math.min(...checkpoints))
 })
 
-test('what an open append holds back is no lag yet, for whom it is held back', async () => {
+test('what an open append holds back is lag, too, and told apart for whom it is held back', async () => {
   const [own, other] = [uniqueName('held'), uniqueName('free')]
   const names = { own: uniqueName('own'), other: uniqueName('other'), all: uniqueName('all') }
   const { position } = await meow.append({ category: other, streamId: 'a' }, events('A'))
@@ -166,7 +166,9 @@ test('what an open append holds back is no lag yet, for whom it is held back', a
   await meow.append({ category: own, streamId: 'a' }, events('A'), { client })
   await meow.append({ category: own, streamId: 'b' }, events('A'))
   await meow.append({ category: other, streamId: 'b' }, events('A'))
-  assert.equal(await lags(), [0, 2, 0])
+  assert.equal(await lags(), [1, 2, 2])
+  const held = await Promise.all(Object.values(names).map(async (name) => (await info(name)).heldBack.events))
+  assert.equal(held, [1, 0, 2])
   await client.query('commit')
   assert.equal(await lags(), [2, 2, 3])
 })

@@ -67,6 +67,7 @@ test('categories with their rates, the tail, subscriptions and push, live', asyn
     owned: 0,
     owners: 0,
     ahead: 0,
+    heldBack: { events: 0, seconds: 0 },
   })
   assert.equal(page.latest.store.problems, {})
   assert.ok(['listening', 'polling'].includes(page.latest.store.state))

@@ -1,4 +1,5 @@
--- Subscriptions by name, all or those in $1, each with its partitions, its lag and what it has parked. $2: all is counted.
+-- Subscriptions by name, all or those in $1, each with its partitions, its lag and what it has parked. $2: all is counted. The lag
+-- is what is committed, also beyond the horizon; what of it is held back there by an open append is counted apart.
 -- Else so many events a subscription are (009_manage.sql: counts_of) that all together are no more than 100,000, or 1,000 each.
 with marks as materialized (
   select key, horizon, head from meowmx.horizons()
@@ -10,7 +11,9 @@ with marks as materialized (
       where m.key is null or m.key = -1
         or m.key in (select meowmx.category_key(name) from pg_catalog.unnest(s.categories) as name)
         or s.categories is null and m.key = meowmx.store_key()
-    ) as horizon
+    ) as horizon,
+    (select max(m.horizon) from marks m) as settled, -- the last committed event, whoever waits for it
+    (select max(m.head) from marks m) as head
   from meowmx.subscriptions s
   cross join lateral (
     select min(c.position) as position, max(c.position) as furthest, pg_catalog.json_agg(pg_catalog.json_build_array(
@@ -23,13 +26,15 @@ with marks as materialized (
   ) as c
   where $1::text[] is null or s.name = any ($1)
 ), share as (
-  select greatest(1000, 100000 / greatest(count(*), 1)) as most from chosen where position < horizon
+  select greatest(1000, 100000 / greatest(count(*), 1)) as most from chosen where position < head
 )
 select
   (c.s).name, pg_catalog.to_json((c.s).categories), pg_catalog.to_json((c.s).types), (c.s).stream_id, c.partitions, c.position,
   n.lag, n.lag_is_estimate, n.streams, n.parked, n.parked_is_estimate,
-  greatest(c.furthest - (select max(m.head) from marks m), 0) as ahead
+  greatest(c.furthest - c.head, 0) as ahead, h.events, h.ms
 from chosen c
 cross join share
-cross join lateral meowmx.counts_of(c.s, c.horizon, case when $2 then null else share.most end) as n
+cross join lateral (select case when $2 then null else share.most end as most) as limits
+cross join lateral meowmx.counts_of(c.s, c.head, limits.most) as n
+cross join lateral meowmx.held_back(c.s, c.horizon, c.settled, c.head, n.lag, limits.most) as h
 order by (c.s).name

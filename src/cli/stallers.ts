@@ -18,7 +18,8 @@ export function stallers(program: Command, run: Run): void {
           pid: ({ pid }) => (pid === null ? 'prepared' : String(pid)),
           application: ({ application }) => application || '-',
           since: ({ since }) => since?.toISOString() ?? '(needs pg_read_all_stats)',
-          category: ({ category }) => category ?? 'every one',
+          category: ({ category, everyCategory }) =>
+            category ?? (everyCategory ? 'every one' : 'none with events; the whole store'),
           query: ({ query }) => (query ?? '-').replaceAll(/\s+/g, ' ').slice(0, 100),
         })
       }),

@@ -24,6 +24,8 @@ export function subscriptions(program: Command, run: Run): void {
           consumes: consumed,
           position: ({ position }) => String(position),
           lag: ({ lag, lagIsEstimate }) => about(lag, lagIsEstimate),
+          'held back': ({ heldBack: { events, seconds } }) =>
+            events === 0 ? '-' : `${about(events, false)} for ${Math.round(seconds)} s`,
           parked: ({ parked, parkedIsEstimate }) => about(parked, parkedIsEstimate),
           owned: ({ partitions }) =>
             `${partitions.filter(({ owner }) => owner).length} of ${partitions.length}`,

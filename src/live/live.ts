@@ -21,6 +21,8 @@ export const PAGE_SIZE = 1_000
 export interface LiveFeed extends Pick<Feed, 'next' | 'close'> {
   /** The highest horizon seen. */
   horizon(): number
+  /** Whether an open append holds back what is committed beyond it. */
+  held(): boolean
   /** Resolves once that is known, which may be long before there is a page. */
   begun(): Promise<void>
 }
@@ -78,6 +80,7 @@ export class Live {
     let open = true
     return Object.assign(feed, {
       horizon: () => tail?.horizon ?? after,
+      held: () => tail?.held ?? false,
       begun: async () => {
         const tail = await aborted(shared.tail, closing.signal)
         await tail.begun(closing.signal)

@@ -92,6 +92,11 @@ export class Tail {
     return this.#horizon
   }
 
+  /** Whether an open append holds back what is known to be committed. */
+  get held(): boolean {
+    return this.#expected > this.#horizon
+  }
+
   close(): void {
     this.#closing.abort()
     this.#ring.clear()
@@ -129,7 +134,7 @@ export class Tail {
     const from = this.#horizon
     for (let attempt = 0; ; attempt++) {
       // What is expected is held back by an open append: look again soon, then less often.
-      const held = this.#expected > this.#horizon
+      const { held } = this
       if (!held) attempt = 0
       let look: Look | undefined
       if (this.#wakes === this.#seen) {

@@ -12,10 +12,22 @@ export interface Staller {
   /** What it sent last. */
   query: string | null
   /**
-   * Whom it holds back; a transaction comes once for each. Null: every category and the whole store, or one that can't be
-   * named: nothing of it is committed yet, or the lock is somebody else's.
+   * Whom it holds back, beside all who read the whole store; a transaction comes once for each. Null: every category (see
+   * `everyCategory`), or one that can't be named, for nothing of it is committed yet, or the lock is somebody else's.
    */
   category: string | null
+  /** Whether it holds back every category, as raw INSERTs and appends to many categories do. */
+  everyCategory: boolean
+}
+
+/** Whom it holds back, in words. `name` makes a category fit to be printed. */
+export function heldBackBy(
+  { category, everyCategory }: Pick<Staller, 'category' | 'everyCategory'>,
+  name = (category: string) => category,
+): string {
+  if (everyCategory) return 'every category'
+  if (category !== null) return `category "${name(category)}"`
+  return 'the store as a whole, and none of the categories that have events'
 }
 
 /** Tells who holds horizons back. */
@@ -31,13 +43,14 @@ export class StallerList {
   async read(): Promise<Staller[]> {
     const rows = await this.#db.query(this.#statement)
     return (rows as readonly (readonly (string | null)[])[]).map(
-      ([pid, application, database, since, query, category]) => ({
+      ([pid, application, database, since, query, category, every]) => ({
         pid: pid == null ? null : Number(pid),
         application: application!,
         database: database!,
         since: since == null ? null : new Date(Number(since)),
         query: query!,
         category: category!,
+        everyCategory: every === 't',
       }),
     )
   }

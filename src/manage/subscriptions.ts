@@ -1,6 +1,8 @@
 import { z } from 'zod'
 import type { Database, Statement } from '../database.ts'
 import { name, parse } from '../options.ts'
+import type { HeldBack } from '../read/held-back.ts'
+import { heldBack } from '../read/held-back.ts'
 import type { Selector } from '../read/selector.ts'
 
 /** One of the parts that executors share. */
@@ -24,10 +26,12 @@ export interface SubscriptionInfo {
   partitions: PartitionInfo[]
   /** The least of its partitions' positions. */
   position: number
-  /** Events that it has still to handle: above its partitions' positions up to the horizon, and replays under way. */
+  /** Committed events that it has still to handle: above its partitions' positions, and replays under way. */
   lag: number
   /** Whether `lag` is an estimate. It is exact up to 1,000 events at least; an estimate is never 0. */
   lagIsEstimate: boolean
+  /** What of the lag can't be delivered yet, because an append is open that may still commit before it. */
+  heldBack: HeldBack
   /** Events that are parked: as many as `meow.parked()` lists without a limit. */
   parked: number
   /** Whether `parked` is an estimate. It is exact for 100 streams at least, unless the subscription selects types. */
@@ -82,6 +86,7 @@ export class SubscriptionList {
         parkedIsEstimate: counts[4] === 't',
         parkedStreams: Number(counts[2]),
         ahead: Number(counts[5]),
+        heldBack: heldBack(counts[6], counts[7]),
       }),
     )
   }

@@ -81,8 +81,22 @@ function ofSubscriptions(subscriptions: readonly SubscriptionInfo[]): Family[] {
   return [
     gauge('subscriptions', 'Durable subscriptions.', [[{}, subscriptions.length]]),
     each('position', 'The least position of its partitions.', ({ position }) => position),
-    each('lag_events', 'Events that it has still to handle; large numbers are estimates.', ({ lag }) => lag),
+    each(
+      'lag_events',
+      'Committed events that it has still to handle; large numbers are estimates.',
+      ({ lag }) => lag,
+    ),
     each('lag_is_estimate', 'Whether the lag is an estimate.', ({ lagIsEstimate }) => Number(lagIsEstimate)),
+    each(
+      'held_back_events',
+      'Events of the lag that an open append holds back.',
+      ({ heldBack }) => heldBack.events,
+    ),
+    each(
+      'held_back_seconds',
+      'For how long the first event that is held back has waited.',
+      ({ heldBack }) => heldBack.seconds,
+    ),
     each('parked_events', 'Events that are parked; large numbers are estimates.', ({ parked }) => parked),
     each('parked_streams', 'Streams that are parked, exactly.', ({ parkedStreams }) => parkedStreams),
     each('partitions', 'Partitions that executors share.', ({ partitions }) => partitions.length),

@@ -99,7 +99,7 @@ export class Executor {
     this.#options = options
     this.#deliver = deliver
     this.#releasing = releasing
-    this.#report = new Report(this.#holdings, store, ports.status, ports.watched)
+    this.#report = new Report(this.#holdings, store, ports.status, ports.watched, () => this.#pump.held)
     this.#trouble = new Trouble(store)
     this.#checkpoints = new Checkpoints(store, options, {
       written: () => {
@@ -258,6 +258,7 @@ export class Executor {
     const kept = [...this.#holdings].filter(({ leaving }) => !leaving)
     for (const holding of kept.slice(share.share)) this.#giveBack.one(holding).then(() => this.#report.is())
     if (kept.length === 0) this.#report.is('waiting')
+    else if (this.#pump.held) this.#report.count()
     for (const { partition } of kept) this.#checkpoints.poke(partition)
     this.#holdings.changed.fire()
     return share

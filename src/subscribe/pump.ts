@@ -29,6 +29,7 @@ export class Pump {
   readonly #options: PumpOptions
   readonly #ports: PumpPorts
   #restart = new AbortController()
+  #held = () => false
 
   constructor(holdings: Holdings, options: PumpOptions, ports: PumpPorts) {
     this.#holdings = holdings
@@ -39,6 +40,11 @@ export class Pump {
   /** Begin anew, further back: partitions came. */
   restart(): void {
     this.#restart.abort()
+  }
+
+  /** Whether an open append holds back what is to be read next. */
+  get held(): boolean {
+    return this.#held()
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -59,6 +65,7 @@ export class Pump {
 
   async #follow(after: number, restart: AbortSignal): Promise<void> {
     const feed = this.#ports.follow(after)
+    this.#held = () => feed.held()
     const close = () => feed.close()
     restart.addEventListener('abort', close)
     let position = after
@@ -86,6 +93,7 @@ export class Pump {
     } finally {
       restart.removeEventListener('abort', close)
       feed.close()
+      this.#held = () => false
     }
   }
 

@@ -1,3 +1,5 @@
+import type { HeldBack } from '../read/held-back.ts'
+import { NOT_HELD_BACK } from '../read/held-back.ts'
 import type { Holdings } from './holdings.ts'
 import type { Failing } from './outage.ts'
 import type { Store } from './store.ts'
@@ -15,8 +17,13 @@ export interface ExecutorStatus {
   position: number
   /** Up to where there is nothing left to appear, as of its last look. */
   horizon: number
-  /** Events that are not acked yet: of these partitions, or, while catching up, of the whole subscription. */
+  /**
+   * Committed events that are not acked yet: of these partitions, or, while catching up or held back, of the whole
+   * subscription.
+   */
   lag: number
+  /** What of it can't be delivered yet, because an append is open; as of the last count, a few seconds ago at most. */
+  heldBack: HeldBack
   /** Whether `lag` is an estimate, as it is of more than 10,000 events while catching up. */
   lagIsEstimate: boolean
   /** Deliveries that are not acked. */
@@ -29,6 +36,8 @@ export interface ExecutorStatus {
   since?: Date
 }
 
+const NOTHING = { lag: 0, lagIsEstimate: false, heldBack: NOT_HELD_BACK }
+
 /** Pause between two counts of what there is to catch up with. */
 const COUNT_MS = 1_000
 
@@ -38,21 +47,27 @@ export class Report {
   readonly #store: Store
   readonly #tell: (status: ExecutorStatus) => void
   readonly #watched: () => boolean
+  readonly #held: () => boolean
   #state: ExecutorStatus['state'] = 'waiting'
   #position = 0
   #horizon = 0
-  #lag = { lag: 0, lagIsEstimate: false }
+  #lag = NOTHING
   #countedAt = -Infinity
   #failing: Failing | undefined
   #retrying: Failing | undefined
 
-  /** `watched`: whether anybody is told, for whose sake alone events are counted. */
+  /**
+   * `watched`: whether anybody is told, for whose sake alone events are counted. `held`: whether an open append holds back
+   * what is next.
+   */
   constructor(
     holdings: Holdings,
     store: Store,
     tell: (status: ExecutorStatus) => void,
     watched: () => boolean,
+    held: () => boolean,
   ) {
+    this.#held = held
     this.#holdings = holdings
     this.#store = store
     this.#tell = tell
@@ -95,14 +110,14 @@ export class Report {
   #status(): ExecutorStatus {
     const { partitions, inFlight } = this.#holdings
     const failing = this.#state === 'stopped' ? this.#failing : (this.#retrying ?? this.#failing)
-    const { lag, lagIsEstimate } =
-      this.#state === 'catching-up' ? this.#lag : { lag: 0, lagIsEstimate: false }
+    const { lag, lagIsEstimate, heldBack } = this.#behind ? this.#lag : NOTHING
     return {
       state: failing && this.#state !== 'stopped' ? 'failing' : this.#state,
       position: this.#position,
       horizon: Math.max(this.#horizon, this.#position),
       lag: Math.max(lag, inFlight),
       lagIsEstimate,
+      heldBack,
       inFlight,
       partitions: partitions.map(({ number }) => number).sort((a, b) => a - b),
       ...failing,
@@ -118,6 +133,11 @@ export class Report {
     return this.#status()
   }
 
+  /** Whether there may be more than what is in flight. */
+  get #behind(): boolean {
+    return this.#state === 'catching-up' || (this.#state === 'live' && this.#held())
+  }
+
   /** How much there is to catch up with. */
   count(): void {
     if (this.#watched()) this.#counted()
@@ -125,13 +145,16 @@ export class Report {
 
   /** Once a second at most. */
   async #counted(): Promise<void> {
-    if (this.#state !== 'catching-up') return
+    if (!this.#behind) {
+      this.#lag = NOTHING
+      return
+    }
     const now = this.#store.clock.now()
     if (now - this.#countedAt < COUNT_MS) return
     this.#countedAt = now
     try {
       this.#lag = await this.#store.lag()
-      if (this.#state === 'catching-up') this.is()
+      if (this.#behind) this.is()
     } catch (error) {
       this.#store.logger.debug({ err: error }, 'a lag could not be counted')
     }

@@ -1,4 +1,5 @@
 import { ReplaySubject } from 'rxjs'
+import { NOT_HELD_BACK } from '../read/held-back.ts'
 import type { ExecutorStatus } from './report.ts'
 
 /** How a subscription stands in this process. */
@@ -10,6 +11,7 @@ const NOTHING: ExecutorStatus = {
   horizon: 0,
   lag: 0,
   lagIsEstimate: false,
+  heldBack: NOT_HELD_BACK,
   inFlight: 0,
   partitions: [],
 }
@@ -41,7 +43,8 @@ export function merge(running: readonly ExecutorStatus[]): ExecutorStatus {
   const owning = running.filter(({ partitions }) => partitions.length > 0)
   const sum = (field: 'lag' | 'inFlight') => running.reduce((sum, status) => sum + status[field], 0)
   // Each of those that catch up tells the lag of the whole subscription.
-  const behind = ({ state }: ExecutorStatus) => state === 'catching-up' || state === 'failing'
+  const behind = ({ state, heldBack }: ExecutorStatus) =>
+    state === 'catching-up' || state === 'failing' || heldBack.events > 0
   const whole = running.filter(behind).map(({ lag }) => lag)
   const failing = running.find(({ state }) => state === 'failing')
   return {
@@ -50,6 +53,8 @@ export function merge(running: readonly ExecutorStatus[]): ExecutorStatus {
     horizon: Math.max(...running.map(({ horizon }) => horizon)),
     lag: whole.length > 0 ? Math.max(...whole, sum('inFlight')) : sum('lag'),
     lagIsEstimate: running.some(({ lagIsEstimate }) => lagIsEstimate),
+    // Each tells that of the whole subscription, as of its last count.
+    heldBack: running.map(({ heldBack }) => heldBack).reduce((a, b) => (b.events > a.events ? b : a)),
     inFlight: sum('inFlight'),
     partitions: owning.flatMap(({ partitions }) => partitions).sort((a, b) => a - b),
     ...(failing?.since ? { error: failing.error, since: failing.since } : {}),

@@ -8,6 +8,8 @@ import type { From } from '../live/observer.ts'
 import type { Retries } from '../live/retries.ts'
 import type { Logger } from '../options.ts'
 import { Budget } from '../read/budget.ts'
+import type { HeldBack } from '../read/held-back.ts'
+import { heldBack } from '../read/held-back.ts'
 import { sizeOf } from '../read/page.ts'
 import type { Reader } from '../read/reader.ts'
 import type { Selection } from '../read/selector.ts'
@@ -210,9 +212,13 @@ export class Store {
   }
 
   /** How many events the subscription has still to handle: of many an estimate. */
-  async lag(): Promise<{ lag: number; lagIsEstimate: boolean }> {
+  async lag(): Promise<{ lag: number; lagIsEstimate: boolean; heldBack: HeldBack }> {
     const [row] = await this.#call('lag', [this.#name])
-    return { lag: Number(row?.[0] ?? 0), lagIsEstimate: row?.[1] === 't' }
+    return {
+      lag: Number(row?.[0] ?? 0),
+      lagIsEstimate: row?.[1] === 't',
+      heldBack: heldBack(row?.[2], row?.[3]),
+    }
   }
 
   /** The channel on which executors are called. */

@@ -2,12 +2,12 @@ import { SubscriptionList } from '../../manage/subscriptions.ts'
 import { plain } from '../output.ts'
 import { about } from '../talk.ts'
 import type { Check } from './check.ts'
-import { duration, ok, problem } from './check.ts'
+import { duration, ok, problem, warning } from './check.ts'
 
 export const subscriptions: Check = {
   name: 'subscriptions',
   needs: 'store',
-  async look({ db }) {
+  async look({ db, longMs }) {
     const list = await new SubscriptionList(db).read()
     const dead = await db.query(db.file('doctor_leases'))
     const findings = list.flatMap((info) => {
@@ -26,6 +26,14 @@ export const subscriptions: Check = {
           problem(
             `nobody works on ${unowned === partitions.length ? '' : `${unowned} partitions of `}${quoted}, which has ${about(lag, info.lagIsEstimate)} events to handle`,
             `start an executor; where it is not needed any more: meowmx delete ${name}`,
+          ),
+        )
+      const { events, seconds } = info.heldBack
+      if (events > 0 && seconds * 1_000 > longMs)
+        all.push(
+          warning(
+            `${about(events, info.lagIsEstimate)} events of ${quoted} have been held back for ${duration(seconds * 1_000)} by an append that is open`,
+            'meowmx stallers names it',
           ),
         )
       if (parked > 0)

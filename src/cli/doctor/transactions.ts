@@ -1,5 +1,5 @@
 import { wall } from '../../clock.ts'
-import { StallerList } from '../../manage/stallers.ts'
+import { heldBackBy, StallerList } from '../../manage/stallers.ts'
 import { plain } from '../output.ts'
 import type { Check } from './check.ts'
 import { duration, ok, problem, warning } from './check.ts'
@@ -40,10 +40,10 @@ export const stallers: Check = {
     const old = found.filter(({ since }) => since === null || now - since.getTime() > longMs)
     if (old.length === 0)
       return ok(found.length === 0 ? 'nobody holds anything back' : 'appends are on their way, none for long')
-    return old.map(({ pid, application, since, category }) => {
+    return old.map(({ pid, application, since, ...held }) => {
       const who =
         pid === null ? 'a prepared transaction' : `process ${pid} (${plain(application || 'no name')})`
-      const what = category === null ? 'every category' : `category "${plain(category)}"`
+      const what = heldBackBy(held, plain)
       const todo =
         pid === null
           ? 'rollback prepared, or commit prepared'

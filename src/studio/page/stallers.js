@@ -30,7 +30,10 @@ export function render(now = Date.now()) {
     const [age, category, pid, application, database, query] = row.cells
     write(age, one.since ? duration(now - Date.parse(one.since)) : 'unknown')
     age.title = one.since ? full(Date.parse(one.since)) : 'this role may not see it: grant pg_read_all_stats'
-    write(category, one.category ?? 'everything')
+    write(
+      category,
+      one.category ?? (one.everyCategory ? 'every category' : 'the whole store, no category with events'),
+    )
     write(pid, one.pid === null ? 'prepared' : String(one.pid))
     write(application, one.application ?? '')
     write(database, one.database)

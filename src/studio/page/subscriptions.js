@@ -99,6 +99,12 @@ function render() {
       row.cells[0].firstElementChild.toggleAttribute('aria-current', info.name === chosen)
       write(consumes, selector(info.selector))
       write(lag, about(info.lag, info.lagIsEstimate))
+      const { events, seconds } = info.heldBack
+      lag.classList.toggle('bad', events > 0)
+      lag.title =
+        events > 0
+          ? `${number(events)} of them are held back for ${Math.round(seconds)} s by an append that is open: see the stallers`
+          : ''
       write(parked, about(info.parked, info.parkedIsEstimate))
       parked.classList.toggle('bad', info.parked > 0)
       write(owned, `${number(info.owned)} / ${number(info.partitions)}`)

@@ -1,0 +1,13 @@
+/** Committed events that an open append holds back; `meow.stallers()` names it. */
+export interface HeldBack {
+  events: number
+  /** For how long the first event of these categories has waited; 0 if none does. */
+  seconds: number
+}
+
+export const NOT_HELD_BACK: HeldBack = Object.freeze({ events: 0, seconds: 0 })
+
+/** As the database tells of it: so many events, for so many ms. */
+export function heldBack(events: string | null | undefined, ms: string | null | undefined): HeldBack {
+  return { events: Number(events ?? 0), seconds: Number(ms ?? 0) / 1_000 }
+}
