@@ -1,3 +1,4 @@
+import { attempt, isError, messageOf } from './describe.ts'
 import type { NewEvent, StreamRef } from './event.ts'
 import { redact, redactNamed, redactText } from './secrets.ts'
 
@@ -201,7 +202,7 @@ export class UpcastError extends MeowError {
   ) {
     super(
       'ERR_UPCAST',
-      `event ${event.type}, version ${event.version} of stream ${label(event)}, schema version ${from}, can not be read: ${cause instanceof Error ? cause.message : show(cause)}`,
+      `event ${event.type}, version ${event.version} of stream ${label(event)}, schema version ${from}, can not be read: ${isError(cause) ? messageOf(cause) : show(cause)}`,
       cause,
       {
         stream: { category: event.category, streamId: event.streamId },
@@ -244,12 +245,10 @@ export function show(given: unknown): string {
   const value = redact(given)
   if (typeof value === 'string') return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value)
   if (typeof value === 'bigint') return `${value}n`
-  if (typeof value === 'function') return `function ${value.name || '(anonymous)'}`
+  if (typeof value === 'function')
+    return `function ${attempt(() => (value.name ? String(value.name) : undefined)) ?? '(anonymous)'}`
   if (typeof value !== 'object' || value === null) return String(value)
-  try {
-    const json = JSON.stringify(value)
-    return json.length > 80 ? `${json.slice(0, 80)}…` : json
-  } catch {
-    return Object.prototype.toString.call(value)
-  }
+  const json = attempt(() => JSON.stringify(value))
+  if (json === undefined) return attempt(() => Object.prototype.toString.call(value)) ?? '[object]'
+  return json.length > 80 ? `${json.slice(0, 80)}…` : json
 }

@@ -170,7 +170,7 @@ export class Meow implements AsyncDisposable {
    * safe when run by many processes at once. Needs the right to create in the database.
    *
    * @returns the SQL files that were run, e.g. `['001_events.sql', …]`, or none
-   * @throws SchemaError where the schema is newer than this library
+   * @throws SchemaError if the schema is newer than this library, or the encoding of the database is not UTF8
    */
   async migrate(): Promise<{ applied: string[] }> {
     const result = await migrate(this.#db)

@@ -2,6 +2,7 @@ import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
 import type pg from 'pg'
 import { handling } from '../carried.ts'
 import type { Database } from '../database.ts'
+import { readable } from '../describe.ts'
 import { MeowError, TimeoutError, ValidationError } from '../errors.ts'
 import type { RecordedEvent } from '../event.ts'
 import { lend } from '../lend.ts'
@@ -93,7 +94,7 @@ export class Projections {
         const call = () => handling(own.at(-1)!, () => handler(own, lent.client))
         await this.#inTime(async () => scope.runInAsyncScope(() => this.#running.run(running, call)))
       } catch (error) {
-        throw new ProjectionFailed(error)
+        throw new ProjectionFailed(readable(error))
       } finally {
         running.active = false
         lent.takeBack()

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { attempt, isError, messageOf } from '../describe.ts'
 import { show, ValidationError } from '../errors.ts'
 import { check, parse } from '../options.ts'
 import type { EventSchemas, VersionedSchema } from './types.ts'
@@ -42,9 +43,9 @@ export class EventSchema {
     try {
       return check(this.#schema, data, path, 'is not in the schema')
     } catch (error) {
-      if (error instanceof ValidationError) throw error
+      if (attempt(() => error instanceof ValidationError)) throw error
       // A transformation of the user's threw, or the schema is asynchronous.
-      const reason = error instanceof Error ? error.message : show(error)
+      const reason = isError(error) ? messageOf(error) : show(error)
       throw new ValidationError(path, `can not be checked by its schema (${reason})`, data)
     }
   }

@@ -1,4 +1,5 @@
 import { every, wall } from '../clock.ts'
+import { messageOf } from '../describe.ts'
 import type { SubscriptionInfo } from '../manage/subscriptions.ts'
 import type { Meow } from '../meow.ts'
 import { redactText } from '../secrets.ts'
@@ -191,4 +192,4 @@ function summary(subscriptions: readonly SubscriptionInfo[]) {
   return { subscriptions: rows, all: subscriptions.length }
 }
 
-const message = (error: unknown) => redactText(error instanceof Error ? error.message : String(error))
+const message = (error: unknown) => redactText(messageOf(error))

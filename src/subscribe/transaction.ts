@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { lostStatement } from '../ask.ts'
 import type { Queries } from '../database.ts'
+import { readable } from '../describe.ts'
 import { MeowError } from '../errors.ts'
 import { isLost, isTransient } from '../failures.ts'
 import { lend } from '../lend.ts'
@@ -238,7 +239,7 @@ export class TransactionalWorker extends BaseWorker {
       if (handled) await aborted(handled, this.givenUp)
     } catch (error) {
       this.givenUp.throwIfAborted()
-      throw new HandlerFailed(error, delivery)
+      throw new HandlerFailed(readable(error), delivery)
     } finally {
       this.inHand.delete(delivery)
       lent.takeBack()

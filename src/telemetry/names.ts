@@ -1,3 +1,4 @@
+import { isError } from '../describe.ts'
 import { MeowError } from '../errors.ts'
 
 /**
@@ -36,5 +37,5 @@ export function errorType(error: unknown): string {
   const { code } = (error ?? {}) as { code?: unknown }
   if (error instanceof MeowError || (typeof code === 'string' && /^([0-9A-Z]{5}|E[A-Z]+)$/.test(code)))
     return String(code)
-  return (error instanceof Error && error.constructor?.name) || '_OTHER'
+  return (isError(error) && error.constructor?.name) || '_OTHER'
 }

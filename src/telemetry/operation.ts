@@ -1,5 +1,6 @@
 import type * as Api from '@opentelemetry/api'
 import { now } from '../clock.ts'
+import { isError, messageOf, readable } from '../describe.ts'
 import { show } from '../errors.ts'
 import { redact } from '../secrets.ts'
 import { ERROR, errorType } from './names.ts'
@@ -34,14 +35,15 @@ export class Operation {
 
   /** `measured: false`: nothing came of it that took time. */
   end(failure?: { error: unknown }, measured = true): void {
-    const failed = failure ? { [ERROR]: errorType(failure.error) } : {}
-    if (measured) this.#duration?.record((now() - this.#began) / 1000, { ...this.#attributes, ...failed })
+    const failed = readable(failure?.error)
+    const type = failure ? { [ERROR]: errorType(failed) } : {}
+    if (measured) this.#duration?.record((now() - this.#began) / 1000, { ...this.#attributes, ...type })
     if (!this.span) return
     if (failure) {
-      const error = redact(failure.error)
-      const message = error instanceof Error ? error.message : show(error)
-      this.span.setAttributes(failed)
-      this.span.recordException(error instanceof Error ? error : message)
+      const error = redact(failed)
+      const message = isError(error) ? messageOf(error) : show(error)
+      this.span.setAttributes(type)
+      this.span.recordException(isError(error) ? error : message)
       this.span.setStatus({ code: this.#api.SpanStatusCode.ERROR, message })
     }
     this.span.end()
