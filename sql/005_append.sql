@@ -47,7 +47,7 @@ $$;
 --                          -2 any, -3 the stream exists
 --   _atomic                true: all requests or none
 --   _lookup                true: ids may be known already, from an earlier try or an earlier caller
---   _events                [{"r": request, "n": 0, 1, 2 … in the request, "i": id, "t": type, "d": data, "m": metadata}, …]
+--   _events                [{"r": request, "n": 0, 1, 2 ... in the request, "i": id, "t": type, "d": data, "m": metadata}, ...]
 --
 -- Of each request comes back its outcome:
 --   appended      version = the first event's

@@ -455,7 +455,7 @@ begin
 end
 $$;
 
--- Change what is in _changes: {"categories": […] or null, "types": […] or null, "partitions": n}. Only while nobody
+-- Change what is in _changes: {"categories": [...] or null, "types": [...] or null, "partitions": n}. Only while nobody
 -- owns the subscription. Where the number of partitions changes, all begin at the least position of the old ones.
 create function alter_subscription(_name text, _changes jsonb) returns void
 language plpgsql

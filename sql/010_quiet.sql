@@ -2,7 +2,7 @@
 -- transactions append at once, that is what they wait for. Then one process, the conductor, notifies for all: it takes a
 -- lease, the trigger (004_notify.sql) stays quiet, and the conductor looks every few milliseconds at what became settled.
 --
---   claim -> renew, quiet -> ring, ring, renew, ring … -> renew, aloud -> ring until the horizon passed the head -> close
+--   claim -> renew, quiet -> ring, ring, renew, ring ... -> renew, aloud -> ring until the horizon passed the head -> close
 --
 -- What it takes to forget nobody:
 -- * The horizon from which the conductor starts is read before the lease is taken: all below it has been notified.

@@ -6,6 +6,7 @@ import { cancel } from './cancel.ts'
 import { now, sleep } from './clock.ts'
 import type { Deadline } from './deadlines.ts'
 import { Deadlines } from './deadlines.ts'
+import { attempt } from './describe.ts'
 import { LATE, StatementLost } from './failures.ts'
 import { isError } from './kinds.ts'
 import { Pieces } from './pieces.ts'
@@ -196,10 +197,13 @@ function understood(error: Error, client: pg.ClientBase, { name, text }: Asked):
 
 /** The name of the statement that this connection has lost, if that is why something failed. It was not run. */
 export function lostStatement(client: pg.ClientBase, error: unknown): string | undefined {
-  for (let cause = error, depth = 0; isError(cause) && depth < 10; cause = cause.cause, depth++)
+  for (let cause = error, depth = 0; isError(cause) && depth < 10; cause = causeOf(cause), depth++)
     if (cause instanceof StatementLost && cause.connection() === connectionOf(client)) return cause.statement
   return undefined
 }
+
+/** It may be a handler's, which is not to be trusted with anything. */
+const causeOf = (error: Error): unknown => attempt(() => error.cause)
 
 /** The same for a client and for what inherits from it, as handlers are lent. */
 const connectionOf = (client: pg.ClientBase): object =>

@@ -1,3 +1,4 @@
+import { attempt, messageOf } from './describe.ts'
 import type { NewEvent, StreamRef } from './event.ts'
 import { isError } from './kinds.ts'
 import { redact, redactNamed, redactText } from './secrets.ts'
@@ -226,7 +227,7 @@ export class UpcastError extends MeowError {
   ) {
     super(
       'ERR_UPCAST',
-      `event ${event.type}, version ${event.version} of stream ${label(event)}, schema version ${from}, can not be read: ${messageOf(cause)}`,
+      `event ${event.type}, version ${event.version} of stream ${label(event)}, schema version ${from}, can not be read: ${explain(cause)}`,
       cause,
       {
         stream: { category: event.category, streamId: event.streamId },
@@ -265,27 +266,17 @@ export class OutcomeUnknownError extends MeowError {
 const label = ({ category, streamId }: StreamRef) => `"${redact(category)}/${redact(streamId)}"`
 
 /** What an error says, or, of what is no error, what it is. */
-export function messageOf(error: unknown): string {
-  try {
-    const { message } = error as { message?: unknown }
-    if (isError(error) && typeof message === 'string') return message
-  } catch {
-    // a message that can't be read
-  }
-  return show(error)
-}
+export const explain = (error: unknown): string => (isError(error) ? messageOf(error) : show(error))
 
 /** A value as an error message prints it: short, without what may be a credential, and never throwing. */
 export function show(given: unknown): string {
   const value = redact(given)
   if (typeof value === 'string') return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value)
   if (typeof value === 'bigint') return `${value}n`
-  if (typeof value === 'function') return `function ${value.name || '(anonymous)'}`
+  if (typeof value === 'function')
+    return `function ${attempt(() => (value.name ? String(value.name) : undefined)) ?? '(anonymous)'}`
   if (typeof value !== 'object' || value === null) return String(value)
-  try {
-    const json = JSON.stringify(value)
-    return json.length > 80 ? `${json.slice(0, 80)}…` : json
-  } catch {
-    return Object.prototype.toString.call(value)
-  }
+  const json = attempt(() => JSON.stringify(value))
+  if (json === undefined) return attempt(() => Object.prototype.toString.call(value)) ?? '[object]'
+  return json.length > 80 ? `${json.slice(0, 80)}…` : json
 }

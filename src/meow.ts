@@ -176,7 +176,7 @@ export class Meow implements AsyncDisposable {
    *
    * @returns the SQL files that were run, e.g. `['001_events.sql', …]`, and `'functions and triggers'` if these were made once
    * more; or none
-   * @throws SchemaError where the schema is newer than this library
+   * @throws SchemaError if the schema is newer than this library, or the encoding of the database is not UTF8
    */
   async migrate(): Promise<{ applied: string[] }> {
     const result = await migrate(this.#db)

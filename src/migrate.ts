@@ -15,6 +15,7 @@ const REDEFINED = 'functions and triggers'
 export async function migrate(db: Database): Promise<{ applied: string[] }> {
   await refuseHidden(db)
   if ((await pending(db)).length === 0 && !(await examine(db)).astray) return { applied: [] }
+  await checkEncoding(db)
   return db.withClient(async (client) => {
     try {
       await client.query('begin isolation level read committed')
@@ -55,6 +56,23 @@ async function redefine(db: Database, client: pg.ClientBase): Promise<void> {
   for (const [drop] of drops) await client.query(drop!)
   for (const statement of redefinitions) await client.query(statement)
 }
+
+/** Other encodings hold only some characters: events would be refused, depending on what is in them. */
+async function checkEncoding(db: Database): Promise<void> {
+  const [row] = await db.query(ENCODING)
+  const [database, encoding] = row as [string, string]
+  if (encoding === 'UTF8') return
+  throw new SchemaError(db.schema, `database "${database}" ${notUtf8(encoding)}`)
+}
+
+const ENCODING = {
+  name: 'meowmx_database',
+  text: 'select pg_catalog.current_database(), pg_catalog.getdatabaseencoding()',
+}
+
+/** What is wrong with an encoding, and what to do. */
+export const notUtf8 = (encoding: string): string =>
+  `has the encoding ${encoding}, and a store needs UTF8: create another one (create database ... encoding 'UTF8' template template0), and copy what there is into it (meowmx export, import)`
 
 /** What is still to be run; a schema that is newer is refused. */
 export async function pending(db: Database, client?: pg.ClientBase) {

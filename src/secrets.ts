@@ -5,6 +5,7 @@ import { isDate, isError, isMap, isPlain, isRegExp, isSet } from './kinds.ts'
  * terminal. `redact` is for values and errors of any kind, `redactText` for text that is put together already, `conceal` for
  * what was given as a way to connect, of which any text may be a password. What is harmless comes back as it is.
  */
+import { messageOf } from './describe.ts'
 
 const HIDDEN = '***'
 /** Parts of names, without regard to case and to what stands between words, and whole names. */
@@ -80,6 +81,14 @@ export function redact(value: unknown): unknown {
     if (typeof value !== 'object' || value === null) return value
     if (seen.has(value) || left-- <= 0) return '[…]'
     seen.add(value)
+    try {
+      return copyObject(value)
+    } catch {
+      found = true // a property of it can't be read, or it is too deep
+      return isError(value) ? new Error(text(messageOf(value))) : nameOf(value)
+    }
+  }
+  const copyObject = (value: object): unknown => {
     if (Array.isArray(value)) return value.map(copy)
     if (isMap(value))
       return new Map(

@@ -3,6 +3,7 @@ import type pg from 'pg'
 import type { HandlerCall } from '../carried.ts'
 import { handling, openCall } from '../carried.ts'
 import type { Database } from '../database.ts'
+import { readable } from '../describe.ts'
 import { MeowError, TimeoutError, ValidationError } from '../errors.ts'
 import type { RecordedEvent } from '../event.ts'
 import { lend } from '../lend.ts'
@@ -99,7 +100,7 @@ export class Projections {
         }
         await this.#inTime(async () => scope.runInAsyncScope(() => this.#running.run(running, call)))
       } catch (error) {
-        throw new ProjectionFailed(error)
+        throw new ProjectionFailed(readable(error))
       } finally {
         running.active = false
         lent.takeBack()

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { Database } from '../database.ts'
-import { MeowError, messageOf, TimeoutError, ValidationError } from '../errors.ts'
+import { explain, MeowError, TimeoutError, ValidationError } from '../errors.ts'
 import { isLost } from '../failures.ts'
 import { failedQuery, forgetFailedQuery } from '../lend.ts'
 import { sessionError, watchErrors } from '../session.ts'
@@ -99,7 +99,7 @@ function unfit(client: pg.ClientBase, error: unknown): unknown {
   if (code === '25P02') {
     const cause = failedQuery(client)?.error ?? error
     return projection(
-      `a query of an inline projection failed, which its handler has kept to itself: ${messageOf(cause)}`,
+      `a query of an inline projection failed, which its handler has kept to itself: ${explain(cause)}`,
       cause,
     )
   }

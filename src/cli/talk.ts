@@ -1,5 +1,5 @@
 import { every, now } from '../clock.ts'
-import { isError } from '../kinds.ts'
+import { messageOf as said } from '../describe.ts'
 import type { Logger } from '../options.ts'
 import { redact, redactText } from '../secrets.ts'
 import { plain } from './output.ts'
@@ -121,8 +121,7 @@ export class Progress {
 export const count = (n: number): string => n.toLocaleString('en-US')
 
 export function messageOf(error: unknown): string {
-  const message = isError(error) ? error.message || error.name : String(error)
-  return redactText(message).split('\n').map(plain).join('\n')
+  return redactText(said(error)).split('\n').map(plain).join('\n')
 }
 
 /** ~1,234: an estimate. */

@@ -25,7 +25,8 @@ const RESERVED: readonly string[] = ['name', 'stream', 'then'] satisfies (keyof 
  * A kind of stream whose events have zod schemas: a creator for each type, checked on append, and a union that TypeScript
  * narrows by `known` and `type` where events are read. Give it wherever a category's name is taken.
  *
- * What is stored is what the schema returns, defaults filled in, so it has to be JSON and to pass the schema again. The
+ * What is stored is what the schema returns, defaults filled in, so it has to be JSON and to pass the schema again: a type that
+ * JSON can't give back, such as `z.date()` or `z.map()`, is refused here, and what a transform makes when it is appended. The
  * schema must not be asynchronous. A schema that changes gets a `version` and a step from each older one; the version is
  * kept in `metadata.schemaVersion` (absent: 1). Stored events stay as they are, and are upcast when they are read.
  *
@@ -34,6 +35,7 @@ const RESERVED: readonly string[] = ['name', 'stream', 'then'] satisfies (keyof 
  *
  * @param name non-empty, at most 255 characters
  * @param schemas by type: a zod schema, or `{ schema, version, upcast: { 1: (old) => next } }`
+ * @throws ValidationError for a schema that returns what JSON has not, such as a date, with the path and what to take instead
  * @throws ValidationError for a type named `stream`, `name` or `then`, one that begins with `$` (but `$erased`, which is only
  *   read), or a version without the steps that lead to it
  * @example

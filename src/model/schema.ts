@@ -1,12 +1,15 @@
 import { z } from 'zod'
-import { messageOf, ValidationError } from '../errors.ts'
+import { attempt } from '../describe.ts'
+import { explain, ValidationError } from '../errors.ts'
 import { check, parse } from '../options.ts'
+import { refuseUnlike, refuseUnlikeJson } from './json-output.ts'
 import type { EventSchemas, VersionedSchema } from './types.ts'
 
 /** One type of event, complete: its schema of now, and the steps from each older one. */
 export class EventSchema {
   readonly version: number
   readonly #schema: z.ZodType
+  readonly #makes: boolean // values, by functions of its own
   readonly #steps: readonly ((old: unknown) => unknown)[]
 
   constructor(definition: EventSchemas[string], path: string) {
@@ -34,17 +37,20 @@ export class EventSchema {
         )
     this.version = version
     this.#schema = schema
+    this.#makes = refuseUnlikeJson(schema, path)
     this.#steps = older.map((from) => upcast[from]!)
   }
 
   /** Data as the schema has it, its defaults filled in; else a ValidationError with the whole path. */
   check(data: unknown, path: string): unknown {
     try {
-      return check(this.#schema, data, path, 'is not in the schema')
+      const made = check(this.#schema, data, path, 'is not in the schema')
+      if (this.#makes) refuseUnlike(made, path)
+      return made
     } catch (error) {
-      if (error instanceof ValidationError) throw error
+      if (attempt(() => error instanceof ValidationError)) throw error
       // A transformation of the user's threw, or the schema is asynchronous.
-      throw new ValidationError(path, `can not be checked by its schema (${messageOf(error)})`, data)
+      throw new ValidationError(path, `can not be checked by its schema (${explain(error)})`, data)
     }
   }
 

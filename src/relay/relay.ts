@@ -1,4 +1,5 @@
 import type { Observable } from 'rxjs'
+import { readable } from '../describe.ts'
 import type { RecordedEvent } from '../event.ts'
 import type { StopOptions } from '../limit.ts'
 import { stopOptions, TimeLimit } from '../limit.ts'
@@ -118,8 +119,9 @@ export class Relay implements Worker {
       try {
         await aborted(broker.open(context), up)
         return !signal.aborted
-      } catch (error) {
+      } catch (failed) {
         if (up.aborted) return false
+        const error = readable(failed)
         if (error instanceof RefusedError && !before) throw error
         this.#outage.failed(error, 'reach its broker')
       }
@@ -166,7 +168,8 @@ export class Relay implements Worker {
         if (answer?.duplicate) this.#duplicates++
         this.#outage.over()
         return
-      } catch (error) {
+      } catch (failed) {
+        const error = readable(failed)
         if (error instanceof RefusedError) throw error
         if (this.#outage.failed(error, 'publish') >= context.leaseMs) this.#giveUp()
       }

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { messageOf } from '../describe.ts'
 import { MeowError } from '../errors.ts'
 import { isError } from '../kinds.ts'
 import type { Meow } from '../meow.ts'
@@ -78,7 +79,7 @@ function required(query: URLSearchParams, key: string): string {
 /** An error as an answer. */
 export function toRefusal(error: unknown): Refusal {
   if (error instanceof Refusal) return error
-  if (!(error instanceof MeowError)) return new Refusal(500, isError(error) ? error.message : String(error))
+  if (!(error instanceof MeowError)) return new Refusal(500, messageOf(error))
   const status = { ERR_VALIDATION: 400, ERR_SUBSCRIPTION_NOT_FOUND: 404 }[error.code] ?? 503
   return new Refusal(status, error.message)
 }

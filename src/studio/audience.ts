@@ -1,5 +1,5 @@
 import { every, wall } from '../clock.ts'
-import { isError } from '../kinds.ts'
+import { messageOf } from '../describe.ts'
 import type { SubscriptionInfo } from '../manage/subscriptions.ts'
 import type { Meow } from '../meow.ts'
 import { redactText } from '../secrets.ts'
@@ -192,4 +192,4 @@ function summary(subscriptions: readonly SubscriptionInfo[]) {
   return { subscriptions: rows, all: subscriptions.length }
 }
 
-const message = (error: unknown) => redactText(isError(error) ? error.message : String(error))
+const message = (error: unknown) => redactText(messageOf(error))

@@ -1,3 +1,4 @@
+import { messageOf } from '../describe.ts'
 import { MeowError } from '../errors.ts'
 import type { RecordedEvent } from '../event.ts'
 import type { Logger } from '../options.ts'
@@ -34,14 +35,4 @@ export function logExhausted(
     { err: error, subscription, position, category, streamId, type, attempt },
     `subscription "${subscription}" ends in this process, as its onExhausted is 'stop': its handler failed for the last time, attempt ${attempt} at position ${position} (${type} of stream "${category}/${streamId}"): ${messageOf(error)}; mend the cause, then start it again; it goes on at this event`,
   )
-}
-
-/** Handlers may throw anything, even what can't be made a string. */
-function messageOf(error: unknown): string {
-  try {
-    const { message } = error as Error
-    return typeof message === 'string' ? message : String(error)
-  } catch {
-    return 'an error without a message'
-  }
 }

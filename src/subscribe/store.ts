@@ -1,7 +1,8 @@
 import type pg from 'pg'
 import type { Clock } from '../clock.ts'
 import type { Queries, Statement } from '../database.ts'
-import { HistoryLostError, SubscriptionMismatchError, SubscriptionNotFoundError, show } from '../errors.ts'
+import { describe } from '../describe.ts'
+import { HistoryLostError, SubscriptionMismatchError, SubscriptionNotFoundError } from '../errors.ts'
 import type { RecordedEvent } from '../event.ts'
 import { toEvent } from '../event.ts'
 import type { From } from '../live/observer.ts'
@@ -78,6 +79,7 @@ export class Store {
   readonly #partitions: number
   readonly #leaseMs: number
   #revision: string | undefined // as it was registered
+  #encoding: string | undefined // of the database, once it matters
 
   constructor(
     db: Queries,
@@ -166,8 +168,16 @@ export class Store {
     client?: pg.ClientBase,
   ): Promise<boolean> {
     const stream = [this.#name, held.number, held.epoch, category, streamId, position]
-    const values = () => [...stream, attempts, describe(error), replaying]
+    const said = kept(error)
+    const text = NOT_ASCII.test(said) ? await this.#storable(said, client) : said
+    const values = () => [...stream, attempts, text, replaying]
     return yes((await this.#callFenced('park', values, [{ partition: held }], client)) ?? [['f']])
+  }
+
+  /** A text that the database can hold: one whose encoding is not UTF8 has no place for some characters. */
+  async #storable(text: string, client?: pg.ClientBase): Promise<string> {
+    this.#encoding ??= (await this.#db.query(ENCODING, [], client))[0]![0]!
+    return this.#encoding === 'UTF8' ? text : escaped(text)
   }
 
   /** The streams of these partitions that are set aside, by partition. */
@@ -276,20 +286,16 @@ const yes = ([row]: readonly (readonly string[])[]): boolean => row![0] === 't'
 const numbers = ([row]: readonly (readonly string[])[]): number[] =>
   row![0]! === '{}' ? [] : row![0]!.slice(1, -1).split(',').map(Number)
 
-/** Whatever was thrown, even what can't be made a string. */
-function words(error: unknown): string {
-  try {
-    return String(error)
-  } catch {
-    return show(error)
-  }
+/** What is kept of an error: its stack, which begins with its message, or what else there is to say of what was thrown. */
+function kept(error: unknown): string {
+  if (error === undefined) return ''
+  // Text of PostgreSQL's holds neither, and an error is not to be lost for its form.
+  return redactText(describe(error).slice(0, 100_000)).replaceAll('\u0000', '\uFFFD').toWellFormed()
 }
 
-/** What is kept of an error: its stack, which begins with its message. */
-function describe(error: unknown): string {
-  if (error === undefined) return ''
-  const { stack } = (error ?? {}) as { stack?: unknown }
-  const text = typeof error === 'string' ? error : typeof stack === 'string' ? stack : words(error)
-  // Text of PostgreSQL's holds neither, and an error is not to be lost for its form.
-  return redactText(text.slice(0, 100_000)).replaceAll('\u0000', '\uFFFD').toWellFormed()
-}
+/** What is not ASCII as JSON and JavaScript escape it. */
+const escaped = (text: string): string =>
+  text.replace(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+
+const NOT_ASCII = /[\u0080-\uffff]/
+const ENCODING = { name: 'meowmx_encoding', text: 'select pg_catalog.getdatabaseencoding()' }

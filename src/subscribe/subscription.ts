@@ -1,6 +1,7 @@
 import { Observable } from 'rxjs'
 import { handling, openCall } from '../carried.ts'
 import type { Queries } from '../database.ts'
+import { readable } from '../describe.ts'
 import type { RecordedEvent } from '../event.ts'
 import { whenAborted } from '../live/abort.ts'
 import { method, parse } from '../options.ts'
@@ -197,7 +198,7 @@ function toDelivery(
     nack: (options = {}) => handed.nack(parse(nackOptions, options, 'options')),
     park: (error) => {
       const { category, streamId, type } = handed.event
-      const said = { err: error, attempt, position, category, streamId, type }
+      const said = { err: readable(error), attempt, position, category, streamId, type }
       if (!handed.stale) logger.warn(said, 'a stream is set aside by its consumer')
       return logged(handed.park(error))
     },

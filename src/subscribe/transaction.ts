@@ -1,7 +1,8 @@
 import type pg from 'pg'
 import { lostStatement } from '../ask.ts'
 import type { Queries } from '../database.ts'
-import { MeowError, messageOf } from '../errors.ts'
+import { readable } from '../describe.ts'
+import { explain, MeowError } from '../errors.ts'
 import { CommitFailed, isLost, isOfServer, isTransient } from '../failures.ts'
 import { failedQuery, forgetFailedQuery, lend } from '../lend.ts'
 import { aborted, whenAborted } from '../live/abort.ts'
@@ -259,7 +260,7 @@ export class TransactionalWorker extends BaseWorker {
       if (handled) await aborted(handled, this.givenUp)
     } catch (error) {
       this.givenUp.throwIfAborted()
-      throw lent.foundAborted ? abortedBefore(client, error) : new HandlerFailed(error, delivery)
+      throw lent.foundAborted ? abortedBefore(client, error) : new HandlerFailed(readable(error), delivery)
     } finally {
       this.inHand.delete(delivery)
       lent.takeBack()
@@ -320,7 +321,7 @@ function refused(cause: unknown): HandlerFailed {
 function abortedBefore(client: pg.ClientBase, error: unknown): HandlerFailed {
   const failed = failedQuery(client)
   if (!failed) return new HandlerFailed(error)
-  const why = `a query of the handler failed, which the handler kept to itself: ${messageOf(failed.error)}`
+  const why = `a query of the handler failed, which the handler kept to itself: ${explain(failed.error)}`
   return new HandlerFailed(new MeowError('ERR_HANDLER', why, failed.error), failed.borrower as HandedOut)
 }
 

@@ -1,5 +1,6 @@
 import { openCall } from '../carried.ts'
 import type { Clock } from '../clock.ts'
+import { readable } from '../describe.ts'
 import { LeaseLostError } from '../errors.ts'
 import { streamKey } from '../event.ts'
 import type { StopOptions } from '../limit.ts'
@@ -312,7 +313,8 @@ export class HandlerWorker extends BaseWorker {
     this.outage.succeeded()
   }
 
-  async #failed(delivery: HandedOut, error: unknown): Promise<void> {
+  async #failed(delivery: HandedOut, thrown: unknown): Promise<void> {
+    const error = readable(thrown)
     // Told to hurry, it gave up: that is no fault of the event, which comes again.
     if (delivery.signal.aborted) return delivery.nack({ error })
     const { delayMs, counts } = this.retry(delivery, error)

@@ -1,6 +1,7 @@
 import type * as Api from '@opentelemetry/api'
 import { now } from '../clock.ts'
-import { messageOf } from '../errors.ts'
+import { readable } from '../describe.ts'
+import { explain } from '../errors.ts'
 import { isError } from '../kinds.ts'
 import { redact } from '../secrets.ts'
 import { ERROR, errorType } from './names.ts'
@@ -35,13 +36,14 @@ export class Operation {
 
   /** `measured: false`: nothing came of it that took time. */
   end(failure?: { error: unknown }, measured = true): void {
-    const failed = failure ? { [ERROR]: errorType(failure.error) } : {}
-    if (measured) this.#duration?.record((now() - this.#began) / 1000, { ...this.#attributes, ...failed })
+    const failed = readable(failure?.error)
+    const type = failure ? { [ERROR]: errorType(failed) } : {}
+    if (measured) this.#duration?.record((now() - this.#began) / 1000, { ...this.#attributes, ...type })
     if (!this.span) return
     if (failure) {
-      const error = redact(failure.error)
-      const message = messageOf(error)
-      this.span.setAttributes(failed)
+      const error = redact(failed)
+      const message = explain(error)
+      this.span.setAttributes(type)
       this.span.recordException(isError(error) ? error : message)
       this.span.setStatus({ code: this.#api.SpanStatusCode.ERROR, message })
     }

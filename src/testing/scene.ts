@@ -1,5 +1,6 @@
 import type { AppendResult, Request } from '../append/request.ts'
 import { encodeRequest } from '../append/request.ts'
+import { attempt, messageOf } from '../describe.ts'
 import type { EventModel, NewEvent, RecordedEvent, StreamRef } from '../event.ts'
 import { MODEL, modelOf } from '../event.ts'
 import { isPlain } from '../kinds.ts'
@@ -106,7 +107,7 @@ export class Scene<C, S> {
       try {
         return frozen(this.#decider.evolve(state, event))
       } catch (cause) {
-        const what = `${label}: evolve threw on event ${event.version}, ${event.type}: ${cause}`
+        const what = `${label}: evolve threw on event ${event.version}, ${event.type}: ${attempt(() => `${cause}`) ?? messageOf(cause)}`
         throw failure(what, caller, { cause })
       }
     }, from)

@@ -30,7 +30,15 @@ export const server: Check = {
   async look({ db }) {
     const [row] = await db.query(db.file('doctor_server'))
     const [version, number, recovering, fsync, pages, commit, autovacuum, used, most] = row as string[]
+    const encoding = row!.at(-1)!
     const findings = []
+    if (encoding !== 'UTF8')
+      findings.push(
+        problem(
+          `the database has the encoding ${encoding}, and a store needs UTF8: events with other characters are refused`,
+          "create database ... encoding 'UTF8' template template0, and copy the store into it (meowmx export, import)",
+        ),
+      )
     if (Number(number) < OLDEST * 10_000)
       findings.push(problem(`PostgreSQL ${version}`, `upgrade to ${OLDEST} or later`))
     if (recovering === 't')
