@@ -1,11 +1,10 @@
-import { isDate, isError, isMap, isPlain, isRegExp, isSet } from './kinds.ts'
-
 /**
  * What may be a credential is printed nowhere: not in a message or a field of an error, not in a log line, a span or on the
  * terminal. `redact` is for values and errors of any kind, `redactText` for text that is put together already, `conceal` for
  * what was given as a way to connect, of which any text may be a password. What is harmless comes back as it is.
  */
 import { messageOf } from './describe.ts'
+import { isDate, isError, isMap, isPlain, isRegExp, isSet } from './kinds.ts'
 
 const HIDDEN = '***'
 /** Parts of names, without regard to case and to what stands between words, and whole names. */

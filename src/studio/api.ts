@@ -1,7 +1,6 @@
 import { z } from 'zod'
 import { messageOf } from '../describe.ts'
 import { MeowError } from '../errors.ts'
-import { isError } from '../kinds.ts'
 import type { Meow } from '../meow.ts'
 import { name, parse, version } from '../options.ts'
 import type { Audience } from './audience.ts'
