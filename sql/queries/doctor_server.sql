@@ -7,4 +7,4 @@ select
     - coalesce(current_setting('superuser_reserved_connections', true)::int, 0)
     - coalesce(current_setting('reserved_connections', true)::int, 0),
   pg_has_role('pg_read_all_stats', 'usage'),
-  pg_notification_queue_usage(), getdatabaseencoding()
+  getdatabaseencoding(), pg_notification_queue_usage()

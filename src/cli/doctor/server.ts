@@ -29,8 +29,8 @@ export const server: Check = {
   needs: 'server',
   async look({ db }) {
     const [row] = await db.query(db.file('doctor_server'))
-    const [version, number, recovering, fsync, pages, commit, autovacuum, used, most] = row as string[]
-    const encoding = row!.at(-1)!
+    const [version, number, recovering, fsync, pages, commit, autovacuum, used, most, , encoding] =
+      row as string[]
     const findings = []
     if (encoding !== 'UTF8')
       findings.push(
