@@ -127,8 +127,8 @@ $$;
 -- of any) that lie above the checkpoint of their partition, if the checkpoints (_reached, by partition) are not equally far.
 --
 -- Inlined where it is called, so that a condition which is not there costs nothing: most counts are answered from an index
--- alone. The planner does not see the category, and takes it for a rare one, nor the limit: so it walks the index of categories,
--- in which it meets no others, in order.
+-- alone. The planner sees neither the category nor the limit, and takes the category for a rare one. So it walks the index of
+-- categories, in order.
 create function walk(
   _whole boolean, _category text, _low bigint, _high bigint, _most bigint,
   _types text[], _categories text[], _reached bigint[]
@@ -280,7 +280,7 @@ begin
     parked := _count.waiting;
     parked_is_estimate := _count.is_estimate or _count.streams < streams;
     if _count.streams < streams then
-      -- The streams that were not looked at are like those that were, but for the longest one: it may be one of a kind.
+      -- The longest stream is left out of the estimate: it may be an exception.
       parked := parked
         + round((_count.waiting - _count.most_waiting) * (streams - _count.streams) / greatest(_count.streams - 1, 1));
       _count.back := _count.back
@@ -296,31 +296,52 @@ begin
 end
 $$;
 
--- Of _lag, the committed events that a subscription has still to handle up to _head: how many lie beyond its _horizon, where an
--- open append holds them back, and since how many ms the first one of its categories has waited there. _settled: the last
--- committed event of the store; up to it nothing is held back, as a rule, and nothing is counted then.
+-- How many committed events of a subscription lie beyond its _horizon, where an open append holds them back, and for how many
+-- ms the first one has waited. _settled: the last committed event of the store; if the horizon has come to it, nothing is held
+-- back. No more than _most events a category are counted, and no more than the _lag.
 create function held_back(
   _subscription subscriptions, _horizon bigint, _settled bigint, _head bigint, _lag bigint, _most bigint,
   out events bigint, out ms bigint
 )
 language plpgsql stable
 set search_path from current
+set plan_cache_mode = force_custom_plan
 as $$
+declare
+  _categories constant text[] := _subscription.categories;
+  _types      constant text[] := _subscription.types;
+  _stream_id  constant text   := _subscription.stream_id;
+  _whole      constant boolean := _categories is null or cardinality(_categories) > 100; -- as in counts_of
+  _names      constant text[] := case when _whole then array[null::text] else _categories end;
 begin
   events := 0;
   ms := 0;
   if _lag = 0 or _horizon >= _settled then
     return;
   end if;
-  select greatest(_lag - c.lag, 0) into events from counts_of(_subscription, _horizon, _most) as c;
+  if _stream_id is not null then
+    select c.events into events
+    from count_versions(
+      _categories[1], _stream_id,
+      1 + version_at(_categories[1], _stream_id, _horizon), version_at(_categories[1], _stream_id, _head), _types, _most
+    ) as c;
+  else
+    select coalesce(sum(w.wanted), 0) into events
+    from unnest(_names) as name
+    cross join lateral walk(_whole, name, _horizon, _head, _most, _types, case when _whole then _categories end, null) as w;
+  end if;
+  events := least(events, _lag);
   if events > 0 then
     ms := (
       select greatest(trunc(extract(epoch from clock_timestamp() - min(first.recorded_at)) * 1000), 0)
-      from unnest(coalesce(_subscription.categories, array[null])) as name
+      from unnest(_names) as name
       cross join lateral (
-        select e.recorded_at from events e
-        where e.position > _horizon and e.position <= _head and (name is null or e.category = name)
-        order by e.position limit 1
+        (select e.recorded_at from events e
+         where _whole and e.position > _horizon and e.position <= _head order by e.position limit 1)
+        union all
+        (select e.recorded_at from events e
+         where not _whole and e.category = name and e.position > _horizon and e.position <= _head
+         order by e.position limit 1)
       ) as first
     );
     ms := coalesce(ms, 0);

@@ -9,7 +9,7 @@ import { withoutName } from './connection-string.ts'
 import { Connections, connectionConfig } from './connections.ts'
 import { ClosedError, SchemaError, ValidationError } from './errors.ts'
 import { eventBytes, eventColumns } from './event.ts'
-import { codeOf, isOfServer, translate } from './failures.ts'
+import { isOfServer, isQueueFull, translate } from './failures.ts'
 import type { Testimony } from './history.ts'
 import { History } from './history.ts'
 import { isError } from './kinds.ts'
@@ -181,7 +181,7 @@ export class Database implements Queries {
       }
     } catch (error) {
       connections.failed(connection, error)
-      if (codeOf(error) === '54000') this.mendNotifications()
+      if (isQueueFull(error)) this.mendNotifications()
       throw error
     } finally {
       this.#borrowed.delete(client)
@@ -199,8 +199,8 @@ export class Database implements Queries {
   }
 
   /**
-   * NOTIFY's queue may be full because somebody listened in an open transaction, and stays so when he is gone, until somebody asks
-   * how full it is. Returns whether there is room now.
+   * NOTIFY's queue stays full after a session that listened in an open transaction has ended. To ask how full it is frees it.
+   * Returns whether there is room now.
    */
   async mendNotifications(): Promise<boolean> {
     try {

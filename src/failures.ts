@@ -176,10 +176,17 @@ export function isTransient(error: unknown): boolean {
 }
 
 /**
- * The same for what has never succeeded yet: a right that is missing from the beginning was not taken away for a moment.
+ * The same for what has never succeeded yet: a right that is missing from the beginning was not taken away for a moment, and a
+ * pooler that gives sessions away will go on to do so.
  */
 export function isTransientAtStart(error: unknown): boolean {
-  return isTransient(error) && codeOf(error) !== '42501'
+  return isTransient(error) && !/^(42501|26000|42P05)$/.test(codeOf(error))
+}
+
+/** NOTIFY's queue is full. Other limits have the same SQLSTATE, and what the server says may be in any language. */
+export function isQueueFull(error: unknown): boolean {
+  const { code, file } = (error ?? {}) as { code?: string; file?: string }
+  return code === '54000' && file === 'async.c'
 }
 
 /** Whether the server was reached, and did not do what it was asked: not that the connection ended, or the server does. */

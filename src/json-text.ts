@@ -1,3 +1,5 @@
+import { isDate } from './kinds.ts'
+
 /**
  * The JSON text of a value that JSON.parse made, however deep it is. JSON.stringify alone overflows the stack some 5,000
  * levels down, and writes `null` for a number beyond a double such as 1e400, which JSON.parse reads as Infinity.
@@ -8,8 +10,8 @@ export function jsonText(value: unknown, indent = 0): string {
   try {
     const text = JSON.stringify(value, null, indent)
     if (!text.includes('null') || !holdsInfinity(value)) return text
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error
+  } catch {
+    // too deep
   }
   return write(value, indent)
 }
@@ -44,7 +46,7 @@ function write(value: unknown, indent: number): string {
     if (indent > 0) parts.push(`\n${' '.repeat(indent * Math.min(above.length, MAX_INDENTED))}`)
   }
   const enter = (value: unknown) => {
-    if (typeof value !== 'object' || value === null || value instanceof Date) return parts.push(scalar(value))
+    if (typeof value !== 'object' || value === null || isDate(value)) return parts.push(scalar(value))
     const keys = Array.isArray(value)
       ? null
       : Object.keys(value).filter((key) => (value as Level['items'])[key] !== undefined)

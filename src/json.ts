@@ -117,6 +117,7 @@ function enterObject(value: object, path: string, above: Level[]): Level | undef
       throw new ValidationError(path, 'must be a valid date', value)
     const json: unknown = toJSON.call(value, '')
     // As in JSON.stringify: what an object stands for is not asked again what it stands for.
+    if (typeof json === 'object' && json !== null && !isOrdinary(json)) refuseLost(json, tagOf(json), path)
     return typeof json === 'object' && json !== null
       ? into(value, json, path, above)
       : enter(json, path, above)
@@ -127,13 +128,17 @@ function enterObject(value: object, path: string, above: Level[]): Level | undef
     const content = value.valueOf()
     if (typeof content !== 'object') return enter(content, path, above)
   }
+  refuseLost(value, tag, path)
+  return into(value, value, path, above)
+}
+
+function refuseLost(value: object, tag: string, path: string): void {
   if (isLost(value, tag))
     throw new ValidationError(
       path,
       `must be a JSON value (JSON would lose what a ${nameOf(value) ?? tag} holds: store plain objects, arrays and text made of it)`,
       value,
     )
-  return into(value, value, path, above)
 }
 
 function into(value: object, items: object, path: string, above: Level[]): Level {

@@ -66,6 +66,7 @@ async function checkEncoding(db: Database): Promise<void> {
 }
 
 const ENCODING = {
+  always: true,
   name: 'meowmx_database',
   text: 'select pg_catalog.current_database(), pg_catalog.getdatabaseencoding()',
 }

@@ -2,7 +2,7 @@ import type { HandlerCall } from './carried.ts'
 import type { Clock } from './clock.ts'
 import { DeadlockError } from './errors.ts'
 
-/** How long a handler may go on that has begun what waits for its end. It may not wait for that; then it ends by itself. */
+/** How long a handler may still run after it has called `stop()` or `close()`: then it is taken to wait for that. */
 const PATIENCE_MS = 1_000
 
 /**

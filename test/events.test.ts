@@ -64,17 +64,6 @@ test('from the end, and from after a position', async () => {
   for (const { subscription } of [after, end]) subscription.unsubscribe()
 })
 
-test('from after a position that is still to come: nothing before it', async () => {
-  const stream = { category: uniqueName('ahead'), streamId: '1' }
-  const { position } = await meow.append(stream, event(0))
-  const seen = collect(meow.events({ category: stream.category }, { from: { after: position + 2 } }))
-  await meow.append(stream, [event(1), event(2), event(3)])
-  await seen.has(1)
-  const due = await meow.read({ category: stream.category }, { after: position + 2 })
-  assert.equal(seen.all, due.events)
-  seen.subscription.unsubscribe()
-})
-
 test('live: false completes at the horizon found at the start, held back or not', async () => {
   const { category, ...stream } = { category: uniqueName('finite'), streamId: '1' }
   assert.equal(await collect(meow.events({ category }, { live: false })).ended(), [], 'nothing there')
@@ -88,8 +77,6 @@ test('live: false completes at the horizon found at the start, held back or not'
   await client.query('rollback')
   assert.equal(numbers(await collect(meow.events({ category }, { live: false })).ended()), upTo(1_501))
   assert.equal(await collect(meow.events({ category }, { live: false, from: 'end' })).ended(), [])
-  const beyond = { after: held.at(-1)!.position + 1_000_000 }
-  assert.equal(await collect(meow.events({ category }, { live: false, from: beyond })).ended(), [])
 })
 
 test('a signal completes it: before, during, after the catching up; so does close()', async () => {

@@ -77,7 +77,10 @@ export class Appender {
     if (!onlyExpectedVersion(options)) parse(appendOptions, options, 'options')
     const { client } = options
     const request = encodeRequest(stream, events, expectedOf(options), '', 'options.expectedVersion')
-    if (request.events.length === 0) return nothing(await this.#head(request.stream, client))
+    if (request.events.length === 0) {
+      if (!client) this.#projected?.refuseOutside()
+      return nothing(await this.#head(request.stream, client))
+    }
     return typed(only(await this.#run([request], false, client)), stream)
   }
 
@@ -128,7 +131,7 @@ export class Appender {
   }
 }
 
-/** Left out it is 'any'. One that is undefined stays so, and is refused: nobody may want 'any' who gives a version. */
+/** If it is left out, it is 'any'. If it is there and undefined, it stays undefined, and is refused later. */
 const expectedOf = (given: { expectedVersion?: ExpectedVersion }): ExpectedVersion | undefined =>
   'expectedVersion' in given ? given.expectedVersion : 'any'
 

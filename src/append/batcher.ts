@@ -1,7 +1,7 @@
 import { now, sleep, soon } from '../clock.ts'
 import type { Database } from '../database.ts'
 import { ClosedError, OutcomeUnknownError, TimeoutError, VersionConflictError } from '../errors.ts'
-import { isLost, isReadOnly, isTransient } from '../failures.ts'
+import { isLost, isQueueFull, isReadOnly, isTransient } from '../failures.ts'
 import type { Batch, Outcome, Trip } from './batch.ts'
 import { Aborted } from './batch.ts'
 import { bare } from './projections.ts'
@@ -163,6 +163,7 @@ export class Batcher {
     const began = now()
     let lostAt: number | undefined // since when an answer is missing
     let lookup = false
+    let full = 0 // how often NOTIFY's queue was
     for (let attempt = 1; ; attempt++) {
       const trip: Trip = { sent: false }
       try {
@@ -186,7 +187,7 @@ export class Batcher {
           // A standby, which may be about to be promoted; or the primary is another by now.
           if (now() - began >= queryTimeoutMs) throw error
           await sleep(Math.min(50 * attempt, 500))
-        } else if (isFull(error) && attempt <= MAX_FULL && (await this.#db.mendNotifications())) {
+        } else if (isQueueFull(error) && full++ < MAX_FULL && (await this.#db.mendNotifications())) {
           this.#db.settings.logger.warn({ err: error }, "NOTIFY's queue was full; trying again")
         } else if (isRace(error)) {
           // Whoever loses for long travels in smaller company, which has fewer races to win.
@@ -251,11 +252,6 @@ function isRace(error: unknown): boolean {
   const { code, constraint } = (bare(error) ?? {}) as { code?: string; constraint?: string }
   if (code === '23505') return constraint === 'events_version' || constraint === 'events_id'
   return code === '40001' || code === '40P01'
-}
-
-/** A limit of the server's, which may be that of NOTIFY's queue. */
-function isFull(error: unknown): boolean {
-  return (error as { code?: string } | null)?.code === '54000'
 }
 
 /** Ids that we made were new to the caller: where an earlier try has written them, it was this call that did. */

@@ -52,6 +52,11 @@ export class ProjectedAppends {
     }
   }
 
+  /** What a handler of an inline projection asks outside its transaction would wait for that. */
+  refuseOutside(): void {
+    this.#projections.refuseOutside()
+  }
+
   /** A batch of one call, in a transaction of its own; for the batcher. */
   run(requests: readonly Request[], { trip, ...options }: BatchOptions = {}): Promise<Outcome[]> {
     const append = (client: pg.ClientBase) =>

@@ -9,7 +9,7 @@ export interface Retrying {
   readonly error: unknown
 }
 
-/** Whose tries they are: all that reads shares the reads. */
+/** The scope of all reads of a store. */
 export const READS = Symbol('reads')
 
 /** What a store is trying again just now, for whoever tells how it stands. */
@@ -48,7 +48,7 @@ export interface Teller {
 /** A server that is back is found within 2 s; one that refuses is asked less often. */
 const LOST_PAUSE_MS = 1_000
 const REFUSED_PAUSE_MS = 5_000
-/** Between two words in the log about the same. */
+/** How often the log repeats the same trouble. */
 const AGAIN_MS = 60_000
 
 /** Something that fails and is tried again: told in the log the first time, then seldom, and in the status from its second try on. */

@@ -19,7 +19,7 @@ export function fromDatabase(
 ): OpenSource {
   /** Whoever began after a position that is still to come would pass over the events up to it. */
   const check = (after: number, signal: AbortSignal) =>
-    persist(() => reader.reaches(after), patience(db, signal, READS)).catch((error) => {
+    persist(() => reader.reaches(after), patience(db, signal, READS), isTransientAtStart).catch((error) => {
       if (error instanceof HistoryLostError)
         db.settings.logger.error({ err: error }, 'a position to begin after is ahead of the store')
       throw error

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { openCall } from '../carried.ts'
 import type { Queries, Statement } from '../database.ts'
 import { ClosedError, SubscriptionNotFoundError, TimeoutError } from '../errors.ts'
+import { isTransientAtStart } from '../failures.ts'
 import { aborted, abortWith, manyWaitFor } from '../live/abort.ts'
 import type { Listener } from '../live/listener.ts'
 import { patience, persist } from '../live/patience.ts'
@@ -85,7 +86,7 @@ export class Waiting {
   async #wait(waiter: Waiter, signal: AbortSignal): Promise<void> {
     const { settings, clock } = this.#db
     const read = () => this.#known(waiter.subscription, () => this.#read(waiter), signal)
-    const first = await persist(read, patience(this.#db, signal, waiter))
+    const first = await persist(read, patience(this.#db, signal, waiter), isTransientAtStart)
     if (first.reached) return
     signal.throwIfAborted()
     this.#listen(waiter, first.channel)

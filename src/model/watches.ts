@@ -2,6 +2,7 @@ import type { MonoTypeOperatorFunction } from 'rxjs'
 import { Observable, ReplaySubject, share } from 'rxjs'
 import { ClosedError, HistoryLostError } from '../errors.ts'
 import { streamKey } from '../event.ts'
+import { isTransientAtStart } from '../failures.ts'
 import { abortWith, manyWaitFor } from '../live/abort.ts'
 import type { Observer } from '../live/observer.ts'
 import type { Patient } from '../live/patience.ts'
@@ -86,7 +87,7 @@ export class Watches {
       const patient = patience(this.#db, stop.signal)
       const load = () => {
         this.#states
-          .read(decider, streamId, { ask: (query) => persist(query, patient) })
+          .read(decider, streamId, { ask: (query) => persist(query, patient, isTransientAtStart) })
           .then(follow)
           .catch((error) => (stop.signal.aborted ? undefined : subscriber.error(error)))
       }

@@ -42,12 +42,13 @@ const selector = z.strictObject(selectorShape)
 
 /** Refuse a selector that a variable without a value has made wider than it looks. */
 export function refuseWide(value: Pick<Selector, 'category'>, path: string): void {
-  const categories = [names(value?.category) ?? []].flat()
-  const of = categories.length > 0 ? categories.map((name) => show(name)).join(', ') : 'every category'
   refuseUndefined(value, path, {
     category: 'every category',
     types: 'every type of event',
-    streamId: `every stream of ${of}`,
+    get streamId() {
+      const categories = [names(value.category) ?? []].flat()
+      return `every stream of ${categories.map((name) => show(name)).join(', ') || 'every category'}`
+    },
   })
 }
 

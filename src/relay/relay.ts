@@ -1,5 +1,5 @@
 import type { Observable } from 'rxjs'
-import { readable } from '../describe.ts'
+import { messageOf, readable } from '../describe.ts'
 import type { RecordedEvent } from '../event.ts'
 import type { StopOptions } from '../limit.ts'
 import { stopOptions, TimeLimit } from '../limit.ts'
@@ -100,7 +100,7 @@ export class Relay implements Worker {
       const { name } = this.#subscription
       context.logger.error(
         { err: error, relay: name },
-        `relay "${name}" ends: ${error instanceof Error ? error.message : String(error)}; mend the cause, then start it again; it goes on at its checkpoint`,
+        `relay "${name}" ends: ${messageOf(error)}; mend the cause, then start it again; it goes on at its checkpoint`,
       )
       throw error
     } finally {

@@ -6,12 +6,12 @@ import { handling } from '../carried.ts'
 import { after } from '../clock.ts'
 import { LeaseLostError } from '../errors.ts'
 import type { RecordedEvent } from '../event.ts'
+import { isPromise } from '../kinds.ts'
 import { manyWaitFor } from '../live/abort.ts'
 import { method, parse } from '../options.ts'
 import type { Told } from '../telemetry/telemetry.ts'
 import { PROCESS } from '../telemetry/telemetry.ts'
 import type { Delivery } from './delivery.ts'
-import { isPromise } from './invoke.ts'
 import { Streams } from './streams.ts'
 
 /** How `handle` handles. */

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import type { Clock } from '../clock.ts'
 import { TimeoutError } from '../errors.ts'
 import type { RecordedEvent } from '../event.ts'
+import { isPromise } from '../kinds.ts'
 import { abortWith } from '../live/abort.ts'
 import type { ConsumerTelemetry, Processing } from '../telemetry/telemetry.ts'
 import type { HandedOut } from './delivery.ts'
@@ -84,8 +85,4 @@ function call(
         stop.abort()
       })
   })
-}
-
-export function isPromise(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as PromiseLike<unknown> | null)?.then === 'function'
 }

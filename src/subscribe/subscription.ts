@@ -3,6 +3,7 @@ import { handling, openCall } from '../carried.ts'
 import type { Queries } from '../database.ts'
 import { readable } from '../describe.ts'
 import type { RecordedEvent } from '../event.ts'
+import { isPromise } from '../kinds.ts'
 import { whenAborted } from '../live/abort.ts'
 import { method, parse } from '../options.ts'
 import type { Selection, View } from '../read/selector.ts'
@@ -11,7 +12,6 @@ import { PROCESS } from '../telemetry/telemetry.ts'
 import type { Delivery, HandedOut } from './delivery.ts'
 import type { Executor } from './executor.ts'
 import type { Handler } from './invoke.ts'
-import { isPromise } from './invoke.ts'
 import type { Options, ProcessOptions } from './options.ts'
 import { nackOptions, processOptions } from './options.ts'
 import type { SubscriptionStatus } from './status.ts'
@@ -142,8 +142,9 @@ export class DurableSubscription<E = RecordedEvent> {
         end()
         throw error
       }
-      if (isPromise(result)) result.then(end, end)
-      else end()
+      // Asked once: what is thenable may do its work whenever it is asked, as query builders do.
+      if (isPromise(result)) return Promise.resolve(result).finally(end)
+      end()
       return result
     }
     const worker: BaseWorker = this.#subscriptions.work(this, { handler: seeing, ...checked }, (deliver) => {

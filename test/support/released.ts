@@ -13,7 +13,7 @@ export const released: Readonly<Record<string, Readonly<Record<string, string>>>
     '006_subscriptions.sql': '067c8d082bb861c006bab3cc02730e36f43913e8a3d77d2d950697a2f4abe336',
     '007_executors.sql': '02f54572b4f90bfc3a4b1f1fe24a1eb72db4c29bc1c7c202b4b25dbb3ec8990d',
     '008_parked.sql': '8676fe539b65658e4e1ebb6e6e1cbb98eb3e26f658784cc2facbe7314709e43c',
-    '009_manage.sql': '34632a64330f8d8cb82e46fec559df64222140ac5ff692d9d89a36e3c58b4e00',
+    '009_manage.sql': 'aae2300c0a286ca6e3e9d83888655544a6fccc29dc5a32b93953024db843274d',
     '010_quiet.sql': '0cc2d3409c1eff682a09c4fe5c9a86221a9722e2efc51e722418d5ea6b190820',
     '011_snapshots.sql': '27ccdbb03a1383ae8e8813d6ff6bd222d2792d25241dbf495e5e4e3050e3d632',
   },
