@@ -140,8 +140,8 @@ runner('kills a file that hangs, and all that it started', async () => {
   const hang = `import { spawn } from 'node:child_process'
 console.log('pid', spawn('sleep', ['300'], { stdio: 'inherit' }).pid)
 setInterval(() => {}, 1000)\n${good}`
-  const result = await runAlone({ 'hang.test.ts': hang, 'good.test.ts': good }, '--timeout-ms', '3000')
-  assert.match(result.out, /FAIL hang.test.ts: 1 passed.*\n.*still running after 3000 ms/)
+  const result = await runAlone({ 'hang.test.ts': hang, 'good.test.ts': good }, '--timeout-ms', '8000')
+  assert.match(result.out, /FAIL hang.test.ts: 1 passed.*\n.*still running after 8000 ms/)
   assert.match(
     result.out,
     /What failed:\nhang.test.ts\n.*still running[\s\S]*\n2 passed, 1 failed/,

@@ -13,7 +13,7 @@ for (const setting of ['lock_timeout', 'statement_timeout']) {
       const category = uniqueName('short')
       const writer = await openStore()
       const url = new URL(databaseUrl())
-      url.searchParams.set('options', `-c ${setting}=100ms`)
+      url.searchParams.set('options', `-c ${setting}=500ms`)
       const warnings: string[] = []
       const warn = (fields: { err?: { code?: string; message?: string } }) =>
         warnings.push(`${fields.err?.message}`)
