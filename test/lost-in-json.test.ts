@@ -56,6 +56,7 @@ const made: [name: string, value: unknown][] = [
   ['Set', new Set([1])],
   ['RegExp', /x/],
   ['Promise', Promise.resolve()],
+  ['toJSON that returns a Map', { toJSON: () => new Map([[1, 2]]) }],
   ['Error', new Error('e')],
   ['error with a field', new Failed('e')],
   ['Map with a field', new Basket()],

@@ -63,6 +63,21 @@ test('one event after the other, in order, each acked when its handler is done',
   assert.equal(more, [20, 21, 22, 23, 24])
 })
 
+test('a thenable that does its work whenever it is asked, as query builders do, is asked once', async () => {
+  const { process, append } = await given(0)
+  let asked = 0
+  const then = (resolve: () => void) => {
+    asked++
+    setImmediate(resolve)
+  }
+  // biome-ignore lint/suspicious/noThenProperty: that is what query builders have
+  const worker = process(() => ({ then }))
+  const events = await append(3)
+  await until(() => asked >= events.length, { what: 'all to be handled' })
+  await worker.stop()
+  assert.is(asked, events.length)
+})
+
 test('stop() waits for the event in hand, whose signal aborts, and begins no other', async () => {
   const { name, events, process } = await given(10)
   let release = () => {}
