@@ -11,7 +11,7 @@ export interface EventModel {
   /** Of the category. */
   readonly name: string
   /** As it is to be stored, or a ValidationError whose path begins with `path`. */
-  toStore(event: NewEvent, path: string): NewEvent
+  toStore(event: NewEvent, path: string): Storable
   /** As its readers see it. */
   toReader(event: RecordedEvent): RecordedEvent
 }
@@ -44,6 +44,12 @@ export interface NewEvent {
   metadata?: object | undefined
   /** A UUID, which makes a retry safe; default: a new UUIDv7. */
   id?: string | undefined
+}
+
+/** An event as it is to be stored. */
+export interface Storable extends NewEvent {
+  /** Its data as readers of its category get it, where that is read in another way than it is stored. */
+  readonly seen?: { readonly data: unknown }
 }
 
 /** An event as it stands in the store. Observers in one process share it: treat it as read-only. */

@@ -227,9 +227,18 @@ export function check<T extends z.ZodType>(
   value: unknown,
   path: string,
   stranger: string,
-  shown: (value: unknown, option: unknown) => unknown = (value) => value,
+  shown?: (value: unknown, option: unknown) => unknown,
 ): z.output<T> {
-  const result = schema.safeParse(value, { reportInput: true })
+  return checked(schema.safeParse(value, { reportInput: true }), path, stranger, shown)
+}
+
+/** What zod's answer came to, as `check` says it. */
+export function checked<T>(
+  result: z.ZodSafeParseResult<T>,
+  path: string,
+  stranger: string,
+  shown: (value: unknown, option: unknown) => unknown = (value) => value,
+): T {
   if (result.success) return result.data
   const { issue, at } = deepest(result.error.issues[0]!)
   const where = at.map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`)).join('')

@@ -70,7 +70,6 @@ test('a thenable that does its work whenever it is asked, as query builders do, 
     asked++
     setImmediate(resolve)
   }
-  // biome-ignore lint/suspicious/noThenProperty: that is what query builders have
   const worker = process(() => ({ then }))
   const events = await append(3)
   await until(() => asked >= events.length, { what: 'all to be handled' })

@@ -81,7 +81,7 @@ export class Appender {
       if (!client) this.#projected?.refuseOutside()
       return nothing(await this.#head(request.stream, client))
     }
-    return typed(only(await this.#run([request], false, client)), stream)
+    return typed(only(await this.#run([request], false, client)), request, stream)
   }
 
   async appendAll(
@@ -114,7 +114,11 @@ export class Appender {
     // One after the other: a caller's client takes one query at a time. And behind the appends, which may be to the same stream.
     for (const [i, request] of requests.entries())
       results.push(
-        typed(of.get(request) ?? nothing(await this.#head(request.stream, client)), writes[i]!.stream),
+        typed(
+          of.get(request) ?? nothing(await this.#head(request.stream, client)),
+          request,
+          writes[i]!.stream,
+        ),
       )
     return results
   }
@@ -164,11 +168,11 @@ function fromHere(error: Error): Error {
 }
 
 /** As the readers of the stream see what was appended. What was checked just now is not checked again: it is written. */
-function typed(result: AppendResult, stream: StreamRef): AppendResult {
+function typed(result: AppendResult, { events }: Request, stream: StreamRef): AppendResult {
   const model = modelOf(stream)
   if (!model) return result
-  const seen = (event: RecordedEvent) =>
-    result.deduplicated ? model.toReader(event) : { ...event, known: true }
+  const seen = (event: RecordedEvent, i: number) =>
+    result.deduplicated ? model.toReader(event) : { ...event, ...events[i]!.seen, known: true }
   return { ...result, events: result.events.map(seen) }
 }
 

@@ -1,6 +1,6 @@
 import { carried } from '../carried.ts'
 import { ValidationError } from '../errors.ts'
-import type { EventModel, NewEvent, RecordedEvent, StreamRef } from '../event.ts'
+import type { EventModel, NewEvent, RecordedEvent, Storable, StreamRef } from '../event.ts'
 import { isReserved, modelOf, streamKey } from '../event.ts'
 import { encodeJson, plainObject } from '../json.ts'
 import { name, parse, version } from '../options.ts'
@@ -30,6 +30,8 @@ export interface EncodedEvent {
   type: string
   data: string
   metadata: string
+  /** See `Storable`. */
+  seen: Storable['seen']
 }
 
 /** One append, checked and encoded. */
@@ -146,13 +148,14 @@ function encodeEvent(event: NewEvent, path: string, ofStream?: EventModel, aroun
   const model = ofStream ?? modelOf(event)
   const own = metadata && plainObject(metadata, `${path}.metadata`)
   const whole = around || own !== metadata ? { ...event, metadata: { ...around, ...own } } : event
-  const stored = model ? model.toStore(whole, path) : whole
+  const stored: Storable = model ? model.toStore(whole, path) : whole
   const encoded = stored.metadata === undefined ? '{}' : encodeJson(stored.metadata, `${path}.metadata`)
   return {
     id: id?.toLowerCase() ?? uuidv7(),
     type,
     data: encodeJson(stored.data, `${path}.data`),
     metadata: encoded,
+    seen: stored.seen,
   }
 }
 

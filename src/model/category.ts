@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { UpcastError, ValidationError } from '../errors.ts'
-import type { EventModel, NewEvent, RecordedEvent, StreamRef } from '../event.ts'
+import type { EventModel, NewEvent, RecordedEvent, Storable, StreamRef } from '../event.ts'
 import { ERASED, isEmptied, isReserved, MODEL } from '../event.ts'
 import { plainObject } from '../json.ts'
 import { jsonText } from '../json-text.ts'
@@ -13,7 +13,8 @@ import type { EventSchemas, NewEventOptions, Reserved, TypedCategory } from './t
 export interface CategoryOptions {
   /**
    * Default false: what is stored was checked when it was appended. True: check events again when they are read, once they
-   * are upcast; for stores that others write to as well. One that fails is an `UpcastError`.
+   * are upcast; for stores that others write to as well. One that fails is an `UpcastError`. The schema has to take what it
+   * returns: one with a transform is refused. Events with codecs are always checked when they are read.
    */
   validateOnRead?: boolean | undefined
 }
@@ -25,17 +26,21 @@ const RESERVED: readonly string[] = ['name', 'stream', 'then'] satisfies (keyof 
  * A kind of stream whose events have zod schemas: a creator for each type, checked on append, and a union that TypeScript
  * narrows by `known` and `type` where events are read. Give it wherever a category's name is taken.
  *
- * What is stored is what the schema returns, defaults filled in, so it has to be JSON and to pass the schema again: a type that
- * JSON can't give back, such as `z.date()` or `z.map()`, is refused here, and what a transform makes when it is appended. The
- * schema must not be asynchronous. A schema that changes gets a `version` and a step from each older one; the version is
- * kept in `metadata.schemaVersion` (absent: 1). Stored events stay as they are, and are upcast when they are read.
+ * What is stored is what the schema returns, defaults filled in, so it has to be JSON: a type that JSON can't give back, such
+ * as `z.date()` or `z.map()`, is refused here, and what a transform makes when it is appended. A schema with a codec
+ * (`z.codec`) takes what it returns, such as a Date: that is encoded when it is appended, and what is stored is decoded and
+ * checked when it is read; transforms have no place beside a codec, and defaults are filled in only on read. The schema must
+ * not be asynchronous. A schema that changes gets a `version` and a step from each older one; the version is kept in
+ * `metadata.schemaVersion` (absent: 1). Stored events stay as they are, and are upcast when they are read; a step gets and
+ * returns data as it is stored, before it is decoded.
  *
  * Events of a type that is not defined, of a newer version than is known, or that were erased come as they are stored,
  * `known: false`.
  *
  * @param name non-empty, at most 255 characters
  * @param schemas by type: a zod schema, or `{ schema, version, upcast: { 1: (old) => next } }`
- * @throws ValidationError for a schema that returns what JSON has not, such as a date, with the path and what to take instead
+ * @throws ValidationError for a schema that returns what JSON has not, such as a date, or has a transform that would have to be
+ *   undone or done again on read, with the path and what to take instead
  * @throws ValidationError for a type named `stream`, `name` or `then`, one that begins with `$` (but `$erased`, which is only
  *   read), or a version without the steps that lead to it
  * @example
@@ -64,9 +69,9 @@ export function defineCategory<const Name extends string, Schemas extends EventS
     if (isReserved(type) && type !== ERASED)
       throw new ValidationError(path, "must not begin with '$': such types are reserved", type)
     parse(name, type, path)
-    types.set(type, new EventSchema(definition as EventSchemas[string], path))
+    types.set(type, new EventSchema(definition as EventSchemas[string], path, validateOnRead))
   }
-  const model = new CategoryModel(category, types, validateOnRead)
+  const model = new CategoryModel(category, types)
   const creators = [...types].map(([type, { version }]) => [
     type,
     (data: unknown, options?: NewEventOptions) => create(model, version, { ...options, type, data }),
@@ -85,15 +90,13 @@ export function isCategory(value: unknown): value is { name: string; readonly [M
 class CategoryModel implements EventModel {
   readonly name: string
   readonly #types: ReadonlyMap<string, EventSchema>
-  readonly #validateOnRead: boolean
 
-  constructor(name: string, types: ReadonlyMap<string, EventSchema>, validateOnRead: boolean) {
+  constructor(name: string, types: ReadonlyMap<string, EventSchema>) {
     this.name = name
     this.#types = types
-    this.#validateOnRead = validateOnRead
   }
 
-  toStore(event: NewEvent, path: string): NewEvent {
+  toStore(event: NewEvent, path: string): Storable {
     const { type, data, metadata } = event
     const schema = this.#types.get(type)
     if (!schema) throw new ValidationError(`${path}.type`, `must be defined by category "${this.name}"`, type)
@@ -104,7 +107,7 @@ class CategoryModel implements EventModel {
         `must be ${schema.version}, the version that "${type}" has now`,
         schemaVersion,
       )
-    return { ...event, data: schema.check(data, `${path}.data`), ...versioned(metadata, schema.version) }
+    return { ...event, ...schema.store(data, `${path}.data`), ...versioned(metadata, schema.version) }
   }
 
   toReader(event: RecordedEvent): RecordedEvent & { known: boolean } {
@@ -113,11 +116,11 @@ class CategoryModel implements EventModel {
     const from = metadata.schemaVersion ?? 1
     if (!schema || !Number.isInteger(from) || from < 1 || from > schema.version)
       return { ...event, known: false }
-    if (from === schema.version && !this.#validateOnRead) return { ...event, known: true }
+    if (from === schema.version && !schema.reads) return { ...event, known: true }
     try {
       // Other observers share the event; an upcaster may well change what it is given.
       const data = from === schema.version ? event.data : schema.upcast(cloned(event.data), from)
-      return { ...event, data: this.#validateOnRead ? schema.check(data, 'data') : data, known: true }
+      return { ...event, data: schema.reads ? schema.read(data, 'data') : data, known: true }
     } catch (error) {
       throw new UpcastError(event, from, error)
     }

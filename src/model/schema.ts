@@ -1,18 +1,23 @@
 import { z } from 'zod'
 import { attempt } from '../describe.ts'
 import { explain, ValidationError } from '../errors.ts'
-import { check, parse } from '../options.ts'
-import { refuseUnlike, refuseUnlikeJson } from './json-output.ts'
+import type { Storable } from '../event.ts'
+import { encodeJson } from '../json.ts'
+import { check, checked, parse } from '../options.ts'
+import type { Storing } from './json-output.ts'
+import { refuseUnlike, storing } from './json-output.ts'
 import type { EventSchemas, VersionedSchema } from './types.ts'
 
 /** One type of event, complete: its schema of now, and the steps from each older one. */
 export class EventSchema {
   readonly version: number
+  /** What is read has to pass the schema: it has codecs, or its category validates on read. */
+  readonly reads: boolean
   readonly #schema: z.ZodType
-  readonly #makes: boolean // values, by functions of its own
+  readonly #storing: Storing
   readonly #steps: readonly ((old: unknown) => unknown)[]
 
-  constructor(definition: EventSchemas[string], path: string) {
+  constructor(definition: EventSchemas[string], path: string, validateOnRead: boolean) {
     const {
       schema,
       version = 1,
@@ -37,19 +42,39 @@ export class EventSchema {
         )
     this.version = version
     this.#schema = schema
-    this.#makes = refuseUnlikeJson(schema, path)
+    this.#storing = storing(schema, path, validateOnRead)
+    this.reads = this.#storing.codecs || validateOnRead
     this.#steps = older.map((from) => upcast[from]!)
   }
 
-  /** Data as the schema has it, its defaults filled in; else a ValidationError with the whole path. */
-  check(data: unknown, path: string): unknown {
+  /** Data as it is to be stored, complete, and as its readers will get it; else a ValidationError with the whole path. */
+  store(data: unknown, path: string): Pick<Storable, 'data' | 'seen'> {
+    const stored = this.#asked(data, path, this.#storing.codecs ? 'encode' : 'decode')
+    if (this.#storing.makes) refuseUnlike(stored, path)
+    if (!this.reads) return { data: stored }
+    const json = JSON.parse(encodeJson(stored, path))
     try {
-      const made = check(this.#schema, data, path, 'is not in the schema')
-      if (this.#makes) refuseUnlike(made, path)
-      return made
+      return { data: stored, seen: { data: this.read(json, path) } }
+    } catch (error) {
+      const { path, value } = error as ValidationError
+      const problem = `would be stored so that its schema does not take it when it is read (${explain(error)})`
+      throw new ValidationError(path, problem, value)
+    }
+  }
+
+  /** What is stored, decoded and checked; else a ValidationError with the whole path. */
+  read(stored: unknown, path: string): unknown {
+    return this.#asked(stored, path, 'decode')
+  }
+
+  #asked(data: unknown, path: string, way: 'encode' | 'decode'): unknown {
+    const stranger = 'is not in the schema'
+    try {
+      if (way === 'decode') return check(this.#schema, data, path, stranger)
+      return checked(z.safeEncode(this.#schema, data, { reportInput: true }), path, stranger)
     } catch (error) {
       if (attempt(() => error instanceof ValidationError)) throw error
-      // A transformation of the user's threw, or the schema is asynchronous.
+      // A function of the user's threw, or the schema is asynchronous.
       throw new ValidationError(path, `can not be checked by its schema (${explain(error)})`, data)
     }
   }

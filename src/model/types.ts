@@ -16,6 +16,40 @@ export type EventSchemas = { readonly [type: string]: z.ZodType | VersionedSchem
 
 type SchemaOf<D> = D extends z.ZodType ? D : D extends { schema: infer S extends z.ZodType } ? S : never
 
+/** What is given to append: what the schema takes, or, where it has a codec, what it returns. */
+type DataOf<S extends z.ZodType> = HasCodec<S> extends true ? z.output<S> : z.input<S>
+
+/** Level by level; a schema that holds itself has no last one. */
+type HasCodec<S, Depth extends 0[] = []> = [S] extends [never]
+  ? false
+  : Depth['length'] extends 16
+    ? false
+    : true extends (
+          S extends Definition<infer D>
+            ? D extends { reverseTransform: unknown }
+              ? true
+              : false
+            : false
+        )
+      ? true
+      : HasCodec<S extends Definition<infer D> ? Within<D> : never, [...Depth, 0]>
+
+type Definition<D> = { readonly _zod: { readonly def: D } }
+
+/** The schemas right within one, as zod keeps them. */
+type Within<D> =
+  | (D extends { innerType: infer T } ? T : never)
+  | (D extends { element: infer T } ? T : never)
+  | (D extends { in: infer In; out: infer Out } ? In | Out : never)
+  | (D extends { options: readonly (infer T)[] } ? T : never)
+  | (D extends { left: infer L; right: infer R } ? L | R : never)
+  | (D extends { items: readonly (infer T)[] } ? T : never)
+  | (D extends { rest: infer T } ? T : never)
+  | (D extends { keyType: infer K } ? K : never)
+  | (D extends { valueType: infer V } ? V : never)
+  | (D extends { shape: infer Shape } ? Shape[keyof Shape] : never)
+  | (D extends { getter: () => infer T } ? T : never)
+
 /** An event of a type that its category defines. */
 export interface KnownEvent<Name extends string, Type extends string, Data> extends RecordedEvent {
   category: Name
@@ -69,9 +103,9 @@ export type TypedCategory<Name extends string, Schemas extends EventSchemas> = {
 } & {
   /** Makes an event of this type. Its data is checked when it is appended. */
   readonly [Type in keyof Schemas & string]: (
-    data: z.input<SchemaOf<Schemas[Type]>>,
+    data: DataOf<SchemaOf<Schemas[Type]>>,
     options?: NewEventOptions,
-  ) => TypedNewEvent<Type, z.input<SchemaOf<Schemas[Type]>>>
+  ) => TypedNewEvent<Type, DataOf<SchemaOf<Schemas[Type]>>>
 }
 
 /** Only in types: the events of a category. */
@@ -86,7 +120,7 @@ type Recorded<Name extends string, Schemas extends EventSchemas> =
   | UnknownEvent<Name>
 
 type Fresh<Schemas extends EventSchemas> = {
-  [T in keyof Schemas & string]: TypedNewEvent<T, z.input<SchemaOf<Schemas[T]>>>
+  [T in keyof Schemas & string]: TypedNewEvent<T, DataOf<SchemaOf<Schemas[T]>>>
 }[keyof Schemas & string]
 
 type IsAny<T> = 0 extends 1 & T ? true : false

@@ -24,7 +24,7 @@ export class StoredEvent {
 /**
  * An event as it stands in the store, to be given to a decider: written by an older release of its schema, by a newer one, or
  * of a type that its category does not define. It is not checked, and is read as the store gives it back. What was loaded
- * from a real store can be given so, too.
+ * from a real store can be given so, too, if it was loaded by its category's name: a codec may have decoded it otherwise.
  *
  * @param event its `metadata.schemaVersion` says by which version of its schema; absent: 1
  * @example
