@@ -39,7 +39,7 @@ export type { Row } from './answer.ts'
 export interface Queries {
   readonly settings: Settings
   readonly clock: Clock
-  readonly history: Pick<History, 'era' | 'onLoss' | 'position' | 'saw' | 'look'>
+  readonly history: Pick<History, 'era' | 'onLoss' | 'onEmptied' | 'position' | 'saw' | 'look'>
   /** What is tried again just now. */
   readonly retries?: Retries | undefined
   /** Where there is somebody to tell. */

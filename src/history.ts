@@ -40,6 +40,7 @@ export class History {
   #server: string | null = null // that was last asked
   #era = manyWaitFor()
   readonly #listeners = new Set<(error: HistoryLostError) => void>()
+  readonly #emptied = new Set<() => void>()
 
   constructor(ask: (position: number | null, client: pg.ClientBase) => Promise<Testimony>, logger: Logger) {
     this.#ask = ask
@@ -55,6 +56,11 @@ export class History {
   onLoss(listener: (error: HistoryLostError) => void): () => void {
     this.#listeners.add(listener)
     return () => void this.#listeners.delete(listener)
+  }
+
+  /** Call back when the newest event that was seen is no longer there, on the same server: positions stay what they are. */
+  onEmptied(listener: () => void): void {
+    this.#emptied.add(listener)
   }
 
   /** The highest position that is known to be committed. */
@@ -88,6 +94,8 @@ export class History {
     this.#proven.add(client)
     const { newest, server } = said
     this.#server = server
+    if (anchor && said.id === null && this.#anchor === anchor)
+      for (const listener of this.#emptied) listener()
     if (this.#anchor === anchor || this.position < (newest?.position ?? 0))
       this.#anchor = newest ? { ...newest, server } : undefined
   }

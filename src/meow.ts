@@ -270,6 +270,11 @@ export class Meow implements AsyncDisposable {
     return this.#open(() => this.#reader.loadPage(stream, options))
   }
 
+  /** @internal Do something with the database below, as one of its calls. */
+  use<T>(action: (db: Database) => Promise<T>): Promise<T> {
+    return this.#open(() => action(this.#db))
+  }
+
   /**
    * One page of events in position order, up to the horizon: nothing can still appear in what it covers.
    *

@@ -6,6 +6,7 @@ import { connect as dial } from 'node:net'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { EventStream } from '../src/studio/event-stream.ts'
+import { CommitCount } from '../src/studio/held.ts'
 import { Rates } from '../src/studio/rates.ts'
 import { show } from '../src/studio/show.ts'
 import { startStudio } from '../src/studio.ts'
@@ -230,6 +231,105 @@ test('what is parked: a stream by its first event, its error, and how much waits
   assert.is(streams[0].event.data, '{\n  "a": 1\n}')
   assert.is(events, 1_000)
   assert.is((await ask(studio, '/api/parked?name=nobody')).status, 404)
+})
+
+test('however much is parked: the list, the details and the metrics tell the same numbers of streams and events', async () => {
+  for (const [streams, each] of [
+    [3, 40],
+    [1, 1_200],
+    [130, 2],
+  ] as const) {
+    const name = uniqueName('counts')
+    const types = { types: ['T0', 'T1', 'T2'] }
+    const [plain, typed] = [`${name}_plain`, `${name}_typed`]
+    const stored = await Promise.all(
+      Array.from({ length: streams }, (_, n) =>
+        meow.append({ category: name, streamId: `s${n}` }, several(each)),
+      ),
+    )
+    for (const [subscription, selector] of [
+      [plain, {}],
+      [typed, types],
+    ] as const) {
+      await createSubscription(subscription, { categories: [name], ...selector })
+      const executor = await sqlExecutor(subscription)
+      for (const { events } of stored) await executor.park(events[0]!, { error: 'Error: no' })
+    }
+    const page = await look(studio)
+    for (const [subscription, count] of [
+      [plain, streams * each],
+      [typed, streams * Math.min(each, 3)],
+    ] as const) {
+      const row = () => page.latest.subscriptions?.subscriptions.find((one: any) => one.name === subscription)
+      await until(() => row()?.parkedStreams === streams, patient('the list'))
+      const { streams: listed, events, all } = (await ask(studio, `/api/parked?name=${subscription}`)).json
+      assert.equal(all, { streams, events: count, isEstimate: false })
+      assert.ok(row().parkedIsEstimate || row().parked === count, 'the list is exact, or says that it is not')
+      const behind = listed
+        .map(({ behind }: any) => behind + 1)
+        .reduce((sum: number, one: number) => sum + one)
+      assert.is(behind, events, 'what is listed')
+      assert.is(listed.at(-1).more, listed.length === streams && events < count)
+      const { body } = await ask(studio, '/metrics')
+      const value = (metric: string) =>
+        Number(
+          body.match(
+            new RegExp(`^meowmx_subscription_${metric}{subscription="${subscription}"} (.*)$`, 'm'),
+          )?.[1],
+        )
+      assert.is(value('parked_streams'), streams)
+      assert.is(value('parked_is_estimate'), Number(row().parkedIsEstimate))
+      assert.is(value('parked_events'), row().parked)
+      assert.is((await meow.parked(subscription, { limit: 10_000 })).length, count)
+    }
+    page.leave()
+  }
+})
+
+test('behind an open append, what is committed counts in the rate at once, and is said to be held back', async () => {
+  const category = uniqueName('held')
+  await meow.append({ category, streamId: 'a' }, several(1))
+  const page = await look(studio)
+  const rate = () => page.latest.store?.rate
+  const client = await pgClient()
+  await client.query('begin')
+  await meow.append({ category, streamId: 'open' }, several(1), { client })
+  await until(() => page.latest.store?.heldBack && rate() === 0, patient('what came before to be over'))
+  await meow.append({ category, streamId: 'b' }, several(500))
+  await until(() => page.latest.store.heldBack.events === 500, patient('what is held back'))
+  await until(() => rate() > 0, patient('the rate'))
+  const busiest = () => page.latest.categories.categories.find((one: any) => one.category === category)
+  await until(() => busiest()?.rate > 0, patient('the rate of the category'))
+  await until(() => rate() === 0, patient('the rate to fall'))
+
+  const before = (await ask(studio, '/api/rate')).json.values.length
+  await client.query('commit')
+  await until(() => busiest()?.events === 502, patient('what was held back'))
+  await until(() => page.latest.store.heldBack.events === 0, patient('nothing to be held back'))
+  const { values } = (await ask(studio, '/api/rate')).json
+  assert.ok(Math.max(...values.slice(before)) <= 1, `no spike: ${values.slice(before)}`)
+  page.leave()
+})
+
+test('each event is counted once: when it is held back, or when the tail hears of it', () => {
+  const counts: Record<string, number> = {}
+  const commits = new CommitCount((category, events) => {
+    counts[category] = (counts[category] ?? 0) + events
+  })
+  const held = (horizon: number, events: number) => ({
+    horizon,
+    categories: [{ category: 'a', events, streams: 0, lastPosition: 0 }],
+  })
+  commits.held(held(0, 3), 0)
+  assert.equal(counts, {}, 'those of before somebody looked')
+  commits.held(held(0, 5), 0)
+  assert.equal(counts, { a: 2 })
+  commits.held(held(0, 5), 0)
+  for (let n = 0; n < 6; n++) commits.heard('a')
+  commits.heard('b')
+  assert.equal(counts, { a: 3, b: 1 }, 'the sixth was of the open append')
+  commits.held(held(4, 9), 8)
+  assert.equal(counts, { a: 3, b: 1 }, 'an answer of before the tail went on')
 })
 
 test('a stream as of each of its versions', async () => {

@@ -56,6 +56,7 @@ export class Live {
     this.#horizons = new HorizonReader(db)
     this.#scope = db.file('scope')
     db.history.onLoss(() => this.#restart())
+    db.history.onEmptied(() => this.#forget())
   }
 
   /** Pages of a selection from `after` on, without end. The caller closes it. */
@@ -157,6 +158,11 @@ export class Live {
   #restart(): void {
     for (const shared of [...this.#tails.values()]) shared.close()
     this.#horizons = new HorizonReader(this.#db)
+  }
+
+  /** Events that are kept here are no longer in the store. */
+  #forget(): void {
+    for (const { opened } of this.#tails.values()) opened?.forget()
   }
 
   #wakeAll(): void {

@@ -97,6 +97,11 @@ export class Tail {
     return this.#expected > this.#horizon
   }
 
+  /** Serve nothing from memory any more that was read before. */
+  forget(): void {
+    this.#ring.clear()
+  }
+
   close(): void {
     this.#closing.abort()
     this.#ring.clear()

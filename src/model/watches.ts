@@ -69,9 +69,13 @@ export class Watches {
           { category, streamId },
           { from: { after: at.position }, signal: stop.signal },
         )
-        events.subscribe({
+        const following = events.subscribe({
           next: (event) => {
-            if (event.version <= at.version) return
+            if (event.version <= at.version) {
+              // The store was emptied (`resetStore`): the stream begins anew.
+              following.unsubscribe()
+              return load()
+            }
             try {
               at = fold(decider, at, [event])
             } catch (error) {

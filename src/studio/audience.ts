@@ -7,6 +7,7 @@ import { Counts } from './counts.ts'
 import type { EventStream } from './event-stream.ts'
 import type { Filter } from './filter.ts'
 import type { Gentle } from './gentle.ts'
+import { CommitCount } from './held.ts'
 import type { Questions } from './questions.ts'
 import { Rates } from './rates.ts'
 import { Refusal } from './refusal.ts'
@@ -39,12 +40,14 @@ export class Audience {
   readonly #problems = new Map<string, string>()
   readonly #counts = new Counts()
   readonly #rates = new Rates()
+  readonly #commits = new CommitCount((category, events) => this.#rates.count(category, events))
   readonly #answers = new Map<string, unknown>()
   readonly #asked = new Set<string>() // questions whose answer is waited for
   #tail: Tail | undefined
   #stop: (() => void) | undefined
   #running: Promise<unknown> = Promise.resolve()
   #horizon: number | null = null
+  #heldBack: { events: number } | null = null
 
   constructor(meow: Meow, questions: Questions) {
     this.#meow = meow
@@ -77,6 +80,7 @@ export class Audience {
     const tail = new Tail(this.#meow, {
       heard: (event, old) => this.#heard(event, old),
       skipped: (positions) => {
+        this.#commits.clear()
         for (const { sample } of this.#pages) sample.miss(positions)
       },
       failed: (error) => this.#problems.set('tail', message(error)),
@@ -94,6 +98,8 @@ export class Audience {
       this.#answers.clear()
       this.#problems.clear()
       this.#rates.clear()
+      this.#commits.clear()
+      this.#heldBack = null
       this.lags.interrupt(wall())
       this.rate.add(wall(), null)
     }
@@ -102,7 +108,7 @@ export class Audience {
 
   #heard(event: Heard, old: boolean): void {
     this.#problems.delete('tail')
-    if (!old) this.#rates.count(event.category)
+    if (!old) this.#commits.heard(event.category)
     this.#counts.add(event)
     for (const { sample } of this.#pages) sample.offer(event)
   }
@@ -118,13 +124,17 @@ export class Audience {
   }
 
   #second(): void {
-    const { categories, subscriptions, stallers, horizon } = this.#questions
+    const { categories, subscriptions, stallers, horizon, held } = this.#questions
     this.#ask('categories', categories, (answer) => this.#counts.replace(answer))
     this.#ask('subscriptions', subscriptions, (answer) => this.#tell('subscriptions', summary(answer)))
     this.#ask('stallers', stallers, (answer) => this.#tell('stallers', answer.slice(0, SHOWN)))
     this.#ask('horizon', horizon, (answer) => {
       this.#horizon = answer
       this.#tail?.reached(answer)
+    })
+    this.#ask('held', held, (answer) => {
+      this.#heldBack = { events: answer.categories.reduce((sum, { events }) => sum + events, 0) }
+      this.#commits.held(answer, this.#tail?.position ?? 0)
     })
     this.#sampleLags()
     const rates = this.#rates.tick()
@@ -140,6 +150,7 @@ export class Audience {
       cause: cause === undefined ? null : message(cause),
       reconnects: this.#questions.reconnects,
       rate,
+      heldBack: this.#heldBack, // null: not known yet
       horizon: this.#horizon === null ? null : Math.max(this.#horizon, this.#tail?.position ?? 0),
       lastPosition: this.#counts.lastPosition,
       problems: Object.fromEntries(this.#problems),

@@ -97,7 +97,16 @@ function ofSubscriptions(subscriptions: readonly SubscriptionInfo[]): Family[] {
       'For how long the first event that is held back has waited.',
       ({ heldBack }) => heldBack.seconds,
     ),
-    each('parked_events', 'Events that are parked; large numbers are estimates.', ({ parked }) => parked),
+    each(
+      'parked_events',
+      'Events of the streams that are parked; large numbers are estimates.',
+      ({ parked }) => parked,
+    ),
+    each(
+      'parked_is_estimate',
+      'Whether the number of parked events is an estimate.',
+      ({ parkedIsEstimate }) => Number(parkedIsEstimate),
+    ),
     each('parked_streams', 'Streams that are parked, exactly.', ({ parkedStreams }) => parkedStreams),
     each('partitions', 'Partitions that executors share.', ({ partitions }) => partitions.length),
     each(

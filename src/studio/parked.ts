@@ -22,12 +22,20 @@ export interface ParkedStream {
   more: boolean
 }
 
-/** What a subscription has parked, stream by stream, and how many events of it these are. */
-export async function parkedOf(
-  meow: Meow,
-  name: string,
-): Promise<{ streams: ParkedStream[]; events: number }> {
+/** What is parked of a subscription. */
+export interface Parked {
+  /** The first of them. */
+  readonly streams: ParkedStream[]
+  /** How many events were read, which are in `streams`. */
+  readonly events: number
+  /** How many there are, as `meow.subscriptions()` counts them; left out if nothing is parked. */
+  readonly all?: { readonly streams: number; readonly events: number; readonly isEstimate: boolean }
+}
+
+/** What a subscription has parked, stream by stream. */
+export async function parkedOf(meow: Meow, name: string): Promise<Parked> {
   const parked = await meow.parked(name, { limit: MOST_READ })
+  const [info] = parked.length > 0 ? await meow.subscriptions({ names: [name] }) : []
   const streams = new Map<string, ParkedStream>()
   let events = 0
   for (const { event, attempts, error, parkedAt } of parked) {
@@ -47,6 +55,13 @@ export async function parkedOf(
       })
   }
   const last = [...streams.values()].at(-1)
-  if (last && events === MOST_READ) last.more = true
-  return { streams: [...streams.values()], events }
+  if (!info || !last) return { streams: [], events: 0 }
+  const all = {
+    streams: Math.max(info.parkedStreams, streams.size),
+    events: Math.max(info.parked, events),
+    isEstimate: info.parkedIsEstimate,
+  }
+  // It may be the one at which reading ended: after so many events, or so many bytes.
+  if (events === parked.length && events < all.events) last.more = true
+  return { streams: [...streams.values()], events, all }
 }

@@ -3,6 +3,7 @@ import type { StoreStatus } from '../live/listener.ts'
 import type { Meow } from '../meow.ts'
 import { CategoryCounts } from './category-counts.ts'
 import { Gentle } from './gentle.ts'
+import type { Held } from './held.ts'
 
 /** Below a tick of a second, so that every tick gets a fresh answer. */
 const A_SECOND = 900
@@ -13,6 +14,7 @@ export class Questions {
   readonly subscriptions
   readonly stallers
   readonly horizon
+  readonly held
   readonly #status: Subscription
   #listener: StoreStatus = { state: 'closed', since: new Date(0) }
   #reconnects = 0
@@ -24,6 +26,10 @@ export class Questions {
     const nothing = { after: Number.MAX_SAFE_INTEGER, limit: 1 }
     const horizon = async () => (await meow.read({}, nothing)).horizon
     this.horizon = new Gentle(horizon, A_SECOND)
+    this.held = new Gentle(async (): Promise<Held> => {
+      const until = await horizon()
+      return { horizon: until, categories: await meow.categories({ after: until }) }
+    }, A_SECOND)
     const counts = new CategoryCounts(meow, horizon)
     this.categories = new Gentle(() => counts.read(), 5_000)
     this.#status = meow.status$.subscribe((status) => {

@@ -5,9 +5,9 @@ const WINDOW = 5
 export class Rates {
   #seconds: Map<string, number>[] = [new Map()]
 
-  count(category: string): void {
+  count(category: string, events = 1): void {
     const now = this.#seconds[0]!
-    now.set(category, (now.get(category) ?? 0) + 1)
+    now.set(category, (now.get(category) ?? 0) + events)
   }
 
   /** A second has passed: the rates up to now. */

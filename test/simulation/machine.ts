@@ -230,6 +230,7 @@ export class Machine {
       history: {
         era: manyWaitFor().signal,
         onLoss: () => () => {},
+        onEmptied() {},
         position: Number.MAX_SAFE_INTEGER,
         saw() {},
         look: async () => {},

@@ -13,6 +13,14 @@ export const number = (value) => whole.format(value)
 /** ~1,234: an estimate. */
 export const about = (value, isEstimate) => `${isEstimate ? '~' : ''}${number(value)}`
 
+/** 1 stream, 2 streams */
+export const counted = (value, what, isEstimate = false) =>
+  `${about(value, isEstimate)} ${what}${value === 1 ? '' : 's'}`
+
+/** 3 streams, ~120 events: what is parked. */
+export const parkedText = (streams, events, isEstimate) =>
+  `${counted(streams, 'stream')}, ${counted(events, 'event', isEstimate)}`
+
 /** 12:34:56.789, of today; else with the date before it. */
 export function clock(ms) {
   const date = new Date(ms)

@@ -19,6 +19,9 @@ const hear = {
   store(value) {
     problems = value.problems
     write(byId('rate'), number(value.rate))
+    const events = value.heldBack?.events ?? 0
+    byId('held').hidden = events === 0
+    write(byId('held'), `${number(events)} held back`)
     write(byId('horizon'), value.horizon === null ? '–' : number(value.horizon))
     const push = byId('push')
     write(push, PUSH[value.state])

@@ -1,6 +1,6 @@
 import { get, post } from './api.js'
 import { byId, h, keyed, write } from './dom.js'
-import { about, full, number, streamHref } from './format.js'
+import { counted, full, number, parkedText, streamHref } from './format.js'
 
 const HINT = 'Started to read only: start it with --write to replay'
 const all = byId('replay-all')
@@ -27,35 +27,40 @@ all.addEventListener('click', () => {
 })
 
 /** One question at a time, and then the newest: an old answer never comes over a new one. */
-export async function loadParked(name, count, isEstimate) {
+export async function loadParked(name, count) {
   subscription = name
-  wanted = { name, count, isEstimate }
+  wanted = { name, count }
   if (asking) return
   asking = true
   try {
     while (wanted) {
-      const { name, count, isEstimate } = wanted
+      const { name, count } = wanted
       wanted = undefined
       const answer = count > 0 ? await get('/api/parked', { name }) : { streams: [], events: 0 }
-      if (subscription === name) render(answer, count, isEstimate)
+      if (subscription === name) render(answer)
     }
   } finally {
     asking = false
   }
 }
 
-function render({ streams, events }, count, isEstimate) {
+function render({ streams, events, all: total }) {
   // What stays keeps its elements: a click or the focus on one is not lost when another event is parked.
   keyed(byId('parked'), streams, key, stream, (item, { event, attempts, parkedAt, behind, more }) => {
     const waiting =
-      behind > 0 ? `; ${number(behind)} ${more ? 'or more' : 'more'} of its stream wait behind it` : ''
-    const facts = `${event.type}, ${number(attempts)} attempts, since ${full(parkedAt)}`
+      behind > 0 ? `; ${number(behind)} ${more ? 'or more' : 'more'} events of its stream wait behind it` : ''
+    const facts = `${event.type}, ${counted(attempts, 'attempt')}, since ${full(parkedAt)}`
     write(item.querySelector('.note'), facts + waiting)
   })
   all.hidden = streams.length === 0
-  const rest = count - events
-  const part = rest > 0 ? `The first ${number(events)} of ${about(count, isEstimate)}.` : ''
-  write(byId('parked-note'), count === 0 ? 'Nothing is parked.' : part)
+  write(byId('parked-note'), total ? summary(streams.length, events, total) : 'Nothing is parked.')
+}
+
+function summary(listed, events, all) {
+  const text = parkedText(all.streams, all.events, all.isEstimate)
+  return listed < all.streams || events < all.events
+    ? `${text}. Listed: ${parkedText(listed, events)}.`
+    : `${text}.`
 }
 
 /** A stream that failed at the same event, again or otherwise, is shown anew. */
@@ -89,7 +94,10 @@ async function replay(what, button = all) {
   button.disabled = true
   try {
     const { replayed } = await post('/api/replay', what)
-    write(byId('parked-note'), `${number(replayed)} put back: executors handle them before newer events.`)
+    write(
+      byId('parked-note'),
+      `${counted(replayed, 'event')} put back: executors handle them before newer ones.`,
+    )
   } catch (error) {
     write(byId('parked-note'), error.message)
   } finally {

@@ -1,6 +1,6 @@
 import { get } from './api.js'
 import { byId, cells, h, keyed, write } from './dom.js'
-import { about, duration, number, selector } from './format.js'
+import { about, duration, number, parkedText, selector } from './format.js'
 import { clearParked, loadParked } from './parked.js'
 import { plot } from './plot.js'
 
@@ -10,7 +10,7 @@ const draw = plot(byId('lag'), 'lag')
 let latest = { subscriptions: [], all: 0 }
 let chosen // name
 let lags = { at: [], values: [] }
-let parkedThen // how many were parked when they were loaded
+let parkedThen // how many streams and events were parked when they were loaded
 
 export function heardSubscriptions(value) {
   latest = value
@@ -59,12 +59,13 @@ async function refresh() {
   byId('chosen').hidden = !info
   if (!info) return
   write(byId('chosen-name'), name)
-  const parked = info.parked !== parkedThen
-  parkedThen = info.parked
+  const parkedNow = `${info.parkedStreams} ${info.parked}`
+  const parked = parkedNow !== parkedThen
+  parkedThen = parkedNow
   try {
     const [detail] = await Promise.all([
       get('/api/subscription', { name }),
-      parked ? loadParked(name, info.parked, info.parkedIsEstimate) : null,
+      parked ? loadParked(name, info.parkedStreams) : null,
     ])
     if (chosen === name) renderPartitions(detail)
   } catch (error) {
@@ -105,8 +106,9 @@ function render() {
         events > 0
           ? `${number(events)} of them are held back for ${Math.round(seconds)} s by an append that is open: see the stallers`
           : ''
-      write(parked, about(info.parked, info.parkedIsEstimate))
-      parked.classList.toggle('bad', info.parked > 0)
+      const { parkedStreams } = info
+      write(parked, parkedStreams > 0 ? parkedText(parkedStreams, info.parked, info.parkedIsEstimate) : '0')
+      parked.classList.toggle('bad', parkedStreams > 0)
       write(owned, `${number(info.owned)} / ${number(info.partitions)}`)
       owned.classList.toggle('bad', info.owned < info.partitions)
       write(executors, number(info.owners))
