@@ -282,12 +282,12 @@ export class TransactionalWorker extends BaseWorker {
     if (!written) throw new Fenced()
   }
 
-  /** If it fails, the connection is closed: nobody else is to find the transaction open. */
+  /** If it fails, nobody else is to get the connection, and to find the transaction open. */
   async #rollback(client: pg.ClientBase): Promise<void> {
     try {
       await client.query('rollback')
     } catch (error) {
-      await (client as pg.Client).end().catch(() => {})
+      this.#db.discard(client)
       throw error
     }
   }
