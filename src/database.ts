@@ -56,6 +56,8 @@ export interface Queries {
   withClient<T>(use: (client: pg.PoolClient) => Promise<T>): Promise<T>
   /** End a borrowed connection, whatever it is at, and so its transaction. */
   cut(client: pg.ClientBase): Promise<void>
+  /** Whoever has borrowed a connection says that nobody else is to get it. */
+  discard(client: pg.ClientBase): void
   /** An error of the driver or the server as one of ours. */
   translate(error: unknown, client?: pg.ClientBase): unknown
 }
@@ -193,7 +195,6 @@ export class Database implements Queries {
     return this.#connections.cancel(client)
   }
 
-  /** Whoever has borrowed a connection says that nobody else is to get it. */
   discard(client: pg.ClientBase): void {
     this.#connections.discard(client)
   }

@@ -35,6 +35,32 @@ test('two executors of one process tell what there is once, not twice', async ()
   for (const { subscription } of stuck) subscription.unsubscribe()
 })
 
+test('the error that ends one executor is told while another goes on, and until a new one begins', async () => {
+  const { append, subscription } = await given(0, { partitions: 2 })
+  const failed = new Error('for good')
+  const workers = [0, 1].map(() =>
+    subscription.process(
+      ({ streamId }) => {
+        if (streamId === 'bad') throw failed
+      },
+      { onExhausted: 'stop', retry: { maxAttempts: 1 } },
+    ),
+  )
+  await Promise.all(workers.map(({ ready }) => ready))
+  await until(() => current(subscription.status$).state === 'live', { what: 'both to be at work' })
+  await append('bad')
+  await Promise.race(workers.map(({ done }) => done.catch(() => {})))
+  await until(() => current(subscription.status$).error === failed, { what: 'the error' })
+  assert.instance(current(subscription.status$).since, Date)
+  await Promise.all(workers.map((worker) => worker.stop()))
+  assert.is(current(subscription.status$).error, failed)
+  const next = subscription.process(() => {})
+  await next.ready
+  await until(() => current(subscription.status$).state === 'live', { what: 'the next one' })
+  assert.is(current(subscription.status$).error, undefined)
+  await next.stop()
+})
+
 test('what there is to catch up with is counted for who watches, and for nobody else', async () => {
   const { pool, queries } = countingPool()
   const store = await openStore({ pool })

@@ -30,7 +30,7 @@ export interface ExecutorStatus {
   inFlight: number
   /** The partitions that this executor owns. */
   partitions: number[]
-  /** Of `failing`: the last error, of a handler or of the database. Of `stopped`: what ended it, if not `stop()` or `close()`. */
+  /** Of `failing`: the last error, of a handler or of the database. Of `stopped`: what ended it, if not `stop()` or `close()`. Of others: what ended another executor of this process. */
   error?: unknown
   /** When it began to fail, or was ended by `error`. */
   since?: Date

@@ -20,6 +20,8 @@ const ORDER = ['stopped', 'waiting', 'live', 'catching-up', 'failing'] as const
 /** The statuses of this process's executors of one subscription, as one. */
 export class Statuses {
   readonly #of = new Map<string, ExecutorStatus>()
+  /** Of the last one that was ended by an error, until another begins. */
+  #ended: Pick<ExecutorStatus, 'error' | 'since'> | undefined
   /** Of one value: it is told after the end too. */
   readonly status$ = new ReplaySubject<ExecutorStatus>(1)
 
@@ -28,14 +30,18 @@ export class Statuses {
   }
 
   set(executor: string, status: ExecutorStatus): void {
+    if (!this.#of.has(executor)) this.#ended = undefined
     this.#of.set(executor, status)
+    const { state, error, since } = status
+    if (state === 'stopped' && since) this.#ended = { error, since }
     this.#emit(status)
     if (status.state === 'stopped' && this.#of.size > 1) this.#of.delete(executor)
   }
 
   #emit(last: ExecutorStatus): void {
     const running = [...this.#of.values()].filter(({ state }) => state !== 'stopped')
-    this.status$.next(running.length > 1 ? merge(running) : (running[0] ?? last))
+    const told = running.length > 1 ? merge(running) : (running[0] ?? last)
+    this.status$.next(told.since ? told : { ...told, ...this.#ended })
   }
 }
 

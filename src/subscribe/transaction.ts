@@ -36,6 +36,13 @@ class HandlerFailed extends MeowError {
   }
 }
 
+/** No answer to a commit came: only the database knows whether it was done. */
+class CommitUnknown extends MeowError {
+  constructor(cause: unknown) {
+    super('ERR_COMMIT', 'no answer to a commit came', cause)
+  }
+}
+
 /** The checkpoint was refused: another owns the partition. */
 class Fenced extends MeowError {
   constructor() {
@@ -104,8 +111,9 @@ export class TransactionalWorker extends BaseWorker {
         while (left.length > 0 && (await partition.ours()) && !this.stopping)
           left = await this.#inTurn(left, partition)
         for (const delivery of left) delivery.nack() // let go of them: a drain waits for that
-      } catch (error) {
+      } catch (failed) {
         if (partition.lost) continue // and all that waits is stale
+        const error = failed instanceof CommitUnknown ? failed.cause : failed
         if (!(error instanceof Fenced) && (partition.signal.aborted || !isTransient(error))) {
           if (!partition.signal.aborted) this.fail(error)
           for (const delivery of batch) delivery.nack({ error })
@@ -274,18 +282,19 @@ export class TransactionalWorker extends BaseWorker {
     if (!written) throw new Fenced()
   }
 
-  /** If it fails, the connection is closed: nobody else is to find the transaction open. */
+  /** If it fails, nobody else is to get the connection, and to find the transaction open. */
   async #rollback(client: pg.ClientBase): Promise<void> {
     try {
       await client.query('rollback')
     } catch (error) {
-      await (client as pg.Client).end().catch(() => {})
+      this.#db.discard(client)
       throw error
     }
   }
 
   async #transaction(body: (client: pg.ClientBase) => Promise<void>): Promise<void> {
-    await this.#db.withClient(async (client) => {
+    let lostCommit: unknown
+    const run = this.#db.withClient(async (client) => {
       forgetFailedQuery(client)
       // One that freezes here must not keep its successor waiting: the server ends it with its lease.
       await client.query(`begin; set local idle_in_transaction_session_timeout = ${this.#leaseMs}`)
@@ -302,10 +311,16 @@ export class TransactionalWorker extends BaseWorker {
       }
       await client.query('commit').catch(async (failed) => {
         const error = await sessionError(client, failed)
-        if (isLost(error)) throw error
+        if (isLost(error)) {
+          lostCommit = error
+          throw error
+        }
         await this.#rollback(client).catch(() => {})
         throw new CommitFailed(error)
       })
+    })
+    await run.catch((error) => {
+      throw error === lostCommit ? new CommitUnknown(error) : error
     })
   }
 }

@@ -238,6 +238,7 @@ export class Machine {
       file: (name) => ({ name, text: '' }),
       statement: (text) => ({ name: text.includes('sum(') ? 'bounded page' : 'page', text }),
       query,
+      discard: () => {},
       cut: async () => {},
       page: async (statement, values, maxBytes, client) => {
         const answer = new Answer(maxBytes)
