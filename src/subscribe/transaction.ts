@@ -3,7 +3,7 @@ import { lostStatement } from '../ask.ts'
 import type { Queries } from '../database.ts'
 import { readable } from '../describe.ts'
 import { explain, MeowError } from '../errors.ts'
-import { CommitFailed, isLost, isOfServer, isTransient } from '../failures.ts'
+import { CommitFailed, isLost, isOfServer, isReadOnly, isTransient } from '../failures.ts'
 import { failedQuery, forgetFailedQuery, lend } from '../lend.ts'
 import { aborted, whenAborted } from '../live/abort.ts'
 import { Signal } from '../live/signal.ts'
@@ -20,8 +20,8 @@ import { BaseWorker } from './worker.ts'
 const CAREFUL = 64
 
 /** What was deferred must hold; but it is to be deferred still for those who follow. */
-const CHECK =
-  'savepoint deferred; set constraints all immediate; rollback to deferred; release savepoint meowmx'
+const CHECK = 'savepoint deferred; set constraints all immediate'
+const CHECKED = 'rollback to deferred; release savepoint meowmx'
 
 /** A handler threw `cause`, or left a transaction that can't be committed; `delivery` is undefined if it may be any of several. */
 class HandlerFailed extends MeowError {
@@ -197,6 +197,9 @@ export class TransactionalWorker extends BaseWorker {
           await this.#invoke(delivery, client)
           // A query of the handler's may have failed, and it did not say so.
           await client.query(CHECK).catch((error) => failedHere(client, error))
+          // Nor must it be what keeps the checkpoint from being written; undone, for nobody is to wait for its row.
+          await this.#write(client, delivery)
+          await client.query(CHECKED)
           handled++
         } catch (failed) {
           if (!(failed instanceof HandlerFailed) || delivery.signal.aborted) throw failed
@@ -213,7 +216,7 @@ export class TransactionalWorker extends BaseWorker {
         const { delivery, error, delayMs } = failure
         if (!(await source.writeAside(client, delivery.entry, error, delayMs !== null))) throw new Fenced()
         // A replay's own row tells of it already.
-        if (source === source.partition) await this.#write(client, delivery)
+        if (source === source.partition && !(await source.write(client, delivery.entry))) throw new Fenced()
       } else if (handled > 0) {
         await this.#write(client, batch[handled - 1]!)
       }
@@ -224,7 +227,12 @@ export class TransactionalWorker extends BaseWorker {
         await write(client)
       })
     } catch (error) {
-      if (error instanceof CommitFailed) throw error.cause // all that handlers left was checked
+      if (error instanceof CommitFailed) {
+        if (handled === 0 || isOfServer(error.cause)) throw error.cause
+        // What some handler left was not refused until the commit: by halves it is found out whose it is.
+        if (handled === 1) batch[0]!.failure = { error: error.cause }
+        return this.#carefully(batch.slice(0, Math.ceil(handled / 2)))
+      }
       if (!failure || !isTransient(error)) throw error
       // The session ended while the handler had it: idle for longer than the lease, or killed by what it did.
       if (handled > 0) return this.#carefully(batch.slice(0, handled))
@@ -276,9 +284,7 @@ export class TransactionalWorker extends BaseWorker {
   }
 
   async #write(client: pg.ClientBase, { source, entry }: HandedOut): Promise<void> {
-    const written = await source.write(client, entry).catch((error) => {
-      throw (error as { code?: string }).code === '25P02' ? abortedBefore(client, error) : error
-    })
+    const written = await source.write(client, entry).catch((error) => unfit(client, error))
     if (!written) throw new Fenced()
   }
 
@@ -345,6 +351,13 @@ function failedHere(client: pg.ClientBase, error: unknown): never {
   throw (error as { code?: string }).code === '25P02'
     ? abortedBefore(client, error)
     : new HandlerFailed(error)
+}
+
+/** Handlers left the session so that the checkpoint can't be written; what is the server's own passes as it is. */
+function unfit(client: pg.ClientBase, error: unknown): never {
+  const isServers = isOfServer(error) && !isReadOnly(error) // a handler may have made its transaction read-only
+  if (isServers || lostStatement(client, error) !== undefined) throw error
+  failedHere(client, error)
 }
 
 /** The session ended while a handler had it: it may have been idle for longer than the lease. */
