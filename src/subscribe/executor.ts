@@ -75,7 +75,7 @@ export class Executor {
   readonly #stopping = new AbortController()
   readonly #releasing: AbortController
   readonly #rung = new Signal()
-  #forget = () => {}
+  #forgetClaim: (() => void) | undefined // of partitions that were lost by an error
   #losses = 0 // of the store's history
   readonly #trouble: Trouble // by which partitions are lost
   #lostAt = -Infinity // when one was, by an error
@@ -219,7 +219,7 @@ export class Executor {
       this.#forgetTrouble()
       this.#trouble.end()
       this.#checkpoints.close()
-      this.#forget()
+      this.#forgetClaim?.()
       this.#report.stopped(this.#failure)
     }
   }
@@ -325,10 +325,12 @@ export class Executor {
     partition.end(error)
     this.#holdings.remove(partition)
     this.#holdings.changed.fire()
-    // What failed may fail again: not at once.
-    this.#forget()
-    if (cause === undefined) this.#rung.fire()
-    else this.#forget = this.#store.clock.after(this.#pauseMs(cause), () => this.#rung.fire())
+    if (cause === undefined) return this.#rung.fire()
+    // What failed may fail again: not at once. All that is lost until then is one failure.
+    this.#forgetClaim ??= this.#store.clock.after(this.#pauseMs(cause), () => {
+      this.#forgetClaim = undefined
+      this.#rung.fire()
+    })
   }
 
   /** Before a partition is claimed anew: the longer, the more often the database failed so. */
