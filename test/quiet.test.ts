@@ -154,8 +154,8 @@ test('an open append holds up its own category alone, and who closes tells what 
   await until(() => heard.get(`${schema}.open`)?.payload === open.position, { what: 'what was open' })
   assert.is.not(heard.get(`${schema}.open`)!.pid, pid)
   assert.is(heard.get(schema)!.payload, free.position)
-  assert.is((await lease()).closed, true)
   await db.close()
+  assert.is((await lease()).closed, true)
 })
 
 test('who closes does not wait for an append that stays open: whoever comes next finds what is left', async () => {
