@@ -325,7 +325,10 @@ export class Executor {
     partition.end(error)
     this.#holdings.remove(partition)
     this.#holdings.changed.fire()
-    if (cause === undefined) return this.#rung.fire()
+    if (cause === undefined) {
+      this.#rung.fire()
+      return
+    }
     // What failed may fail again: not at once. All that is lost until then is one failure.
     this.#forgetClaim ??= this.#store.clock.after(this.#pauseMs(cause), () => {
       this.#forgetClaim = undefined
