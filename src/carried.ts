@@ -1,9 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { ValidationError } from './errors.ts'
 import type { RecordedEvent } from './event.ts'
-import { isText, plainObject } from './json.ts'
+import { encodeJson, isText, plainObject } from './json.ts'
 
-/** A call of a handler, from inside of which others are made. */
+/** A call of a handler. Other calls may be made inside it. */
 export interface HandlerCall {
   /** The store whose events it handles. */
   readonly store: unknown
@@ -69,7 +69,10 @@ export function withMetadata<T>(metadata: object, run: () => T): T {
   if (typeof run !== 'function') throw new ValidationError('run', 'must be a function', run)
   const carried = plainObject(metadata, 'metadata')
   const around = storage.getStore()
-  return storage.run({ metadata: { ...around?.metadata, ...carried }, call: around?.call }, run)
+  return storage.run(
+    { metadata: mergeMetadata(around?.metadata, carried, 'metadata'), call: around?.call },
+    run,
+  )
 }
 
 /** Run a handler: what it appends is caused by the event, and by nothing that happened to be around. */
@@ -89,4 +92,14 @@ export function openCall(isMeant: (call: HandlerCall) => boolean = () => true): 
   let call = storage.getStore()?.call
   while (call && !(call.active && isMeant(call))) call = call.outer
   return call
+}
+
+/** Metadata of one's own beside what is inherited. A getter of one's own that throws is refused, with its path. */
+export function mergeMetadata(inherited: object | undefined, own: object | undefined, path: string): object {
+  try {
+    return { ...inherited, ...own }
+  } catch {
+    encodeJson(own, path) // says which
+    throw new ValidationError(path, 'can not be read', '[a getter that throws]')
+  }
 }

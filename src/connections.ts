@@ -124,7 +124,7 @@ export class Connections {
     if (isLost(error) || isReadOnly(error)) this.#mistrust()
   }
 
-  /** Whoever has borrowed a connection says that nobody else is to get it. */
+  /** A borrowed connection is not to be lent again: it is closed when it comes back. */
   discard(client: pg.ClientBase): void {
     this.#discarded.add(client)
   }

@@ -56,7 +56,7 @@ export interface Queries {
   withClient<T>(use: (client: pg.PoolClient) => Promise<T>): Promise<T>
   /** End a borrowed connection, whatever it is at, and so its transaction. */
   cut(client: pg.ClientBase): Promise<void>
-  /** Whoever has borrowed a connection says that nobody else is to get it. */
+  /** A borrowed connection is not to be lent again: it is closed when it comes back. */
   discard(client: pg.ClientBase): void
   /** An error of the driver or the server as one of ours. */
   translate(error: unknown, client?: pg.ClientBase): unknown

@@ -1,7 +1,7 @@
 import { isError } from './kinds.ts'
 
 // What was thrown, in words. It may be anything: an error whose getters throw, a proxy that was revoked, a symbol, nothing at
-// all. Whoever describes it is about to deal with a failure, so nothing here throws.
+// all. These functions are called while a failure is dealt with, so none of them throws.
 
 /** The message of an error; else its name, or the first line of its stack; else what it is as text. */
 export function messageOf(error: unknown): string {

@@ -38,8 +38,8 @@ export class StatementLost extends Error {
 }
 
 /**
- * An error of the driver or the server as one of ours that says what to do; others pass as they are: also what a `client` throws
- * that is not pg's, of which nobody knows whether it has to do with the connection.
+ * An error of the driver or the server as one of ours that says what to do; others pass as they are. So does what a
+ * `client` throws that is not pg's: it need not have to do with a connection.
  */
 export function translate(
   error: unknown,

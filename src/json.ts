@@ -9,7 +9,7 @@ const MAX_DEPTH = 2_000
  * `undefined` is left out and `toJSON` is honoured.
  */
 export function encodeJson(value: unknown, path: string): string {
-  if (isPlain(value)) return JSON.stringify(value)
+  if (isSimple(value)) return JSON.stringify(value)
   check(value, path)
   try {
     return JSON.stringify(value)
@@ -37,7 +37,7 @@ export const isText = (value: unknown): value is string =>
   typeof value === 'string' && !value.includes('\u0000') && value.isWellFormed()
 
 /** Nearly every value there is, told without making its path. */
-function isPlain(value: unknown): boolean {
+function isSimple(value: unknown): boolean {
   if (typeof value === 'string') return isText(value)
   return typeof value === 'number' ? Number.isFinite(value) : typeof value === 'boolean' || value === null
 }
@@ -71,7 +71,7 @@ function check(value: unknown, path: string): void {
       const item = items[key]
       if (keys && item === undefined) continue
       if (keys && !isText(key)) checkText(keys[next]!, pathOf(level))
-      if (!isPlain(item)) level = enter(item, pathOf(level), above) ?? level
+      if (!isSimple(item)) level = enter(item, pathOf(level), above) ?? level
     }
   } catch (error) {
     if (attempt(() => error instanceof ValidationError)) throw error
@@ -117,10 +117,9 @@ function enterObject(value: object, path: string, above: Level[]): Level | undef
       throw new ValidationError(path, 'must be a valid date', value)
     const json: unknown = toJSON.call(value, '')
     // As in JSON.stringify: what an object stands for is not asked again what it stands for.
-    if (typeof json === 'object' && json !== null && !isOrdinary(json)) refuseLost(json, tagOf(json), path)
-    return typeof json === 'object' && json !== null
-      ? into(value, json, path, above)
-      : enter(json, path, above)
+    if (typeof json !== 'object' || json === null) return enter(json, path, above)
+    if (!isOrdinary(json)) refuseLost(json, tagOf(json), path)
+    return into(value, json, path, above)
   }
   if (isOrdinary(value)) return into(value, value, path, above)
   const tag = tagOf(value)

@@ -14,12 +14,16 @@ const watched = new WeakSet<Wire>()
 /** How long the server may take to say that it is ready, or to end the connection. */
 const ENDING_MS = 1_000
 
-const wireOf = (client: pg.ClientBase) => (client as unknown as { connection?: Wire }).connection
+/** Undefined: of pg's native client, or of one that is not pg's. */
+function wireOf(client: pg.ClientBase): Wire | undefined {
+  const { connection } = client as unknown as { connection?: Partial<Wire> }
+  return typeof connection?.on === 'function' && connection.stream ? (connection as Wire) : undefined
+}
 
 /** Take note, from now on, of the errors that a session outlives. */
 export function watchErrors(client: pg.ClientBase): void {
   const wire = wireOf(client)
-  if (!wire || typeof wire.on !== 'function' || watched.has(wire)) return
+  if (!wire || watched.has(wire)) return
   watched.add(wire)
   wire.on('errorMessage', (error: object) => {
     wire.once('readyForQuery', () => survived.add(error))
@@ -33,7 +37,7 @@ export function watchErrors(client: pg.ClientBase): void {
 export async function sessionError(client: pg.ClientBase, error: unknown): Promise<unknown> {
   if (!isAnswer(error) || survived.has(error as object)) return error
   const wire = wireOf(client)
-  const alive = wire ? await isReady(wire) : !isOfServer(error) // pg's native client does not tell
+  const alive = wire ? await isReady(wire) : !isOfServer(error) // it does not tell
   return alive ? error : new SessionEnded(error as Error)
 }
 

@@ -218,4 +218,18 @@ test('what throws when it is read is refused with its path and its reason', asyn
   )
 })
 
+test('a getter in metadata that throws is refused with its path, beside metadata that is around, too', async () => {
+  const bad = Object.defineProperty({}, 'tenant', {
+    enumerable: true,
+    get: () => {
+      throw new Error('no tenant')
+    },
+  })
+  const append = () => store.append(stream, { type: 'T', data: 1, metadata: bad })
+  for (const run of [append, () => withMetadata({ correlationId: 'c' }, append)])
+    assert.is((await rejects(run(), ValidationError)).path, 'events.metadata.tenant')
+  const around = await rejects((async () => withMetadata(bad, append))(), ValidationError)
+  assert.is(around.path, 'metadata.tenant')
+})
+
 test.run()

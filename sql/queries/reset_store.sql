@@ -1,8 +1,8 @@
 -- Empty a store that mark_test_store.sql has marked, in one transaction.
 --
 -- Positions go on: none is handed out twice, so processes that stay connected need not be told that theirs are void. One is
--- left out, so that whoever polls the sequence notices. What is left alone: the migrations, and the lease of who notifies for
--- all (010_quiet.sql), which knows positions only.
+-- left out, so that a process that polls the sequence notices. The migrations stay as they are, and so does the lease of
+-- 010_quiet.sql, which holds positions only.
 --
 -- Subscriptions first, as a transactional handler locks them: their checkpoints, then events. The lock on subscriptions makes
 -- a second reset wait, the one on events waits for open appends.

@@ -12,7 +12,7 @@ with marks as materialized (
         or m.key in (select meowmx.category_key(name) from pg_catalog.unnest(s.categories) as name)
         or s.categories is null and m.key = meowmx.store_key()
     ) as horizon,
-    (select max(m.horizon) from marks m) as settled, -- the last committed event, whoever waits for it
+    (select max(m.horizon) from marks m) as settled, -- the last committed event of the store
     (select max(m.head) from marks m) as head
   from meowmx.subscriptions s
   cross join lateral (

@@ -1,4 +1,4 @@
-import { carried } from '../carried.ts'
+import { carried, mergeMetadata } from '../carried.ts'
 import { ValidationError } from '../errors.ts'
 import type { EventModel, NewEvent, RecordedEvent, Storable, StreamRef } from '../event.ts'
 import { isReserved, modelOf, streamKey } from '../event.ts'
@@ -147,7 +147,10 @@ function encodeEvent(event: NewEvent, path: string, ofStream?: EventModel, aroun
   }
   const model = ofStream ?? modelOf(event)
   const own = metadata && plainObject(metadata, `${path}.metadata`)
-  const whole = around || own !== metadata ? { ...event, metadata: { ...around, ...own } } : event
+  const whole =
+    around || own !== metadata
+      ? { ...event, metadata: mergeMetadata(around, own, `${path}.metadata`) }
+      : event
   const stored: Storable = model ? model.toStore(whole, path) : whole
   const encoded = stored.metadata === undefined ? '{}' : encodeJson(stored.metadata, `${path}.metadata`)
   return {

@@ -49,7 +49,7 @@ import { subscriptions } from './subscriptions.ts'
 import { worker } from './worker.ts'
 import { write } from './write.ts'
 
-// Whoever reads may have had enough (`--help | head -1`), and nobody need listen to stderr. Help and usage errors come from
+// The reader of our output may end early (`--help | head -1`), and stderr may be closed. Help and usage errors come from
 // commander; a command that has begun finds out by itself what it is to do then (context.ts).
 for (const stream of [process.stdout, process.stderr])
   stream.on('error', (error: NodeJS.ErrnoException) => {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Clock } from '../clock.ts'
 import { GOODBYE_MS } from '../connections.ts'
 import { aborted, abortWith, manyWaitFor } from './abort.ts'
-import { backoff } from './patience.ts'
+import { backoff } from './backoff.ts'
 import { Signal } from './signal.ts'
 import type { Connect, Subscriber } from './subscriber.ts'
 

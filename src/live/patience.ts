@@ -4,8 +4,6 @@ import type { Logger } from '../options.ts'
 import type { Retries, Teller } from './retries.ts'
 import { Trouble } from './retries.ts'
 
-export { backoff } from './backoff.ts'
-
 /** For how long, by which clock, and who hears of it. */
 export interface Patience extends Teller {
   readonly signal: AbortSignal
