@@ -10,6 +10,7 @@ import { findNats, startNats } from './support/nats.ts'
 import { rejects } from './support/rejects.ts'
 import { append, assertAll, setUp } from './support/relays.ts'
 import { closeAll, databaseUrl, openStore, storeSchema } from './support/store.ts'
+import { typescript } from './support/typescript.ts'
 import { unless } from './support/ways.ts'
 
 const program = findNats()
@@ -33,7 +34,7 @@ relayed('the command', async () => {
   const events = await append(meow, category, 20)
   const main = new URL('../src/cli/main.ts', import.meta.url).pathname
   const run = (...args: string[]) =>
-    promisify(execFile)(process.execPath, ['--import', 'tsx', main, 'relay', category, ...args], {
+    promisify(execFile)(process.execPath, [...typescript, main, 'relay', category, ...args], {
       env: { ...process.env, DATABASE_URL: databaseUrl() },
     })
   const how = [

@@ -10,6 +10,7 @@ import { ClosedError, ValidationError } from '../src/index.ts'
 import { memoryStore } from '../src/testing.ts'
 import { rejects } from './support/rejects.ts'
 import { closeAll, openStore, pgClient, uniqueName } from './support/store.ts'
+import { typescript } from './support/typescript.ts'
 import { until } from './support/until.ts'
 
 test.after(closeAll)
@@ -23,7 +24,7 @@ for (const [what, limits] of [
     const schema = uniqueName('hang')
     const store = await openStore({ schema })
     const file = new URL('support/hang-child.ts', import.meta.url).pathname
-    const child = spawn(process.execPath, ['--import', 'tsx', file, schema, JSON.stringify(limits)], {
+    const child = spawn(process.execPath, [...typescript, file, schema, JSON.stringify(limits)], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     const late = setTimeout(() => child.kill('SIGKILL'), 120_000)

@@ -7,13 +7,14 @@ import { text } from 'node:stream/consumers'
 import pg from 'pg'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { typescript } from './support/typescript.ts'
 import { until } from './support/until.ts'
 
 const demo = suite('demo: many processes, one killed, and the result is right')
 const main = resolve(import.meta.dirname, '../examples/demo/main.ts')
 
 function start(env: NodeJS.ProcessEnv = {}): ChildProcess {
-  return spawn(process.execPath, ['--import', import.meta.resolve('tsx'), main], {
+  return spawn(process.execPath, [...typescript, main], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, DEMO_FLIGHTS: '4000', ...env },
   })

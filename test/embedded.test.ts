@@ -23,6 +23,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { launch } from '../src/embedded/launch.ts'
 import { type EmbeddedOptions, startPostgres } from '../src/embedded.ts'
+import { typescript } from './support/typescript.ts'
 import { until } from './support/until.ts'
 
 const embedded = suite('embedded: a real server that leaves nothing behind')
@@ -84,7 +85,7 @@ function startInChild(
 const server = await startPostgres(${JSON.stringify(options)})
 console.log(server.connectionString)
 ${then}`
-  const args = ['--import', import.meta.resolve('tsx'), '--input-type=module', '-e', code]
+  const args = [...typescript, '--input-type=module', '-e', code]
   return spawn(process.execPath, args, {
     cwd: '/',
     detached: true,

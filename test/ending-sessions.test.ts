@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert'
 import type { Tap } from './support/proxy.ts'
 import { startProxy } from './support/proxy.ts'
 import { closeAll, directUrl, openStore, storeSchema } from './support/store.ts'
+import { typescript } from './support/typescript.ts'
 import { until } from './support/until.ts'
 
 const READY = Buffer.from('Z\0\0\0\x05', 'latin1')
@@ -49,7 +50,7 @@ for (const [kind, name] of Object.entries(kinds))
       }
     }
     const proxy = await startProxy(directUrl(), tap)
-    const child = spawn(process.execPath, ['--import', 'tsx', program, proxy.url, storeSchema, kind], {
+    const child = spawn(process.execPath, [...typescript, program, proxy.url, storeSchema, kind], {
       stdio: ['pipe', 'pipe', 'inherit'],
     })
     const ended = once(child, 'exit')

@@ -7,6 +7,7 @@ import { text } from 'node:stream/consumers'
 import pg from 'pg'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { typescript } from './support/typescript.ts'
 
 const examples = suite('examples: each runs, and prints what it says it prints')
 const dir = resolve(import.meta.dirname, '../examples')
@@ -29,7 +30,7 @@ async function run(
 ): Promise<{ code: number; stdout: string; stderr: string }> {
   const url = new URL(process.env.DATABASE_URL!)
   url.pathname = database
-  const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), join(dir, file)], {
+  const child = spawn(process.execPath, [...typescript, join(dir, file)], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, DATABASE_URL: url.href },
   })

@@ -261,7 +261,7 @@ test('the answer to COMMIT is lost: it is looked up, and nothing is projected tw
 
 test('no answer is to be had: the outcome is unknown, and decided by the same ids', async () => {
   const proxy = await startFaultProxy(databaseUrl())
-  const { name, store } = await noting({ connectionString: proxy.url, queryTimeoutMs: 500 })
+  const { name, store } = await noting({ connectionString: proxy.url, queryTimeoutMs: 1_500 })
   store.project(name, () => proxy.loseAnswers(1_000_000))
   const unknown = await rejects(store.append(of(name), event('once')), OutcomeUnknownError)
   proxy.loseAnswers(0)

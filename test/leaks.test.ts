@@ -7,6 +7,7 @@ import { text } from 'node:stream/consumers'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { closeAll, openStore, storeSchema, uniqueName } from './support/store.ts'
+import { typescript } from './support/typescript.ts'
 
 test.after(closeAll)
 
@@ -39,8 +40,7 @@ test('whatever comes and goes, the heap stays as it is', async () => {
     process.execPath,
     [
       '--expose-gc',
-      '--import',
-      'tsx',
+      ...typescript,
       new URL('support/leak-child.ts', import.meta.url).pathname,
       JSON.stringify({ root, schema: storeSchema, name: uniqueName('leak'), cycles }),
     ],

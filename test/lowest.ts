@@ -7,6 +7,7 @@ import { cpSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, relative, resolve, sep } from 'node:path'
 import { follow, inFolder, npm } from './support/keep.ts'
 import { lowestOf, lowestPeers } from './support/lowest.ts'
+import { typescript } from './support/typescript.ts'
 
 const root = resolve(import.meta.dirname, '..')
 const LEFT_OUT = ['node_modules', '.git', 'coverage']
@@ -36,7 +37,7 @@ await inFolder('MEOWMX_LOWEST_DIR', async (folder) => {
   const { DATABASE_URL, ...env } = process.env
   const { ok } = await follow(
     process.execPath,
-    ['--import', 'tsx', join(folder, 'test/run.ts'), ...process.argv.slice(2)],
+    [...typescript, join(folder, 'test/run.ts'), ...process.argv.slice(2)],
     { cwd: folder, env: { ...env, MEOWMX_PG: 'embedded' } },
   )
   if (!ok) process.exitCode = 1

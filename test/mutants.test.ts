@@ -10,6 +10,7 @@ import { exploreQuiet } from './simulation/conductor.ts'
 import { explore } from './simulation/explore.ts'
 import type { Mutant } from './simulation/mutants.ts'
 import { engineOf, mutants, plant, quietEngineOf, quietMutants, uproot } from './simulation/mutants.ts'
+import { typescript } from './support/typescript.ts'
 
 // Always the same schedules: of other seeds, some need more (see SEED in CONTRIBUTING.md).
 const seedOf = (mutant: Mutant) => Number(process.env.SEED ?? mutant.seed ?? 2)
@@ -40,7 +41,7 @@ test('in PostgreSQL too: what the simulation takes for an unfenced ack is found 
   const folder = await plant(mutants.find(({ name }) => name === 'unfenced ack')!)
   try {
     await cp(import.meta.dirname, join(folder, 'test'), { recursive: true })
-    const child = spawn(process.execPath, ['--import', 'tsx', 'test/executors-fence.test.ts'], {
+    const child = spawn(process.execPath, [...typescript, 'test/executors-fence.test.ts'], {
       cwd: folder,
     })
     let said = ''

@@ -1,5 +1,5 @@
 /**
- * Runs the tests through a PgBouncer in transaction mode: `node --import tsx test/pgbouncer.ts [what test/run.ts takes]`.
+ * Runs the tests through a PgBouncer in transaction mode: `node --import ./test/support/typescript.js test/pgbouncer.ts [what test/run.ts takes]`.
  * DATABASE_URL is the pooler's, under a name of its own for each file (MEOWMX_TEST_DATABASES), so that none has the connections of another; MEOWMX_DIRECT_URL, for what tests need a session for, the server's. LISTEN can't pass, and
  * named statements can't before 1.21, so stores do without both. Skipped, with a word, where there is no pgbouncer.
  */
@@ -7,6 +7,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { findPgBouncer, pools, startPgBouncer } from './support/pgbouncer.ts'
 import { testServer } from './support/server.ts'
+import { typescript } from './support/typescript.ts'
 
 const program = findPgBouncer()
 if (program === undefined) {
@@ -15,7 +16,7 @@ if (program === undefined) {
   const server = await testServer()
   const pooler = await startPgBouncer(program, server.connectionString)
   const file = new URL('run.ts', import.meta.url).pathname
-  const child = spawn(process.execPath, ['--import', 'tsx', file, ...process.argv.slice(2)], {
+  const child = spawn(process.execPath, [...typescript, file, ...process.argv.slice(2)], {
     stdio: 'inherit',
     env: {
       ...process.env,

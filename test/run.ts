@@ -1,9 +1,11 @@
 /**
- * Runs the tests: `node --import tsx test/run.ts [parts of file names] [--jobs 3] [--timeout-ms 300000] [--dir test]
- * [--no-server]`. One process a file, a few files at once (one more than there are cores, 4 at most), one server for all, whose address they get as DATABASE_URL.
+ * Runs the tests: `npm test`, or some of them, after a build:
+ * `node --import ./test/support/typescript.js test/run.ts [parts of file names] [--jobs 3] [--timeout-ms 300000] [--dir test] [--no-server]`.
+ * One process a file, a few files at once (one more than there are cores, 4 at most), one server for all, whose address they
+ * get as DATABASE_URL.
  * Tags in the comment that is a file's first line: `@serial`: runs alone, after the others; `@push`, `@direct`: skipped
- * where nobody listens, or where all goes through a pooler (support/ways.ts). The last line is `N passed, N failed, N skipped`;
- * the exit code is 0 only where at least one test passed and none failed.
+ * if nobody listens, or if everything goes through a pooler (support/ways.ts). The last line is `N passed, N failed, N skipped`;
+ * the exit code is 0 only if at least one test passed and none failed.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'

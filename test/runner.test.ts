@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { typescript } from './support/typescript.ts'
 import { until } from './support/until.ts'
 
 const runner = suite('test runner: never green by accident')
@@ -22,7 +23,7 @@ async function run(files: Record<string, string>, environment: NodeJS.ProcessEnv
       const [directive, body] = source.startsWith('// @') ? source.split(/\n(.*)/s) : ['', source]
       writeFileSync(join(dir, 'test', name), `${directive}\nimport { suite, test } from 'uvu'\n${body}\n`)
     }
-    const command = ['--import', 'tsx', join(root, 'test/run.ts'), '--dir', join(dir, 'test'), ...args]
+    const command = [...typescript, join(root, 'test/run.ts'), '--dir', join(dir, 'test'), ...args]
     const env = { ...process.env, ...environment }
     return await new Promise<{ code: number; out: string; last: string }>((done) => {
       execFile(process.execPath, command, { cwd: root, env, timeout: 60_000 }, (error, stdout, stderr) => {

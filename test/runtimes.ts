@@ -9,6 +9,7 @@ import { join, resolve } from 'node:path'
 import { startPostgres } from '../src/embedded.ts'
 import { follow, inFolder, npm } from './support/keep.ts'
 import { lowestOf, manifest } from './support/lowest.ts'
+import { typescript } from './support/typescript.ts'
 
 const root = resolve(import.meta.dirname, '..')
 const platform = `${process.platform}-${process.arch}`
@@ -57,7 +58,7 @@ function install(folder: string, name: string): string {
 }
 
 function tests(node: string) {
-  return follow(node, ['--import', import.meta.resolve('tsx'), join(root, 'test/run.ts'), ...rest], {
+  return follow(node, [...typescript, join(root, 'test/run.ts'), ...rest], {
     cwd: root,
   })
 }

@@ -5,10 +5,11 @@ import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { typescript } from './support/typescript.ts'
 import { until } from './support/until.ts'
 
 const start = (...args: string[]) =>
-  spawn(process.execPath, ['--import', 'tsx', ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+  spawn(process.execPath, [...typescript, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
 const path = (file: string) => new URL(file, import.meta.url).pathname
 
 /** State and parent of each process of the machine. */

@@ -65,7 +65,7 @@ truth('a connection that is cut before the answer: the append is done, once', as
 truth('an answer that stays away is unknown, and its events can be appended again', async () => {
   const stream = { category: uniqueName('unknown'), streamId: '1' }
   const proxy = await startProxy(databaseUrl())
-  const far = await openStore({ connectionString: proxy.url, queryTimeoutMs: 500 })
+  const far = await openStore({ connectionString: proxy.url, queryTimeoutMs: 1_500 })
   const lock = await occupied(stream)
   const append = far.append(stream, [{ type: 'Happened', data: { n: 1 } }], { expectedVersion: 'no-stream' })
   await until(() => waiting(1), { what: 'the append to be sent' })
@@ -94,7 +94,7 @@ truth(
   'a pool of the caller that has no connection left: an error in time, and the late connection goes back',
   async () => {
     const pool = new pg.Pool({ connectionString: databaseUrl(), max: 1 })
-    const borrowed = await openStore({ pool, queryTimeoutMs: 300, listen: false })
+    const borrowed = await openStore({ pool, queryTimeoutMs: 1_000, listen: false })
     const held = await pool.connect()
     const error = await borrowed.categories().catch((error) => error)
     assert.instance(error, TimeoutError)

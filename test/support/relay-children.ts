@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import type { NatsOptions, RelayOptions } from '../../src/relay.ts'
+import { typescript } from './typescript.ts'
 import { until } from './until.ts'
 
 export interface RelayChildOptions extends Omit<RelayOptions<string>, 'broker'> {
@@ -26,7 +27,7 @@ const running = new Set<RelayChild>()
 /** Starts relay-child.ts; resolves once it takes part. */
 export async function startChild(options: RelayChildOptions): Promise<RelayChild> {
   const file = new URL('relay-child.ts', import.meta.url).pathname
-  const child = spawn(process.execPath, ['--import', 'tsx', file, JSON.stringify(options)], {
+  const child = spawn(process.execPath, [...typescript, file, JSON.stringify(options)], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   child.stdin.on('error', () => {})

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
+import { typescript } from './typescript.ts'
 
 export interface FileResult {
   readonly passed: number
@@ -25,7 +26,7 @@ export async function runFile(
   const complaint = complain(readFileSync(file, 'utf8'))
   if (complaint) return { passed: 0, failed: 1, skipped: 0, reason: complaint, output: '' }
 
-  const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), file], {
+  const child = spawn(process.execPath, [...typescript, file], {
     detached: true, // the leader of a process group, which can be killed as a whole
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env, NO_COLOR: '1', FORCE_COLOR: undefined },

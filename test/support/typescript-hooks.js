@@ -1,0 +1,29 @@
+import { createHash } from 'node:crypto'
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { tmpdir, userInfo } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const folder = join(tmpdir(), `meowmx-typescript-${userInfo().uid}`)
+
+/** Node calls this for each module it loads. */
+export async function load(url, context, nextLoad) {
+  if (!/^file:.*\.ts$/.test(url)) return nextLoad(url, context)
+  return { format: 'module', shortCircuit: true, source: await strip(fileURLToPath(url)) }
+}
+
+/** The file without its types. What was made of a text once is kept in a file that is named after its hash. */
+async function strip(path) {
+  const text = readFileSync(path, 'utf8')
+  const kept = join(folder, `${createHash('sha1').update(text).digest('hex')}.js`)
+  try {
+    return readFileSync(kept)
+  } catch {
+    const { default: swc } = await import('@swc/wasm-typescript')
+    const { code } = swc.transformSync(text, { mode: 'strip-only', filename: path })
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(`${kept}.${process.pid}`, code) // written aside first: another process may be reading
+    renameSync(`${kept}.${process.pid}`, kept)
+    return code
+  }
+}
