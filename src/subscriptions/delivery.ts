@@ -68,6 +68,8 @@ export interface DeliveryOwner {
   /** Whether the partition is still ours; waits until that is certain. */
   ours(): Promise<boolean>
   throwIfLost(): void
+  /** The lease is known to be lost. */
+  lose(): void
 }
 
 /** What stands behind a delivery: the partition, or the replay of a stream that was set aside. */
