@@ -69,7 +69,7 @@ export interface DeliveryOwner {
   ours(): Promise<boolean>
   throwIfLost(): void
   /** The lease is known to be lost. */
-  lose(): void
+  lose(cause?: unknown): void
 }
 
 /** What stands behind a delivery: the partition, or the replay of a stream that was set aside. */
