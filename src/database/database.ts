@@ -130,16 +130,16 @@ export class Database implements Queries {
     return this.statement(sql[`queries/${name}.sql`]!)
   }
 
-  /** Run a statement on any connection, or on the caller's. `trip.sent` tells when it has left us. */
+  /** Run a statement on any connection, or on the caller's. `progress.sent` tells when it has left us. */
   query(
     statement: Statement,
     values: unknown[] = [],
     client?: pg.ClientBase,
-    trip = { sent: false },
+    progress = { sent: false },
   ): Promise<Row[]> {
     if (client) return this.#run(client, statement, values)
     return this.withClient((own) => {
-      trip.sent = true
+      progress.sent = true
       return this.#run(own, statement, values, { commits: statement.commits })
     })
   }

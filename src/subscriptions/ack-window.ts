@@ -1,8 +1,8 @@
 import type { Clock } from '../core/clock.ts'
+import { Queue } from '../core/queue.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import { streamKey } from '../events/event.ts'
 import { Budget } from '../read/budget.ts'
-import { Queue } from './queue.ts'
 
 /**
  * One event on its way:

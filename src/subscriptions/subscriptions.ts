@@ -4,6 +4,7 @@ import { Subject } from 'rxjs'
 import { aborted, manyWaitFor, unless } from '../core/abort.ts'
 import { ClosedError } from '../core/errors.ts'
 import { name } from '../core/fields.ts'
+import { Semaphore } from '../core/semaphore.ts'
 import { TimeLimit } from '../core/stop-options.ts'
 import { parse } from '../core/validate.ts'
 import type { Queries } from '../database/database.ts'
@@ -16,7 +17,6 @@ import { SubscriptionNotFoundError } from './errors.ts'
 import { Executor } from './executor.ts'
 import type { SubscriptionOptions } from './options.ts'
 import { subscriptionOptions } from './options.ts'
-import { Slots } from './slots.ts'
 import { merge } from './status.ts'
 import { Store } from './store.ts'
 import type { Consumer, Executors, Running } from './subscription.ts'
@@ -30,7 +30,7 @@ export class Subscriptions implements Executors {
   readonly #db: Queries
   readonly #live: Live
   readonly #reader: Reader
-  readonly #slots: Slots
+  readonly #slots: Semaphore
   readonly #running = new Map<string, Set<Running>>()
   /** Completes once the store is closed. */
   readonly closed$ = new Subject<never>()
@@ -42,7 +42,7 @@ export class Subscriptions implements Executors {
     this.#reader = reader
     // One is left for all else, or leases run out unrenewed while handlers keep all of them.
     const { pool, maxConnections } = db.settings
-    this.#slots = new Slots(Math.max((pool?.options.max ?? maxConnections) - 1, 1))
+    this.#slots = new Semaphore(Math.max((pool?.options.max ?? maxConnections) - 1, 1))
   }
 
   get(subscription: string, options: SubscriptionOptions): DurableSubscription {
