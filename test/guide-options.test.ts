@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { z } from 'zod'
-import { MAX_INT } from '../src/numbers.ts'
-import { connectOptions } from '../src/options.ts'
-import { processOptions, subscriptionOptions } from '../src/subscribe/options.ts'
+import { MAX_INT } from '../src/core/numbers.ts'
+import { connectOptions } from '../src/database/connect-options.ts'
+import { processOptions, subscriptionOptions } from '../src/subscriptions/options.ts'
 
 const page = readFileSync(new URL('../examples/guide/options.md', import.meta.url), 'utf8')
 

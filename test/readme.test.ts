@@ -3,7 +3,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as library from '../src/index.ts'
-import * as relay from '../src/relay.ts'
+import * as relay from '../src/relay/index.ts'
 
 const readme = suite(
   'README and guide: their code is part of examples that run, their links lead to something, each promise names a test',
