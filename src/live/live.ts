@@ -5,7 +5,7 @@ import { isTransientAtStart } from '../database/failures.ts'
 import { READS } from '../database/retries.ts'
 import { patience, persist } from '../database/retry-policy.ts'
 import type { Selection } from '../events/selector.ts'
-import type { Line } from '../notify/listen-connection.ts'
+import type { ListenConnection } from '../notify/listen-connection.ts'
 import { Listener } from '../notify/listener.ts'
 import { Budget } from '../read/budget.ts'
 import { HorizonReader } from '../read/horizon.ts'
@@ -48,7 +48,7 @@ export class Live {
   #endPoll = () => {}
 
   /** Without a line: poll only. `saw` is told the positions that were handed out. */
-  constructor(db: Queries, line?: Line, saw: (position: number) => void = () => {}) {
+  constructor(db: Queries, line?: ListenConnection, saw: (position: number) => void = () => {}) {
     this.#db = db
     this.#saw = saw
     this.listener = new Listener(db, line)

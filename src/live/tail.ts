@@ -1,5 +1,5 @@
 import { aborted, manyWaitFor } from '../core/abort.ts'
-import { Signal } from '../core/condition.ts'
+import { Condition } from '../core/condition.ts'
 import { isTransient, isTransientAtStart } from '../database/failures.ts'
 import type { Teller } from '../database/retries.ts'
 import { persist } from '../database/retry-policy.ts'
@@ -55,7 +55,7 @@ export class Tail {
   #expected = 0 // the highest position that the horizon is known to have to reach
   #wakes = 1
   #seen = 0 // wakes before the last look
-  readonly #woken = new Signal()
+  readonly #woken = new Condition()
 
   constructor(ports: TailPorts) {
     this.#ports = ports

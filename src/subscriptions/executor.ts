@@ -1,4 +1,4 @@
-import { Signal } from '../core/condition.ts'
+import { Condition } from '../core/condition.ts'
 import { ClosedError, HistoryLostError } from '../core/errors.ts'
 import { isTransient, isTransientAtStart } from '../database/failures.ts'
 import { READS, Trouble } from '../database/retries.ts'
@@ -75,7 +75,7 @@ export class Executor {
   readonly #giveBack: GiveBack
   readonly #stopping = new AbortController()
   readonly #releasing: AbortController
-  readonly #rung = new Signal()
+  readonly #rung = new Condition()
   #forgetClaim: (() => void) | undefined // of partitions that were lost by an error
   #losses = 0 // of the store's history
   readonly #trouble: Trouble // by which partitions are lost

@@ -1,4 +1,4 @@
-import { Signal } from '../core/condition.ts'
+import { Condition } from '../core/condition.ts'
 import type { Partition } from './partition.ts'
 import type { Replay } from './replay.ts'
 
@@ -16,7 +16,7 @@ const MAX_SPAN = 10_000
 /** The partitions that an executor holds. */
 export class Holdings implements Iterable<Holding> {
   /** Something may have changed: acks, room, leases, the end of a drain. */
-  readonly changed = new Signal()
+  readonly changed = new Condition()
   readonly #held = new Map<number, Holding>()
 
   get size(): number {

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { Signal } from '../core/condition.ts'
+import { Condition } from '../core/condition.ts'
 import type { Logger } from '../core/logger.ts'
 import { persist } from '../database/retry-policy.ts'
 import type { RecordedEvent } from '../events/event.ts'
@@ -35,7 +35,7 @@ export class Partition extends Lease implements Source {
   /** Streams that are set aside, by stream. */
   readonly asides = new Map<string, Aside>()
   /** Fires when a checkpoint is durable, and in the end. */
-  readonly checkpointed = new Signal()
+  readonly checkpointed = new Condition()
   /** The checkpoint. */
   durable: number
   /** Parks under way. */

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { Signal } from '../core/condition.ts'
+import { Condition } from '../core/condition.ts'
 import { persist } from '../database/retry-policy.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import { streamKey } from '../events/event.ts'
@@ -30,7 +30,7 @@ export class Replay implements Source {
   readonly partition: Partition
   readonly isReplay = true
   readonly #store: Store
-  readonly #settled = new Signal()
+  readonly #settled = new Condition()
   #out: Entry | undefined
   #busy = false
   #outcome: Outcome | undefined

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { aborted, whenAborted } from '../core/abort.ts'
-import { Signal } from '../core/condition.ts'
+import { Condition } from '../core/condition.ts'
 import { readable } from '../core/describe.ts'
 import { explain, MeowError } from '../core/errors.ts'
 import { Queue } from '../core/queue.ts'
@@ -68,7 +68,7 @@ export class TransactionalWorker extends BaseWorker {
   readonly #slots: Semaphore
   readonly #queues = new Map<DeliveryOwner, Queue<HandedOut>>()
   readonly #cuts: Promise<void>[] = [] // of transactions that were given up
-  readonly #woken = new Signal()
+  readonly #woken = new Condition()
 
   /** `slots`: of the connections of `db`, those that such transactions may keep. */
   constructor(start: Start, handling: Handling, db: Queries, leaseMs: number, slots: Semaphore) {

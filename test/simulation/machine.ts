@@ -85,7 +85,7 @@ export class Machine {
     listener.pending.push([channel, payload])
     this.#post(`hear ${channel.slice(0, 8)} ${payload}`, () => {
       const [heard, what] = listener.pending.shift()! // in the order of sending, whichever task it is
-      if (this.#listener === listener) listener.events.heard(heard, what)
+      if (this.#listener === listener) listener.events.notified(heard, what)
     })
   }
 

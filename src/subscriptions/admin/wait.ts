@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
 import { z } from 'zod'
 import { aborted, abortWith, manyWaitFor } from '../../core/abort.ts'
-import { Signal } from '../../core/condition.ts'
+import { Condition } from '../../core/condition.ts'
 import { ClosedError, TimeoutError } from '../../core/errors.ts'
 import { ms, name, position, signal } from '../../core/fields.ts'
 import { parse } from '../../core/validate.ts'
@@ -57,7 +57,7 @@ export class Waiting {
       subscription: parse(name, subscription, 'name'),
       position: parse(position, at, 'position'),
       id: randomUUID(),
-      heard: new Signal(),
+      heard: new Condition(),
       entering: Promise.resolve(),
       leave: () => {},
     }
@@ -153,7 +153,7 @@ interface Waiter {
   readonly subscription: string
   readonly position: number
   readonly id: string
-  readonly heard: Signal
+  readonly heard: Condition
   /** The last time that it said that it waits. */
   entering: Promise<unknown>
   leave(): void
