@@ -3,7 +3,7 @@ import { streamKey } from '../event.ts'
 import { isTransient, isTransientAtStart } from '../failures.ts'
 import type { LiveFeed } from '../live/live.ts'
 import { persist } from '../live/patience.ts'
-import { READS, Trouble } from '../live/retries.ts'
+import { READS } from '../live/retries.ts'
 import { Signal } from '../live/signal.ts'
 import { Checkpoints } from './checkpoints.ts'
 import type { HandedOut } from './delivery.ts'
@@ -12,6 +12,7 @@ import { GiveBack } from './give-back.ts'
 import { Holdings } from './holdings.ts'
 import type { Instant } from './instant.ts'
 import { now } from './instant.ts'
+import { LOST_MS, Losses } from './losses.ts'
 import type { Failing } from './outage.ts'
 import { Partition } from './partition.ts'
 import { Pump } from './pump.ts'
@@ -50,12 +51,6 @@ export interface ExecutorOptions {
   strict: boolean
 }
 
-/** Pause before a partition is claimed anew that was lost by an error: the first one; each further one is twice as long. */
-const LOST_MS = 250
-const MAX_LOST_MS = 4_000
-/** How long no partition is lost by an error until that counts as over, if none gets on. */
-const QUIET_MS = 10_000
-
 /**
  * One executor of a subscription. Two loops:
  *
@@ -77,9 +72,7 @@ export class Executor {
   readonly #rung = new Signal()
   #forgetClaim: (() => void) | undefined // of partitions that were lost by an error
   #losses = 0 // of the store's history
-  readonly #trouble: Trouble // by which partitions are lost
-  #lostAt = -Infinity // when one was, by an error
-  #forgetTrouble = () => {}
+  readonly #troubles: Losses // of partitions, by errors of the database
   #failure: { error: unknown } | undefined // what ended it
   /** Settles once it is stopped and has given all back; rejects where it can't go on. */
   readonly done: Promise<void>
@@ -100,10 +93,10 @@ export class Executor {
     this.#deliver = deliver
     this.#releasing = releasing
     this.#report = new Report(this.#holdings, store, ports.status, ports.watched, () => this.#pump.held)
-    this.#trouble = new Trouble(store)
+    this.#troubles = new Losses(store)
     this.#checkpoints = new Checkpoints(store, options, {
-      written: () => {
-        this.#getsOn()
+      written: (partitions) => {
+        for (const { number } of partitions) this.#troubles.over(number)
         this.#holdings.changed.fire()
         this.#report.is()
       },
@@ -216,8 +209,7 @@ export class Executor {
       silence()
       forgetHistory()
       forgetRetries?.()
-      this.#forgetTrouble()
-      this.#trouble.end()
+      this.#troubles.end()
       this.#checkpoints.close()
       this.#forgetClaim?.()
       this.#report.stopped(this.#failure)
@@ -307,7 +299,7 @@ export class Executor {
     return new Partition(grant, at, this.#store, this.#options.leaseMs, {
       deliver: this.#deliver,
       changed: (partition) => {
-        if (partition.durable > grant.position) this.#getsOn()
+        if (partition.durable > grant.position) this.#troubles.over(partition.number)
         this.#checkpoints.poke(partition)
         this.#holdings.changed.fire()
       },
@@ -329,29 +321,13 @@ export class Executor {
       this.#rung.fire()
       return
     }
-    // What failed may fail again: not at once. All that is lost until then is one failure.
-    this.#forgetClaim ??= this.#store.clock.after(this.#pauseMs(cause), () => {
+    // What failed may fail again: not at once. All that is lost until then is claimed together.
+    const isTrouble = isTransient(cause) && !this.#stopping.signal.aborted
+    const pauseMs = isTrouble ? this.#troubles.lost(partition.number, cause) : LOST_MS
+    this.#forgetClaim ??= this.#store.clock.after(pauseMs, () => {
       this.#forgetClaim = undefined
       this.#rung.fire()
     })
-  }
-
-  /** Before a partition is claimed anew: the longer, the more often the database failed so. */
-  #pauseMs(cause: unknown): number {
-    if (!isTransient(cause) || this.#stopping.signal.aborted) return LOST_MS
-    const { clock } = this.#store
-    if (clock.now() - this.#lostAt >= QUIET_MS) this.#trouble.end()
-    this.#lostAt = clock.now()
-    this.#trouble.tell(cause)
-    if (this.#trouble.attempt === 1) return LOST_MS
-    this.#forgetTrouble()
-    this.#forgetTrouble = clock.after(QUIET_MS, () => this.#trouble.end())
-    return Math.min(LOST_MS * 2 ** (this.#trouble.attempt - 1), MAX_LOST_MS)
-  }
-
-  #getsOn(): void {
-    this.#forgetTrouble()
-    this.#trouble.over()
   }
 
   /** The store has gone back: go on from the checkpoints that it has. */
