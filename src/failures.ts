@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { connectionProblem } from './connection-problems.ts'
+import { connectionProblem, lostConnection } from './connection-problems.ts'
 import { ConnectionError, LimitError, MeowError, SchemaError, TimeoutError } from './errors.ts'
 import { isError } from './kinds.ts'
 import type { Settings } from './options.ts'
@@ -112,10 +112,7 @@ export function translate(
   }
   if (message === LATE) return new TimeoutError('a query', queryTimeoutMs, error)
   if (isOurs && isLost(error)) {
-    return new ConnectionError(
-      `no connection to the server: ${reason(error)}; check that it runs and that host and port are right (connectionString, or PGHOST and PGPORT)`,
-      error,
-    )
+    return new ConnectionError(lostConnection(reason(error)), error)
   }
   return redact(error)
 }

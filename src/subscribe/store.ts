@@ -2,6 +2,7 @@ import type pg from 'pg'
 import type { Clock } from '../clock.ts'
 import type { Queries, Statement } from '../database.ts'
 import { describe } from '../describe.ts'
+import { encodingOf } from '../encoding.ts'
 import { HistoryLostError, SubscriptionMismatchError, SubscriptionNotFoundError } from '../errors.ts'
 import type { RecordedEvent } from '../event.ts'
 import { toEvent } from '../event.ts'
@@ -176,7 +177,7 @@ export class Store {
 
   /** A text that the database can hold: one whose encoding is not UTF8 has no place for some characters. */
   async #storable(text: string, client?: pg.ClientBase): Promise<string> {
-    this.#encoding ??= (await this.#db.query(ENCODING, [], client))[0]![0]!
+    this.#encoding ??= (await encodingOf(this.#db, client)).encoding
     return this.#encoding === 'UTF8' ? text : escaped(text)
   }
 
@@ -298,4 +299,3 @@ const escaped = (text: string): string =>
   text.replace(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 
 const NOT_ASCII = /[\u0080-\uffff]/
-const ENCODING = { name: 'meowmx_encoding', text: 'select pg_catalog.getdatabaseencoding()' }
