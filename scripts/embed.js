@@ -10,7 +10,7 @@ import { rollup } from 'rollup'
 const dist = new URL('../dist/', import.meta.url)
 
 // Modules whose exports are read from files become those exports.
-for (const path of ['sql.js', 'version.js', 'studio/page.js']) {
+for (const path of ['database/sql.js', 'core/version.js', 'studio/page.js']) {
   const file = new URL(path, dist)
   const exported = Object.entries(await import(file))
   writeFileSync(
@@ -40,6 +40,6 @@ const { resolve: find } = createRequire(import.meta.url)
 const licenses = ['pg-listen/LICENSE', 'pg-format/LICENSE', 'debug/LICENSE', 'ms/license.md']
 const texts = licenses.map((path) => `${path}\n\n${readFileSync(find(path), 'utf8').trim()}`)
 await bundle.write({
-  file: fileURLToPath(new URL('live/pg-listen.js', dist)),
+  file: fileURLToPath(new URL('notify/pg-listen.js', dist)),
   banner: `/*!\n${texts.join('\n\n---\n\n')}\n*/`,
 })

@@ -4,50 +4,35 @@
 export type { AppendOptions, StreamWrite } from './append/append.ts'
 export type { ProjectionHandler } from './append/projections.ts'
 export type { AppendResult, ExpectedVersion } from './append/request.ts'
-export type { Causation } from './carried.ts'
-export { causedBy, withMetadata } from './carried.ts'
-// Errors
-export type { UnknownWrite } from './errors.ts'
 export {
   ClosedError,
   ConnectionError,
-  DeadlockError,
-  DuplicateEventError,
   HistoryLostError,
-  LeaseLostError,
   LimitError,
   MeowError,
-  OutcomeUnknownError,
   SchemaError,
-  SubscriptionMismatchError,
-  SubscriptionNotFoundError,
   TimeoutError,
-  UpcastError,
   ValidationError,
-  VersionConflictError,
-} from './errors.ts'
-export type { NewEvent, RecordedEvent, StreamRef } from './event.ts'
-export type { StopOptions } from './limit.ts'
-export type { StoreStatus } from './live/listener.ts'
-// Observing
-export type { EventsOptions, From } from './live/observer.ts'
-// Managing
-export type { SubscriptionChanges } from './manage/administer.ts'
-export type { Erased, EraseOptions } from './manage/erase.ts'
-export type { ParkedEvent, ParkedOptions, ReplayOptions } from './manage/parked.ts'
-export type { Staller } from './manage/stallers.ts'
-export type { PartitionInfo, SubscriptionInfo, SubscriptionsOptions } from './manage/subscriptions.ts'
-export type { WaitOptions } from './manage/wait.ts'
-export { connect, Meow } from './meow.ts'
-export type { Aggregate, AggregateClass, AggregateOptions } from './model/aggregate.ts'
-export type { CategoryOptions } from './model/category.ts'
+} from './core/errors.ts'
+export type { Logger } from './core/logger.ts'
+export type { StopOptions } from './core/stop-options.ts'
+export type { ConnectOptions } from './database/connect-options.ts'
+export type { CategoryOptions } from './events/category.ts'
 // Models
-export { defineCategory } from './model/category.ts'
-export type { Decider } from './model/decider.ts'
-export type { DecideOptions, Decision } from './model/decisions.ts'
-export type { EventBufferOptions, PendingEvents } from './model/event-buffer.ts'
-export { EventBuffer } from './model/event-buffer.ts'
-export type { StateOptions } from './model/states.ts'
+export { defineCategory } from './events/category.ts'
+// Errors
+export type { UnknownWrite } from './events/errors.ts'
+export {
+  DeadlockError,
+  DuplicateEventError,
+  OutcomeUnknownError,
+  UpcastError,
+  VersionConflictError,
+} from './events/errors.ts'
+export type { NewEvent, RecordedEvent, StreamRef } from './events/event.ts'
+export type { Causation } from './events/event-context.ts'
+export { causedBy, withMetadata } from './events/event-context.ts'
+export type { Selector } from './events/selector.ts'
 export type {
   AnyCategory,
   Category,
@@ -61,9 +46,18 @@ export type {
   TypedNewEvent,
   UnknownEvent,
   VersionedSchema,
-} from './model/types.ts'
-export type { Watched } from './model/watches.ts'
-export type { ConnectOptions, Logger } from './options.ts'
+} from './events/types.ts'
+// Observing
+export type { EventsOptions, From } from './live/observer.ts'
+export { connect, Meow } from './meow.ts'
+export type { Aggregate, AggregateClass, AggregateOptions } from './models/aggregate.ts'
+export type { Decider } from './models/decider.ts'
+export type { DecideOptions, Decision } from './models/decisions.ts'
+export type { EventBufferOptions, PendingEvents } from './models/event-buffer.ts'
+export { EventBuffer } from './models/event-buffer.ts'
+export type { StateOptions } from './models/states.ts'
+export type { Watched } from './models/watches.ts'
+export type { StoreStatus } from './notify/listener.ts'
 // Reading
 export type {
   CategoriesOptions,
@@ -73,15 +67,30 @@ export type {
   ReadOptions,
   ReadResult,
 } from './read/reader.ts'
-export type { Selector } from './read/selector.ts'
 export type { EventStore } from './store.ts'
-export type { Delivery, NackOptions } from './subscribe/delivery.ts'
-export type { HandleOptions } from './subscribe/handle.ts'
-export { handle } from './subscribe/handle.ts'
-export type { Handler, HandlerContext } from './subscribe/invoke.ts'
-export type { ProcessOptions, SubscriptionOptions } from './subscribe/options.ts'
-export type { RetryOptions } from './subscribe/retry.ts'
-export type { SubscriptionStatus } from './subscribe/status.ts'
+// Managing
+export type { SubscriptionChanges } from './subscriptions/admin/administer.ts'
+export type { Erased, EraseOptions } from './subscriptions/admin/erase.ts'
+export type { ParkedEvent, ParkedOptions, ReplayOptions } from './subscriptions/admin/parked.ts'
+export type { Staller } from './subscriptions/admin/stallers.ts'
+export type {
+  PartitionInfo,
+  SubscriptionInfo,
+  SubscriptionsOptions,
+} from './subscriptions/admin/subscriptions.ts'
+export type { WaitOptions } from './subscriptions/admin/wait.ts'
+export type { Delivery, NackOptions } from './subscriptions/delivery.ts'
+export {
+  LeaseLostError,
+  SubscriptionMismatchError,
+  SubscriptionNotFoundError,
+} from './subscriptions/errors.ts'
+export type { HandleOptions } from './subscriptions/handle.ts'
+export { handle } from './subscriptions/handle.ts'
+export type { Handler, HandlerContext } from './subscriptions/invoke.ts'
+export type { ProcessOptions, SubscriptionOptions } from './subscriptions/options.ts'
+export type { RetryOptions } from './subscriptions/retry.ts'
+export type { SubscriptionStatus } from './subscriptions/status.ts'
 // Subscribing
-export { DurableSubscription } from './subscribe/subscription.ts'
-export type { Worker } from './subscribe/worker.ts'
+export { DurableSubscription } from './subscriptions/subscription.ts'
+export type { Worker } from './subscriptions/worker.ts'

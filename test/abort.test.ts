@@ -2,8 +2,8 @@
 import { getEventListeners } from 'node:events'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { aborted, abortWith } from '../src/live/abort.ts'
-import { Signal } from '../src/live/signal.ts'
+import { aborted, abortWith } from '../src/core/abort.ts'
+import { Signal } from '../src/core/condition.ts'
 
 const listeners = (signal: AbortSignal) => getEventListeners(signal, 'abort').length
 const failure = (promise: Promise<unknown>) =>

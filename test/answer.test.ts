@@ -1,8 +1,8 @@
 // Of an answer as many rows are kept as fit, whole and in order, however they come; the first one always.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Row } from '../src/answer.ts'
-import { Answer } from '../src/answer.ts'
+import type { Row } from '../src/database/answer.ts'
+import { Answer } from '../src/database/answer.ts'
 
 const row = (n: number, length: number): Row => [
   String(n),

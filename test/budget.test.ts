@@ -1,9 +1,9 @@
 // A budget of bytes: as it fills up less is kept, read ahead and handed out, and each consumer still may have something.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { RecordedEvent } from '../src/event.ts'
+import type { RecordedEvent } from '../src/events/event.ts'
 import { Feed } from '../src/live/feed.ts'
-import { Ring } from '../src/live/ring.ts'
+import { Ring } from '../src/live/page-cache.ts'
 import { Budget } from '../src/read/budget.ts'
 import type { Page } from '../src/read/page.ts'
 

@@ -15,8 +15,8 @@ for (const name of EMBEDDED) {
   })
 }
 
-test('dist/sql.js holds every file of sql/, byte for byte', async () => {
-  const { sql } = await import(join(root, 'dist/sql.js'))
+test('dist/database/sql.js holds every file of sql/, byte for byte', async () => {
+  const { sql } = await import(join(root, 'dist/database/sql.js'))
   const folder = join(root, 'sql')
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((path) =>
     path.endsWith('.sql'),

@@ -3,7 +3,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { z } from 'zod'
 import { defineCategory, ValidationError } from '../src/index.ts'
-import { memoryStore } from '../src/testing.ts'
+import { memoryStore } from '../src/testing/index.ts'
 import { rejects } from './support/rejects.ts'
 
 const iso = z.iso.datetime()

@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert'
 import type { CategoriesOptions } from '../src/index.ts'
 import { ValidationError } from '../src/index.ts'
 import { CategoryCounts } from '../src/studio/category-counts.ts'
-import { memoryStore } from '../src/testing.ts'
+import { memoryStore } from '../src/testing/index.ts'
 import { rejects } from './support/rejects.ts'
 import { closeAll, openStore, pgClient } from './support/store.ts'
 

@@ -1,7 +1,7 @@
 // One contract, two stores: what holds of a store in PostgreSQL holds of one in memory, to the same words.
 import { suite } from 'uvu'
 import type { EventStore } from '../src/index.ts'
-import { memoryStore } from '../src/testing.ts'
+import { memoryStore } from '../src/testing/index.ts'
 import { appending } from './contract/appending.ts'
 import { deciding } from './contract/deciding.ts'
 import { observing } from './contract/observing.ts'

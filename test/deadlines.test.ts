@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { Deadlines } from '../src/deadlines.ts'
+import { Deadlines } from '../src/core/deadlines.ts'
 import { timers } from './support/timers.ts'
 import { until } from './support/until.ts'
 
@@ -46,7 +46,7 @@ test('one that is late may bring others', async () => {
 })
 
 test('a process ends with one open', async () => {
-  const module = new URL('../dist/deadlines.js', import.meta.url).href
+  const module = new URL('../dist/core/deadlines.js', import.meta.url).href
   const code = `const { Deadlines } = await import('${module}'); new Deadlines().add({ due: performance.now() + 60_000, late() {} })`
   await promisify(execFile)(process.execPath, ['--input-type=module', '-e', code], { timeout: 20_000 })
 })

@@ -21,8 +21,8 @@ import { delimiter, join, resolve } from 'node:path'
 import pg from 'pg'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { type EmbeddedOptions, startPostgres } from '../src/embedded/index.ts'
 import { launch } from '../src/embedded/launch.ts'
-import { type EmbeddedOptions, startPostgres } from '../src/embedded.ts'
 import { typescript } from './support/typescript.ts'
 import { until } from './support/until.ts'
 
@@ -80,7 +80,7 @@ function startInChild(
   then = 'setInterval(() => {}, 1000)',
   rest: { uid?: number; gid?: number; env?: NodeJS.ProcessEnv } = {},
 ): ChildProcess {
-  const module = JSON.stringify(new URL('../src/embedded.ts', import.meta.url).href)
+  const module = JSON.stringify(new URL('../src/embedded/index.ts', import.meta.url).href)
   const code = `const { startPostgres } = await import(${module})
 const server = await startPostgres(${JSON.stringify(options)})
 console.log(server.connectionString)

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { startPostgres } from '../src/embedded.ts'
+import { startPostgres } from '../src/embedded/index.ts'
 import type { Meow } from '../src/index.ts'
 import {
   ClosedError,

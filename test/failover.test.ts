@@ -43,7 +43,12 @@ test('the primary is found whichever comes first; a standby alone is refused in 
   const refused = await rejects(connect({ connectionString: alone, schema, listen: false }), ConnectionError)
   assert.match(refused.message, 'can only be read')
   // An append looks for the primary as long as any query may take.
-  const reader = await connect({ connectionString: pair.standby, schema, listen: false, queryTimeoutMs: 1_000 })
+  const reader = await connect({
+    connectionString: pair.standby,
+    schema,
+    listen: false,
+    queryTimeoutMs: 1_000,
+  })
   const stream = { category: 'first', streamId: '1' }
   // Until it has replayed as much, the standby has no such table either.
   const there = () =>

@@ -1,11 +1,12 @@
 // Partitions are written of together; one whose lease is lost while the write waits for a connection takes no other along.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { Database } from '../src/database.ts'
-import { connectOptions, parse } from '../src/options.ts'
+import { parse } from '../src/core/validate.ts'
+import { connectOptions } from '../src/database/connect-options.ts'
+import { Database } from '../src/database/database.ts'
+import { select } from '../src/events/selector.ts'
 import { Reader } from '../src/read/reader.ts'
-import { select } from '../src/read/selector.ts'
-import { Store } from '../src/subscribe/store.ts'
+import { Store } from '../src/subscriptions/store.ts'
 import { closeAll, databaseUrl, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
 import { theWay } from './support/ways.ts'
 

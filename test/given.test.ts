@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert'
 import { z } from 'zod'
 import type { Decider, EventOf, RecordedEvent } from '../src/index.ts'
 import { DuplicateEventError, defineCategory, UpcastError, ValidationError } from '../src/index.ts'
-import { given, stored } from '../src/testing.ts'
+import { given, stored } from '../src/testing/index.ts'
 
 const Show = defineCategory('show', {
   ShowAnnounced: z.object({ seats: z.number().int().positive(), hall: z.string().default('main') }),

@@ -2,7 +2,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { SubscriptionStatus } from '../src/index.ts'
-import { heldBackBy } from '../src/manage/stallers.ts'
+import { heldBackBy } from '../src/subscriptions/admin/stallers.ts'
 import { collect } from './support/collect.ts'
 import { current } from './support/status.ts'
 import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'

@@ -1,9 +1,9 @@
 // By what a store that went back is recognized, and what is none of it.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { HistoryLostError } from '../src/errors.ts'
-import type { Testimony } from '../src/history.ts'
-import { History } from '../src/history.ts'
+import type { HistoryLostError } from '../src/core/errors.ts'
+import type { Testimony } from '../src/database/server-timeline.ts'
+import { History } from '../src/database/server-timeline.ts'
 
 interface Server {
   standby: boolean

@@ -1,8 +1,8 @@
 // How long ago something was, by whichever of a process's two clocks says more: a lease must not seem fresh to who slept.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { systemClock } from '../src/clock.ts'
-import { elapsed, now } from '../src/subscribe/instant.ts'
+import { systemClock } from '../src/core/clock.ts'
+import { elapsed, now } from '../src/subscriptions/instant.ts'
 
 for (const [what, monotonic, wall, passed] of [
   ['both clocks run', 5_000, 5_000, 5_000],

@@ -1,4 +1,4 @@
-// Timers and clocks come from src/clock.ts alone, which takes them when it loads: what is looked up later may be a fake.
+// Timers and clocks come from src/core/clock.ts alone, which takes them when it loads: what is looked up later may be a fake.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { test } from 'uvu'
@@ -22,14 +22,14 @@ const codeOf = (text: string) => text.replaceAll(/\/\*[\s\S]*?\*\/|(?<!:)\/\/.*$
 test('no module but clock.ts looks up a timer or a clock when it needs one', () => {
   const found: string[] = []
   for (const path of readdirSync(src, { recursive: true, encoding: 'utf8' })) {
-    if (!path.endsWith('.ts') || path === 'clock.ts') continue
+    if (!path.endsWith('.ts') || path === 'core/clock.ts') continue
     const code = codeOf(readFileSync(join(src, path), 'utf8'))
     for (const pattern of LATE_BOUND) {
       if (pattern.test(code)) found.push(path.replaceAll('\\', '/'))
     }
   }
   // The time of a store in memory is that of the test which uses it, faked or not; handle has a timer of clock.ts as well.
-  assert.equal(found.sort(), ['subscribe/handle.ts', 'testing/memory-store.ts'])
+  assert.equal(found.sort(), ['subscriptions/handle.ts', 'testing/memory-store.ts'])
 })
 
 test('each of the patterns finds what it is for', () => {

@@ -2,7 +2,7 @@
 import type pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { startPostgres } from '../src/embedded.ts'
+import { startPostgres } from '../src/embedded/index.ts'
 import type { Meow, Staller } from '../src/index.ts'
 import { closeAll, directUrl, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
 

@@ -4,7 +4,7 @@
 import pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { startPostgres } from '../src/embedded.ts'
+import { startPostgres } from '../src/embedded/index.ts'
 import { connect } from '../src/index.ts'
 import { Fleet } from './support/fleet.ts'
 import { until } from './support/until.ts'

@@ -4,7 +4,7 @@ import { EMPTY, NEVER, retry, throwError } from 'rxjs'
 import { TestScheduler } from 'rxjs/testing'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { RecordedEvent } from '../src/event.ts'
+import type { RecordedEvent } from '../src/events/event.ts'
 import { observe } from '../src/live/observe.ts'
 import type { Page } from '../src/read/page.ts'
 

@@ -5,7 +5,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Decider, EventStore } from '../src/index.ts'
 import { ValidationError } from '../src/index.ts'
-import { memoryStore } from '../src/testing.ts'
+import { memoryStore } from '../src/testing/index.ts'
 import { rejects } from './support/rejects.ts'
 
 const stream = { category: 'order', streamId: '42' }

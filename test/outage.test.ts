@@ -22,7 +22,11 @@ test.after(closeAll)
 for (const fault of ['cut', 'blackhole'] as const) {
   test(`${fault}, twice: every event arrives, once where nothing was handled in vain`, async () => {
     const proxy = await startProxy(databaseUrl())
-    const far = await openStore({ connectionString: proxy.url, queryTimeoutMs: 1_000, pollIntervalMs: 60_000 })
+    const far = await openStore({
+      connectionString: proxy.url,
+      queryTimeoutMs: 1_000,
+      pollIntervalMs: 60_000,
+    })
     await listening(far)
     const stream = { category: uniqueName('outage'), streamId: '1' }
     const { category } = stream

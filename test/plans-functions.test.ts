@@ -3,10 +3,10 @@
 import type pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { eventColumns } from '../src/event.ts'
+import { eventColumns } from '../src/events/event.ts'
+import { select } from '../src/events/selector.ts'
 import type { Meow, Selector } from '../src/index.ts'
 import { pageQuery } from '../src/read/page-reader.ts'
-import { select } from '../src/read/selector.ts'
 import { closeAll, openStore, pgClient, uniqueName } from './support/store.ts'
 import { vacuum } from './support/vacuum.ts'
 

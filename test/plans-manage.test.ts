@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { eventBytes, eventColumns } from '../src/event.ts'
+import { eventBytes, eventColumns } from '../src/events/event.ts'
 import { closeAll, openStore, pgClient, uniqueName } from './support/store.ts'
 import { vacuum } from './support/vacuum.ts'
 

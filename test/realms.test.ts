@@ -10,8 +10,8 @@ import { createContext, runInNewContext, Script } from 'node:vm'
 import * as esbuild from 'esbuild'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { isLost, isTransient } from '../src/failures.ts'
-import { redact } from '../src/secrets.ts'
+import { redact } from '../src/core/secrets.ts'
+import { isLost, isTransient } from '../src/database/failures.ts'
 import { startProxy } from './support/proxy.ts'
 import { closeAll, databaseUrl, openStore, storeSchema, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
@@ -157,7 +157,7 @@ test('an AbortSignal of another make will do', async () => {
 test('nothing in src asks for `instanceof` of what is built in', () => {
   const builtIn =
     /instanceof (Error|\w+Error|Date|Map|Set|RegExp|Promise|AbortSignal|ArrayBuffer|Uint8Array|Array|Object|Number|String|Boolean|WeakMap|WeakSet|URL|Buffer|Function|Symbol)\b/g
-  const ours = readFileSync(join(root, 'src/errors.ts'), 'utf8').match(/(?<=class )\w+/g)!
+  const ours = readFileSync(join(root, 'src/core/errors.ts'), 'utf8').match(/(?<=class )\w+/g)!
   const mayAsk = ['kinds.ts', 'json.ts', 'json-text.ts'] // the first asks for more than that; what data may be
   const found = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts') && !mayAsk.includes(name))

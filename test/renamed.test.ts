@@ -2,7 +2,7 @@
 // but migrate() is refused, and migrate() mends it.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { EmbeddedPostgres } from '../src/embedded.ts'
+import type { EmbeddedPostgres } from '../src/embedded/index.ts'
 import type { Meow } from '../src/index.ts'
 import { connect, SchemaError } from '../src/index.ts'
 import { cli, parsed } from './support/cli.ts'

@@ -1,8 +1,8 @@
 // Recent events are served from memory: without a gap, without a repeat, and only so many.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { RecordedEvent } from '../src/event.ts'
-import { Ring } from '../src/live/ring.ts'
+import type { RecordedEvent } from '../src/events/event.ts'
+import { Ring } from '../src/live/page-cache.ts'
 import type { Page } from '../src/read/page.ts'
 import { random, seeded } from './support/random.ts'
 

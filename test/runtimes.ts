@@ -6,7 +6,7 @@
  */
 import { cpSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { startPostgres } from '../src/embedded.ts'
+import { startPostgres } from '../src/embedded/index.ts'
 import { follow, inFolder, npm } from './support/keep.ts'
 import { lowestOf, manifest } from './support/lowest.ts'
 import { typescript } from './support/typescript.ts'

@@ -38,10 +38,12 @@ async function open(connectionString: string): Promise<pg.Client> {
 
 /** The name of every function that the library's files call. */
 function called(): string[] {
-  const texts = ['sql/', 'sql/queries/', 'src/', 'src/read/', 'src/model/'].flatMap((folder) => {
+  const texts = ['sql/', 'src/'].flatMap((folder) => {
     const at = new URL(`../${folder}`, import.meta.url)
-    const files = readdirSync(at).filter((name) => /\.(sql|ts)$/.test(name))
-    return files.map((name) => readFileSync(new URL(name, at), 'utf8'))
+    const files = readdirSync(at, { recursive: true, encoding: 'utf8' })
+    return files
+      .filter((name) => /\.(sql|ts)$/.test(name))
+      .map((name) => readFileSync(new URL(name, at), 'utf8'))
   })
   return [...texts.join('\n').matchAll(/\b([a-z]\w*)\(/g)].map(([, name]) => name!)
 }

@@ -2,8 +2,8 @@
 // Connection strings that list several servers, as libpq has them.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { isElsewhere, noneServes, ReadOnlyError, Servers } from '../src/database/hosts.ts'
 import { connect, ValidationError } from '../src/index.ts'
-import { isElsewhere, noneServes, ReadOnlyError, Servers } from '../src/servers.ts'
 import { rejects } from './support/rejects.ts'
 import { closeAll, databaseUrl, openStore, uniqueName } from './support/store.ts'
 

@@ -3,7 +3,7 @@
 // a LISTENER who never polls is told of every event after its commit, and the lease is closed in the end.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { Duty } from '../src/quiet/duty.ts'
+import { Duty } from '../src/notify/coalescing/duty.ts'
 import { exploreQuiet } from './simulation/conductor.ts'
 
 const runs = Number(process.env.MEOWMX_SCHEDULES ?? 2_000)

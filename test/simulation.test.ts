@@ -2,10 +2,10 @@
 // The subscribing engine over a simulated clock, network and database: whatever the order in which things happen and
 // break, every committed event is handled, in order, repeated at most as promised, and in time once nothing breaks any more.
 import { test } from 'uvu'
-import { Line } from '../src/live/line.ts'
 import { Live } from '../src/live/live.ts'
+import { Line } from '../src/notify/listen-connection.ts'
 import { Reader } from '../src/read/reader.ts'
-import { Subscriptions } from '../src/subscribe/subscriptions.ts'
+import { Subscriptions } from '../src/subscriptions/subscriptions.ts'
 import { explore } from './simulation/explore.ts'
 
 const runs = Number(process.env.MEOWMX_SCHEDULES ?? 2_000)

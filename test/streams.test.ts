@@ -1,7 +1,7 @@
 // Work by stream: nothing lost, each stream in order and one at a time, never too much at once, and none starves.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { Streams } from '../src/subscribe/streams.ts'
+import { Streams } from '../src/subscriptions/streams.ts'
 import type { Random } from './support/random.ts'
 import { random } from './support/random.ts'
 

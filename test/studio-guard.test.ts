@@ -3,7 +3,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ConnectionError, ValidationError } from '../src/index.ts'
-import { startStudio } from '../src/studio.ts'
+import { startStudio } from '../src/studio/index.ts'
 import { rejects } from './support/rejects.ts'
 import { createSubscription, sqlExecutor } from './support/sql-executor.ts'
 import { closeAll, openStore, uniqueName } from './support/store.ts'

@@ -3,7 +3,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { connect } from '../src/index.ts'
-import { startStudio } from '../src/studio.ts'
+import { startStudio } from '../src/studio/index.ts'
 import { createSubscription, sqlExecutor } from './support/sql-executor.ts'
 import { listening } from './support/status.ts'
 import { closeAll, databaseUrl, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'

@@ -3,8 +3,8 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { connect, ValidationError } from '../src/index.ts'
-import { relay } from '../src/relay.ts'
-import { memoryStore } from '../src/testing.ts'
+import { relay } from '../src/relay/index.ts'
+import { memoryStore } from '../src/testing/index.ts'
 import { rejects } from './support/rejects.ts'
 import { closeAll, databaseUrl, openStore, storeSchema, uniqueName } from './support/store.ts'
 

@@ -1,10 +1,10 @@
 // The checkpoint never passes a delivery that is not acked, and acks settle exactly once (I4).
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { systemClock } from '../src/clock.ts'
-import type { RecordedEvent } from '../src/event.ts'
-import type { Entry } from '../src/subscribe/window.ts'
-import { Window } from '../src/subscribe/window.ts'
+import { systemClock } from '../src/core/clock.ts'
+import type { RecordedEvent } from '../src/events/event.ts'
+import type { Entry } from '../src/subscriptions/ack-window.ts'
+import { Window } from '../src/subscriptions/ack-window.ts'
 import type { Random } from './support/random.ts'
 import { random, seeded } from './support/random.ts'
 

@@ -1,10 +1,10 @@
 import type pg from 'pg'
 import { z } from 'zod'
-import { ValidationError } from '../errors.ts'
-import type { NewEvent, RecordedEvent, StreamRef } from '../event.ts'
-import { modelOf } from '../event.ts'
-import { client, parse } from '../options.ts'
-import type { Reader } from '../read/reader.ts'
+import { ValidationError } from '../core/errors.ts'
+import { client } from '../core/fields.ts'
+import { parse } from '../core/validate.ts'
+import type { NewEvent, RecordedEvent, StreamRef } from '../events/event.ts'
+import { modelOf } from '../events/event.ts'
 import type { Batch, Outcome } from './batch.ts'
 import { Aborted } from './batch.ts'
 import type { Batcher } from './batcher.ts'
@@ -38,15 +38,6 @@ export type Head = Pick<AppendResult, 'version' | 'position'>
 
 /** Finds where a stream stands, in the caller's transaction if there is a `client`. */
 export type FindHead = (stream: StreamRef, client?: pg.ClientBase) => Promise<Head>
-
-/** `FindHead` by a reader; the stream's own type is left out, whose schema may not be able to read the event. */
-export const headBy =
-  (reader: Pick<Reader, 'load'>): FindHead =>
-  async ({ category, streamId }, client) => {
-    const last = { direction: 'backward', limit: 1, ...(client ? { client } : {}) } as const
-    const [event] = await reader.load({ category, streamId }, last)
-    return { version: event?.version ?? -1, position: event?.position ?? 0 }
-  }
 
 /** The public face of appending: checks at the edge, then the batcher, or the caller's own transaction. */
 export class Appender {

@@ -1,9 +1,9 @@
 import type pg from 'pg'
-import type { Database, Statement } from '../database.ts'
-import { DuplicateEventError, VersionConflictError } from '../errors.ts'
-import type { RecordedEvent } from '../event.ts'
-import { toEvent } from '../event.ts'
-import { Pieces } from '../pieces.ts'
+import { Pieces } from '../core/pieces.ts'
+import type { Database, Statement } from '../database/database.ts'
+import { DuplicateEventError, VersionConflictError } from '../events/errors.ts'
+import type { RecordedEvent } from '../events/event.ts'
+import { toEvent } from '../events/event.ts'
 import type { AppendResult, ExpectedVersion, Request } from './request.ts'
 
 /** What came of one request of a batch. */

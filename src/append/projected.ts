@@ -1,6 +1,6 @@
 import type pg from 'pg'
-import type { Database } from '../database.ts'
-import type { RecordedEvent } from '../event.ts'
+import type { Database } from '../database/database.ts'
+import type { RecordedEvent } from '../events/event.ts'
 import type { Batch, BatchOptions, Outcome } from './batch.ts'
 import { Batcher } from './batcher.ts'
 import type { Along, Projections } from './projections.ts'

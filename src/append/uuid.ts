@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { wall } from '../clock.ts'
+import { wall } from '../core/clock.ts'
 
 let last = 0
 let sequence = 0

@@ -1,4 +1,4 @@
-import type { Database, Statement } from '../database.ts'
+import type { Database, Statement } from '../database/database.ts'
 import { count, type Progress } from './talk.ts'
 
 /** What one statement carries at most, in events and in characters. */

@@ -1,9 +1,9 @@
 import { constants } from 'node:os'
 import type { Command } from 'commander'
-import type { Database } from '../database.ts'
-import type { EmbeddedPostgres } from '../embedded.ts'
+import type { ConnectOptions } from '../database/connect-options.ts'
+import type { Database } from '../database/database.ts'
+import type { EmbeddedPostgres } from '../embedded/index.ts'
 import type { Meow } from '../meow.ts'
-import type { ConnectOptions } from '../options.ts'
 import { UsageError } from './arguments.ts'
 import { Output } from './output.ts'
 import { messageOf, Talk } from './talk.ts'
@@ -73,8 +73,8 @@ export class Context {
   async database(): Promise<Database> {
     const options = await this.#connectOptions()
     const [{ Database }, { connectSettings }] = await Promise.all([
-      import('../database.ts'),
-      import('../options.ts'),
+      import('../database/database.ts'),
+      import('../database/connect-options.ts'),
     ])
     const db = new Database(connectSettings({ ...options, listen: false }))
     this.closing(() => db.close())
@@ -121,7 +121,7 @@ export class Context {
   }
 
   async #embedded(dir: string): Promise<string> {
-    this.#server ??= import('../embedded.ts').then(({ startPostgres }) =>
+    this.#server ??= import('../embedded/index.ts').then(({ startPostgres }) =>
       startPostgres(dir === '' ? { settings: { fsync: false } } : { dataDir: dir }),
     )
     const first = this.#closers.length === 0

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { InvalidArgumentError } from 'commander'
-import { MAX_INT } from '../numbers.ts'
+import { MAX_INT } from '../core/numbers.ts'
 import { integer, list } from './arguments.ts'
 import type { Context, Run } from './context.ts'
 import type { Check, Finding, Need, Patient, Right } from './doctor/check.ts'
@@ -24,7 +24,7 @@ export function doctor(program: Command, run: Run): void {
     .action(
       run(async (context, { longMs, may = ['read'] }: { longMs: number; may?: Right[] }) => {
         const db = await context.database()
-        if (context.options.embedded !== undefined) await (await import('../migrate.ts')).migrate(db)
+        if (context.options.embedded !== undefined) await (await import('../database/migrate.ts')).migrate(db)
         const problems = await examine(context, { db, listenUrl: context.options.listenUrl, longMs, may })
         if (problems > 0) context.exit(PROBLEMS)
         context.talk.note(

@@ -1,5 +1,5 @@
-import type { RecordedEvent } from '../event.ts'
-import { jsonText } from '../json-text.ts'
+import { jsonText } from '../core/json-text.ts'
+import type { RecordedEvent } from '../events/event.ts'
 import { type Output, plain } from './output.ts'
 
 export const streamName = ({ category, streamId }: Pick<RecordedEvent, 'category' | 'streamId'>): string =>

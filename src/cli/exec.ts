@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { after, sleep } from '../clock.ts'
-import { Signal } from '../live/signal.ts'
+import { after, sleep } from '../core/clock.ts'
+import { Signal } from '../core/condition.ts'
 import type { Talk } from './talk.ts'
 
 /** Of what a command says on stderr, the end is kept: so many characters. */

@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises'
 import type { Command } from 'commander'
-import type { Row } from '../database.ts'
+import type { Row } from '../database/database.ts'
 import { integer, list, UsageError } from './arguments.ts'
 import type { Context, Run } from './context.ts'
 import { lastPosition } from './last-position.ts'
@@ -86,9 +86,9 @@ async function copy(context: Context, options: Options, sink: Sink, name: string
   const [{ PageReader }, { Reader }, { select }] = await Promise.all([
     import('../read/page-reader.ts'),
     import('../read/reader.ts'),
-    import('../read/selector.ts'),
+    import('../events/selector.ts'),
   ])
-  if (context.options.embedded !== undefined) await (await import('../migrate.ts')).migrate(db)
+  if (context.options.embedded !== undefined) await (await import('../database/migrate.ts')).migrate(db)
   const selection = select(selector(options))
   const horizon = await new Reader(db).horizon(selection)
   const pages = new PageReader(db, selection)

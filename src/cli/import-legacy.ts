@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { InvalidArgumentError } from 'commander'
 import type pg from 'pg'
-import type { Database } from '../database.ts'
+import type { Database } from '../database/database.ts'
 import { UsageError } from './arguments.ts'
 import type { Copied } from './bulk.ts'
 import { Bulk } from './bulk.ts'
@@ -47,7 +47,7 @@ Stop what appends there, or run it again until it says that nothing was written.
     .action(
       run(async (context, options: Options) => {
         const db = await context.database()
-        const { checkHealth, migrate } = await import('../migrate.ts')
+        const { checkHealth, migrate } = await import('../database/migrate.ts')
         if (context.options.embedded !== undefined) await migrate(db)
         await checkHealth(db)
         const source = await connectSource(context, db, options.from)

@@ -1,8 +1,8 @@
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import type { Command } from 'commander'
-import { MAX_INT } from '../numbers.ts'
-import { redactText } from '../secrets.ts'
+import { MAX_INT } from '../core/numbers.ts'
+import { redactText } from '../core/secrets.ts'
 import { jsonProblem, UsageError } from './arguments.ts'
 import type { Copied } from './bulk.ts'
 import { Bulk } from './bulk.ts'
@@ -30,7 +30,7 @@ Of a line, "id", "version", "metadata" and "recordedAt" may be left out; without
       run(async (context, file: string | undefined, { renumber = false }: { renumber?: boolean }) => {
         const { out, talk, signal } = context
         const db = await context.database()
-        const { checkHealth, migrate } = await import('../migrate.ts')
+        const { checkHealth, migrate } = await import('../database/migrate.ts')
         if (context.options.embedded !== undefined) await migrate(db)
         await checkHealth(db)
         const named = file === undefined || file === '-' ? undefined : file

@@ -25,8 +25,8 @@
  * types, and what is light; the library, and optional peers, are imported where they are used, so that --help is quick.
  */
 import { Command, CommanderError } from 'commander'
-import { redactText } from '../secrets.ts'
-import { version } from '../version.ts'
+import { redactText } from '../core/secrets.ts'
+import { version } from '../core/version.ts'
 import { append } from './append.ts'
 import { embeddedOption } from './arguments.ts'
 import { completion } from './completion.ts'

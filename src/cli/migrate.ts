@@ -8,7 +8,7 @@ export function migrate(program: Command, run: Run): void {
     .action(
       run(async (context) => {
         const db = await context.database()
-        const { checkHealth, migrate } = await import('../migrate.ts')
+        const { checkHealth, migrate } = await import('../database/migrate.ts')
         const result = await migrate(db)
         await checkHealth(db)
         if (context.out.json) return context.out.line(JSON.stringify(result))

@@ -1,5 +1,5 @@
-import { after } from '../clock.ts'
-import { jsonText } from '../json-text.ts'
+import { after } from '../core/clock.ts'
+import { jsonText } from '../core/json-text.ts'
 
 /** Characters that are gathered before they are written. */
 const CHUNK = 64 * 1024

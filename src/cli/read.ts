@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
+import type { Selector } from '../events/selector.ts'
 import type { From } from '../live/observer.ts'
-import type { Selector } from '../read/selector.ts'
 import { integer, list, place } from './arguments.ts'
 import type { Run } from './context.ts'
 import { eventBlock, eventLine } from './events.ts'

@@ -74,7 +74,7 @@ While NATS is away it waits; what NATS refuses is set aside with its stream (meo
         const selected = selector(options)
         if (options.all ? selected.category !== undefined : selected.category === undefined)
           throw new UsageError('say by --category, or by --all, what is to be published')
-        const { natsBroker, relay } = await import('../relay.ts')
+        const { natsBroker, relay } = await import('../relay/index.ts')
         const broker = natsBroker({
           check,
           ...(connection === undefined ? {} : { connection: json(connection, '--connection') as object }),

@@ -31,7 +31,7 @@ A-Z a-z 0-9 - . _ ~, as of openssl rand -hex 16.`,
         const { signal } = context
         const token = await chosenToken()
         const meow = await context.open({ listen: true })
-        const { startStudio } = await import('../studio.ts')
+        const { startStudio } = await import('../studio/index.ts')
         const { isEvery, isLoopback } = await import('../studio/guard.ts')
         const { port, host, write = false, title = titleOf(context) } = options
         const page = await startStudio(meow, {
@@ -62,7 +62,7 @@ async function chosenToken(): Promise<string | undefined> {
   const { MEOWMX_STUDIO_TOKEN: token } = process.env
   if (token === undefined) return undefined
   const [{ parse }, { studioToken }] = await Promise.all([
-    import('../options.ts'),
+    import('../core/validate.ts'),
     import('../studio/options.ts'),
   ])
   return parse(studioToken, token, 'MEOWMX_STUDIO_TOKEN')

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { SubscriptionInfo } from '../manage/subscriptions.ts'
+import type { SubscriptionInfo } from '../subscriptions/admin/subscriptions.ts'
 import type { Run } from './context.ts'
 import { about } from './talk.ts'
 
@@ -14,7 +14,7 @@ export function subscriptions(program: Command, run: Run): void {
         const meow = await context.open()
         const shown = await meow.subscriptions({ ...(name === undefined ? {} : { names: [name] }), exact })
         if (name !== undefined && shown.length === 0) {
-          const { SubscriptionNotFoundError } = await import('../errors.ts')
+          const { SubscriptionNotFoundError } = await import('../subscriptions/errors.ts')
           throw new SubscriptionNotFoundError(name)
         }
         if (shown.length === 0)

@@ -1,7 +1,7 @@
-import { every, now } from '../clock.ts'
-import { messageOf as said } from '../describe.ts'
-import type { Logger } from '../options.ts'
-import { redact, redactText } from '../secrets.ts'
+import { every, now } from '../core/clock.ts'
+import { messageOf as said } from '../core/describe.ts'
+import type { Logger } from '../core/logger.ts'
+import { redact, redactText } from '../core/secrets.ts'
 import { plain } from './output.ts'
 
 /** How often a bar moves on a terminal, and how often a line is written elsewhere. */

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import module from 'node:module' // whole: the banner that esbuild's users put over CommonJS declares `createRequire`
 import { dirname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { show } from '../errors.ts'
+import { show } from '../core/errors.ts'
 import { linkLibraries } from './links.ts'
 
 /** Paths of the two programs we need. */

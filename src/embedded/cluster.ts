@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, readFile, readlink, realpath } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
-import { now, sleep } from '../clock.ts'
-import { show } from '../errors.ts'
-import { redact, redactText } from '../secrets.ts'
+import { now, sleep } from '../core/clock.ts'
+import { show } from '../core/errors.ts'
+import { redact, redactText } from '../core/secrets.ts'
 
 /** Where a server's files are. The guard makes and removes the directories: only it outlives every end of ours. */
 export interface Cluster {

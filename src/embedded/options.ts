@@ -1,4 +1,4 @@
-import { show } from '../errors.ts'
+import { show } from '../core/errors.ts'
 
 /** What `startPostgres` takes. */
 export interface EmbeddedOptions {

@@ -1,6 +1,6 @@
-import type { RecordedEvent } from '../event.ts'
+import type { RecordedEvent } from '../events/event.ts'
+import type { View } from '../events/selector.ts'
 import type { Page } from '../read/page.ts'
-import type { View } from '../read/selector.ts'
 import type { Feed } from './feed.ts'
 
 /** Pages up to the one that reaches `until`. */

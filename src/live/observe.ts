@@ -1,6 +1,6 @@
 import type { Observable, ObservableInput } from 'rxjs'
 import { concatMap, defer, repeat, takeWhile } from 'rxjs'
-import type { RecordedEvent } from '../event.ts'
+import type { RecordedEvent } from '../events/event.ts'
 import type { Page } from '../read/page.ts'
 
 /**

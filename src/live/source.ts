@@ -1,15 +1,15 @@
-import type { Queries } from '../database.ts'
-import { HistoryLostError } from '../errors.ts'
-import { isTransientAtStart } from '../failures.ts'
+import { aborted } from '../core/abort.ts'
+import { HistoryLostError } from '../core/errors.ts'
+import type { Queries } from '../database/database.ts'
+import { isTransientAtStart } from '../database/failures.ts'
+import { READS } from '../database/retries.ts'
+import { patience, persist } from '../database/retry-policy.ts'
 import { PageReader } from '../read/page-reader.ts'
 import type { Reader } from '../read/reader.ts'
-import { aborted } from './abort.ts'
 import { Feed } from './feed.ts'
 import type { Live } from './live.ts'
 import { PAGE_SIZE } from './live.ts'
 import type { OpenSource } from './observer.ts'
-import { patience, persist } from './patience.ts'
-import { READS } from './retries.ts'
 
 /** Pages of the database: from the tail that all share, or up to the horizon of now. */
 export function fromDatabase(

@@ -1,12 +1,12 @@
-import { isTransient, isTransientAtStart } from '../failures.ts'
+import { aborted, manyWaitFor } from '../core/abort.ts'
+import { Signal } from '../core/condition.ts'
+import { isTransient, isTransientAtStart } from '../database/failures.ts'
+import type { Teller } from '../database/retries.ts'
+import { persist } from '../database/retry-policy.ts'
 import type { Budget } from '../read/budget.ts'
 import type { Horizons } from '../read/horizon.ts'
 import type { Page } from '../read/page.ts'
-import { aborted, manyWaitFor } from './abort.ts'
-import { persist } from './patience.ts'
-import type { Teller } from './retries.ts'
-import { Ring } from './ring.ts'
-import { Signal } from './signal.ts'
+import { Ring } from './page-cache.ts'
 
 /** What a tail needs of the world. */
 export interface TailPorts extends Teller {

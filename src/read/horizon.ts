@@ -1,7 +1,7 @@
 import type pg from 'pg'
-import { together } from '../ask.ts'
-import type { Queries, Row, Statement } from '../database.ts'
-import { toPosition } from '../event.ts'
+import { together } from '../database/ask.ts'
+import type { Queries, Row, Statement } from '../database/database.ts'
+import { toPosition } from '../events/event.ts'
 
 /** All horizons of the store at one moment; sql/003_horizon.sql says how they come about. */
 export class Horizons {

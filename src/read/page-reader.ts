@@ -1,11 +1,11 @@
 import type pg from 'pg'
-import type { Queries, Row, Statement } from '../database.ts'
-import { COMPRESSION, eventBytes, ownColumns } from '../event.ts'
+import type { Queries, Row, Statement } from '../database/database.ts'
+import { COMPRESSION, eventBytes, ownColumns } from '../events/event.ts'
+import type { Selection } from '../events/selector.ts'
 import type { PageBound } from './budget.ts'
 import { PAGE_SHARE, pagesOf } from './budget.ts'
 import type { Page } from './page.ts'
 import { firstAbove, LazyPage, pageColumns, positionOf, slicePage, withCategory } from './page.ts'
-import type { Selection } from './selector.ts'
 
 /**
  * Values in subqueries, where the planner does not see them, so that it makes one plan whatever they are. Told that a page

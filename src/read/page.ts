@@ -1,6 +1,6 @@
-import type { Row } from '../database.ts'
-import type { RecordedEvent } from '../event.ts'
-import { eventColumns, toEvent, toPosition } from '../event.ts'
+import type { Row } from '../database/database.ts'
+import type { RecordedEvent } from '../events/event.ts'
+import { eventColumns, toEvent, toPosition } from '../events/event.ts'
 
 /** Events in order, and the position up to which they are all there is. */
 export interface Page {

@@ -1,5 +1,5 @@
-import { MeowError } from '../errors.ts'
-import type { Logger } from '../options.ts'
+import { MeowError } from '../core/errors.ts'
+import type { Logger } from '../core/logger.ts'
 import type { Message } from './message.ts'
 
 /**

@@ -1,5 +1,5 @@
-import type { RecordedEvent } from '../event.ts'
-import { jsonText } from '../json-text.ts'
+import { jsonText } from '../core/json-text.ts'
+import type { RecordedEvent } from '../events/event.ts'
 import { asciiJson, headerText, token } from './names.ts'
 
 /** An event as a broker gets it. */

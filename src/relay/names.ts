@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { jsonText } from '../json-text.ts'
+import { jsonText } from '../core/json-text.ts'
 
 /** Of a token of a subject: what is longer is cut, and told apart by its hash. */
 const MAX_TOKEN = 128

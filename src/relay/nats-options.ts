@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { ms, parseSecret } from '../options.ts'
+import { ms } from '../core/fields.ts'
+import { parseSecret } from '../core/validate.ts'
 
 /** How to reach NATS, and which stream of JetStream. */
 export interface NatsOptions {

@@ -1,7 +1,7 @@
 import { z } from 'zod'
-import type { AnyCategory } from '../model/types.ts'
-import type { SubscriptionOptions } from '../subscribe/options.ts'
-import { subscriptionOptions } from '../subscribe/options.ts'
+import type { AnyCategory } from '../events/types.ts'
+import type { SubscriptionOptions } from '../subscriptions/options.ts'
+import { subscriptionOptions } from '../subscriptions/options.ts'
 import type { Broker } from './broker.ts'
 
 /** What is published, and where to; a durable subscription's options but for `maxInFlight`, which is `window` here. */

@@ -1,4 +1,4 @@
-import type { RecordedEvent } from '../event.ts'
+import type { RecordedEvent } from '../events/event.ts'
 import type { CategoryInfo } from '../read/reader.ts'
 
 /** Categories that a page is told of. */

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import { now } from '../clock.ts'
+import { now } from '../core/clock.ts'
 
 /** A page that takes nothing for so long is gone. */
 const DEAD_MS = 60_000

@@ -1,4 +1,4 @@
-import type { RecordedEvent } from '../event.ts'
+import type { RecordedEvent } from '../events/event.ts'
 
 export type Filter = (event: Pick<RecordedEvent, 'category' | 'streamId' | 'type' | 'id'>) => boolean
 

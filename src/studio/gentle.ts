@@ -1,4 +1,4 @@
-import { now } from '../clock.ts'
+import { now } from '../core/clock.ts'
 
 /** The share of the time that one question may keep the database busy: 1 in 20. */
 const RARITY = 20

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { RecordedEvent, StreamRef } from '../event.ts'
+import type { RecordedEvent, StreamRef } from '../events/event.ts'
 import type { Meow } from '../meow.ts'
 import type { Shown } from './show.ts'
 import { show } from './show.ts'

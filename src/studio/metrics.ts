@@ -1,5 +1,5 @@
-import type { SubscriptionInfo } from '../manage/subscriptions.ts'
 import type { CategoryInfo } from '../read/reader.ts'
+import type { SubscriptionInfo } from '../subscriptions/admin/subscriptions.ts'
 import type { Family, SampleOf } from './prometheus.ts'
 import type { Questions } from './questions.ts'
 

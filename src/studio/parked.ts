@@ -1,4 +1,4 @@
-import { streamKey } from '../event.ts'
+import { streamKey } from '../events/event.ts'
 import type { Meow } from '../meow.ts'
 import type { Preview } from './show.ts'
 import { preview, show } from './show.ts'

@@ -1,6 +1,6 @@
 import type { Subscription } from 'rxjs'
-import type { StoreStatus } from '../live/listener.ts'
 import type { Meow } from '../meow.ts'
+import type { StoreStatus } from '../notify/listener.ts'
 import { CategoryCounts } from './category-counts.ts'
 import { Gentle } from './gentle.ts'
 import type { Held } from './held.ts'

@@ -1,4 +1,4 @@
-import { redactText } from '../secrets.ts'
+import { redactText } from '../core/secrets.ts'
 
 /** What a request is answered where it is not answered. */
 export class Refusal extends Error {

@@ -1,4 +1,4 @@
-import type { RecordedEvent } from '../event.ts'
+import type { RecordedEvent } from '../events/event.ts'
 
 /** Text of a value that may be large. */
 export interface Shown {

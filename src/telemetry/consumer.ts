@@ -1,6 +1,6 @@
 import type * as Api from '@opentelemetry/api'
-import type { RecordedEvent } from '../event.ts'
-import { redactText } from '../secrets.ts'
+import { redactText } from '../core/secrets.ts'
+import type { RecordedEvent } from '../events/event.ts'
 import type { Instruments } from './instruments.ts'
 import * as names from './names.ts'
 import { Operation } from './operation.ts'

@@ -1,5 +1,5 @@
 import type { BatchObservableCallback, Meter } from '@opentelemetry/api'
-import { redactText } from '../secrets.ts'
+import { redactText } from '../core/secrets.ts'
 import { GROUP, SCHEMA } from './names.ts'
 import type { Standing } from './telemetry.ts'
 

@@ -1,5 +1,5 @@
-import { MeowError } from '../errors.ts'
-import { isError } from '../kinds.ts'
+import { MeowError } from '../core/errors.ts'
+import { isError } from '../core/kinds.ts'
 
 /**
  * The names of OpenTelemetry's semantic conventions for messaging, as of 1.45 (in development, as they have long been):

@@ -1,9 +1,9 @@
 import type * as Api from '@opentelemetry/api'
-import { now } from '../clock.ts'
-import { readable } from '../describe.ts'
-import { explain } from '../errors.ts'
-import { isError } from '../kinds.ts'
-import { redact } from '../secrets.ts'
+import { now } from '../core/clock.ts'
+import { readable } from '../core/describe.ts'
+import { explain } from '../core/errors.ts'
+import { isError } from '../core/kinds.ts'
+import { redact } from '../core/secrets.ts'
 import { ERROR, errorType } from './names.ts'
 
 /** One append, read or handler under way: its span, and how long it takes. */

@@ -1,5 +1,5 @@
 import type * as Api from '@opentelemetry/api'
-import { redact, redactText } from '../secrets.ts'
+import { redact, redactText } from '../core/secrets.ts'
 import { safely } from './safely.ts'
 
 type OpenTelemetryApi = typeof Api

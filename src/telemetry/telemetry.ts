@@ -1,4 +1,4 @@
-import type { NewEvent, RecordedEvent, StreamRef } from '../event.ts'
+import type { NewEvent, RecordedEvent, StreamRef } from '../events/event.ts'
 
 /**
  * What is told of a store's work, as spans and metrics. Where OpenTelemetry is not there, neither is one of these: who has

@@ -1,6 +1,6 @@
 import { AssertionError, deepStrictEqual, throws } from 'node:assert'
 import { isDeepStrictEqual } from 'node:util'
-import { isError, isRegExp } from '../kinds.ts'
+import { isError, isRegExp } from '../core/kinds.ts'
 
 /** What an error may be expected to be: one with the same name, message and fields, one of a class, or one whose text matches. */
 export type ExpectedError = Error | RegExp | (abstract new (...args: any[]) => Error)

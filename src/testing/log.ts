@@ -2,11 +2,11 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Outcome } from '../append/batch.ts'
 import { Aborted, result } from '../append/batch.ts'
 import type { ExpectedVersion, Request } from '../append/request.ts'
-import { DuplicateEventError, VersionConflictError } from '../errors.ts'
-import type { RecordedEvent, StreamRef } from '../event.ts'
-import { streamKey } from '../event.ts'
+import { DuplicateEventError, VersionConflictError } from '../events/errors.ts'
+import type { RecordedEvent, StreamRef } from '../events/event.ts'
+import { streamKey } from '../events/event.ts'
+import type { Selection } from '../events/selector.ts'
 import type { CategoryInfo } from '../read/reader.ts'
-import type { Selection } from '../read/selector.ts'
 
 /** An event as it is kept: its data and metadata as JSON, so that nobody who reads it can change it. */
 type Stored = Omit<RecordedEvent, 'data' | 'metadata'> & { data: string; metadata: string }

@@ -1,7 +1,7 @@
 // Emptying a store between tests.
 
-import type { Database } from '../database.ts'
-import { ValidationError } from '../errors.ts'
+import { ValidationError } from '../core/errors.ts'
+import type { Database } from '../database/database.ts'
 import { Meow } from '../meow.ts'
 
 /**

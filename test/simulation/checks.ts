@@ -1,4 +1,4 @@
-import type { RecordedEvent } from '../../src/event.ts'
+import type { RecordedEvent } from '../../src/events/event.ts'
 import type { SimulatedDatabase, Stored } from './database.ts'
 
 /** A promise that was broken; FAULTS.md has their numbers. */

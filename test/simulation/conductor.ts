@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import type { Duty } from '../../src/quiet/duty.ts'
+import type { Duty } from '../../src/notify/coalescing/duty.ts'
 import { Broken } from './checks.ts'
 import type { Flaws, Transaction } from './database.ts'
 import { SimulatedDatabase } from './database.ts'

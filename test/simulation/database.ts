@@ -1,4 +1,4 @@
-import type { Row } from '../../src/database.ts'
+import type { Row } from '../../src/database/database.ts'
 
 /** An event as the simulated database has it. */
 export interface Stored {

@@ -36,13 +36,13 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'catch-up before LISTEN',
     seed: 4,
-    file: 'src/live/line.ts',
+    file: 'src/notify/listen-connection.ts',
     from: 'this.#listens.then(() => party.hear(channel, null))',
     to: '',
   },
   {
     name: 'ack before the handler',
-    file: 'src/subscribe/worker.ts',
+    file: 'src/subscriptions/worker.ts',
     from: 'const result = invoke(',
     to: 'delivery.done()\n      const result = invoke(',
   },
@@ -67,46 +67,46 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: '`connected` ignored',
-    file: 'src/live/line.ts',
+    file: 'src/notify/listen-connection.ts',
     from: 'for (const channel of this.#ears.keys()) this.#hear(channel, null)',
     to: '',
   },
   {
     name: 'failures in an outage count as attempts',
-    file: 'src/subscribe/outage.ts',
+    file: 'src/subscriptions/outage.ts',
     from: 'return this.#waiting.size === 1',
     to: 'return true',
   },
   {
     name: 'a lone poison event is never parked',
-    file: 'src/subscribe/outage.ts',
+    file: 'src/subscriptions/outage.ts',
     from: 'if (this.#failed.size < this.#options.streams) return true',
     to: 'if (this.#failed.size < this.#options.streams) return false',
   },
   {
     name: 'an outage never ends',
-    file: 'src/subscribe/outage.ts',
+    file: 'src/subscriptions/outage.ts',
     from: `    this.#waiting.clear()
     this.#end('handlers succeed again')`,
     to: '    this.#waiting.clear()',
   },
   {
     name: 'what the server refuses ends an executor',
-    file: 'src/failures.ts',
+    file: 'src/database/failures.ts',
     from: 'isAnswer(error) && !PERMANENT.test(codeOf(error))',
     to: 'false',
   },
   {
     name: 'the checkpoint passes what is queued',
     hidden: true,
-    file: 'src/subscribe/window.ts',
+    file: 'src/subscriptions/ack-window.ts',
     from: "entry?.state === 'acked'; entry = this.#entries.first",
     to: "entry && entry.state !== 'out'; entry = this.#entries.first",
   },
   {
     name: 'a failed event does not hold up its stream',
     hidden: true,
-    file: 'src/subscribe/partition.ts',
+    file: 'src/subscriptions/partition.ts',
     from: `      const hold = this.#holds.get(key)
       if (hold) {`,
     to: `      const hold = this.#holds.get(key)
@@ -115,21 +115,21 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a partition is taken where its last owner began, not where it ended',
     hidden: true,
-    file: 'src/subscribe/give-back.ts',
+    file: 'src/subscriptions/hand-over.ts',
     from: 'position: partition.window.watermark',
     to: 'position: partition.window.passed',
   },
   {
     name: 'what a stop gives up counts as handled',
     hidden: true,
-    file: 'src/subscribe/window.ts',
+    file: 'src/subscriptions/ack-window.ts',
     from: "if (entry.state === 'out' || entry.state === 'queued') this.#withhold(entry)",
     to: "if (entry.state === 'out' || entry.state === 'queued') this.ack(entry)",
   },
   {
     name: 'a replay ends below what was passed over',
     hidden: true,
-    file: 'src/subscribe/replay.ts',
+    file: 'src/subscriptions/replay.ts',
     from: 'if (aside.skipped <= until) break',
     to: 'break',
   },
@@ -139,7 +139,7 @@ export const mutants: readonly Mutant[] = [
 export const quietMutants: readonly Mutant[] = [
   {
     name: 'one look at the end',
-    file: 'src/quiet/conductor.ts',
+    file: 'src/notify/coalescing/coalescer.ts',
     from: 'rung.held && rung.settled < until; pause',
     to: 'false; pause',
   },
@@ -184,14 +184,14 @@ export const quietMutants: readonly Mutant[] = [
   },
   {
     name: 'a lease that expired is left to others',
-    file: 'src/quiet/duty.ts',
+    file: 'src/notify/coalescing/duty.ts',
     from: '    } else if (standing.leftMs > 0) {',
     to: '    } else {',
   },
   {
     name: 'the lease is closed as soon as appends speak',
     hidden: true,
-    file: 'src/quiet/conductor.ts',
+    file: 'src/notify/coalescing/coalescer.ts',
     from: '  let rung = await lease.ring(first)\n  const until = rung.head',
     to: '  await lease.close(owner)\n  let rung = await lease.ring(first)\n  const until = rung.head',
   },
@@ -224,14 +224,16 @@ export async function uproot(folder: string): Promise<void> {
 }
 
 export async function quietEngineOf(folder: string): Promise<QuietEngine> {
-  return import(pathToFileURL(join(folder, 'src/quiet/duty.ts')).href)
+  return import(pathToFileURL(join(folder, 'src/notify/coalescing/duty.ts')).href)
 }
 
 /** The classes that a folder with src/ has. */
 export async function engineOf(folder: string): Promise<Engine> {
   const load = (file: string) => import(pathToFileURL(join(folder, 'src', file)).href)
   const [{ Line }, { Live }, { Reader }, { Subscriptions }] = await Promise.all(
-    ['live/line.ts', 'live/live.ts', 'read/reader.ts', 'subscribe/subscriptions.ts'].map(load),
+    ['notify/listen-connection.ts', 'live/live.ts', 'read/reader.ts', 'subscriptions/subscriptions.ts'].map(
+      load,
+    ),
   )
   return { Line, Live, Reader, Subscriptions }
 }

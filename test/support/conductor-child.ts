@@ -1,7 +1,9 @@
 /** A process that conducts whenever nobody does: `conductor-child.ts <schema>` prints `turn` when it begins to, and `over`. */
-import { Database } from '../../src/database.ts'
-import { connectOptions, parse } from '../../src/options.ts'
-import { Duty } from '../../src/quiet/duty.ts'
+
+import { parse } from '../../src/core/validate.ts'
+import { connectOptions } from '../../src/database/connect-options.ts'
+import { Database } from '../../src/database/database.ts'
+import { Duty } from '../../src/notify/coalescing/duty.ts'
 import { databaseUrl } from './store.ts'
 import { theWay } from './ways.ts'
 

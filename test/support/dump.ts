@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import type { EmbeddedPostgres } from '../../src/embedded.ts'
-import { startPostgres } from '../../src/embedded.ts'
+import type { EmbeddedPostgres } from '../../src/embedded/index.ts'
+import { startPostgres } from '../../src/embedded/index.ts'
 
 /** PostgreSQL's programs for backups, which the embedded binaries lack. */
 export interface Tools {

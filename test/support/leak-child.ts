@@ -8,16 +8,16 @@ import { getEventListeners } from 'node:events'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Observable } from 'rxjs'
 import { filter, firstValueFrom } from 'rxjs'
-import { systemClock } from '../../src/clock.ts'
+import { systemClock } from '../../src/core/clock.ts'
 import type * as Api from '../../src/index.ts'
-import type * as Lines from '../../src/live/line.ts'
-import type * as Testing from '../../src/testing.ts'
+import type * as Lines from '../../src/notify/listen-connection.ts'
+import type * as Testing from '../../src/testing/index.ts'
 import { theWay } from './ways.ts'
 
 const { root, schema, name, cycles } = JSON.parse(process.argv[2]!)
 const { connect, handle }: typeof Api = await import(`${root}/src/index.ts`)
-const { memoryStore }: typeof Testing = await import(`${root}/src/testing.ts`)
-const { Line }: typeof Lines = await import(`${root}/src/live/line.ts`)
+const { memoryStore }: typeof Testing = await import(`${root}/src/testing/index.ts`)
+const { Line }: typeof Lines = await import(`${root}/src/notify/listen-connection.ts`)
 const meow = await connect(
   theWay({ connectionString: process.env.DATABASE_URL!, schema, pollIntervalMs: 3_600_000 }),
 )

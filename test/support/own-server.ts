@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startPostgres } from '../../src/embedded.ts'
+import { startPostgres } from '../../src/embedded/index.ts'
 
 /** A server that its test may do anything to; it comes back at the same address. */
 export interface OwnServer {

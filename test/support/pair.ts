@@ -2,7 +2,7 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
-import { startPostgres } from '../../src/embedded.ts'
+import { startPostgres } from '../../src/embedded/index.ts'
 import { until } from './until.ts'
 
 /** A primary and its standby, streaming; without fsync. */

@@ -4,7 +4,7 @@
  */
 import { createInterface } from 'node:readline'
 import { connect } from '../../src/index.ts'
-import { natsBroker, relay } from '../../src/relay.ts'
+import { natsBroker, relay } from '../../src/relay/index.ts'
 import type { RelayChildOptions } from './relay-children.ts'
 import { theWay } from './ways.ts'
 

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
-import type { NatsOptions, RelayOptions } from '../../src/relay.ts'
+import type { NatsOptions, RelayOptions } from '../../src/relay/index.ts'
 import { typescript } from './typescript.ts'
 import { until } from './until.ts'
 

@@ -1,5 +1,5 @@
 import { request } from 'node:http'
-import { startPostgres } from '../../src/embedded.ts'
+import { startPostgres } from '../../src/embedded/index.ts'
 
 export interface TestServer {
   readonly connectionString: string

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
 import { request } from 'node:http'
 import { text } from 'node:stream/consumers'
-import type { Studio } from '../../src/studio.ts'
+import type { Studio } from '../../src/studio/index.ts'
 
 export interface Answer {
   readonly status: number

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { Decider, EventOf, EventStore, Meow, RecordedEvent } from '../../src/index.ts'
 import { defineCategory } from '../../src/index.ts'
-import { given, memoryStore, stored } from '../../src/testing.ts'
+import { given, memoryStore, stored } from '../../src/testing/index.ts'
 
 declare const meow: Meow
 

@@ -4,9 +4,9 @@ import type pg from 'pg'
 import { z } from 'zod'
 import type { Decider, Meow, NewEvent, RecordedEvent } from '../../src/index.ts'
 import { connect, defineCategory } from '../../src/index.ts'
-import { relay } from '../../src/relay.ts'
-import { startStudio } from '../../src/studio.ts'
-import { memoryStore } from '../../src/testing.ts'
+import { relay } from '../../src/relay/index.ts'
+import { startStudio } from '../../src/studio/index.ts'
+import { memoryStore } from '../../src/testing/index.ts'
 
 declare const meow: Meow
 declare const text: string | undefined

@@ -1,4 +1,4 @@
-import type { Database } from '../../database.ts'
+import type { Database } from '../../database/database.ts'
 
 /** What a check has found; a warning does not make doctor fail. */
 export interface Finding {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
-import { after, now } from '../../clock.ts'
+import { after, now } from '../../core/clock.ts'
 import type { Check, Finding } from './check.ts'
 import { duration, median, ok, problem, warning } from './check.ts'
 

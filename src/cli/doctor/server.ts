@@ -1,4 +1,4 @@
-import { now, wall } from '../../clock.ts'
+import { now, wall } from '../../core/clock.ts'
 import type { Check } from './check.ts'
 import { duration, median, ok, problem, warning } from './check.ts'
 

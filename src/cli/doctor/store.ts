@@ -1,5 +1,5 @@
-import { examine, pending } from '../../migrate.ts'
-import { guardedTables, whyHidden } from '../../row-security.ts'
+import { examine, pending } from '../../database/migrate.ts'
+import { guardedTables, whyHidden } from '../../database/row-security.ts'
 import type { Check, Right } from './check.ts'
 import { ok, problem, RIGHTS, warning } from './check.ts'
 

@@ -1,4 +1,4 @@
-import { SubscriptionList } from '../../manage/subscriptions.ts'
+import { SubscriptionList } from '../../subscriptions/admin/subscriptions.ts'
 import { plain } from '../output.ts'
 import { about } from '../talk.ts'
 import type { Check } from './check.ts'

@@ -1,5 +1,5 @@
-import { wall } from '../../clock.ts'
-import { heldBackBy, StallerList } from '../../manage/stallers.ts'
+import { wall } from '../../core/clock.ts'
+import { heldBackBy, StallerList } from '../../subscriptions/admin/stallers.ts'
 import { plain } from '../output.ts'
 import type { Check } from './check.ts'
 import { duration, ok, problem, warning } from './check.ts'

@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { startPostgres } from '../../../src/embedded.ts'
+import { startPostgres } from '../../../src/embedded/index.ts'
 import { connect } from '../../../src/index.ts'
 import type { Figure, Report } from '../report.ts'
 import { atMost, figure } from '../report.ts'

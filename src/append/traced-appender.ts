@@ -1,0 +1,49 @@
+import type { NewEvent, StreamRef } from '../events/event.ts'
+import type { Telemetry } from '../telemetry/telemetry.ts'
+import type { AppendOptions, FindHead, StreamWrite } from './append.ts'
+import { Appender } from './append.ts'
+import type { Batch } from './batch.ts'
+import type { Batcher } from './batcher.ts'
+import type { ProjectedAppends } from './projected.ts'
+import type { AppendResult } from './request.ts'
+
+/** An appender that tells what it does, while somebody listens. */
+export class TracedAppender extends Appender {
+  readonly #telemetry: Telemetry
+
+  constructor(
+    batch: Batch,
+    batcher: Batcher,
+    head: FindHead,
+    projected: ProjectedAppends,
+    telemetry: Telemetry,
+  ) {
+    super(batch, batcher, head, projected)
+    this.#telemetry = telemetry
+  }
+
+  override append(
+    stream: StreamRef,
+    events: NewEvent | readonly NewEvent[],
+    options?: AppendOptions,
+  ): Promise<AppendResult> {
+    if (!this.#telemetry.active) return super.append(stream, events, options)
+    return this.#telemetry.append(
+      [{ stream, events }],
+      () => super.append(stream, events, options),
+      (result) => result.events,
+    )
+  }
+
+  override appendAll(
+    writes: readonly StreamWrite[],
+    options?: Pick<AppendOptions, 'client'>,
+  ): Promise<AppendResult[]> {
+    if (!this.#telemetry.active) return super.appendAll(writes, options)
+    return this.#telemetry.append(
+      writes,
+      () => super.appendAll(writes, options),
+      (results) => results.flatMap(({ events }) => events),
+    )
+  }
+}

@@ -1,0 +1,77 @@
+import { Socket } from 'node:net'
+import pg from 'pg'
+import { after } from '../core/clock.ts'
+
+/** What a client of pg knows of its connection; one of another driver lacks it, and is not cancelled. */
+interface LoggedIn {
+  readonly processID?: number | null
+  readonly secretKey?: number | null
+  readonly host: string
+  readonly port: number
+  readonly ssl?: unknown
+  readonly sslNegotiation?: string
+  readonly connection?: { readonly stream: Partial<Socket> }
+}
+
+/** What we use of pg's connection. */
+interface Messenger {
+  readonly stream: Socket
+  on(event: 'connect' | 'sslconnect' | 'error' | 'end', listener: () => void): void
+  connect(port: number | string, host?: string): void
+  requestSsl(): void
+  cancel(processID: number, secretKey: number): void
+}
+const Messenger = (pg as unknown as { Connection: new (config: object) => Messenger }).Connection
+
+/**
+ * Asks the server to cancel what a connection runs, as PostgreSQL wants it: by a connection of its own, to the same address,
+ * encrypted if the other one is. Resolves when the server has heard it, with true, or after `patienceMs`; never rejects.
+ *
+ * The server can't be told which query is meant: ask for it only while the query is under way that is to end.
+ */
+export function cancel(client: pg.ClientBase, patienceMs: number): Promise<boolean> {
+  const { processID, secretKey, host, port, ssl, sslNegotiation, connection } = client as unknown as LoggedIn
+  if (!processID || secretKey == null) return Promise.resolve(false)
+  return new Promise((resolve) => {
+    const stream = new ToAddress(connection?.stream.remoteAddress)
+    const messenger = new Messenger({ stream, ssl, sslNegotiation })
+    let sent = false
+    const end = () => {
+      forget()
+      messenger.stream.destroy()
+      stream.destroy()
+      resolve(sent)
+    }
+    const forget = after(patienceMs, end)
+    const send = () => {
+      messenger.cancel(processID, secretKey)
+      sent = true
+    }
+    messenger.on('error', end)
+    messenger.on('end', end) // the server has passed it on
+    messenger.on('sslconnect', send)
+    messenger.on('connect', () => {
+      if (!ssl) send()
+      else if (sslNegotiation !== 'direct') messenger.requestSsl()
+    })
+    if (host?.startsWith('/')) messenger.connect(`${host}/.s.PGSQL.${port}`)
+    else messenger.connect(port, host)
+  })
+}
+
+/** A name may stand for several servers: this goes to the one that the other connection is to. */
+class ToAddress extends Socket {
+  readonly #address: string | undefined
+
+  constructor(address: string | undefined) {
+    super()
+    this.#address = address
+  }
+
+  override connect(...args: any[]): this {
+    const [port, host] = args
+    return host === undefined || !this.#address
+      ? super.connect(...(args as [any]))
+      : super.connect(port, this.#address)
+  }
+}

@@ -1,0 +1,53 @@
+import type { Clock } from '../core/clock.ts'
+import type { Logger } from '../core/logger.ts'
+import { isTransient } from './failures.ts'
+import type { Retries, Teller } from './retries.ts'
+import { Trouble } from './retries.ts'
+
+/** For how long, by which clock, and who hears of it. */
+export interface Patience extends Teller {
+  readonly signal: AbortSignal
+}
+
+/** What knows that of a store. */
+export interface Patient {
+  readonly clock: Clock
+  readonly settings: { readonly logger: Logger }
+  readonly retries?: Retries | undefined
+}
+
+/** `scope`: whose status tells of what is tried again; the store's does in any case. */
+export const patience = (
+  { clock, settings, retries }: Patient,
+  signal: AbortSignal,
+  scope?: unknown,
+): Patience => ({ signal, clock, logger: settings.logger, retries, scope })
+
+/**
+ * Do it until it is done, over lost connections and whatever the server refuses for a while; rejects with an error that is not
+ * `transient` (by default what surely needs a person), or once the signal aborts. Nothing but the database may fail in `action`.
+ */
+export async function persist<T>(
+  action: () => Promise<T>,
+  patience: Patience,
+  transient: (error: unknown) => boolean = isTransient,
+): Promise<T> {
+  const { signal, clock } = patience
+  let trouble: Trouble | undefined
+  try {
+    for (;;) {
+      signal.throwIfAborted()
+      try {
+        const result = await action()
+        trouble?.over()
+        return result
+      } catch (error) {
+        if (signal.aborted || !transient(error)) throw error
+        trouble ??= new Trouble(patience)
+        await clock.sleep(trouble.failed(error), signal)
+      }
+    }
+  } finally {
+    trouble?.end()
+  }
+}

@@ -1,0 +1,33 @@
+import { ConnectionError } from '../core/errors.ts'
+import type { Database } from './database.ts'
+
+/** A table whose rows this role sees only as policies let it: all may look empty, and no error says so. */
+export interface GuardedTable {
+  readonly table: string
+  readonly role: string
+  /** A policy lets this role read rows, if perhaps not all. */
+  readonly isReadable: boolean
+}
+
+export async function guardedTables(db: Database): Promise<GuardedTable[]> {
+  const rows = await db.query({ ...db.file('row_security'), always: true }, [db.schema])
+  return rows.map(([table, role, readable]) => ({ table: table!, role: role!, isReadable: readable === 't' }))
+}
+
+/** What is wrong with one that can't be read, and what to do. */
+export function whyHidden(db: Database, { table, role }: GuardedTable): { problem: string; mend: string } {
+  const at = `${db.quotedSchema}.${table}`
+  return {
+    problem: `row security is on for table ${at}, and no policy lets role "${role}" read it, so that it looks empty`,
+    mend: `create policy … on ${at} to "${role}" using (true), or alter table ${at} disable row level security`,
+  }
+}
+
+/** Refuse a store whose events, or whose state, would look empty. */
+export async function refuseHidden(db: Database): Promise<void> {
+  const guarded = await guardedTables(db)
+  const hidden = guarded.find((one) => !one.isReadable && ['events', 'migrations'].includes(one.table))
+  if (!hidden) return
+  const { problem, mend } = whyHidden(db, hidden)
+  throw new ConnectionError(`${problem}. To mend it, as its owner: ${mend}`)
+}

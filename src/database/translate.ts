@@ -1,0 +1,97 @@
+import type pg from 'pg'
+import { ConnectionError, LimitError, SchemaError, TimeoutError } from '../core/errors.ts'
+import { redact } from '../core/secrets.ts'
+import { connectionProblem, lostConnection } from './connection-problems.ts'
+import { isAnswer, isLost, isOfPg, LATE, StatementLost } from './failures.ts'
+
+/** pg-pool's words. */
+export const POOL_TIMEOUT = 'timeout exceeded when trying to connect'
+
+/**
+ * An error of the driver or the server as one of ours that says what to do; others pass as they are. So does what a
+ * `client` throws that is not pg's: it need not have to do with a connection.
+ */
+export function translate(
+  error: unknown,
+  { schema, queryTimeoutMs }: { readonly schema: string; readonly queryTimeoutMs: number },
+  client?: pg.ClientBase,
+): unknown {
+  const isOurs = !client || isOfPg(client) || isAnswer(error)
+  const problem = isOurs ? connectionProblem(error) : undefined
+  if (problem !== undefined) return new ConnectionError(problem, error)
+  const { code, message } = error as { code?: string; message?: string }
+  switch (code) {
+    case '3F000': // no such schema
+    case '42P01': // no such table
+    case '42883': // no such function
+    case '42703': // no such column
+      return new SchemaError(
+        schema,
+        `schema "${schema}" is not migrated (${message}): call await meow.migrate() once, as a role that may create it`,
+        error,
+      )
+    case '42501':
+      return new ConnectionError(
+        `missing rights: ${message}; grant them on schema "${schema}" to this role, or connect as another`,
+        error,
+      )
+    case '3D000':
+      return new ConnectionError(
+        `${message}; create it, or check the database name of the connection string or PGDATABASE`,
+        error,
+      )
+    case '53300':
+      return new ConnectionError(
+        `the server has no connection left: ${message}; lower maxConnections or raise max_connections`,
+        error,
+      )
+    case '26000': // a named statement is not there
+    case '42P05': // or is, already
+      if (error instanceof StatementLost && error.inTransaction)
+        return new ConnectionError(
+          `${message}: the statements of this connection were deallocated (DEALLOCATE, DISCARD ALL), or a pooler gave its session away (then connect with prepare: false), and the transaction is aborted: roll it back and run it again`,
+          error,
+        )
+      return new ConnectionError(
+        `${message}: a pooler gave the statement's session away; connect with prepare: false, or upgrade to PgBouncer 1.21 or later`,
+        error,
+      )
+    case '25006': // read-only
+      return new ConnectionError(
+        `the server can only be read: ${message}; connect to the primary, or list it with its standbys and target_session_attrs=read-write (connectionString, or PGHOST and PGTARGETSESSIONATTRS); or, if default_transaction_read_only is set for this role or database, reset that`,
+        error,
+      )
+    case '2200H': // a sequence has reached its last value
+      return new LimitError(
+        `the store "${schema}" has no position left (${message}): nothing was written; copy its events into a new store (meowmx export, import), which numbers them from 1`,
+        error,
+      )
+    case 'MW009':
+      return new LimitError(`${message}; nothing was written: go on in a new stream`, error)
+    case 'MW004':
+    case 'MW005':
+    case 'MW013':
+      return new SchemaError(schema, message ?? code, error)
+  }
+  if (message === POOL_TIMEOUT) {
+    return new TimeoutError(
+      'waiting for one of the maxConnections connections, all in use,',
+      queryTimeoutMs,
+      error,
+    )
+  }
+  if (message === LATE) return new TimeoutError('a query', queryTimeoutMs, error)
+  if (isOurs && isLost(error)) {
+    return new ConnectionError(lostConnection(reason(error)), error)
+  }
+  return redact(error)
+}
+
+function reason(error: unknown): string {
+  const { message, code, errors } = error as {
+    message?: string
+    code?: string
+    errors?: { message: string }[]
+  }
+  return message || errors?.[0]?.message || code || String(error)
+}

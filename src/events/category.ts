@@ -1,0 +1,156 @@
+import { z } from 'zod'
+import { ValidationError } from '../core/errors.ts'
+import { name } from '../core/fields.ts'
+import { plainObject } from '../core/json.ts'
+import { jsonText } from '../core/json-text.ts'
+import { isError } from '../core/kinds.ts'
+import { parse } from '../core/validate.ts'
+import { UpcastError } from './errors.ts'
+import type { EventModel, NewEvent, RecordedEvent, Storable, StreamRef } from './event.ts'
+import { ERASED, isEmptied, isReserved, MODEL } from './event.ts'
+import { EventSchema } from './schema.ts'
+import type { EventSchemas, NewEventOptions, Reserved, TypedCategory } from './types.ts'
+
+/** What `defineCategory` takes beside name and schemas. */
+export interface CategoryOptions {
+  /**
+   * Default false: what is stored was checked when it was appended. True: check events again when they are read, once they
+   * are upcast; for stores that others write to as well. One that fails is an `UpcastError`. The schema has to take what it
+   * returns: one with a transform is refused. Events with codecs are always checked when they are read.
+   */
+  validateOnRead?: boolean | undefined
+}
+
+const categoryOptions = z.strictObject({ validateOnRead: z.boolean().default(false) })
+const RESERVED: readonly string[] = ['name', 'stream', 'then'] satisfies (keyof Reserved)[]
+
+/**
+ * A kind of stream whose events have zod schemas: a creator for each type, checked on append, and a union that TypeScript
+ * narrows by `known` and `type` where events are read. Give it wherever a category's name is taken.
+ *
+ * What is stored is what the schema returns, defaults filled in, so it has to be JSON: a type that JSON can't give back, such
+ * as `z.date()` or `z.map()`, is refused here, and what a transform makes when it is appended. A schema with a codec
+ * (`z.codec`) takes what it returns, such as a Date: that is encoded when it is appended, and what is stored is decoded and
+ * checked when it is read; transforms have no place beside a codec, and defaults are filled in only on read. The schema must
+ * not be asynchronous. A schema that changes gets a `version` and a step from each older one; the version is kept in
+ * `metadata.schemaVersion` (absent: 1). Stored events stay as they are, and are upcast when they are read; a step gets and
+ * returns data as it is stored, before it is decoded.
+ *
+ * Events of a type that is not defined, of a newer version than is known, or that were erased come as they are stored,
+ * `known: false`.
+ *
+ * @param name non-empty, at most 255 characters
+ * @param schemas by type: a zod schema, or `{ schema, version, upcast: { 1: (old) => next } }`
+ * @throws ValidationError for a schema that returns what JSON has not, such as a date, or has a transform that would have to be
+ *   undone or done again on read, with the path and what to take instead
+ * @throws ValidationError for a type named `stream`, `name` or `then`, one that begins with `$` (but `$erased`, which is only
+ *   read), or a version without the steps that lead to it
+ * @example
+ * const Order = defineCategory('order', {
+ *   OrderPlaced: z.object({ price: z.number() }),
+ *   OrderShipped: { schema: z.object({ by: z.string() }), version: 2, upcast: { 1: (old) => ({ by: old.carrier }) } },
+ * })
+ * await meow.append(Order.stream('42'), Order.OrderPlaced({ price: 9 }))
+ * for (const event of await meow.load(Order.stream('42')))
+ *   if (event.known && event.type === 'OrderPlaced') console.log(event.data.price)
+ */
+export function defineCategory<const Name extends string, Schemas extends EventSchemas & Reserved>(
+  category: Name,
+  schemas: Schemas,
+  options: CategoryOptions = {},
+): TypedCategory<Name, Schemas> {
+  parse(name, category, 'name')
+  const { validateOnRead } = parse(categoryOptions, options, 'options')
+  if (typeof schemas !== 'object' || schemas === null)
+    throw new ValidationError('schemas', 'must be { Type: schema }', schemas)
+  const types = new Map<string, EventSchema>()
+  for (const [type, definition] of Object.entries(schemas)) {
+    const path = `schemas.${type}`
+    if (RESERVED.includes(type)) throw new ValidationError(path, 'is not free for a type of event', type)
+    // The tombstone of an erased stream can be read as any event, but no one can append it.
+    if (isReserved(type) && type !== ERASED)
+      throw new ValidationError(path, "must not begin with '$': such types are reserved", type)
+    parse(name, type, path)
+    types.set(type, new EventSchema(definition as EventSchemas[string], path, validateOnRead))
+  }
+  const model = new CategoryModel(category, types)
+  const creators = [...types].map(([type, { version }]) => [
+    type,
+    (data: unknown, options?: NewEventOptions) => create(model, version, { ...options, type, data }),
+  ])
+  const stream = (streamId: string): StreamRef => withModel({ category, streamId }, model)
+  return Object.freeze(
+    withModel({ ...Object.fromEntries(creators), name: category, stream }, model),
+  ) as TypedCategory<Name, Schemas>
+}
+
+/** Whether a value is a category, and not its name. */
+export function isCategory(value: unknown): value is { name: string; readonly [MODEL]: EventModel } {
+  return typeof value === 'object' && value !== null && MODEL in value && 'stream' in value
+}
+
+class CategoryModel implements EventModel {
+  readonly name: string
+  readonly #types: ReadonlyMap<string, EventSchema>
+
+  constructor(name: string, types: ReadonlyMap<string, EventSchema>) {
+    this.name = name
+    this.#types = types
+  }
+
+  toStore(event: NewEvent, path: string): Storable {
+    const { type, data, metadata } = event
+    const schema = this.#types.get(type)
+    if (!schema) throw new ValidationError(`${path}.type`, `must be defined by category "${this.name}"`, type)
+    const { schemaVersion } = (metadata ?? {}) as { schemaVersion?: unknown }
+    if (schemaVersion !== undefined && schemaVersion !== schema.version)
+      throw new ValidationError(
+        `${path}.metadata.schemaVersion`,
+        `must be ${schema.version}, the version that "${type}" has now`,
+        schemaVersion,
+      )
+    return { ...event, ...schema.store(data, `${path}.data`), ...versioned(metadata, schema.version) }
+  }
+
+  toReader(event: RecordedEvent): RecordedEvent & { known: boolean } {
+    const { type, metadata } = event
+    const schema = event.category === this.name && !isEmptied(event) ? this.#types.get(type) : undefined
+    const from = metadata.schemaVersion ?? 1
+    if (!schema || !Number.isInteger(from) || from < 1 || from > schema.version)
+      return { ...event, known: false }
+    if (from === schema.version && !schema.reads) return { ...event, known: true }
+    try {
+      // Other observers share the event; an upcaster may well change what it is given.
+      const data = from === schema.version ? event.data : schema.upcast(cloned(event.data), from)
+      return { ...event, data: schema.reads ? schema.read(data, 'data') : data, known: true }
+    } catch (error) {
+      throw new UpcastError(event, from, error)
+    }
+  }
+}
+
+function create(model: EventModel, version: number, event: NewEvent): NewEvent {
+  return withModel({ ...event, ...versioned(event.metadata, version) }, model)
+}
+
+/** A copy, however deep: structuredClone alone overflows the stack, as what raw SQL wrote can be made to. */
+function cloned(data: unknown): unknown {
+  try {
+    return structuredClone(data)
+  } catch (error) {
+    if (!isError(error) || error.name !== 'RangeError') throw error
+    return JSON.parse(jsonText(data))
+  }
+}
+
+/** Version 1 goes without saying. */
+function versioned(metadata: object | undefined, version: number): { metadata?: object } {
+  return version === 1
+    ? {}
+    : { metadata: { ...(metadata && plainObject(metadata, 'metadata')), schemaVersion: version } }
+}
+
+/** Not enumerable: what is printed, compared or sent is the plain value. */
+function withModel<T extends object>(value: T, model: EventModel): T {
+  return Object.defineProperty(value, MODEL, { value: model })
+}

@@ -1,0 +1,101 @@
+import { z } from 'zod'
+import { attempt } from '../core/describe.ts'
+import { explain, ValidationError } from '../core/errors.ts'
+import { encodeJson } from '../core/json.ts'
+import { check, checked, parse } from '../core/validate.ts'
+import type { Storable } from './event.ts'
+import type { Storing } from './json-output.ts'
+import { refuseUnlike, storing } from './json-output.ts'
+import type { EventSchemas, VersionedSchema } from './types.ts'
+
+/** One type of event, complete: its schema of now, and the steps from each older one. */
+export class EventSchema {
+  readonly version: number
+  /** What is read has to pass the schema: it has codecs, or its category validates on read. */
+  readonly reads: boolean
+  readonly #schema: z.ZodType
+  readonly #storing: Storing
+  readonly #steps: readonly ((old: unknown) => unknown)[]
+
+  constructor(definition: EventSchemas[string], path: string, validateOnRead: boolean) {
+    const {
+      schema,
+      version = 1,
+      upcast = {},
+    } = isSchema(definition)
+      ? { schema: definition }
+      : (parse(versioned, definition, path) as VersionedSchema)
+    const older = Array.from({ length: version - 1 }, (_, i) => i + 1)
+    const stranger = Object.keys(upcast).find((key) => !older.some((from) => String(from) === key))
+    if (stranger !== undefined)
+      throw new ValidationError(
+        `${path}.upcast.${stranger}`,
+        `leads from no version below ${version}`,
+        stranger,
+      )
+    for (const from of older)
+      if (!upcast[from])
+        throw new ValidationError(
+          `${path}.upcast.${from}`,
+          `must lead from version ${from} to the next`,
+          undefined,
+        )
+    this.version = version
+    this.#schema = schema
+    this.#storing = storing(schema, path, validateOnRead)
+    this.reads = this.#storing.codecs || validateOnRead
+    this.#steps = older.map((from) => upcast[from]!)
+  }
+
+  /** Data as it is to be stored, complete, and as its readers will get it; else a ValidationError with the whole path. */
+  store(data: unknown, path: string): Pick<Storable, 'data' | 'seen'> {
+    const stored = this.#asked(data, path, this.#storing.codecs ? 'encode' : 'decode')
+    if (this.#storing.makes) refuseUnlike(stored, path)
+    if (!this.reads) return { data: stored }
+    const json = JSON.parse(encodeJson(stored, path))
+    try {
+      return { data: stored, seen: { data: this.read(json, path) } }
+    } catch (error) {
+      const { path, value } = error as ValidationError
+      const problem = `would be stored so that its schema does not take it when it is read (${explain(error)})`
+      throw new ValidationError(path, problem, value)
+    }
+  }
+
+  /** What is stored, decoded and checked; else a ValidationError with the whole path. */
+  read(stored: unknown, path: string): unknown {
+    return this.#asked(stored, path, 'decode')
+  }
+
+  #asked(data: unknown, path: string, way: 'encode' | 'decode'): unknown {
+    const stranger = 'is not in the schema'
+    try {
+      if (way === 'decode') return check(this.#schema, data, path, stranger)
+      return checked(z.safeEncode(this.#schema, data, { reportInput: true }), path, stranger)
+    } catch (error) {
+      if (attempt(() => error instanceof ValidationError)) throw error
+      // A function of the user's threw, or the schema is asynchronous.
+      throw new ValidationError(path, `can not be checked by its schema (${explain(error)})`, data)
+    }
+  }
+
+  /** Data of an older version as that of now. */
+  upcast(data: unknown, from: number): unknown {
+    return this.#steps.slice(from - 1).reduce((old, step) => step(old), data)
+  }
+}
+
+function isSchema(value: unknown): value is z.ZodType {
+  return typeof (value as z.ZodType | null)?.safeParse === 'function'
+}
+
+const versioned = z.strictObject({
+  schema: z.custom<z.ZodType>(isSchema, 'must be a zod schema'),
+  version: z.number().int().min(1).max(100_000).optional(),
+  upcast: z
+    .record(
+      z.string(),
+      z.custom<(old: unknown) => unknown>((f) => typeof f === 'function', 'must be a function'),
+    )
+    .optional(),
+})

@@ -1,0 +1,87 @@
+import { z } from 'zod'
+import { show, ValidationError } from '../core/errors.ts'
+import { name } from '../core/fields.ts'
+import { parse, refuseUndefined } from '../core/validate.ts'
+import { isCategory } from './category.ts'
+import type { EventModel, RecordedEvent } from './event.ts'
+import { MODEL } from './event.ts'
+import type { AnyCategory } from './types.ts'
+
+/**
+ * Which events: of a category or several, of one stream, of some types. `{}` is every event. A property must not be
+ * `undefined`: leave it out, if that is meant.
+ */
+export interface Selector<C extends string | AnyCategory = string | AnyCategory> {
+  /** A category's name, or a zod category, which types the events that are selected; or several. */
+  category?: C | readonly C[]
+  /** Only events of these types; filtered in the database. */
+  types?: readonly string[]
+  /** Only this stream; needs exactly one category. */
+  streamId?: string
+}
+
+/** A selector, checked; lists are sorted and without repeats, so that equal selectors are equal. */
+export interface Selection {
+  /** Empty: every category. */
+  readonly categories: readonly string[]
+  readonly types: readonly string[] | null
+  readonly streamId: string | null
+  /** Equal for equal selectors. */
+  readonly key: string
+  /** How who selects by a zod category sees an event; null: as it is stored. */
+  readonly view: View | null
+}
+
+export type View = (event: RecordedEvent) => RecordedEvent
+
+export const selectorShape = {
+  category: z.preprocess(names, z.union([name, z.array(name).min(1)])).optional(),
+  types: z.array(name).min(1).optional(),
+  streamId: name.optional(),
+}
+const selector = z.strictObject(selectorShape)
+
+/** Refuse a selector that a variable without a value has made wider than it looks. */
+export function refuseWide(value: Pick<Selector, 'category'>, path: string): void {
+  refuseUndefined(value, path, {
+    category: 'every category',
+    types: 'every type of event',
+    get streamId() {
+      const categories = [names(value.category) ?? []].flat()
+      return `every stream of ${categories.map((name) => show(name)).join(', ') || 'every category'}`
+    },
+  })
+}
+
+export function select(value: Selector, path = 'selector'): Selection {
+  refuseWide(value, path)
+  const { category, types, streamId } = parse(selector, value, path)
+  const categories = category === undefined ? [] : sorted([category].flat())
+  if (streamId !== undefined && categories.length !== 1) {
+    throw new ValidationError(`${path}.streamId`, 'needs exactly one category', streamId)
+  }
+  const selection = { categories, types: types ? sorted(types) : null, streamId: streamId ?? null }
+  const view = viewOf(value.category, `${path}.category`)
+  return Object.freeze({ ...selection, key: JSON.stringify(Object.values(selection)), view })
+}
+
+/** Names instead of categories. */
+function names(category: unknown): unknown {
+  if (Array.isArray(category)) return category.map(names)
+  return isCategory(category) ? category.name : category
+}
+
+function viewOf(category: Selector['category'], path: string): View | null {
+  const models = new Map<string, EventModel>()
+  for (const one of [category].flat()) {
+    if (!isCategory(one)) continue
+    if ((models.get(one.name) ?? one[MODEL]) !== one[MODEL])
+      throw new ValidationError(path, 'must not hold two definitions of one category', one.name)
+    models.set(one.name, one[MODEL])
+  }
+  if (models.size === 0) return null
+  return (event) =>
+    models.get(event.category)?.toReader(event) ?? ({ ...event, known: false } as RecordedEvent)
+}
+
+const sorted = (names: readonly string[]) => [...new Set(names)].sort()

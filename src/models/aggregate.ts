@@ -1,0 +1,81 @@
+import type pg from 'pg'
+import { z } from 'zod'
+import type { Appender } from '../append/append.ts'
+import type { AppendResult } from '../append/request.ts'
+import { ValidationError } from '../core/errors.ts'
+import { client, method } from '../core/fields.ts'
+import { check, parse } from '../core/validate.ts'
+import { isCategory } from '../events/category.ts'
+import type { StreamRef } from '../events/event.ts'
+import type { AnyCategory } from '../events/types.ts'
+import type { Reader } from '../read/reader.ts'
+import type { PendingEvents } from './event-buffer.ts'
+
+/** A class whose instances are made of the events of one stream. */
+export interface AggregateClass<A> {
+  /** The kind of its streams: a name, or a zod category, which types the events that the constructor gets. */
+  readonly category: string | AnyCategory
+  /** Gets the events of its stream, in order; none where there is no such stream. */
+  new (recorded: any[]): A
+}
+
+/** What can be saved. */
+export interface Aggregate {
+  /** The kind of its stream: a name, or a zod category, which checks its events. */
+  readonly category: string | AnyCategory
+  readonly streamId: string
+  /** What it has emitted since it was loaded or saved; an `EventBuffer` has it. */
+  collectPendingEvents(): PendingEvents
+}
+
+/** How to load or save an aggregate. */
+export interface AggregateOptions {
+  /** Read or append inside this client's open transaction. */
+  client?: pg.ClientBase | undefined
+}
+
+const aggregateOptions = z.strictObject({ client: client.optional() })
+
+/** The stream of a category, be that a name or a zod category. */
+export function streamOf(category: string | AnyCategory, streamId: string): StreamRef {
+  return isCategory(category) ? (category as AnyCategory).stream(streamId) : { category, streamId }
+}
+
+/** Aggregates are loaded from streams and saved to them. */
+export class Aggregates {
+  readonly #reader: Pick<Reader, 'load'>
+  readonly #appender: Pick<Appender, 'append'>
+
+  constructor(reader: Pick<Reader, 'load'>, appender: Pick<Appender, 'append'>) {
+    this.#reader = reader
+    this.#appender = appender
+  }
+
+  async load<A>(Class: AggregateClass<A>, streamId: string, options: AggregateOptions = {}): Promise<A> {
+    check(method, Class, 'Class', '')
+    const { client } = parse(aggregateOptions, options, 'options')
+    const stream = streamOf(Class.category, streamId)
+    return new Class(await this.#reader.load(stream, client ? { client } : {}))
+  }
+
+  async save(aggregate: Aggregate, options: AggregateOptions = {}): Promise<AppendResult> {
+    if (typeof aggregate?.collectPendingEvents !== 'function')
+      throw new ValidationError('aggregate', 'must have collectPendingEvents()', aggregate)
+    const { client } = parse(aggregateOptions, options, 'options')
+    const { category, streamId } = aggregate
+    const pending = aggregate.collectPendingEvents()
+    const { events, expectedVersion } = pending
+    if (expectedVersion === undefined)
+      throw new ValidationError(
+        'aggregate.collectPendingEvents().expectedVersion',
+        'must be the version that the aggregate was loaded at (-1: its stream had no events)',
+        expectedVersion,
+      )
+    const result = await this.#appender.append(streamOf(category, streamId), events, {
+      expectedVersion,
+      ...(client ? { client } : {}),
+    })
+    pending.saved?.()
+    return result
+  }
+}

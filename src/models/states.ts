@@ -1,0 +1,90 @@
+import type pg from 'pg'
+import { z } from 'zod'
+import { client, version } from '../core/fields.ts'
+import { MAX_INT } from '../core/numbers.ts'
+import { parse } from '../core/validate.ts'
+import type { RecordedEvent } from '../events/event.ts'
+import type { LoadOptions, Reader, StreamPage } from '../read/reader.ts'
+import { streamOf } from './aggregate.ts'
+import type { Decider } from './decider.ts'
+import { checkDecider } from './decider.ts'
+import type { Folded, Snapshots } from './snapshots.ts'
+
+/** Which state. */
+export interface StateOptions {
+  /** Exclusive; default: the whole stream. The state before the event of this version. */
+  toVersion?: number | undefined
+  /** Read inside this client's transaction. */
+  client?: pg.ClientBase | undefined
+}
+
+const stateOptions = z.strictObject({ toVersion: version.optional(), client: client.optional() })
+
+interface ReadingOptions {
+  readonly client?: pg.ClientBase | undefined
+  readonly toVersion?: number | undefined
+  readonly ask?: <T>(query: () => Promise<T>) => Promise<T>
+}
+
+/** A state, and how many events had to be folded for it. */
+export interface Read<S> extends Folded<S> {
+  readonly folded: number
+}
+
+/** Folds streams, page by page, so that a stream of any length is never held in memory whole; from what is remembered of them on. */
+export class States {
+  readonly #reader: Pick<Reader, 'loadPage'>
+  readonly #snapshots: Pick<Snapshots, 'load'>
+
+  constructor(reader: Pick<Reader, 'loadPage'>, snapshots: Pick<Snapshots, 'load'>) {
+    this.#reader = reader
+    this.#snapshots = snapshots
+  }
+
+  async state<S>(
+    decider: Decider<any, any, S>,
+    streamId: string,
+    options: StateOptions = {},
+  ): Promise<{ state: S; version: number }> {
+    checkDecider(decider)
+    const { toVersion, client } = parse(stateOptions, options, 'options')
+    const { state, version } = await this.read(decider, streamId, { client, toVersion })
+    return { state, version }
+  }
+
+  /** `ask`: how to ask the database; what `evolve` throws is no fault of it. */
+  async read<S>(
+    decider: Decider<any, any, S>,
+    streamId: string,
+    { client, toVersion, ask = (query) => query() }: ReadingOptions = {},
+  ): Promise<Read<S>> {
+    const snapshooting = checkDecider(decider)
+    const stream = streamOf(decider.category, streamId)
+    let at: Folded<S> | undefined
+    if (snapshooting) at = await ask(() => this.#snapshots.load<S>(stream, snapshooting, toVersion, client))
+    at ??= { state: decider.initial, version: -1, position: 0 }
+    let folded = 0
+    const end = { ...(toVersion === undefined ? {} : { toVersion }), ...(client ? { client } : {}) }
+    while (at.version < MAX_INT) {
+      const range: LoadOptions = { ...end, fromVersion: at.version + 1 }
+      const { events, more }: StreamPage = await ask(() => this.#reader.loadPage(stream, range))
+      at = fold(decider, at, events)
+      folded += events.length
+      if (!more) break
+    }
+    return { ...at, folded }
+  }
+}
+
+export function fold<S>(
+  decider: Decider<any, any, S>,
+  from: Folded<S>,
+  events: readonly RecordedEvent[],
+): Folded<S> {
+  let { state, version, position } = from
+  for (const event of events) {
+    state = decider.evolve(state, event)
+    ;({ version, position } = event)
+  }
+  return { state, version, position }
+}

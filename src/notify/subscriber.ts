@@ -1,0 +1,139 @@
+import type { Duplex } from 'node:stream'
+import type pg from 'pg'
+import createSubscriber from '#pg-listen'
+import { after, every } from '../core/clock.ts'
+import type { Database } from '../database/database.ts'
+import { LATE } from '../database/failures.ts'
+import type { Servers } from '../database/hosts.ts'
+import { Sockets } from '../database/sockets.ts'
+
+/** One LISTEN connection, used once: made, connected, lost or closed. */
+export interface Subscriber {
+  connect(): Promise<void>
+  listenTo(channel: string): Promise<unknown>
+  unlisten(channel: string): Promise<unknown>
+  notify(channel: string): Promise<unknown>
+  /** Resolves once its sockets are closed, by force after so many ms. */
+  close(patienceMs: number): Promise<void>
+}
+
+/** What it tells of. */
+export interface SubscriberEvents {
+  lost(error: unknown): void
+  heard(channel: string, payload: string): void
+}
+
+/** Makes a LISTEN connection, named after a store. */
+export type Connect = (events: SubscriberEvents, schema: string) => Subscriber
+
+export interface ListenConfig extends pg.ClientConfig {
+  query_timeout: number
+  stream?: () => Duplex
+}
+
+/** How a LISTEN connection is opened, but for its name; and the servers that are tried in turn, where they are listed. */
+export interface Way {
+  readonly config: ListenConfig
+  /** Pause between two questions whether the connection is alive. */
+  readonly checkMs: number
+  /** The longest pause between two attempts. */
+  readonly reconnectDelayMs: number
+  readonly servers: Servers | undefined
+}
+
+export function wayOf(db: Database): Way {
+  const { queryTimeoutMs, listenerTimeoutMs, reconnectDelayMs, keepAliveMs } = db.settings
+  // Found out within both together. Each process asks, so not too often.
+  const checkMs = 0.4 * listenerTimeoutMs
+  const answerMs = Math.min(queryTimeoutMs, listenerTimeoutMs - checkMs)
+  const { config, servers } = db.listenConfig()
+  return {
+    config: {
+      ...config,
+      pipeline: true, // pg-listen's question may come while a LISTEN is under way
+      query_timeout: answerMs,
+      connectionTimeoutMillis: answerMs,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: keepAliveMs,
+    } as ListenConfig,
+    checkMs,
+    reconnectDelayMs,
+    servers,
+  }
+}
+
+/** A channel that nobody notifies. */
+const ALIVE = 'meowmx_alive'
+/** pg's own timer comes first. */
+const LATER_MS = 500
+
+/**
+ * Through pg-listen, whose own reconnecting gives up after seconds and survives close(): with `retryLimit: 1` it only
+ * reports. Its timers, and pg's, may be fakes that are taken away (clock.ts): the time is kept here.
+ */
+export function makeSubscriber(
+  { config, checkMs, servers }: Way,
+  schema: string,
+  { lost, heard }: SubscriberEvents,
+): Subscriber {
+  const sockets = new Sockets()
+  const server = servers?.current
+  // TypeScript sees the CommonJS module itself under nodenext; Node may give either.
+  const create = ((createSubscriber as any).default ?? createSubscriber) as typeof createSubscriber.default
+  const subscriber = create<Record<string, string>>(
+    {
+      ...config,
+      ...server,
+      application_name: `meowmx listener ${schema}`,
+      stream: config.stream ?? sockets.make,
+    } as Parameters<typeof create>[0],
+    { retryLimit: 1, paranoidChecking: false, parse: (payload) => payload },
+  )
+  subscriber.events.on('error', lost)
+  // A channel may be called "error", which an emitter without a listener throws.
+  subscriber.notifications.on('error', () => {})
+  subscriber.events.on('notification', ({ channel, payload }) => heard(channel, payload ?? ''))
+  // One that is not there, or is a standby, where LISTEN is refused.
+  const elsewhere = (error: unknown): never => {
+    servers?.moveOn(server)
+    throw error
+  }
+  const inTime = <T>(answer: Promise<T> | undefined) => {
+    let forget = () => {}
+    const late = new Promise<never>((_, reject) => {
+      forget = after(config.query_timeout + LATER_MS, () => reject(new Error(LATE)))
+    })
+    return Promise.race([answer, late]).finally(forget)
+  }
+  let closed = false
+  let asking = false
+  let asked = false
+  let forget = () => {}
+  /** Is the connection alive? LISTEN and UNLISTEN, in turn, are questions that pg-listen passes on. */
+  const ask = async () => {
+    if (asking) return
+    asking = true
+    asked = !asked
+    try {
+      await inTime(asked ? subscriber.listenTo(ALIVE) : subscriber.unlisten(ALIVE))
+    } catch (error) {
+      if (!closed) lost(error)
+    }
+    asking = false
+  }
+  return {
+    connect: async () => {
+      await inTime(subscriber.connect()).catch(elsewhere)
+      if (!closed) forget = every(checkMs, ask)
+    },
+    listenTo: async (channel) => subscriber.listenTo(channel)?.catch(elsewhere),
+    unlisten: async (channel) => subscriber.unlisten(channel),
+    notify: (channel) => subscriber.notify(channel, ''),
+    close: (patienceMs) => {
+      closed = true
+      forget()
+      subscriber.close().catch(() => {})
+      return sockets.closed(patienceMs)
+    },
+  }
+}

@@ -1,0 +1,123 @@
+import { isTransient } from '../database/failures.ts'
+import { Trouble } from '../database/retries.ts'
+import { now } from './instant.ts'
+import type { Partition } from './partition.ts'
+import type { Store } from './store.ts'
+
+export interface CheckpointEvents {
+  written(partitions: readonly Partition[]): void
+  lost(partition: Partition, cause?: unknown): void
+  /** How many share the window. */
+  partitions(): number
+}
+
+/** How an executor's checkpoints are written. */
+export interface CheckpointOptions {
+  maxInFlight: number
+  /** Nobody waits for the checkpoints, so there need not be one for each few events. */
+  strict: boolean
+}
+
+/** While events keep coming a write every so many ms is enough, unless what waits for it fills half the window. */
+const PACE_MS = 5
+
+/**
+ * Writes the checkpoints of an executor's partitions, all by one statement, which renews their leases too. At most one is
+ * under way, and the next one carries the newest watermarks, so that acks cost what the database can take and not more.
+ */
+export class Checkpoints {
+  readonly #store: Store
+  readonly #options: CheckpointOptions
+  readonly #events: CheckpointEvents
+  readonly #moved = new Set<Partition>()
+  readonly #trouble: Trouble
+  #running: Promise<void> | undefined
+  #next = -Infinity // when one is due
+  #forgetNext: (() => void) | undefined
+  #forget: (() => void) | undefined
+
+  constructor(store: Store, options: CheckpointOptions, events: CheckpointEvents) {
+    this.#store = store
+    this.#options = options
+    this.#events = events
+    this.#trouble = new Trouble(store)
+  }
+
+  /** The watermark of a partition may have moved. */
+  poke(partition: Partition): void {
+    if (partition.window.watermark > partition.durable) this.renew(partition)
+  }
+
+  /** Write it in any case, for the sake of the lease. */
+  renew(partition: Partition): void {
+    if (partition.lost || partition.returning || this.#store.signal.aborted) return
+    this.#moved.add(partition)
+    if (this.#running) return // which looks again when it ends
+    const { clock } = this.#store
+    const pauseMs = this.#crowded(partition) ? 0 : this.#next - clock.now()
+    if (pauseMs <= 0) this.#start()
+    else this.#forgetNext ??= clock.after(pauseMs, () => this.#start())
+  }
+
+  /** Nothing was acked, but passed over: that is worth a write now and then. */
+  pokeLater(partitions: () => Iterable<Partition>, ms: number): void {
+    this.#forget ??= this.#store.clock.after(ms, () => {
+      this.#forget = undefined
+      for (const partition of partitions()) this.poke(partition)
+    })
+  }
+
+  close(): void {
+    this.#forget?.()
+    this.#forgetNext?.()
+  }
+
+  /** What only waits for a checkpoint takes half of this partition's share of the window. */
+  #crowded({ window }: Partition): boolean {
+    const { strict, maxInFlight } = this.#options
+    return !strict || 2 * window.covered * this.#events.partitions() >= maxInFlight
+  }
+
+  #start(): void {
+    this.#forgetNext?.()
+    this.#forgetNext = undefined
+    this.#next = this.#store.clock.now() + PACE_MS
+    this.#running = this.#run().finally(() => {
+      this.#running = undefined
+      for (const partition of this.#moved) this.renew(partition)
+    })
+  }
+
+  async #run(): Promise<void> {
+    const { clock, signal } = this.#store
+    while (this.#moved.size > 0 && !signal.aborted) {
+      const partitions = [...this.#moved].filter(({ lost, returning }) => !lost && !returning)
+      this.#moved.clear()
+      if (partitions.length === 0) break
+      const reached = partitions.map((partition) => ({ partition, position: partition.window.watermark }))
+      const at = now(clock)
+      try {
+        const ours = await this.#store.advance(reached)
+        for (const { partition, position } of reached) {
+          if (ours.includes(partition.number)) {
+            partition.renewed(at)
+            partition.checkpoint(position)
+          } else if (!partition.returning) {
+            this.#events.lost(partition)
+          }
+        }
+        this.#trouble.over()
+        this.#events.written(partitions.filter(({ lost }) => !lost))
+        return
+      } catch (error) {
+        if (!isTransient(error)) {
+          for (const partition of partitions) if (!partition.returning) this.#events.lost(partition, error)
+          break
+        }
+        for (const partition of partitions) this.#moved.add(partition)
+        await clock.sleep(this.#trouble.failed(error), signal).catch(() => {})
+      }
+    }
+    this.#trouble.end()
+  }
+}

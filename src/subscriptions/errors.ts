@@ -1,0 +1,36 @@
+import { MeowError } from '../core/errors.ts'
+
+/** Another executor owns the partition now; it handles again whatever was not acked in time. */
+export class LeaseLostError extends MeowError {
+  declare readonly subscription: string
+  declare readonly partition: number
+
+  constructor(subscription: string, partition: number, cause?: unknown) {
+    super(
+      'ERR_LEASE_LOST',
+      `the lease of partition ${partition} of subscription "${subscription}" is lost: its unacked events are delivered again, by whoever owns it now`,
+      cause,
+      { subscription, partition },
+    )
+  }
+}
+
+/** A subscription of this name exists with another selector. */
+export class SubscriptionMismatchError extends MeowError {
+  declare readonly subscription: string
+
+  constructor(subscription: string, message: string) {
+    super('ERR_SUBSCRIPTION_MISMATCH', message, undefined, { subscription })
+  }
+}
+
+/** No subscription has this name. */
+export class SubscriptionNotFoundError extends MeowError {
+  declare readonly subscription: string
+
+  constructor(subscription: string) {
+    super('ERR_SUBSCRIPTION_NOT_FOUND', `there is no subscription "${subscription}"`, undefined, {
+      subscription,
+    })
+  }
+}

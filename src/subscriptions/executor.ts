@@ -1,0 +1,346 @@
+import { Signal } from '../core/condition.ts'
+import { ClosedError, HistoryLostError } from '../core/errors.ts'
+import { isTransient, isTransientAtStart } from '../database/failures.ts'
+import { READS } from '../database/retries.ts'
+import { persist } from '../database/retry-policy.ts'
+import { streamKey } from '../events/event.ts'
+import type { LiveFeed } from '../live/live.ts'
+import { Checkpoints } from './checkpoints.ts'
+import type { HandedOut } from './delivery.ts'
+import { Pump } from './dispatcher.ts'
+import { logEnd } from './ended.ts'
+import { LeaseLostError } from './errors.ts'
+import { GiveBack } from './hand-over.ts'
+import { Holdings } from './holdings.ts'
+import type { Instant } from './instant.ts'
+import { now } from './instant.ts'
+import { LOST_MS, Losses } from './losses.ts'
+import type { Failing } from './outage.ts'
+import { Partition } from './partition.ts'
+import { Replay } from './replay.ts'
+import type { ExecutorStatus } from './report.ts'
+import { Report } from './report.ts'
+import type { Aside, Grant, Share, Store } from './store.ts'
+import { watchUnacked } from './unacked.ts'
+
+export interface ExecutorPorts {
+  /** Make sure that the subscription exists. */
+  register(): Promise<void>
+  /** Events after a position, without end. */
+  follow(after: number): LiveFeed
+  /** Call back when there is something to look for: a free partition, a newcomer, a replay. */
+  onBell(ring: () => void): () => void
+  /** Call back when the store has gone back: what is known of positions is void. */
+  onLoss(lost: (error: unknown) => void): () => void
+  /** Rejects with a HistoryLostError where a checkpoint is ahead of the store. */
+  checkReached(position: number): Promise<void>
+  status(status: ExecutorStatus): void
+  /** Whether anybody is told of it. */
+  watched(): boolean
+}
+
+export interface ExecutorOptions {
+  name: string
+  partitions: number
+  maxInFlight: number
+  leaseMs: number
+  pollIntervalMs: number
+  unackedWarningMs: number
+  /** How long a partition that is to be given back waits for the next ack. */
+  patienceMs: number
+  /** What is acked behind an unacked one is in flight too, so that a takeover never repeats more than maxInFlight. */
+  strict: boolean
+}
+
+/**
+ * One executor of a subscription. Two loops:
+ *
+ *     share   says that it is alive, renews its leases, takes its fair share of the partitions, gives back what is more
+ *     pump    reads, and hands out what belongs to its partitions
+ */
+export class Executor {
+  readonly #ports: ExecutorPorts
+  readonly #store: Store
+  readonly #options: ExecutorOptions
+  readonly #deliver: (delivery: HandedOut) => void
+  readonly #holdings = new Holdings()
+  readonly #checkpoints: Checkpoints
+  readonly #report: Report
+  readonly #pump: Pump
+  readonly #giveBack: GiveBack
+  readonly #stopping = new AbortController()
+  readonly #releasing: AbortController
+  readonly #rung = new Signal()
+  #forgetClaim: (() => void) | undefined // of partitions that were lost by an error
+  #losses = 0 // of the store's history
+  readonly #troubles: Losses // of partitions, by errors of the database
+  #failure: { error: unknown } | undefined // what ended it
+  /** Settles once it is stopped and has given all back; rejects where it can't go on. */
+  readonly done: Promise<void>
+  /** Registered: the subscription exists, and this is one of its executors. */
+  readonly ready: Promise<void>
+
+  constructor(
+    ports: ExecutorPorts,
+    store: Store,
+    options: ExecutorOptions,
+    /** Aborted: wait for no ack any more. The store gives up then too. */
+    releasing: AbortController,
+    deliver: (delivery: HandedOut) => void,
+  ) {
+    this.#ports = ports
+    this.#store = store
+    this.#options = options
+    this.#deliver = deliver
+    this.#releasing = releasing
+    this.#report = new Report(this.#holdings, store, ports.status, ports.watched, () => this.#pump.held)
+    this.#troubles = new Losses(store)
+    this.#checkpoints = new Checkpoints(store, options, {
+      written: (partitions) => {
+        for (const { number } of partitions) this.#troubles.over(number)
+        this.#holdings.changed.fire()
+        this.#report.is()
+      },
+      lost: (partition, cause) => this.#lose(partition, cause),
+      partitions: () => this.#holdings.size,
+    })
+    this.#pump = new Pump(this.#holdings, options, {
+      follow: ports.follow,
+      report: (state, horizon) => this.#report.is(state, horizon),
+      budget: store.budget,
+      passed: () => this.#checkpoints.pokeLater(() => this.#holdings.partitions, options.pollIntervalMs),
+    })
+    this.#giveBack = new GiveBack(this.#holdings, this.#checkpoints, store, options, releasing.signal)
+    let done: Promise<void> = Promise.resolve()
+    this.ready = new Promise((resolve, reject) => {
+      done = this.#run({ resolve, reject })
+    })
+    this.done = done
+    this.ready.catch(() => {})
+    this.done.catch(() => {})
+  }
+
+  /** Somebody begins to watch. */
+  watch(): void {
+    this.#report.count()
+  }
+
+  /** Its handlers fail, and why; undefined: no longer. */
+  failing(failing: Failing | undefined): void {
+    this.#report.failing(failing)
+  }
+
+  /** How it stands; what there is to catch up with is counted for whoever asks. */
+  ask(): Promise<ExecutorStatus> {
+    return this.#report.ask()
+  }
+
+  /** Hand out nothing more. Partitions are kept until what was handed out is acked, or `release` is called. */
+  stop(): void {
+    this.#stopping.abort()
+    for (const { partition } of this.#holdings) partition.drain()
+    this.#holdings.changed.fire()
+    this.#rung.fire()
+  }
+
+  /** Stop because of an error of the consumer's own, which the status tells in the end. */
+  fail(error: unknown): void {
+    this.#failure ??= { error }
+    this.stop()
+  }
+
+  /** Take back what the consumer has in hand: what it does with that counts for nothing, and a drain need not wait for it. */
+  giveUp(): void {
+    this.stop()
+    for (const { partition, replay } of this.#holdings) {
+      partition.takeBack()
+      replay.takeBack()
+    }
+    this.#holdings.changed.fire()
+  }
+
+  /** Give the partitions back, with their checkpoints as far as they go. */
+  async release(): Promise<void> {
+    this.#releasing.abort()
+    this.stop()
+    await this.done.catch(() => {})
+  }
+
+  async #run(ready: { resolve(): void; reject(error: unknown): void }): Promise<void> {
+    const { signal } = this.#stopping
+    const silence = this.#ports.onBell(() => this.#rung.fire())
+    const { retries } = this.#store
+    const forgetRetries = retries?.onChange(() =>
+      this.#report.retrying(retries.current(READS, this.#store.scope)),
+    )
+    const forgetHistory = this.#ports.onLoss((error) => this.#loseAll(error))
+    const endWatch = watchUnacked(this.#options, this.#store, () => [...this.#holdings])
+    let failure: { error: unknown } | undefined
+    const until = async (loop: Promise<void>) => {
+      await loop.catch((error) => {
+        // What fails once we are stopped is of no interest.
+        if (!signal.aborted) {
+          failure ??= { error }
+          this.#failure ??= failure
+          logEnd(this.#store.logger, this.#options.name, error)
+        }
+        ready.reject(signal.aborted ? new ClosedError(`this executor of "${this.#options.name}"`) : error)
+      })
+      this.stop()
+    }
+    try {
+      const registered = this.#persist(() => this.#ports.register(), isTransientAtStart)
+      // All of them, for a claim under way may still take something.
+      await Promise.all([
+        until(registered.then(() => this.#share(ready.resolve))),
+        until(
+          registered
+            .then(() => this.#pump.run(signal))
+            .catch((error) => {
+              this.#releasing.abort() // nobody should have to ack first to hear of it
+              throw error
+            }),
+        ),
+      ])
+      if (failure) throw (failure as { error: unknown }).error
+    } finally {
+      await this.#giveBack.all()
+      this.#releasing.abort()
+      endWatch()
+      silence()
+      forgetHistory()
+      forgetRetries?.()
+      this.#troubles.end()
+      this.#checkpoints.close()
+      this.#forgetClaim?.()
+      this.#report.stopped(this.#failure)
+    }
+  }
+
+  async #share(claimed: () => void): Promise<void> {
+    const { leaseMs, pollIntervalMs } = this.#options
+    for (;;) {
+      const rung = this.#rung.next() // before the claim, which may miss what it rings for
+      const { share, waitMs } = await this.#claim()
+      claimed()
+      // Who has not got his share yet looks more often: the bell may not be heard.
+      const wanting = this.#holdings.size === 0 || this.#holdings.size < share
+      const forget = this.#store.clock.after(
+        Math.min(leaseMs / 3, wanting ? pollIntervalMs : Infinity, Math.max(waitMs ?? Infinity, 0) + 1),
+        () => this.#rung.fire(),
+      )
+      await rung
+      forget()
+      this.#stopping.signal.throwIfAborted()
+    }
+  }
+
+  /** Say that we are alive, and take, renew and give back. */
+  async #claim(): Promise<Share> {
+    const held = this.#holdings.partitions
+    const losses = this.#losses
+    const at = now(this.#store.clock)
+    const share = await this.#persist(() => this.#store.claim(held))
+    for (const partition of held) {
+      const { number, epoch } = partition
+      if (share.held.some((grant) => grant.partition === number && grant.epoch === epoch))
+        partition.renewed(at)
+      else if (!partition.returning) this.#lose(partition)
+    }
+    await this.#take(share.taken, at, () => losses === this.#losses)
+    const kept = [...this.#holdings].filter(({ leaving }) => !leaving)
+    for (const holding of kept.slice(share.share)) this.#giveBack.one(holding).then(() => this.#report.is())
+    if (kept.length === 0) this.#report.is('waiting')
+    else if (this.#pump.held) this.#report.count()
+    for (const { partition } of kept) this.#checkpoints.poke(partition)
+    this.#holdings.changed.fire()
+    return share
+  }
+
+  /** What a store granted that has gone back since is not counted on: it is claimed anew. */
+  async #take(taken: readonly Grant[], at: Instant, stands: () => boolean): Promise<void> {
+    const numbers = taken.map(({ partition }) => partition)
+    // Streams are set aside by us, or before: only whether they are to be replayed is for others to say.
+    // The answer may be older than what becomes of a replay meanwhile: it tells only of those that wait now.
+    const waiting = new Set<Aside>()
+    for (const { partition } of this.#holdings) {
+      if (partition.asides.size > 0) numbers.push(partition.number)
+      for (const aside of partition.asides.values()) if (!aside.replaying) waiting.add(aside)
+    }
+    if (numbers.length === 0) return
+    const asides = await this.#persist(() => this.#store.asides(numbers))
+    if (!stands()) return
+    for (const grant of taken) {
+      const partition = this.#partition(grant, at)
+      for (const [number, aside] of asides)
+        if (number === grant.partition) partition.asides.set(streamKey(aside), aside)
+      this.#holdings.add({ partition, replay: new Replay(partition, this.#store) })
+    }
+    for (const [number, { replaying, attempts, ...stream }] of asides) {
+      const holding = this.#holdings.get(number) // or lost or given back meanwhile
+      const aside = holding?.partition.asides.get(streamKey(stream))
+      if (aside && replaying && waiting.has(aside)) Object.assign(aside, { replaying, attempts })
+    }
+    for (const { replay } of this.#holdings) replay.wake()
+    if (taken.length === 0) return
+    const { name: subscription } = this.#options
+    this.#store.logger.info(
+      { subscription, partitions: taken.map(({ partition }) => partition) },
+      'took partitions',
+    )
+    this.#pump.restart()
+    const furthest = Math.max(...taken.map(({ position }) => position))
+    this.#ports.checkReached(furthest).catch((error) => {
+      if (error instanceof HistoryLostError)
+        this.#store.logger.error({ err: error, subscription }, 'a checkpoint is ahead of the store')
+    })
+  }
+
+  #partition(grant: Grant, at: Instant): Partition {
+    return new Partition(grant, at, this.#store, this.#options.leaseMs, {
+      deliver: this.#deliver,
+      changed: (partition) => {
+        if (partition.durable > grant.position) this.#troubles.over(partition.number)
+        this.#checkpoints.poke(partition)
+        this.#holdings.changed.fire()
+      },
+      aside: (partition) => this.#holdings.get(partition.number)?.replay.wake(),
+      replay: () => this.#report.is(),
+      lost: (partition, cause) => this.#lose(partition, cause),
+    })
+  }
+
+  #lose(partition: Partition, cause?: unknown): void {
+    if (partition.lost) return
+    const error = new LeaseLostError(this.#options.name, partition.number, cause)
+    this.#store.logger.warn({ err: error }, 'a lease is lost')
+    this.#store.telemetry?.leaseLost()
+    partition.end(error)
+    this.#holdings.remove(partition)
+    this.#holdings.changed.fire()
+    if (cause === undefined) {
+      this.#rung.fire()
+      return
+    }
+    // What failed may fail again: not at once. All that is lost until then is claimed together.
+    const isTrouble = isTransient(cause) && !this.#stopping.signal.aborted
+    const pauseMs = isTrouble ? this.#troubles.lost(partition.number, cause) : LOST_MS
+    this.#forgetClaim ??= this.#store.clock.after(pauseMs, () => {
+      this.#forgetClaim = undefined
+      this.#rung.fire()
+    })
+  }
+
+  /** The store has gone back: go on from the checkpoints that it has. */
+  #loseAll(error: unknown): void {
+    this.#losses++
+    for (const partition of this.#holdings.partitions) this.#lose(partition, error)
+    this.#report.restart()
+    this.#pump.restart()
+  }
+
+  #persist<T>(action: () => Promise<T>, transient?: (error: unknown) => boolean): Promise<T> {
+    const { clock, logger, retries, scope } = this.#store
+    return persist(action, { signal: this.#stopping.signal, clock, logger, retries, scope }, transient)
+  }
+}

@@ -1,0 +1,173 @@
+import type { Clock } from '../core/clock.ts'
+import type { Logger } from '../core/logger.ts'
+import { streamKey } from '../events/event.ts'
+import type { HandedOut } from './delivery.ts'
+import { jittered } from './retry.ts'
+
+/** Why and since when a worker is failing. */
+export interface Failing {
+  readonly error: unknown
+  readonly since: Date
+}
+
+export interface OutageOptions {
+  /** How many streams have to fail, without a success between them. */
+  readonly streams: number
+  /** The longest pause between two tries, in ms. */
+  readonly maxDelayMs: number
+  readonly subscription: string
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+export interface OutageEvents {
+  /** The worker is failing from now on, or (undefined) no longer. */
+  changed(failing: Failing | undefined): void
+  /** The next event may be tried. */
+  wake(): void
+}
+
+/** The pause after the first try that failed; each further one is twice as long. */
+const FIRST_PAUSE_MS = 100
+
+/**
+ * Tells an outage of something that handlers need from an event that is at fault; one for each worker.
+ *
+ *     healthy -- so many streams fail, without a success between them --> failing
+ *     failing -- the first success --> healthy
+ *
+ * A worker that is failing tries one event at a time, with growing pauses, and counts no attempts: the events are not at
+ * fault. But when the only stream that waits fails again, its attempts count, or a lone poison event would never be parked.
+ */
+export class Outage {
+  readonly #options: OutageOptions
+  readonly #events: OutageEvents
+  /** Streams that failed since the last success. */
+  readonly #failed = new Set<string>()
+  /** Of these, what waits to be tried again. */
+  readonly #waiting = new Map<string, HandedOut>()
+  #failing: Failing | undefined
+  #began = 0
+  #probe: HandedOut | undefined
+  #tries = 0
+  #nextAt = 0
+  #forget = () => {}
+
+  constructor(options: OutageOptions, events: OutageEvents) {
+    this.#options = options
+    this.#events = events
+  }
+
+  get failing(): boolean {
+    return this.#failing !== undefined
+  }
+
+  /** Whether an event may begin now; if not, `wake` is called when it may. */
+  get mayBegin(): boolean {
+    return !this.#failing || (!this.#probe && this.#options.clock.now() >= this.#nextAt)
+  }
+
+  /** How long an event waits whose failure did not count, in ms. */
+  get pauseMs(): number {
+    return Math.max(this.#nextAt - this.#options.clock.now(), 0)
+  }
+
+  /** A handler begins; call `settled` when it has ended, whatever came of it. */
+  begin(delivery: HandedOut): void {
+    if (this.#failing) this.#probe ??= delivery
+  }
+
+  settled(delivery: HandedOut): void {
+    if (this.#probe !== delivery) return
+    this.#probe = undefined
+    this.#wakeLater()
+  }
+
+  succeeded(): void {
+    if (this.#failed.size === 0) return
+    this.#failed.clear()
+    this.#waiting.clear()
+    this.#end('handlers succeed again')
+  }
+
+  /** A handler failed. Returns whether that counts as an attempt of its event. */
+  failed(delivery: HandedOut, error: unknown): boolean {
+    const key = streamKey(delivery.event)
+    this.#failed.add(key)
+    this.#waiting.set(key, delivery)
+    this.#forgetLost()
+    if (this.#failing) {
+      this.#failing = { ...this.#failing, error }
+      if (delivery === this.#probe) this.#tries++
+    } else {
+      if (this.#failed.size < this.#options.streams) return true
+      this.#begin(error)
+    }
+    if (delivery === this.#probe || this.#tries === 0) this.#pause()
+    this.#events.changed(this.#failing)
+    return this.#waiting.size === 1
+  }
+
+  /** The stream of this event is parked: it waits for nothing any more. */
+  parked({ event }: HandedOut): void {
+    this.#waiting.delete(streamKey(event))
+    if (this.#waiting.size === 0) this.#end('what failed last is parked')
+  }
+
+  /** A partition has left: another executor tries what waited in it. */
+  left(): void {
+    this.#forgetLost()
+    if (this.#waiting.size === 0) this.#end('what failed is tried by other executors')
+  }
+
+  close(): void {
+    this.#forget()
+  }
+
+  #begin(error: unknown): void {
+    const { clock, logger, streams, subscription } = this.#options
+    this.#failing = { error, since: new Date(clock.wall()) }
+    this.#began = clock.now()
+    this.#tries = 0
+    logger.error(
+      { err: error, subscription, streams },
+      `handlers failed for ${streams} streams in a row, which is taken for an outage: one event at a time is tried until one succeeds, and no attempts are counted`,
+    )
+  }
+
+  #forgetLost(): void {
+    for (const [key, { source }] of this.#waiting) {
+      if (!source.partition.signal.aborted) continue
+      this.#waiting.delete(key)
+      this.#failed.delete(key)
+    }
+  }
+
+  #end(why: string): void {
+    if (!this.#failing) return
+    this.#forget()
+    this.#probe = undefined
+    this.#failing = undefined
+    const { clock, logger, subscription } = this.#options
+    logger.info({ subscription, ms: Math.round(clock.now() - this.#began) }, why)
+    this.#events.changed(undefined)
+    this.#events.wake()
+  }
+
+  #pause(): void {
+    const { clock, maxDelayMs } = this.#options
+    this.#nextAt =
+      clock.now() + jittered(Math.min(maxDelayMs, FIRST_PAUSE_MS * 2 ** Math.min(this.#tries, 31)), clock)
+    this.#wakeLater()
+  }
+
+  #wakeLater(): void {
+    this.#forget()
+    if (!this.#failing) return
+    this.#forget = this.#options.clock.after(this.pauseMs + 1, () => {
+      if (this.pauseMs > 0)
+        this.#wakeLater() // Node may call back a little before the time
+      else this.#events.wake()
+    })
+  }
+}

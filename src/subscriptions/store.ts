@@ -1,0 +1,302 @@
+import type pg from 'pg'
+import type { Clock } from '../core/clock.ts'
+import { describe } from '../core/describe.ts'
+import { HistoryLostError } from '../core/errors.ts'
+import type { Logger } from '../core/logger.ts'
+import { redactText } from '../core/secrets.ts'
+import type { Queries, Statement } from '../database/database.ts'
+import { encodingOf } from '../database/encoding.ts'
+import type { Retries } from '../database/retries.ts'
+import type { RecordedEvent } from '../events/event.ts'
+import { toEvent } from '../events/event.ts'
+import type { Selection } from '../events/selector.ts'
+import type { From } from '../live/observer.ts'
+import { Budget } from '../read/budget.ts'
+import type { HeldBack } from '../read/held-back.ts'
+import { heldBack } from '../read/held-back.ts'
+import { sizeOf } from '../read/page.ts'
+import type { Reader } from '../read/reader.ts'
+import type { ConsumerTelemetry } from '../telemetry/telemetry.ts'
+import { SubscriptionMismatchError, SubscriptionNotFoundError } from './errors.ts'
+
+/** A partition that was taken: its epoch is the fence, an old one does nothing. */
+export interface Grant {
+  partition: number
+  epoch: number
+  /** The checkpoint. */
+  position: number
+}
+
+/** What came of a claim. */
+export interface Share {
+  /** How many partitions to hold. */
+  share: number
+  /** When the first lease of another runs out; null: no other is alive. */
+  waitMs: number | null
+  /** Taken just now. */
+  taken: Grant[]
+  /** Held before, and still. */
+  held: Grant[]
+}
+
+/** A stream that is set aside. */
+export interface Aside {
+  readonly category: string
+  readonly streamId: string
+  /** Its events from here on are not delivered. */
+  position: number
+  /** Of the event at `position`. */
+  attempts: number
+  replaying: boolean
+  /** The last of its events that was passed over by us. */
+  skipped: number
+  /** When to try again, by the monotonic clock. */
+  due: number
+}
+
+/** One that is held: what a write needs of it. */
+type Held = { readonly number: number; readonly epoch: number; readonly lost?: boolean }
+
+/** How far it has come. */
+interface Reached {
+  readonly partition: Held
+  readonly position: number
+}
+
+/** What one executor says to the database; sql/007_executors.sql and 008_parked.sql. */
+export class Store {
+  readonly logger: Logger
+  readonly clock: Clock
+  readonly telemetry: ConsumerTelemetry | undefined
+  readonly signal: AbortSignal
+  readonly budget: Budget
+  readonly retries: Retries | undefined
+  /** What this executor is trying again is told by its own status. */
+  readonly scope = this
+  readonly #db: Queries
+  readonly #reader: Reader
+  readonly #name: string
+  readonly #owner: string
+  readonly #selection: Selection
+  readonly #partitions: number
+  readonly #leaseMs: number
+  #revision: string | undefined // as it was registered
+  #encoding: string | undefined // of the database, once it matters
+
+  constructor(
+    db: Queries,
+    reader: Reader,
+    options: { name: string; owner: string; selection: Selection; partitions: number; leaseMs: number },
+    signal: AbortSignal,
+    budget = new Budget(),
+  ) {
+    this.logger = db.settings.logger
+    this.clock = db.clock
+    this.telemetry = db.telemetry?.consumer(options.name)
+    this.signal = signal
+    this.retries = db.retries
+    this.budget = budget
+    this.#db = db
+    this.#reader = reader
+    this.#name = options.name
+    this.#owner = options.owner
+    this.#selection = options.selection
+    this.#partitions = options.partitions
+    this.#leaseMs = options.leaseMs
+  }
+
+  /** Make sure that the subscription exists. */
+  async register(from: From): Promise<void> {
+    const { categories, types, streamId } = this.#selection
+    if (typeof from === 'object' && from.after > this.#db.history.position)
+      await this.#reader.reaches(from.after).catch(async (error) => {
+        // One that exists goes on at its checkpoint, whatever it was to begin after.
+        if (!(error instanceof HistoryLostError) || !(await this.#exists())) throw error
+      })
+    const position =
+      from === 'start' ? 0 : from === 'end' ? await this.#reader.horizon(this.#selection) : from.after
+    const scope = [categories.length ? categories : null, types, streamId]
+    const [row] = await this.#call('subscribe', [this.#name, ...scope, this.#partitions, position])
+    this.#revision = row![0]!
+  }
+
+  async #exists(): Promise<boolean> {
+    return (await this.#call('reached', [this.#name, 0])).length > 0
+  }
+
+  async claim(held: readonly Held[]): Promise<Share> {
+    const rows = await this.#call('claim', [
+      this.#name,
+      this.#owner,
+      this.#leaseMs,
+      ...arrays(held),
+      this.#revision,
+    ])
+    const [, , , , share, waitMs] = rows[0] as readonly (string | null)[] as string[]
+    const grants = (fresh: string) =>
+      rows
+        .filter(([partition, , , taken]) => partition !== null && taken === fresh) // none: one row, for the share
+        .map(([partition, epoch, position]) => ({
+          partition: Number(partition),
+          epoch: Number(epoch),
+          position: Number(position),
+        }))
+    return {
+      share: Number(share),
+      waitMs: waitMs == null ? null : Number(waitMs),
+      taken: grants('t'),
+      held: grants('f'),
+    }
+  }
+
+  /** Move checkpoints up and renew their leases; the numbers of those that are still ours. */
+  async advance(reached: readonly Reached[], client?: pg.ClientBase): Promise<number[]> {
+    const values = (still: readonly Reached[]) => [this.#name, this.#leaseMs, ...fences(still)]
+    return numbers((await this.#callFenced('advance', values, reached, client)) ?? [['{}']])
+  }
+
+  /** Give back, with the last checkpoints; the numbers of those that were still ours. */
+  async release(reached: readonly Reached[], leaving: boolean): Promise<number[]> {
+    const values = (still: readonly Reached[]) => [this.#name, this.#owner, ...fences(still), leaving]
+    return numbers((await this.#callFenced('release', values, reached)) ?? [['{}']])
+  }
+
+  async park(
+    held: Held,
+    { category, streamId, position }: RecordedEvent,
+    attempts: number,
+    error: unknown,
+    replaying: boolean,
+    client?: pg.ClientBase,
+  ): Promise<boolean> {
+    const stream = [this.#name, held.number, held.epoch, category, streamId, position]
+    const said = kept(error)
+    const text = NOT_ASCII.test(said) ? await this.#storable(said, client) : said
+    const values = () => [...stream, attempts, text, replaying]
+    return yes((await this.#callFenced('park', values, [{ partition: held }], client)) ?? [['f']])
+  }
+
+  /** A text that the database can hold: one whose encoding is not UTF8 has no place for some characters. */
+  async #storable(text: string, client?: pg.ClientBase): Promise<string> {
+    this.#encoding ??= (await encodingOf(this.#db, client)).encoding
+    return this.#encoding === 'UTF8' ? text : escaped(text)
+  }
+
+  /** The streams of these partitions that are set aside, by partition. */
+  async asides(partitions: readonly number[]): Promise<[partition: number, aside: Aside][]> {
+    const rows = await this.#call('parked_streams', [this.#name, partitions])
+    return rows.map(([partition, category, streamId, position, attempts, replaying]) => [
+      Number(partition),
+      {
+        category: category!,
+        streamId: streamId!,
+        position: Number(position),
+        attempts: Number(attempts),
+        replaying: replaying === 't',
+        skipped: 0,
+        due: 0,
+      },
+    ])
+  }
+
+  /** Events of a stream that is set aside, up to a position, as many as `maxBytes` allow. */
+  async replayed(
+    { category, streamId, position }: Aside,
+    until: number,
+    limit: number,
+    maxBytes: number,
+  ): Promise<{ event: RecordedEvent; bytes: number }[]> {
+    const { types } = this.#selection
+    const values = [category, streamId, position, until, limit, types, maxBytes]
+    const { rows } = await this.#db.page(this.#statement('replayed_events'), values, maxBytes)
+    return rows.map((row) => ({ event: toEvent(row), bytes: sizeOf(row) }))
+  }
+
+  /** The stream is set aside from a position on, or (null) no longer. */
+  async moveAside(
+    held: Held,
+    { category, streamId }: Aside,
+    position: number | null,
+    client?: pg.ClientBase,
+  ): Promise<boolean> {
+    const values = () => [this.#name, held.number, held.epoch, category, streamId, position]
+    return yes((await this.#callFenced('replayed', values, [{ partition: held }], client)) ?? [['f']])
+  }
+
+  /** How many events the subscription has still to handle: of many an estimate. */
+  async lag(): Promise<{ lag: number; lagIsEstimate: boolean; heldBack: HeldBack }> {
+    const [row] = await this.#call('lag', [this.#name])
+    return {
+      lag: Number(row?.[0] ?? 0),
+      lagIsEstimate: row?.[1] === 't',
+      heldBack: heldBack(row?.[2], row?.[3]),
+    }
+  }
+
+  /** The channel on which executors are called. */
+  async bell(): Promise<string> {
+    const [row] = await this.#call('bell', [this.#name])
+    return row![0]!
+  }
+
+  /**
+   * For those whose lease is not lost by the time that there is a connection, which may be to a server that has gone back.
+   * Undefined, and nothing is written, where none is left; what was lost must not take the others along.
+   */
+  async #callFenced<T extends { readonly partition: Held }>(
+    file: string,
+    values: (still: readonly T[]) => unknown[],
+    held: readonly T[],
+    client?: pg.ClientBase,
+  ) {
+    const call = async (on: pg.ClientBase) => {
+      const still = held.filter(({ partition }) => !partition.lost)
+      return still.length === 0 && held.length > 0 ? undefined : this.#call(file, values(still), on)
+    }
+    return client ? call(client) : this.#db.withClient(call)
+  }
+
+  readonly #statements = new Map<string, Statement>()
+
+  #statement(file: string): Statement {
+    let statement = this.#statements.get(file)
+    if (!statement) {
+      statement = this.#db.file(file)
+      this.#statements.set(file, statement)
+    }
+    return statement
+  }
+
+  async #call(file: string, values: unknown[], client?: pg.ClientBase) {
+    try {
+      return await this.#db.query(this.#statement(file), values, client)
+    } catch (error) {
+      const { code, message } = error as { code?: string; message: string }
+      if (code === 'MW010') throw new SubscriptionMismatchError(this.#name, message)
+      if (code === 'MW011') throw new SubscriptionNotFoundError(this.#name)
+      throw error
+    }
+  }
+}
+
+const arrays = (held: readonly Held[]) => [held.map(({ number }) => number), held.map(({ epoch }) => epoch)]
+const fences = (reached: readonly Reached[]) => [
+  ...arrays(reached.map(({ partition }) => partition)),
+  reached.map(({ position }) => position),
+]
+const yes = ([row]: readonly (readonly string[])[]): boolean => row![0] === 't'
+const numbers = ([row]: readonly (readonly string[])[]): number[] =>
+  row![0]! === '{}' ? [] : row![0]!.slice(1, -1).split(',').map(Number)
+
+/** What is kept of an error: its stack, which begins with its message, or what else there is to say of what was thrown. */
+function kept(error: unknown): string {
+  if (error === undefined) return ''
+  // Text of PostgreSQL's holds neither, and an error is not to be lost for its form.
+  return redactText(describe(error).slice(0, 100_000)).replaceAll('\u0000', '\uFFFD').toWellFormed()
+}
+
+/** What is not ASCII as JSON and JavaScript escape it. */
+const escaped = (text: string): string =>
+  text.replace(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+
+const NOT_ASCII = /[\u0080-\uffff]/

@@ -1,0 +1,211 @@
+import { randomBytes } from 'node:crypto'
+import { hostname } from 'node:os'
+import { Subject } from 'rxjs'
+import { aborted, manyWaitFor, unless } from '../core/abort.ts'
+import { ClosedError } from '../core/errors.ts'
+import { name } from '../core/fields.ts'
+import { TimeLimit } from '../core/stop-options.ts'
+import { parse } from '../core/validate.ts'
+import type { Queries } from '../database/database.ts'
+import { patience, persist } from '../database/retry-policy.ts'
+import { refuseWide, select } from '../events/selector.ts'
+import type { Live } from '../live/live.ts'
+import type { Reader } from '../read/reader.ts'
+import type { ConsumerTelemetry, Standing } from '../telemetry/telemetry.ts'
+import { SubscriptionNotFoundError } from './errors.ts'
+import { Executor } from './executor.ts'
+import type { SubscriptionOptions } from './options.ts'
+import { subscriptionOptions } from './options.ts'
+import { Slots } from './slots.ts'
+import { merge } from './status.ts'
+import { Store } from './store.ts'
+import type { Consumer, Executors, Running } from './subscription.ts'
+import { DurableSubscription } from './subscription.ts'
+import { TransactionalWorker } from './transaction.ts'
+import type { BaseWorker, Handling, Start } from './worker.ts'
+import { HandlerWorker } from './worker.ts'
+
+/** The durable subscriptions of a store in this process: makes them, and ends their executors on close. */
+export class Subscriptions implements Executors {
+  readonly #db: Queries
+  readonly #live: Live
+  readonly #reader: Reader
+  readonly #slots: Slots
+  readonly #running = new Map<string, Set<Running>>()
+  /** Completes once the store is closed. */
+  readonly closed$ = new Subject<never>()
+  readonly #closing = manyWaitFor()
+
+  constructor(db: Queries, live: Live, reader: Reader) {
+    this.#db = db
+    this.#live = live
+    this.#reader = reader
+    // One is left for all else, or leases run out unrenewed while handlers keep all of them.
+    const { pool, maxConnections } = db.settings
+    this.#slots = new Slots(Math.max((pool?.options.max ?? maxConnections) - 1, 1))
+  }
+
+  get(subscription: string, options: SubscriptionOptions): DurableSubscription {
+    refuseWide(options, 'options')
+    const checked = parse(subscriptionOptions, options, 'options')
+    const { types, streamId } = checked
+    const { category } = options // with what types its events
+    const selection = select(
+      { ...(category ? { category } : {}), ...(types ? { types } : {}), ...(streamId ? { streamId } : {}) },
+      'options',
+    )
+    return new DurableSubscription(parse(name, subscription, 'name'), selection, checked, this)
+  }
+
+  /** @internal */
+  start(subscription: DurableSubscription<any>, { deliver, end, patienceMs, strict }: Consumer): Running {
+    if (this.#closing.signal.aborted) throw new ClosedError()
+    const { name, selection, options, statuses } = subscription
+    const siblings = this.#running.get(name) ?? new Set()
+    this.#running.set(name, siblings)
+    // Who is on its way out here, and only waits for late acks, makes room.
+    const leaving = [...siblings].filter(({ retired }) => retired)
+    const owner = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`
+    const releasing = manyWaitFor()
+    const about = { name, owner, selection, ...options }
+    const store = new Store(this.#db, this.#reader, about, releasing.signal, this.#live.budget)
+    const { pollIntervalMs } = this.#db.settings
+    const executor = new Executor(
+      {
+        register: async () => {
+          await Promise.all(leaving.map(({ executor }) => executor.release()))
+          await store.register(options.from)
+        },
+        follow: (after) => this.#live.follow(selection, after),
+        onBell: (ring) => this.#onBell(store, ring),
+        onLoss: (lost) => this.#db.history.onLoss(lost),
+        checkReached: async (position) => {
+          if (position <= this.#db.history.position) return
+          await persist(() => this.#reader.reaches(position), patience(this.#db, releasing.signal))
+        },
+        status: (status) => statuses.set(owner, status),
+        watched: () => statuses.status$.observed,
+      },
+      store,
+      { name, ...options, pollIntervalMs, patienceMs, strict },
+      releasing,
+      deliver,
+    )
+    const running: Running = { executor, end, retired: false }
+    siblings.add(running)
+    executor.done
+      .catch(() => {}) // it has logged that
+      .finally(() => {
+        siblings.delete(running)
+        if (siblings.size === 0 && this.#running.get(name) === siblings) this.#running.delete(name)
+      })
+    return running
+  }
+
+  /** @internal */
+  work(
+    subscription: DurableSubscription<any>,
+    how: Omit<Handling, 'clock' | 'logger' | 'telemetry' | 'subscription'> & { transactional: boolean },
+    start: Start,
+  ): BaseWorker {
+    const { clock, settings } = this.#db
+    const { name } = subscription
+    const handling = {
+      ...how,
+      clock,
+      logger: settings.logger,
+      telemetry: this.telemetry(name),
+      subscription: name,
+    }
+    return how.transactional
+      ? new TransactionalWorker(start, handling, this.#db, subscription.options.leaseMs, this.#slots)
+      : new HandlerWorker(start, handling)
+  }
+
+  /**
+   * Do something about a subscription. If there is none yet, but this process is just making it: once it is made. Rejects when
+   * the signal aborts before that.
+   */
+  async known<T>(
+    subscription: string,
+    action: () => Promise<T>,
+    signal: AbortSignal = this.#closing.signal,
+  ): Promise<T> {
+    const begun = [...(this.#running.get(subscription) ?? [])].map(({ executor }) => executor.ready)
+    try {
+      return await action()
+    } catch (error) {
+      if (!(error instanceof SubscriptionNotFoundError) || begun.length === 0) throw error
+      await Promise.any(begun.map((ready) => aborted(ready, signal))).catch(() => {
+        throw signal.aborted ? signal.reason : error
+      })
+      return action()
+    }
+  }
+
+  /** Somebody begins to watch it. @internal */
+  watch(subscription: string): void {
+    for (const { executor } of this.#running.get(subscription) ?? []) executor.watch()
+  }
+
+  /** @internal */
+  get db(): Queries {
+    return this.#db
+  }
+
+  /** @internal */
+  telemetry(subscription: string): ConsumerTelemetry | undefined {
+    return this.#db.telemetry?.consumer(subscription)
+  }
+
+  /** How those stand that this process has executors of. */
+  standings(): Promise<Standing[]> {
+    const ask = async ([subscription, siblings]: [string, Set<Running>]) => {
+      const all = await Promise.all([...siblings].map(({ executor }) => executor.ask()))
+      const { lag, inFlight } = merge(all)
+      return { subscription, lag, inFlight }
+    }
+    return Promise.all([...this.#running].map(ask))
+  }
+
+  /** It starts no executor any more. */
+  get closed(): boolean {
+    return this.#closing.signal.aborted
+  }
+
+  /** Whether there is an executor to be drained. */
+  get running(): boolean {
+    return this.#running.size > 0
+  }
+
+  /** Resolves once all executors have ended, or the limit is over. */
+  async close({ up, over }: Pick<TimeLimit, 'up' | 'over'> = new TimeLimit(this.#db.clock)): Promise<void> {
+    this.#closing.abort(new ClosedError())
+    const ends = [...this.#running.values()].flatMap((siblings) => [...siblings].map(({ end }) => end(up)))
+    await unless(Promise.all(ends), over)
+    if (over.aborted)
+      this.#db.settings.logger.warn(
+        { subscriptions: [...this.#running.keys()] },
+        'the store closes before all partitions are given back, for the database does not answer; their leases run out by themselves',
+      )
+    this.closed$.complete()
+  }
+
+  #onBell(store: Store, ring: () => void): () => void {
+    const closing = new AbortController()
+    let off = () => {}
+    const { clock, settings } = this.#db
+    // Where nobody listens, each poll is a ring.
+    const endPolls = clock.every(settings.pollIntervalMs, () => this.#live.listener.listening || ring())
+    persist(() => store.bell(), patience(this.#db, closing.signal))
+      .then((channel) => {
+        if (!closing.signal.aborted) off = this.#live.listener.on(channel, ring)
+      })
+      .catch(() => {})
+    return () => {
+      closing.abort()
+      endPolls()
+      off()
+    }
+  }
+}

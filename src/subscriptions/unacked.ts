@@ -1,0 +1,38 @@
+import type { Clock } from '../core/clock.ts'
+import type { Logger } from '../core/logger.ts'
+import type { Entry } from './ack-window.ts'
+import type { Partition } from './partition.ts'
+import type { Replay } from './replay.ts'
+
+/**
+ * Warns, once each, of a delivery that its consumer has had for long and does not ack: a `filter()` that drops it, a
+ * handler that hangs. The checkpoint stays below it, and in the end nothing is delivered any more.
+ */
+export function watchUnacked(
+  { name, unackedWarningMs }: { name: string; unackedWarningMs: number },
+  { clock, logger }: { clock: Clock; logger: Logger },
+  partitions: () => readonly { partition: Partition; replay: Replay }[],
+): () => void {
+  const warned = new WeakSet<Entry>()
+  const pauseMs = Math.min(Math.max(unackedWarningMs / 4, 10), 1_000)
+  return clock.every(pauseMs, () => {
+    for (const { partition, replay } of partitions()) {
+      const { number, window } = partition
+      const oldest = replay.oldest ?? window.oldest
+      const ms = oldest ? clock.now() - oldest.since : 0
+      if (!oldest || ms < unackedWarningMs || warned.has(oldest)) continue
+      warned.add(oldest)
+      const { position, event } = oldest
+      logger.warn(
+        {
+          subscription: name,
+          partition: number,
+          position,
+          category: event.category,
+          streamId: event.streamId,
+        },
+        `position ${position} was delivered ${Math.round(ms)} ms ago and is neither acked, nacked nor parked: the checkpoint waits below it`,
+      )
+    }
+  })
+}
