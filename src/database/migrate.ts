@@ -45,7 +45,7 @@ export async function migrate(db: Database): Promise<{ applied: string[] }> {
         db.settings.logger.info({ schema: db.schema, applied }, 'the schema is migrated')
       return { applied }
     } catch (error) {
-      await client.query('rollback').catch(() => {})
+      await client.query('rollback').catch(() => db.discard(client)) // nobody else is to find the transaction open
       throw db.translate(error)
     }
   })
