@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { SchemaError } from '../core/errors.ts'
 import type { Database } from './database.ts'
 import { functionNames, migrations, redefinitions } from './definitions.ts'
+import { encodingOf, notUtf8 } from './encoding.ts'
 import { refuseHidden } from './row-security.ts'
 import { sql } from './sql.ts'
 
@@ -44,7 +45,7 @@ export async function migrate(db: Database): Promise<{ applied: string[] }> {
         db.settings.logger.info({ schema: db.schema, applied }, 'the schema is migrated')
       return { applied }
     } catch (error) {
-      await client.query('rollback').catch(() => {})
+      await client.query('rollback').catch(() => db.discard(client)) // nobody else is to find the transaction open
       throw db.translate(error)
     }
   })
@@ -59,21 +60,9 @@ async function redefine(db: Database, client: pg.ClientBase): Promise<void> {
 
 /** Other encodings hold only some characters: events would be refused, depending on what is in them. */
 async function checkEncoding(db: Database): Promise<void> {
-  const [row] = await db.query(ENCODING)
-  const [database, encoding] = row as [string, string]
-  if (encoding === 'UTF8') return
-  throw new SchemaError(db.schema, `database "${database}" ${notUtf8(encoding)}`)
+  const { database, encoding } = await encodingOf(db)
+  if (encoding !== 'UTF8') throw new SchemaError(db.schema, `database "${database}" ${notUtf8(encoding)}`)
 }
-
-const ENCODING = {
-  always: true,
-  name: 'meowmx_database',
-  text: 'select pg_catalog.current_database(), pg_catalog.getdatabaseencoding()',
-}
-
-/** What is wrong with an encoding, and what to do. */
-export const notUtf8 = (encoding: string): string =>
-  `has the encoding ${encoding}, and a store needs UTF8: create another one (create database ... encoding 'UTF8' template template0), and copy what there is into it (meowmx export, import)`
 
 /** What is still to be run; a schema that is newer is refused. */
 export async function pending(db: Database, client?: pg.ClientBase) {

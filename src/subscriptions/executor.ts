@@ -1,7 +1,7 @@
 import { Condition } from '../core/condition.ts'
 import { ClosedError, HistoryLostError } from '../core/errors.ts'
 import { isTransient, isTransientAtStart } from '../database/failures.ts'
-import { READS, Trouble } from '../database/retries.ts'
+import { READS } from '../database/retries.ts'
 import { persist } from '../database/retry-policy.ts'
 import { streamKey } from '../events/event.ts'
 import type { LiveFeed } from '../live/live.ts'
@@ -14,6 +14,7 @@ import { GiveBack } from './hand-over.ts'
 import { Holdings } from './holdings.ts'
 import type { Instant } from './instant.ts'
 import { now } from './instant.ts'
+import { LOST_MS, Losses } from './losses.ts'
 import type { Failing } from './outage.ts'
 import { Partition } from './partition.ts'
 import { Replay } from './replay.ts'
@@ -51,12 +52,6 @@ export interface ExecutorOptions {
   strict: boolean
 }
 
-/** Pause before a partition is claimed anew that was lost by an error: the first one; each further one is twice as long. */
-const LOST_MS = 250
-const MAX_LOST_MS = 4_000
-/** How long no partition is lost by an error until that counts as over, if none gets on. */
-const QUIET_MS = 10_000
-
 /**
  * One executor of a subscription. Two loops:
  *
@@ -78,9 +73,7 @@ export class Executor {
   readonly #rung = new Condition()
   #forgetClaim: (() => void) | undefined // of partitions that were lost by an error
   #losses = 0 // of the store's history
-  readonly #trouble: Trouble // by which partitions are lost
-  #lostAt = -Infinity // when one was, by an error
-  #forgetTrouble = () => {}
+  readonly #troubles: Losses // of partitions, by errors of the database
   #failure: { error: unknown } | undefined // what ended it
   /** Settles once it is stopped and has given all back; rejects where it can't go on. */
   readonly done: Promise<void>
@@ -101,10 +94,10 @@ export class Executor {
     this.#deliver = deliver
     this.#releasing = releasing
     this.#report = new Report(this.#holdings, store, ports.status, ports.watched, () => this.#pump.held)
-    this.#trouble = new Trouble(store)
+    this.#troubles = new Losses(store)
     this.#checkpoints = new Checkpoints(store, options, {
-      written: () => {
-        this.#getsOn()
+      written: (partitions) => {
+        for (const { number } of partitions) this.#troubles.over(number)
         this.#holdings.changed.fire()
         this.#report.is()
       },
@@ -217,8 +210,7 @@ export class Executor {
       silence()
       forgetHistory()
       forgetRetries?.()
-      this.#forgetTrouble()
-      this.#trouble.end()
+      this.#troubles.end()
       this.#checkpoints.close()
       this.#forgetClaim?.()
       this.#report.stopped(this.#failure)
@@ -308,7 +300,7 @@ export class Executor {
     return new Partition(grant, at, this.#store, this.#options.leaseMs, {
       deliver: this.#deliver,
       changed: (partition) => {
-        if (partition.durable > grant.position) this.#getsOn()
+        if (partition.durable > grant.position) this.#troubles.over(partition.number)
         this.#checkpoints.poke(partition)
         this.#holdings.changed.fire()
       },
@@ -330,29 +322,13 @@ export class Executor {
       this.#rung.fire()
       return
     }
-    // What failed may fail again: not at once. All that is lost until then is one failure.
-    this.#forgetClaim ??= this.#store.clock.after(this.#pauseMs(cause), () => {
+    // What failed may fail again: not at once. All that is lost until then is claimed together.
+    const isTrouble = isTransient(cause) && !this.#stopping.signal.aborted
+    const pauseMs = isTrouble ? this.#troubles.lost(partition.number, cause) : LOST_MS
+    this.#forgetClaim ??= this.#store.clock.after(pauseMs, () => {
       this.#forgetClaim = undefined
       this.#rung.fire()
     })
-  }
-
-  /** Before a partition is claimed anew: the longer, the more often the database failed so. */
-  #pauseMs(cause: unknown): number {
-    if (!isTransient(cause) || this.#stopping.signal.aborted) return LOST_MS
-    const { clock } = this.#store
-    if (clock.now() - this.#lostAt >= QUIET_MS) this.#trouble.end()
-    this.#lostAt = clock.now()
-    this.#trouble.tell(cause)
-    if (this.#trouble.attempt === 1) return LOST_MS
-    this.#forgetTrouble()
-    this.#forgetTrouble = clock.after(QUIET_MS, () => this.#trouble.end())
-    return Math.min(LOST_MS * 2 ** (this.#trouble.attempt - 1), MAX_LOST_MS)
-  }
-
-  #getsOn(): void {
-    this.#forgetTrouble()
-    this.#trouble.over()
   }
 
   /** The store has gone back: go on from the checkpoints that it has. */

@@ -5,6 +5,7 @@ import { HistoryLostError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { redactText } from '../core/secrets.ts'
 import type { Queries, Statement } from '../database/database.ts'
+import { encodingOf } from '../database/encoding.ts'
 import type { Retries } from '../database/retries.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import { toEvent } from '../events/event.ts'
@@ -177,7 +178,7 @@ export class Store {
 
   /** A text that the database can hold: one whose encoding is not UTF8 has no place for some characters. */
   async #storable(text: string, client?: pg.ClientBase): Promise<string> {
-    this.#encoding ??= (await this.#db.query(ENCODING, [], client))[0]![0]!
+    this.#encoding ??= (await encodingOf(this.#db, client)).encoding
     return this.#encoding === 'UTF8' ? text : escaped(text)
   }
 
@@ -299,4 +300,3 @@ const escaped = (text: string): string =>
   text.replace(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 
 const NOT_ASCII = /[\u0080-\uffff]/
-const ENCODING = { name: 'meowmx_encoding', text: 'select pg_catalog.getdatabaseencoding()' }
