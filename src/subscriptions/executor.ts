@@ -2,25 +2,25 @@ import { Condition } from '../core/condition.ts'
 import { ClosedError, HistoryLostError } from '../core/errors.ts'
 import { isTransient, isTransientAtStart } from '../database/failures.ts'
 import { READS } from '../database/retries.ts'
-import { persist } from '../database/retry-policy.ts'
+import { retryForever } from '../database/retry-policy.ts'
 import { streamKey } from '../events/event.ts'
 import type { LiveFeed } from '../live/live.ts'
 import { Checkpoints } from './checkpoints.ts'
 import type { HandedOut } from './delivery.ts'
-import { Pump } from './dispatcher.ts'
+import { Dispatcher } from './dispatcher.ts'
 import { logEnd } from './ended.ts'
 import { LeaseLostError } from './errors.ts'
-import { GiveBack } from './hand-over.ts'
-import { Holdings } from './holdings.ts'
+import { HandOver } from './hand-over.ts'
 import type { Instant } from './instant.ts'
 import { now } from './instant.ts'
 import { LOST_MS, Losses } from './losses.ts'
 import type { Failing } from './outage.ts'
+import { OwnedPartitions } from './owned-partitions.ts'
 import { Partition } from './partition.ts'
 import { Replay } from './replay.ts'
 import type { ExecutorStatus } from './report.ts'
 import { Report } from './report.ts'
-import type { Aside, Grant, Share, Store } from './store.ts'
+import type { Grant, ParkedStream, Share, Store } from './store.ts'
 import { watchUnacked } from './unacked.ts'
 
 export interface ExecutorPorts {
@@ -63,11 +63,11 @@ export class Executor {
   readonly #store: Store
   readonly #options: ExecutorOptions
   readonly #deliver: (delivery: HandedOut) => void
-  readonly #holdings = new Holdings()
+  readonly #holdings = new OwnedPartitions()
   readonly #checkpoints: Checkpoints
   readonly #report: Report
-  readonly #pump: Pump
-  readonly #giveBack: GiveBack
+  readonly #pump: Dispatcher
+  readonly #giveBack: HandOver
   readonly #stopping = new AbortController()
   readonly #releasing: AbortController
   readonly #rung = new Condition()
@@ -104,13 +104,13 @@ export class Executor {
       lost: (partition, cause) => this.#lose(partition, cause),
       partitions: () => this.#holdings.size,
     })
-    this.#pump = new Pump(this.#holdings, options, {
+    this.#pump = new Dispatcher(this.#holdings, options, {
       follow: ports.follow,
       report: (state, horizon) => this.#report.is(state, horizon),
       budget: store.budget,
       passed: () => this.#checkpoints.pokeLater(() => this.#holdings.partitions, options.pollIntervalMs),
     })
-    this.#giveBack = new GiveBack(this.#holdings, this.#checkpoints, store, options, releasing.signal)
+    this.#giveBack = new HandOver(this.#holdings, this.#checkpoints, store, options, releasing.signal)
     let done: Promise<void> = Promise.resolve()
     this.ready = new Promise((resolve, reject) => {
       done = this.#run({ resolve, reject })
@@ -262,7 +262,7 @@ export class Executor {
     const numbers = taken.map(({ partition }) => partition)
     // Streams are set aside by us, or before: only whether they are to be replayed is for others to say.
     // The answer may be older than what becomes of a replay meanwhile: it tells only of those that wait now.
-    const waiting = new Set<Aside>()
+    const waiting = new Set<ParkedStream>()
     for (const { partition } of this.#holdings) {
       if (partition.asides.size > 0) numbers.push(partition.number)
       for (const aside of partition.asides.values()) if (!aside.replaying) waiting.add(aside)
@@ -341,6 +341,6 @@ export class Executor {
 
   #persist<T>(action: () => Promise<T>, transient?: (error: unknown) => boolean): Promise<T> {
     const { clock, logger, retries, scope } = this.#store
-    return persist(action, { signal: this.#stopping.signal, clock, logger, retries, scope }, transient)
+    return retryForever(action, { signal: this.#stopping.signal, clock, logger, retries, scope }, transient)
   }
 }

@@ -40,7 +40,7 @@ export interface Share {
 }
 
 /** A stream that is set aside. */
-export interface Aside {
+export interface ParkedStream {
   readonly category: string
   readonly streamId: string
   /** Its events from here on are not delivered. */
@@ -108,7 +108,7 @@ export class Store {
   /** Make sure that the subscription exists. */
   async register(from: From): Promise<void> {
     const { categories, types, streamId } = this.#selection
-    if (typeof from === 'object' && from.after > this.#db.history.position)
+    if (typeof from === 'object' && from.after > this.#db.timeline.position)
       await this.#reader.reaches(from.after).catch(async (error) => {
         // One that exists goes on at its checkpoint, whatever it was to begin after.
         if (!(error instanceof HistoryLostError) || !(await this.#exists())) throw error
@@ -183,7 +183,7 @@ export class Store {
   }
 
   /** The streams of these partitions that are set aside, by partition. */
-  async asides(partitions: readonly number[]): Promise<[partition: number, aside: Aside][]> {
+  async asides(partitions: readonly number[]): Promise<[partition: number, aside: ParkedStream][]> {
     const rows = await this.#call('parked_streams', [this.#name, partitions])
     return rows.map(([partition, category, streamId, position, attempts, replaying]) => [
       Number(partition),
@@ -201,7 +201,7 @@ export class Store {
 
   /** Events of a stream that is set aside, up to a position, as many as `maxBytes` allow. */
   async replayed(
-    { category, streamId, position }: Aside,
+    { category, streamId, position }: ParkedStream,
     until: number,
     limit: number,
     maxBytes: number,
@@ -215,7 +215,7 @@ export class Store {
   /** The stream is set aside from a position on, or (null) no longer. */
   async moveAside(
     held: Held,
-    { category, streamId }: Aside,
+    { category, streamId }: ParkedStream,
     position: number | null,
     client?: pg.ClientBase,
   ): Promise<boolean> {

@@ -8,7 +8,7 @@ import { Semaphore } from '../core/semaphore.ts'
 import { TimeLimit } from '../core/stop-options.ts'
 import { parse } from '../core/validate.ts'
 import type { Queries } from '../database/database.ts'
-import { patience, persist } from '../database/retry-policy.ts'
+import { retryForever, retryPolicy } from '../database/retry-policy.ts'
 import { refuseWide, select } from '../events/selector.ts'
 import type { Live } from '../live/live.ts'
 import type { Reader } from '../read/reader.ts'
@@ -78,10 +78,10 @@ export class Subscriptions implements Executors {
         },
         follow: (after) => this.#live.follow(selection, after),
         onBell: (ring) => this.#onBell(store, ring),
-        onLoss: (lost) => this.#db.history.onLoss(lost),
+        onLoss: (lost) => this.#db.timeline.onLoss(lost),
         checkReached: async (position) => {
-          if (position <= this.#db.history.position) return
-          await persist(() => this.#reader.reaches(position), patience(this.#db, releasing.signal))
+          if (position <= this.#db.timeline.position) return
+          await retryForever(() => this.#reader.reaches(position), retryPolicy(this.#db, releasing.signal))
         },
         status: (status) => statuses.set(owner, status),
         watched: () => statuses.status$.observed,
@@ -197,7 +197,7 @@ export class Subscriptions implements Executors {
     const { clock, settings } = this.#db
     // Where nobody listens, each poll is a ring.
     const endPolls = clock.every(settings.pollIntervalMs, () => this.#live.listener.listening || ring())
-    persist(() => store.bell(), patience(this.#db, closing.signal))
+    retryForever(() => store.bell(), retryPolicy(this.#db, closing.signal))
       .then((channel) => {
         if (!closing.signal.aborted) off = this.#live.listener.on(channel, ring)
       })

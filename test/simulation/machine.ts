@@ -228,13 +228,13 @@ export class Machine {
       settings,
       clock: this.clock,
       // It never goes back.
-      history: {
-        era: manyWaitFor().signal,
+      timeline: {
+        current: manyWaitFor().signal,
         onLoss: () => () => {},
         onEmptied() {},
         position: Number.MAX_SAFE_INTEGER,
         saw() {},
-        look: async () => {},
+        check: async () => {},
       },
       file: (name) => ({ name, text: '' }),
       statement: (text) => ({ name: text.includes('sum(') ? 'bounded page' : 'page', text }),
