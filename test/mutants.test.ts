@@ -10,6 +10,7 @@ import { exploreQuiet } from './simulation/conductor.ts'
 import { explore } from './simulation/explore.ts'
 import type { Mutant } from './simulation/mutants.ts'
 import { engineOf, mutants, plant, quietEngineOf, quietMutants, uproot } from './simulation/mutants.ts'
+import './support/typescript.js'
 import { typescript } from './support/typescript.ts'
 
 // Always the same schedules: of other seeds, some need more (see SEED in CONTRIBUTING.md).
