@@ -1,4 +1,4 @@
-// @direct
+// @direct @long
 // The simulation is to be trusted: each planted defect is found within 100 schedules, and more hidden ones within 1,000.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
