@@ -60,7 +60,7 @@ export async function runFile(
     : deadly
       ? `ended by ${deadly}`
       : `exit code ${code}`
-  return { ...judge(summary, end), output: await original(output, file) }
+  return { ...judge(summary, end), output: await original(output, file).catch(() => output) } // esbuild ends at Ctrl-C, too
 }
 
 function killGroup(pid: number | undefined): void {
