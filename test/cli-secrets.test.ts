@@ -1,3 +1,4 @@
+// @long
 // Whatever is given to the command in the wrong place, it prints no password: no command, option, argument or line of stdin.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -10,7 +10,7 @@ import { ClosedError, ValidationError } from '../src/index.ts'
 import { memoryStore } from '../src/testing/index.ts'
 import { rejects } from './support/rejects.ts'
 import { closeAll, openStore, pgClient, uniqueName } from './support/store.ts'
-import { typescript } from './support/typescript.ts'
+import { program } from './support/typescript.ts'
 import { until } from './support/until.ts'
 
 test.after(closeAll)
@@ -24,7 +24,7 @@ for (const [what, limits] of [
     const schema = uniqueName('hang')
     const store = await openStore({ schema })
     const file = new URL('support/hang-child.ts', import.meta.url).pathname
-    const child = spawn(process.execPath, [...typescript, file, schema, JSON.stringify(limits)], {
+    const child = spawn(process.execPath, [...program(file), schema, JSON.stringify(limits)], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     const late = setTimeout(() => child.kill('SIGKILL'), 120_000)

@@ -1,4 +1,4 @@
-// @push
+// @push @long
 // close() while it is being connected again after a fault, at any moment of that, leaves no connection and no handle either
 // (I8), and is not held up: attempts that hang, attempts that are refused, pauses between them, attempts that succeed.
 import { test } from 'uvu'

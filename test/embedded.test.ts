@@ -1,3 +1,5 @@
+// @long
+// embedded: a real server of our own, which leaves nothing behind however its process ends.
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import {

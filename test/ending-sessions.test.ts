@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert'
 import type { Tap } from './support/proxy.ts'
 import { startProxy } from './support/proxy.ts'
 import { closeAll, directUrl, openStore, storeSchema } from './support/store.ts'
-import { typescript } from './support/typescript.ts'
+import { program } from './support/typescript.ts'
 import { until } from './support/until.ts'
 
 const READY = Buffer.from('Z\0\0\0\x05', 'latin1')
@@ -17,7 +17,7 @@ const FATAL = Buffer.concat([
   Buffer.from([FIELDS.length + 4]),
   Buffer.from(FIELDS),
 ])
-const program = fileURLToPath(new URL('support/ending-child.ts', import.meta.url))
+const childFile = fileURLToPath(new URL('support/ending-child.ts', import.meta.url))
 test.after(closeAll)
 
 /** At which of its answers each session ends: the first is that to its login. */
@@ -50,7 +50,7 @@ for (const [kind, name] of Object.entries(kinds))
       }
     }
     const proxy = await startProxy(directUrl(), tap)
-    const child = spawn(process.execPath, [...typescript, program, proxy.url, storeSchema, kind], {
+    const child = spawn(process.execPath, [...program(childFile), proxy.url, storeSchema, kind], {
       stdio: ['pipe', 'pipe', 'inherit'],
     })
     const ended = once(child, 'exit')

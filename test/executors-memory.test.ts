@@ -8,7 +8,7 @@ import * as assert from 'uvu/assert'
 import type { ProcessOptions } from '../src/index.ts'
 import { PAGE_SIZE } from '../src/live/live.ts'
 import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
-import { typescript } from './support/typescript.ts'
+import { program } from './support/typescript.ts'
 import { until } from './support/until.ts'
 
 const EVENTS = 200_000
@@ -50,7 +50,7 @@ async function measured(
     process: options.process ?? {},
     sample: SAMPLE,
   }
-  const child = spawn(process.execPath, ['--expose-gc', ...typescript, file, JSON.stringify(settings)], {
+  const child = spawn(process.execPath, ['--expose-gc', ...program(file), JSON.stringify(settings)], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   const exited = once(child, 'close')

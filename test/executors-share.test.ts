@@ -1,3 +1,4 @@
+// @long
 // Executors share partitions evenly: within leaseMs of a join, at once after a clean stop, within leaseMs + 1 s after a
 // kill; and what they hand over cleanly is handled once.
 import { test } from 'uvu'

@@ -11,7 +11,7 @@ import * as assert from 'uvu/assert'
 import type { ConnectOptions } from '../src/index.ts'
 import { SINON } from './support/fakes.ts'
 import { closeAll, databaseUrl, openStore, storeSchema, uniqueName } from './support/store.ts'
-import { typescript } from './support/typescript.ts'
+import { program } from './support/typescript.ts'
 import { until } from './support/until.ts'
 
 test.after(closeAll)
@@ -155,7 +155,7 @@ for (const faker of ['sinon', 'node']) {
     await openStore()
     const { stdout } = await promisify(execFile)(
       process.execPath,
-      [...typescript, child, faker, JSON.stringify(options), uniqueName('order')],
+      [...program(child), faker, JSON.stringify(options), uniqueName('order')],
       { timeout: 120_000 },
     )
     assert.equal(JSON.parse(stdout), { events: [0, 1], handled: [0, 1, 1], waited: 'TimeoutError' })

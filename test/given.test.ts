@@ -77,7 +77,7 @@ test('what does not hold is an AssertionError, with the difference, at the line 
   assert.equal(events.expected, [{ type: 'SeatsSold', data: { seats: ['A2'] } }])
   assert.match(events.message, /^given 1 event, when \["A1"\]: other events than expected\n/)
   assert.match(events.message, /\+ +'A1'.*- +'A2'/s)
-  assert.match(events.stack!.split('\n').find((line) => line.startsWith('    at '))!, 'given.test.ts')
+  assert.match(events.stack!.split('\n').find((line) => line.startsWith('    at '))!, 'given.test.')
 
   const more = fails(() => when().then([sold('A1'), sold('A2')]))
   assert.is((more.actual as unknown[]).length, 1)

@@ -1,3 +1,4 @@
+// @long
 // handle: each stream in order, acked once it is handled, emitted once the ack is durable; a failure is an error.
 import {
   concat,

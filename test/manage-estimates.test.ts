@@ -1,4 +1,4 @@
-// @direct
+// @direct @long
 // subscriptions() counts exactly what is few, estimates what is many, says which, and reads a bounded number of events.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

@@ -1,4 +1,4 @@
-// @direct
+// @direct @long
 // Many processes of one store: shares are even whoever comes, goes or is killed; no process takes more connections than it
 // may; who is idle asks little. (`npm run bench -- many`: the same with 40 processes, and figures.)
 import pg from 'pg'

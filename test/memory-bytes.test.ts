@@ -6,7 +6,7 @@ import { once } from 'node:events'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
-import { typescript } from './support/typescript.ts'
+import { program } from './support/typescript.ts'
 
 const MB = 1_000_000
 /** A process needs nearly half of these for itself. */
@@ -45,7 +45,7 @@ async function seen(
   const file = new URL('support/large-child.ts', import.meta.url).pathname
   const tasks = ways.map((how) => ({ how, name: uniqueName('memory'), ...store }))
   const settings = JSON.stringify({ schema: storeSchema, maxBufferedBytes: BUDGET, tasks })
-  const child = spawn(process.execPath, [`--max-old-space-size=${heapMb}`, ...typescript, file, settings])
+  const child = spawn(process.execPath, [`--max-old-space-size=${heapMb}`, ...program(file), settings])
   const said = { out: '', error: '' }
   child.stdout.on('data', (data) => {
     if (String(data).startsWith('ready') && said.out === '') void ready()

@@ -8,7 +8,7 @@ import type { ConnectOptions, RecordedEvent } from '../src/index.ts'
 import { ConnectionError, connect, SchemaError } from '../src/index.ts'
 import { rejects } from './support/rejects.ts'
 import { closeAll, databaseUrl, directUrl, openStore, pgClient, uniqueName } from './support/store.ts'
-import { typescript } from './support/typescript.ts'
+import { program } from './support/typescript.ts'
 import { until } from './support/until.ts'
 import { theWay, throughPooler, unless } from './support/ways.ts'
 
@@ -51,9 +51,7 @@ unless(throughPooler, test)(
     await sql.query('begin')
     await sql.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [`meowmx migrate ${schema}`])
     const child = new URL('./support/migrate-child.ts', import.meta.url).pathname
-    const children = Array.from({ length: 3 }, () =>
-      run(process.execPath, [...typescript, child, schema, '6']),
-    )
+    const children = Array.from({ length: 3 }, () => run(process.execPath, [...program(child), schema, '6']))
     const own = stores.flatMap((store) => Array.from({ length: 17 }, () => store.migrate()))
     const settled = Promise.all([...children, ...own]) // so that a failure is seen
     await Promise.race([

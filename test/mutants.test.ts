@@ -1,4 +1,4 @@
-// @direct
+// @direct @long
 // The simulation is to be trusted: each planted defect is found within 100 schedules, and more hidden ones within 1,000.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -10,6 +10,7 @@ import { exploreQuiet } from './simulation/conductor.ts'
 import { explore } from './simulation/explore.ts'
 import type { Mutant } from './simulation/mutants.ts'
 import { engineOf, mutants, plant, quietEngineOf, quietMutants, uproot } from './simulation/mutants.ts'
+import './support/typescript.js'
 import { typescript } from './support/typescript.ts'
 
 // Always the same schedules: of other seeds, some need more (see SEED in CONTRIBUTING.md).

@@ -14,7 +14,7 @@ import { Duty } from '../src/notify/coalescing/duty.ts'
 import { seeded } from './support/random.ts'
 import { rejects } from './support/rejects.ts'
 import { closeAll, databaseUrl, openStore, pgClient, uniqueName } from './support/store.ts'
-import { typescript } from './support/typescript.ts'
+import { program } from './support/typescript.ts'
 import { until } from './support/until.ts'
 
 const dice = seeded('quiet')
@@ -32,7 +32,7 @@ interface Child {
 
 async function startChild(schema: string): Promise<Child> {
   const file = new URL('support/conductor-child.ts', import.meta.url).pathname
-  const process_ = spawn(process.execPath, [...typescript, file, schema], {
+  const process_ = spawn(process.execPath, [...program(file), schema], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   const exited = once(process_, 'close')

@@ -1,4 +1,4 @@
-// @direct
+// @direct @long
 // What a writer can insert by plain SQL, at the edges of every column's type, is read in every way there is, as it was
 // written; what no reader could read is refused at the insert. A restored store may hold more: readers cope with it.
 import { randomUUID } from 'node:crypto'

@@ -5,7 +5,7 @@ import { promisify } from 'node:util'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
-import { typescript } from './support/typescript.ts'
+import { program } from './support/typescript.ts'
 
 const EVENTS = 200_000
 const category = uniqueName('garbage')
@@ -26,7 +26,7 @@ test('of what a process allocates that reads, little survives a scavenge', async
   const file = new URL('support/reading-child.ts', import.meta.url).pathname
   const { stdout } = await promisify(execFile)(
     process.execPath,
-    ['--trace-gc-nvp', ...typescript, file, JSON.stringify({ schema: storeSchema, category })],
+    ['--trace-gc-nvp', ...program(file), JSON.stringify({ schema: storeSchema, category })],
     { maxBuffer: 64 * 1024 * 1024 },
   )
   const scavenges = stdout.split('\n').filter((line) => / gc=s /.test(line))

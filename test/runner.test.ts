@@ -185,6 +185,12 @@ runner('is red where the server does not start', async () => {
   assert.is(result.code, 1)
 })
 
+runner('begins with files marked @long', async () => {
+  const files = { 'a.test.ts': good, 'z.test.ts': `// @direct @long\n${good}` }
+  const { out } = await runAlone(files, '--jobs', '1')
+  assert.match(out, /ok +z\.test\.ts(.|\n)*ok +a\.test\.ts/)
+})
+
 runner('runs files marked @serial alone, after the others', async () => {
   const files: Record<string, string> = {}
   const log = `import { appendFileSync } from 'node:fs'

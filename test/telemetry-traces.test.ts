@@ -16,7 +16,7 @@ import { rejects } from './support/rejects.ts'
 import { closeAll, databaseUrl, openStore, storeSchema, uniqueName } from './support/store.ts'
 import type { Seen } from './support/tracing.ts'
 import { startTracing } from './support/tracing.ts'
-import { typescript } from './support/typescript.ts'
+import { program } from './support/typescript.ts'
 import { until } from './support/until.ts'
 
 let meow: Meow
@@ -178,8 +178,7 @@ test('two processes: one trace, from the request through the handler of another 
   const child = spawn(
     process.execPath,
     [
-      ...typescript,
-      new URL('support/tracing-child.ts', import.meta.url).pathname,
+      ...program(new URL('support/tracing-child.ts', import.meta.url).pathname),
       JSON.stringify({
         connectionString: databaseUrl(),
         schema: storeSchema,

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import * as assert from 'uvu/assert'
 import { seeded } from './random.ts'
 import { openStore, pgClient, uniqueName } from './store.ts'
-import { typescript } from './typescript.ts'
+import { program } from './typescript.ts'
 import { until } from './until.ts'
 
 /** Runs close-often.ts, which has to end by itself, and looks for connections that it left behind. */
@@ -15,7 +15,7 @@ export async function closeOften(faults: string, rounds: number): Promise<void> 
   await store.append({ category: 'close', streamId: '1' }, Array(5_000).fill({ type: 'Happened', data: {} }))
   await store.close()
   const file = new URL('close-often.ts', import.meta.url).pathname
-  const args = [...typescript, file, String(seed), schema, String(rounds), faults]
+  const args = [...program(file), String(seed), schema, String(rounds), faults]
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   for (const pipe of [child.stdout, child.stderr])

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
-import { typescript } from './typescript.ts'
+import { program } from './typescript.ts'
 import { until } from './until.ts'
 
 export interface ExecutorOptions {
@@ -37,7 +37,7 @@ const running = new Set<ExecutorProcess>()
 /** Starts test/support/executor.ts, and waits until it has its partition, or has to wait for it. */
 export async function startExecutor(options: ExecutorOptions): Promise<ExecutorProcess> {
   const file = new URL('executor.ts', import.meta.url).pathname
-  const child = spawn(process.execPath, [...typescript, file, JSON.stringify(options)], {
+  const child = spawn(process.execPath, [...program(file), JSON.stringify(options)], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   child.stdin.on('error', () => {})

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import type { NatsOptions, RelayOptions } from '../../src/relay/index.ts'
-import { typescript } from './typescript.ts'
+import { program } from './typescript.ts'
 import { until } from './until.ts'
 
 export interface RelayChildOptions extends Omit<RelayOptions<string>, 'broker'> {
@@ -27,7 +27,7 @@ const running = new Set<RelayChild>()
 /** Starts relay-child.ts; resolves once it takes part. */
 export async function startChild(options: RelayChildOptions): Promise<RelayChild> {
   const file = new URL('relay-child.ts', import.meta.url).pathname
-  const child = spawn(process.execPath, [...typescript, file, JSON.stringify(options)], {
+  const child = spawn(process.execPath, [...program(file), JSON.stringify(options)], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   child.stdin.on('error', () => {})

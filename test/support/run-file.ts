@@ -2,7 +2,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
-import { typescript } from './typescript.ts'
+import { original } from './bundle.ts'
+import { program } from './typescript.ts'
 
 export interface FileResult {
   readonly passed: number
@@ -26,7 +27,7 @@ export async function runFile(
   const complaint = complain(readFileSync(file, 'utf8'))
   if (complaint) return { passed: 0, failed: 1, skipped: 0, reason: complaint, output: '' }
 
-  const child = spawn(process.execPath, [...typescript, file], {
+  const child = spawn(process.execPath, program(file), {
     detached: true, // the leader of a process group, which can be killed as a whole
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env, NO_COLOR: '1', FORCE_COLOR: undefined },
@@ -59,7 +60,7 @@ export async function runFile(
     : deadly
       ? `ended by ${deadly}`
       : `exit code ${code}`
-  return { ...judge(summary, end), output }
+  return { ...judge(summary, end), output: await original(output, file).catch(() => output) } // esbuild ends at Ctrl-C, too
 }
 
 function killGroup(pid: number | undefined): void {

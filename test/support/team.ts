@@ -10,7 +10,7 @@ import type {
 } from '../../src/index.ts'
 import { owners } from './audit.ts'
 import type { Random } from './random.ts'
-import { typescript } from './typescript.ts'
+import { program } from './typescript.ts'
 import { until } from './until.ts'
 
 /** What all executors of a team are started with. */
@@ -64,7 +64,7 @@ const running = new Set<Member>()
 export async function join(options: TeamOptions, dice: Random): Promise<Member> {
   const file = new URL('team-child.ts', import.meta.url).pathname
   const json = JSON.stringify({ ...options, seed: dice.int(0, 2 ** 32 - 1) })
-  const child = spawn(process.execPath, [...typescript, file, json], {
+  const child = spawn(process.execPath, [...program(file), json], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   const pid = child.pid!
