@@ -1,11 +1,12 @@
 // dist holds what the sources read from files: a module is the same in both, and no other reads a file that stands beside it.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import './support/typescript.js'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 
 const root = resolve(import.meta.dirname, '..')
-const EMBEDDED = ['core/version', 'database/sql', 'studio/page']
+const EMBEDDED = ['database/sql', 'studio/page', 'core/version']
 
 for (const name of EMBEDDED) {
   test(`dist/${name}.js holds what src/${name}.ts reads`, async () => {
