@@ -5,7 +5,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 
 const root = resolve(import.meta.dirname, '..')
-const EMBEDDED = ['sql', 'studio/page', 'version']
+const EMBEDDED = ['database/sql', 'studio/page', 'core/version']
 
 for (const name of EMBEDDED) {
   test(`dist/${name}.js holds what src/${name}.ts reads`, async () => {

@@ -15,7 +15,8 @@ import { theWay, throughPooler, unless } from './support/ways.ts'
 const run = promisify(execFile)
 const sql = await pgClient()
 const observer = await pgClient()
-const files = readdirSync(new URL('../sql/', import.meta.url)).filter((name) => /^\d{3}_.*\.sql$/.test(name))
+const files = readdirSync(new URL('../sql/schema/', import.meta.url)).sort()
+const everything = [...files, 'functions']
 const event = { type: 'T', data: 1 }
 const connectionString = databaseUrl()
 const open = (options: ConnectOptions) => connect(theWay({ connectionString, ...options }))
@@ -78,7 +79,7 @@ unless(throughPooler, test)(
     assert.is(applied.length, 103)
     assert.equal(
       applied.filter((n) => n > 0),
-      [files.length],
+      [everything.length],
     )
     assert.is((await stores[0]!.append({ category: 'c', streamId: 's' }, event)).version, 0)
     await Promise.all(stores.map((store) => store.close()))
@@ -89,7 +90,7 @@ unless(throughPooler, test)(
 test('it says what it applied, and does it once', async () => {
   const schema = uniqueName('once')
   const meow = await open({ schema, listen: false })
-  assert.equal(await meow.migrate(), { applied: files })
+  assert.equal(await meow.migrate(), { applied: everything })
   const { events } = await meow.append({ category: 'c', streamId: 's' }, event)
   assert.equal(await meow.migrate(), { applied: [] })
   assert.equal(await meow.load({ category: 'c', streamId: 's' }), events)
@@ -109,7 +110,7 @@ test('all of it or nothing', async () => {
   )
   assert.equal(rows, [{ relname: 'subscriptions' }])
   await sql.query(`drop table ${schema}.subscriptions`)
-  assert.equal(await meow.migrate(), { applied: files })
+  assert.equal(await meow.migrate(), { applied: everything })
   await meow.close()
   await sql.query(`drop schema ${schema} cascade`)
 })

@@ -62,7 +62,7 @@ interface Reached {
   readonly position: number
 }
 
-/** What one executor says to the database; sql/007_executors.sql and 008_parked.sql. */
+/** What one executor says to the database; sql/functions/claim.sql and others. */
 export class Store {
   readonly logger: Logger
   readonly clock: Clock

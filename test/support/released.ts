@@ -1,20 +1,17 @@
 /**
- * The SQL files of each release, by their SHA-256: once released a file is never edited, for nobody would run it again. With
+ * The files of sql/schema of each release, by their SHA-256: once released a file is never edited, for nobody would run it again. With
  * a release, add what is new in it; the first entry is the oldest store that `migrate()` has to take along.
  */
 export const released: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   // Not out yet: until it is, a file that has to change brings its new hash along.
   '0.1.0': {
-    '001_events.sql': '49ed856ec18a2729e8ab128ed8df1766da719e5254f0b54bf4ba890c83d68ce4',
-    '002_announce.sql': '204b6cc915c4c5c5a1c8b49eda03f12aa316e56437c202e5205f9252a661674c',
-    '003_horizon.sql': 'c6ab6499b059235509ecd7ccb0c0335968c52464599854070e68c5cd5c35076c',
-    '004_notify.sql': 'f8ea23c3bd0fce0f5f005e2e314bb97f5a3ccc2bf1448d1a3845e4f5f59525a9',
-    '005_append.sql': 'bc0d09d80e51d05c6d02266f781d9ff26ad3e2fdde61c6e57fb046ada70d7317',
-    '006_subscriptions.sql': '067c8d082bb861c006bab3cc02730e36f43913e8a3d77d2d950697a2f4abe336',
-    '007_executors.sql': '02f54572b4f90bfc3a4b1f1fe24a1eb72db4c29bc1c7c202b4b25dbb3ec8990d',
-    '008_parked.sql': '8676fe539b65658e4e1ebb6e6e1cbb98eb3e26f658784cc2facbe7314709e43c',
-    '009_manage.sql': 'aae2300c0a286ca6e3e9d83888655544a6fccc29dc5a32b93953024db843274d',
-    '010_quiet.sql': '0cc2d3409c1eff682a09c4fe5c9a86221a9722e2efc51e722418d5ea6b190820',
+    '001_events.sql': '229d1328a22c6c7a69f2a1c93b7ccd688c6851d47890d06e6791bab558981a5f',
+    '004_quiet_until.sql': 'cc9a2565f23fbaef52e5bfbd4849834a168945b1ba2cb8a747d99cd620dff6b7',
+    '006_subscriptions.sql': '5d05072452601f335ec85d4e400ace07858b9e7815c65eb69c9083cda4cdd87a',
+    '009_waiters.sql': 'a78e92dbccdb95b157203edd7de44505ce9a869e9627c994d2c147f56148bf91',
+    '010_conductor.sql': 'a897cb3da9bfbf0079db3a0fe14f8ff34fa9decf01420cc2153a7b0558456992',
     '011_snapshots.sql': '27ccdbb03a1383ae8e8813d6ff6bd222d2792d25241dbf495e5e4e3050e3d632',
+    '012_tombstones.sql': 'f5790cc5fb8563eb95c81244ae6a53f37cba26b8cf4c0854718d459ebeda1641',
+    '013_functions.sql': '1c292aac3f1389bf03837de6d1b7cb5dfb639d93cf1d985d3988429d0d638a5d',
   },
 }

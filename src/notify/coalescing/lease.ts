@@ -1,6 +1,6 @@
 import type { Queries, Row } from '../../database/database.ts'
 
-/** What a conductor has notified, as of his last look; sql/010_quiet.sql says what the fields are. */
+/** What a conductor has notified, as of his last look; sql/functions/quiet_ring.sql says what the fields are. */
 export interface Rung {
   readonly keys: string
   readonly bounds: string
@@ -16,7 +16,7 @@ export interface Rung {
 /** How the lease stands: nothing left to notify; somebody's for a while; or nobody's, though something may be left. */
 export type Standing = { closed: true; waiting: number } | { closed: false; leftMs: number }
 
-/** The lease of the conductor: the statements of sql/010_quiet.sql. */
+/** The lease of the conductor: sql/functions/quiet_ring.sql. */
 export class QuietLease {
   readonly #query: (name: string, values?: unknown[]) => Promise<Row[]>
 

@@ -1,0 +1,14 @@
+-- Go on after _position, whoever is at work: the leases are taken away, and what was set aside is forgotten.
+create or replace function reset_subscription(_name text, _position bigint) returns void
+language plpgsql
+set search_path from current
+as $$
+begin
+  perform seize(_name);
+  update checkpoints c set position = _position, epoch = c.epoch + 1, owner = null, lease_until = null
+  where c.subscription = _name;
+  delete from parked_events p where p.subscription = _name;
+  perform pg_notify(bell(_name), '');
+  perform ring_waiting(_name);
+end
+$$;

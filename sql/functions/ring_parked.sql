@@ -1,0 +1,18 @@
+-- A stream that is set aside is passed, though the checkpoint may be far behind; and what is replayed, once it is handled.
+create or replace function ring_parked() returns trigger
+language plpgsql
+set search_path from current
+as $$
+declare
+  _subscription constant text := coalesce(new.subscription, old.subscription);
+begin
+  if exists (
+    select from waiters w
+    where w.subscription = _subscription and w.position >= least(old.position, new.position)
+      and w.until > clock_timestamp()
+  ) then
+    perform pg_notify(waiting_channel(_subscription), '');
+  end if;
+  return null;
+end
+$$;
