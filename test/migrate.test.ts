@@ -195,10 +195,10 @@ test('a hostile search_path, in migrate and ever after', async () => {
     create table checkpoints (mine int);
     create sequence events_position_seq;
     create function announce(text) returns void ${body};
-    create function announced() returns text ${body};
+    create function read_announcement() returns text ${body};
     create function store_key() returns int ${body};
     create function category_key(text) returns int ${body};
-    create function mark_name() returns text ${body};
+    create function announcement_setting() returns text ${body};
     create function channel_of(text, text) returns text ${body};
     create function append_batch(text[], text[], int[], int[], int[], boolean, boolean, json) returns int ${body};
     create function append_guarded(text[], text[], int[], int[], int[], boolean, boolean, json) returns int ${body};

@@ -1,5 +1,5 @@
--- Whether this transaction may write this event of a reserved type, and note it down: one that erases a stream, or copies one
--- that was erased elsewhere. Both set meowmx.maintenance = 'tombstones', which does nothing for who may not erase.
+-- Whether this transaction may write this event of a reserved type; if so, notes it down. A transaction may that erases a stream,
+-- or copies one that was erased elsewhere. Both set meowmx.maintenance = 'tombstones', which does nothing for other roles.
 create or replace function accept_tombstone(_event events) returns boolean
 language plpgsql
 as $$

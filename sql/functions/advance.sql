@@ -20,7 +20,7 @@ begin
     returning c.partition
   )
   select coalesce(array_agg(partition), '{}') into _ours from moved;
-  perform ring_waiting(_subscription);
+  perform wake_waiters(_subscription);
   return _ours;
 end
 $$;

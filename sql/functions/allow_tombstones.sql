@@ -1,4 +1,4 @@
--- Until the end of this transaction, take copies of tombstones from who may erase. A restore takes all as it is, anyway.
+-- Until the end of this transaction, accepts copies of tombstones from a role that may erase. A restore accepts everything.
 create or replace function allow_tombstones() returns void
 language plpgsql
 as $$

@@ -33,7 +33,7 @@ begin
   update subscriptions s set categories = _new.categories, types = _new.types, partitions = _new.partitions, revision = gen_random_uuid()
   where s.name = _name;
 
-  -- Whoever's lease ran out, and does not know yet, must never be valid again: new epochs, above all old ones.
+  -- An owner whose lease ran out, and that does not know yet, must never be valid again: new epochs, above all old ones.
   select min(c.position), max(c.epoch) into _position, _epoch from checkpoints c where c.subscription = _name;
   if _new.partitions = (select count(*) from checkpoints c where c.subscription = _name) then
     update checkpoints c set epoch = _epoch + 1, owner = null, lease_until = null where c.subscription = _name;
@@ -43,6 +43,6 @@ begin
     select _name, n, _position, _epoch + 1 from generate_series(0, _new.partitions - 1) as n;
   end if;
   delete from executors x where x.subscription = _name;
-  perform pg_notify(bell(_name), '');
+  perform pg_notify(wake_channel(_name), '');
 end
 $$;

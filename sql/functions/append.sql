@@ -50,7 +50,7 @@ begin
       raise exception 'stream "%/%" is at version %, expected %', _category, _stream_id, _last, _expected
         using errcode = 'MW006';
     when 'duplicate' then
-      raise exception 'event id % is already recorded with another stream, type, data or company', _known
+      raise exception 'event id % is already recorded with a different stream, type or data, or as part of another call', _known
         using errcode = 'MW007';
     else
       return query select e.* from events e where e.id = any (_ids) order by e.version;

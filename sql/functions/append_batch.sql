@@ -13,7 +13,7 @@
 --   appended      version = the first event's
 --   conflict      version = what the stream's last event has; -1 no stream
 --   deduplicated  all ids are known (_atomic: of all requests), with the same stream, type and data
---   duplicate     duplicate = an id that is known otherwise, or in other company
+--   duplicate     duplicate = an id that is known otherwise, or as part of another call
 --   aborted       good by itself, but _atomic and another was not
 -- and of the batch: the positions of all appended events in order, and their time in milliseconds since 1970.
 --
@@ -56,7 +56,7 @@ begin
     from unnest(_category, _stream_id) with ordinality as s (category, stream_id, n);
   end if;
 
-  -- After the versions: whoever wrote these ids meanwhile is found here, before his version is taken for a conflict.
+  -- After the versions: if another call wrote these ids meanwhile, it is found here, before its version is taken for a conflict.
   if _lookup then
     for _known in
       select e.r,

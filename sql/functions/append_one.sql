@@ -1,4 +1,4 @@
--- The same for one event, which is what a quiet store is given: without arrays and JSON to take apart it takes half the time.
+-- The same for one event, which is what a store with few appends gets: without arrays and JSON to take apart it takes half the time.
 --
 --   _careful  true: a race that is lost raises nothing, so that a caller's own transaction survives it without a
 --             subtransaction (more than 64 of them in one slow everybody down)

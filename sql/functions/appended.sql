@@ -2,18 +2,18 @@
 -- with the highest position.
 --
 -- A notification is only a hint that saves waiting: readers go by the horizon, and everything works if notifications are
--- lost, forged or switched off. If appends wait for NOTIFY, one process notifies for all of them (quiet_ring.sql).
+-- lost, forged or switched off. If appends wait for NOTIFY, one process notifies for all of them (publish.sql).
 create or replace function appended() returns trigger
 language plpgsql
 set search_path from current
 as $$
 declare
-  _mark    constant text := announced();
-  _quiet   constant boolean := quiet();
-  _highest bigint;
-  _formed  boolean := true;
-  _row     record;
-  _void    text;
+  _announced  constant text := read_announcement();
+  _coalescing constant boolean := is_coalescing();
+  _highest    bigint;
+  _formed     boolean := true;
+  _row        record;
+  _void       text;
 begin
   select category, position, well_formed(category, stream_id, type, version, recorded_at, data, metadata) as formed
   into _row from inserted limit 1; -- without it, plpgsql.extra_errors would refuse a second row
@@ -25,14 +25,14 @@ begin
   if not found then
     _highest := _row.position;
     _formed := _row.formed;
-    _void := settle(_row.category, _highest, _highest, _mark, _quiet);
+    _void := settle(_row.category, _highest, _highest, _announced, _coalescing);
   else
     for _row in
       select category, min(position) as low, max(position) as high,
              bool_and(well_formed(category, stream_id, type, version, recorded_at, data, metadata)) as formed
       from inserted group by category
     loop
-      _void := settle(_row.category, _row.low, _row.high, _mark, _quiet);
+      _void := settle(_row.category, _row.low, _row.high, _announced, _coalescing);
       _highest := greatest(_highest, _row.high);
       _formed := _formed and _row.formed;
     end loop;
@@ -46,7 +46,7 @@ begin
   -- The append function numbers versions itself. Where every category was announced, or a trigger is at work inside an
   -- append, it may be a raw INSERT: each version must follow the one before it, at a higher position. (A scalar subquery,
   -- so that it stays an index probe a row whatever the planner thinks of the tables.)
-  if strpos(_mark, '|-1=') > 0 or pg_trigger_depth() > 1 then
+  if strpos(_announced, '|-1=') > 0 or pg_trigger_depth() > 1 then
     select category, stream_id, version into _row from inserted i
     where version > 0 and coalesce((
       select e.position from events e
@@ -59,7 +59,7 @@ begin
     end if;
   end if;
 
-  if not _quiet then
+  if not _coalescing then
     _void := pg_notify(tg_table_schema, _highest::text);
   end if;
   return null;

@@ -1,4 +1,4 @@
--- The same for this schema, for whoever wants to LISTEN.
+-- The same for this schema, for LISTEN.
 create or replace function channel(_category text default null) returns text
 language plpgsql stable
 set search_path from current

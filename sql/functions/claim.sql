@@ -3,7 +3,7 @@
 --
 -- What an executor does again and again: say that it is alive, renew the leases it holds (_partitions and their _epochs),
 -- and take what is free up to its fair share: partitions / executors alive, and one more for those who joined first where
--- that leaves a rest. Who holds more gives back, in his own time, and the others take it then.
+-- that leaves a rest. An executor that holds more gives the rest back when it can, and the others take it then.
 --
 -- Returns a row for each partition held afterwards (`fresh`: taken just now, go on after `reached`), or one row
 -- without a partition. `share`: how many to hold; `wait_ms`: when the first lease of another runs out, if nothing is
@@ -44,7 +44,7 @@ begin
   if not found then
     insert into executors (subscription, owner, joined_at, alive_until) values (_subscription, _owner, _now, _until);
     _joined := _now;
-    perform pg_notify(bell(_subscription), '');
+    perform pg_notify(wake_channel(_subscription), '');
   end if;
   delete from executors e where e.subscription = _subscription and e.alive_until <= _now;
 

@@ -8,10 +8,10 @@ begin
   perform setval('retired_epoch', greatest(
     (select last_value from retired_epoch), (select max(c.epoch) from checkpoints c where c.subscription = _name)
   ));
-  -- First what an owner, who may be in the middle of a transaction, holds on to.
+  -- First the rows that an owner may have locked in an open transaction.
   delete from checkpoints c where c.subscription = _name;
   delete from subscriptions s where s.name = _name;
-  perform pg_notify(bell(_name), '');
+  perform pg_notify(wake_channel(_name), '');
   perform pg_notify(waiting_channel(_name), '');
 end
 $$;

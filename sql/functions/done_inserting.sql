@@ -1,4 +1,4 @@
--- The append function has inserted. What others have announced meanwhile, in triggers of theirs, stays announced.
+-- The append function has inserted: takes its flag away. What triggers of others have announced meanwhile stays announced.
 create or replace function done_inserting() returns text
 language sql volatile
-return set_config(mark_name(), ltrim(current_setting(mark_name()), '!'), true);
+return set_config(announcement_setting(), ltrim(current_setting(announcement_setting()), '!'), true);

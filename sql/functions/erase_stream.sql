@@ -4,7 +4,7 @@
 -- An event that is emptied has the data {} and the metadata {"erased":true}. Behind the last of them comes a tombstone:
 -- an event of the type $erased, with the metadata {"tombstone":true}, which subscribers get like any other.
 --
--- Who may: whoever has UPDATE of these two columns, which is a right to empty events and no more (refuse_rewrite).
+-- It takes UPDATE of these two columns, which is a right to empty events and no more (refuse_rewrite).
 --
 -- Erase a stream, from any language:
 --   select * from meowmx.erase_stream('customer', '42', 'asked for it')

@@ -1,4 +1,5 @@
--- Parks a stream from _position on, as the owner of its partition, fenced by the epoch. _replaying: only until its executor tries again.
+-- Parks a stream from _position on, if the caller owns its partition (_epoch). _replaying: only until its executor tries
+-- again.
 create or replace function park(
   _subscription text, _partition int, _epoch bigint, _category text, _stream_id text, _position bigint,
   _attempts int, _error text, _replaying boolean

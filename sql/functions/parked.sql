@@ -1,5 +1,5 @@
--- What a subscription has set aside: stream by stream, in the order in which they were blocked, the event that
--- failed, then those of its stream that wait behind it.
+-- The parked events of a subscription, stream by stream, in the order in which the streams were parked: the event that failed,
+-- and then those of its stream that wait for it.
 create or replace function parked(_subscription text, _limit bigint default 100)
 returns table (
   attempts int, error text, parked_at timestamptz,
@@ -25,7 +25,7 @@ begin
       select case when f.failed then _parked.attempts else 0 end,
              case when f.failed then nullif(_parked.error, '') end, _parked.parked_at,
              e.position, e.recorded_at, e.id, e.version, e.category, e.stream_id, e.type, e.data, e.metadata
-      from set_aside(_parked.category, _parked.stream_id, _parked.position, _types) e,
+      from events_of_parked_stream(_parked.category, _parked.stream_id, _parked.position, _types) e,
            lateral (
              select e.position = _parked.position and (_parked.attempts > 0 or _parked.error <> '') as failed
            ) as f

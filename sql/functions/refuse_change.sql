@@ -1,5 +1,5 @@
--- Nothing that was appended is ever changed or taken away, by whomever. An administrator who must (erasure, a
--- restore by halves) says so, for one transaction:  set local meowmx.maintenance = 'on'
+-- Events that were appended are never changed or removed. An administrator who must (an erasure, a restore by halves) says so,
+-- for one transaction:  set local meowmx.maintenance = 'on'
 create or replace function refuse_change() returns trigger
 language plpgsql
 set search_path from current

@@ -1,5 +1,5 @@
 -- Refuse an event that is not well formed, unless it is one of two exceptions. A restore takes old times and metadata as
--- they are: readers cope with them. A tombstone comes from whoever may erase, and says so (erase_stream.sql).
+-- they are: readers cope with them. A tombstone comes from a role that may erase (erase_stream.sql).
 create or replace function refuse_malformed(_event events) returns void
 language plpgsql
 as $$
@@ -25,7 +25,7 @@ begin
       raise exception 'version % of stream "%" of category "%" has the type "%": types that begin with $ are reserved',
         _event.version, _event.stream_id, _event.category, _event.type
         using errcode = 'check_violation',
-              hint = 'Only who may erase can write $erased: by erase_stream, or as a copy of an erased stream.';
+              hint = 'Only a role that may erase can write $erased: by erase_stream, or as a copy of an erased stream.';
     end if;
   end if;
   if _wrong is not null then

@@ -1,5 +1,5 @@
--- The right to columns of events is the right to empty them. Who may change the table as a whole may restore, too. What
--- empties an event never calls this: a trigger that is called before each row costs an erasure a quarter of its time.
+-- The right to columns of events is the right to empty them. A role that may change the whole table may also restore. A statement
+-- that empties an event does not call this: a trigger that runs before each row would cost an erasure a quarter of its time.
 create or replace function refuse_rewrite() returns trigger
 language plpgsql
 set search_path from current

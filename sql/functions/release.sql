@@ -1,5 +1,5 @@
--- Give partitions back, with their last checkpoints, and ring. Returns those that were still the caller's. _leaving: the
--- executor is no longer one of those who share.
+-- Gives partitions back with their last checkpoints, and wakes the other executors. Returns those that were still the caller's.
+-- _leaving: the executor no longer takes part.
 create or replace function release(
   _subscription text, _owner text, _partitions int[], _epochs bigint[], _positions bigint[], _leaving boolean
 ) returns int[]
@@ -9,7 +9,7 @@ as $$
 declare
   _ours int[];
 begin
-  -- Not others' rows: who leaves is not to wait for what they have under way.
+  -- Not the rows of others: an executor that leaves does not wait for their transactions.
   perform from checkpoints c
   where c.subscription = _subscription and (c.partition = any (_partitions) or _leaving and c.owner = _owner)
   order by c.partition for no key update;
@@ -22,12 +22,12 @@ begin
   )
   select coalesce(array_agg(partition), '{}') into _ours from freed;
   if _leaving then
-    -- What a claim took whose answer nobody waited for.
+    -- Partitions that a claim took whose answer was not waited for.
     update checkpoints c set owner = null, lease_until = null where c.subscription = _subscription and c.owner = _owner;
     delete from executors e where e.subscription = _subscription and e.owner = _owner;
   end if;
-  perform pg_notify(bell(_subscription), '');
-  perform ring_waiting(_subscription);
+  perform pg_notify(wake_channel(_subscription), '');
+  perform wake_waiters(_subscription);
   return _ours;
 end
 $$;

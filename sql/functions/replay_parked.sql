@@ -1,4 +1,4 @@
--- Put streams back: all, or one; their attempts are counted anew. Returns how many events these are.
+-- Lets all parked streams, or one, be delivered again. Their attempts are counted from 0. Returns how many events these are.
 create or replace function replay_parked(_subscription text, _stream_id text default null) returns bigint
 language plpgsql
 set search_path from current
@@ -22,7 +22,7 @@ begin
   select sum(c.events) into _count
   from ranges r
   cross join lateral count_versions(r.category, r.stream_id, r.first, r.final, _types, null) as c;
-  perform pg_notify(bell(_subscription), '');
+  perform pg_notify(wake_channel(_subscription), '');
   return coalesce(_count, 0);
 end
 $$;

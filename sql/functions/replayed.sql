@@ -1,4 +1,4 @@
--- A replayed event is handled: the stream is set aside from _position on, or, where null, no longer.
+-- A replayed event was handled: the stream is parked from _position on, or, if that is null, no longer parked.
 create or replace function replayed(
   _subscription text, _partition int, _epoch bigint, _category text, _stream_id text, _position bigint
 ) returns boolean

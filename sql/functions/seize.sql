@@ -1,5 +1,5 @@
--- Lock a subscription against claims, and its checkpoints against whoever owns them: in this order, and not more of the
--- subscription's row than that, for an owner who sets a stream aside refers to it.
+-- Locks a subscription against claims, and then its checkpoints against their owners. It locks no more of the subscription's row
+-- than that, for an owner that parks a stream refers to this row.
 create or replace function seize(_name text) returns subscriptions
 language plpgsql
 set search_path from current

@@ -1,14 +1,14 @@
 -- A statement gave a category positions from _low to _high: check them, and notify the category. Internal, as announce().
-create or replace function settle(_category text, _low bigint, _high bigint, _mark text, _quiet boolean) returns void
+create or replace function settle(_category text, _low bigint, _high bigint, _announced text, _coalescing boolean) returns void
 language plpgsql
 as $$
 declare
-  _bound   bigint := nullif(split_part(split_part(_mark, '|' || category_key(_category) || '=', 2), '|', 1), '');
+  _bound   bigint := announced_position(_announced, category_key(_category));
   _channel text;
   _void    text;
 begin
   if _bound is null then
-    _bound := nullif(split_part(split_part(_mark, '|-1=', 2), '|', 1), '');
+    _bound := announced_position(_announced, -1);
   end if;
   -- Positions that the sequence did not just hand out: OVERRIDING SYSTEM VALUE, COPY with positions, CACHE > 1. Or the
   -- sequence has moved so far that readers can't rebuild the announced position any more (horizons.sql).
@@ -25,7 +25,7 @@ begin
         using errcode = 'MW002', hint = 'No reader could tell such a position exactly: give the events other ones.';
     end if;
   end if;
-  if not _quiet then
+  if not _coalescing then
     _channel := current_schema() || '.' || _category; -- as channel_of() says where it fits, for less
     if octet_length(_channel) > 63 then
       _channel := channel_of(current_schema(), _category);

@@ -5,8 +5,8 @@
 --           that is exact in JavaScript.
 -- version   orders one stream: 0, 1, 2 and so on, without a gap. Its unique index is the optimistic lock: there
 --           is no table of streams to update, log and vacuum on every append.
--- data      json, not jsonb: it comes back to the byte and is read in half the time. Who wants to search in it
---           builds an index on (data::jsonb).
+-- data      json, not jsonb: it comes back to the byte and is read in half the time. To search in it, build
+--           an index on (data::jsonb).
 --
 -- Names are compared by their bytes (collate "C"): that is quicker, and no index breaks where an upgrade of the operating
 -- system brings another order of letters. So in all tables, for what is indexed.

@@ -6,13 +6,13 @@ create table subscriptions (
   types      text[],     -- sorted; null: every type
   stream_id  text,       -- null: every stream
   partitions int              not null default 1 check (partitions between 1 and 1024),
-  revision   uuid             not null default gen_random_uuid(), -- another with each change: who knows an old one is refused
+  revision   uuid             not null default gen_random_uuid(), -- another with each change: an executor that knows an old one is refused
   created_at timestamptz      not null default clock_timestamp()
 );
 
 -- position     all events of the partition up to it that the subscription selects are acked or parked; it moves
 --              backward only by an administrator's reset
--- epoch        raised whenever the partition changes hands: the fence. Whoever comes with an older one does nothing
+-- epoch        raised whenever the partition changes hands: the fence. A caller with an older one changes nothing
 -- owner        the executor that holds the lease; null: free
 -- Room is left in each page, so that an ack's update stays in it and touches no index.
 create table checkpoints (
@@ -25,7 +25,7 @@ create table checkpoints (
   primary key (subscription, partition)
 ) with (fillfactor = 50);
 
--- Who takes part: partitions are shared among the executors that are alive.
+-- The executors that take part: partitions are shared among the executors that are alive.
 create table executors (
   subscription text collate "C" not null references subscriptions (name) on delete cascade,
   owner        text collate "C" not null,
@@ -34,7 +34,7 @@ create table executors (
   primary key (subscription, owner)
 );
 
--- A stream that is set aside: one row, however many of its events wait behind the one that failed.
+-- A parked stream: one row, however many of its events wait behind the one that failed.
 -- position     the stream's events from here on are not delivered, until it is replayed
 -- attempts     of the event at position
 -- replaying    true: its events go to the subscription's executors again, one after the other, and position with them

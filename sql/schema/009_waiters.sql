@@ -1,5 +1,5 @@
--- Who waits until a subscription has handled an event. A hint, and nothing but latency: a waiter looks for itself now
--- and then, so the table need not survive a crash, and a row that nobody took away runs out.
+-- The waiters: processes that wait until a subscription has handled an event. A row is only a hint that saves waiting, for a
+-- waiter also asks by itself now and then. So the table need not survive a crash, and a row that was not deleted expires.
 create unlogged table waiters (
   subscription text collate "C" not null,
   position     bigint           not null,

@@ -234,7 +234,7 @@ export class Store {
 
   /** The channel on which executors are called. */
   async bell(): Promise<string> {
-    const [row] = await this.#call('bell', [this.#name])
+    const [row] = await this.#call('wake_channel', [this.#name])
     return row![0]!
   }
 

@@ -5,13 +5,13 @@
 export const released: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   // Not out yet: until it is, a file that has to change brings its new hash along.
   '0.1.0': {
-    '001_events.sql': '229d1328a22c6c7a69f2a1c93b7ccd688c6851d47890d06e6791bab558981a5f',
-    '004_quiet_until.sql': 'cc9a2565f23fbaef52e5bfbd4849834a168945b1ba2cb8a747d99cd620dff6b7',
-    '006_subscriptions.sql': '5d05072452601f335ec85d4e400ace07858b9e7815c65eb69c9083cda4cdd87a',
-    '009_waiters.sql': 'a78e92dbccdb95b157203edd7de44505ce9a869e9627c994d2c147f56148bf91',
-    '010_conductor.sql': 'a897cb3da9bfbf0079db3a0fe14f8ff34fa9decf01420cc2153a7b0558456992',
+    '001_events.sql': '25d24ed5728c37781e513fbcee2cd8ee86754e6c856905a7d5979c86c22aa7d1',
+    '004_coalescing_until.sql': 'a7f5d314e23ff0dc70d35fd507cc9fd94ca3fdf0ec7e700435560ff6830cc6ad',
+    '006_subscriptions.sql': '504afbabba47441e82819acc534534b862442dbf01f912aa277c654e78080a22',
+    '009_waiters.sql': '589ce1e0597bb13d868eaf5088a2d7910ca2e34b243f20055abd5bc3e8a52bdc',
+    '010_publisher.sql': '50fb737791c3dacab27c54f6e9e09739370118519446ec4c6bcfe52d38d0df4f',
     '011_snapshots.sql': '27ccdbb03a1383ae8e8813d6ff6bd222d2792d25241dbf495e5e4e3050e3d632',
-    '012_tombstones.sql': 'f5790cc5fb8563eb95c81244ae6a53f37cba26b8cf4c0854718d459ebeda1641',
-    '013_functions.sql': '1c292aac3f1389bf03837de6d1b7cb5dfb639d93cf1d985d3988429d0d638a5d',
+    '012_tombstones.sql': '3077c2bf59b0ce5e576d38b7c31c8d85f0cb2cba72582f533d247573af8fbcd2',
+    '013_functions.sql': '5c33785a158be6dfb900604c4194198e5e4209545d5f2f22e5b6777d73a90946',
   },
 }

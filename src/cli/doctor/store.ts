@@ -9,7 +9,7 @@ const ROLES: Record<Right, string> = {
   append: 'writer',
   subscribe: 'executor',
   manage: 'manager',
-  conduct: 'conductor',
+  conduct: 'publisher',
   migrate: 'migrator',
 }
 

@@ -1,29 +1,31 @@
--- Quiet mode. NOTIFY takes a lock that all commits of the server share, and holds it while it commits: where many
--- transactions append at once, that is what they wait for. Then one process, the conductor, notifies for all: it takes a
--- lease, the trigger (appended.sql) stays quiet, and the conductor looks every few milliseconds at what became settled.
+-- Notification coalescing. NOTIFY takes a lock that all commits of the server share, and holds it while it commits. If many
+-- transactions append at once, this lock is what they wait for. Then one process, the publisher, notifies for all: it takes a
+-- lease, the trigger (appended.sql) no longer notifies, and the publisher calls publish() every few milliseconds.
 --
---   claim -> renew, quiet -> ring, ring, renew, ring ... -> renew, aloud -> ring until the horizon passed the head -> close
+--   claim_publishing -> renew_publishing(coalescing) -> publish, publish, renew, publish ...
+--     -> renew_publishing(not coalescing) -> publish until the horizon has passed the head -> end_publishing
 --
--- What it takes to forget nobody:
--- * The horizon from which the conductor starts is read before the lease is taken: all below it has been notified.
--- * The lease is there for everybody to see before the first append stays quiet: claim and renew are two transactions.
---   So a conductor that dies leaves a lease that expires and is not closed, and `rung`: all at or below it has been
---   notified. Whoever finds that claims it, and goes on from there.
--- * Whoever ends it lets the appends speak first, and then goes on until the horizon has passed the head of that moment:
---   an append that stayed quiet may commit long after. Only then the lease is closed.
--- * All is conditional on the owner, and the expiry is written while the lease's row is locked: who lost it changes nothing.
+-- Why no notification is lost:
+-- * The publisher reads the horizon from which it starts before it takes the lease: all events below it were notified.
+-- * The lease is visible to everybody before the first append omits its notification: claim and renew are two transactions.
+--   So a publisher that dies leaves a lease that expires and is not closed. Its column `published` says up to where events were
+--   notified. A process that finds such a lease claims it, and goes on from there.
+-- * A publisher that ends lets appends notify again first. Then it goes on until the horizon has passed the head of that
+--   moment, for an append that omitted its notification may commit much later. Only then it closes the lease.
+-- * Each statement requires that the caller still owns the lease, and the expiry is written while the lease's row is locked.
+--   A process that has lost the lease changes nothing.
 --
--- Notify what became settled since the last look: each category by its own horizon, for one open append must not silence
--- the others, and the store by its own. What comes in is what came out of the last look, at first '{}', '{}', the
--- position from which to ring, and 0.
+-- publish() notifies what became settled since its last call: each category by its own horizon, so that one open append does not
+-- hold back the others, and the store by its own. The arguments are the results of the call before; at first '{}', '{}', the
+-- position that claim_publishing returned, and 0.
 --
---   keys, bounds  whom open appends hold back, and where, as of horizons()
---   free          the horizon of all others
---   head          the last position handed out, as of right before
+--   keys, bounds  the keys that open appends hold back, and at which position, as of horizons()
+--   free          the horizon of all other keys
+--   head          the last position that was handed out just before
 --   settled       the store's horizon
 --   held          whether an open append holds that back: if not, nothing below the head is open
 --   commits       about how many transactions appended what was notified
-create or replace function quiet_ring(
+create or replace function publish(
   inout keys int[], inout bounds bigint[], inout free bigint, inout head bigint,
   out settled bigint, out held boolean, out commits int
 )
@@ -55,7 +57,7 @@ begin
     _keys := coalesce(_keys, '{}');
     _bounds := coalesce(_bounds, '{}');
     _every := least(_free, _bounds[array_position(_keys, -1)]);
-    -- Who is held back where he was has nothing new below what was free.
+    -- A key that is held back at the same position as before has nothing new below what was free.
     select least(free, min(was.bound)) into _from
     from unnest(keys, bounds) as was (key, bound)
     where was.key <> _store

@@ -1,7 +1,7 @@
--- Call the waiters of a subscription, if one of them can have been waiting for what is now behind a checkpoint. One
--- index probe where nobody waits. Who came after this look, and before the caller commits, sees the checkpoint's row
--- being changed, and looks again (queries/reached.sql).
-create or replace function ring_waiting(_subscription text) returns void
+-- Wakes the waiters of a subscription if one of them can have waited for a position that a checkpoint has reached. If nobody
+-- waits, it costs one index probe. A waiter that came after this probe, but before the caller commits, sees that the
+-- checkpoint's row is being changed, and asks again (queries/reached.sql).
+create or replace function wake_waiters(_subscription text) returns void
 language plpgsql
 set search_path from current
 as $$

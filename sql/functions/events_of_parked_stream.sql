@@ -1,5 +1,5 @@
--- The events of a stream that is set aside, of these types.
-create or replace function set_aside(_category text, _stream_id text, _position bigint, _types text[])
+-- The events of a parked stream, of these types (null: all).
+create or replace function events_of_parked_stream(_category text, _stream_id text, _position bigint, _types text[])
 returns table (
   "position" bigint, recorded_at timestamptz, id uuid, version int, category text, stream_id text, type text,
   data json, metadata json

@@ -1,6 +1,7 @@
--- How many appends to this store wait for the lock that NOTIFY takes: that of no database in the catalog of databases. An
--- append is known by the store's announcement. One pass over the locks, grouped by transaction, as in announcements.sql.
-create or replace function quiet_waiting() returns int
+-- How many appends to this store wait for the lock that NOTIFY takes. In pg_locks it is a lock of the catalog of databases, on
+-- no database. An append is known by the store's announcement. One pass over the locks, grouped by transaction, as in
+-- announcements.sql.
+create or replace function waiting_for_notify() returns int
 language sql
 set search_path from current
 as $$

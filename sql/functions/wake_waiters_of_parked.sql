@@ -1,5 +1,6 @@
--- A stream that is set aside is passed, though the checkpoint may be far behind; and what is replayed, once it is handled.
-create or replace function ring_parked() returns trigger
+-- Wakes the waiters of a subscription when a stream is parked, which counts as passed though its checkpoint may be far
+-- behind, and when a replayed event was handled.
+create or replace function wake_waiters_of_parked() returns trigger
 language plpgsql
 set search_path from current
 as $$
