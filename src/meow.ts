@@ -38,7 +38,7 @@ import type { StateOptions } from './models/states.ts'
 import { States } from './models/states.ts'
 import type { Watched } from './models/watches.ts'
 import { Watches } from './models/watches.ts'
-import { lineOf } from './notify/channel-registry.ts'
+import { listenConnectionOf } from './notify/channel-registry.ts'
 import { Duty } from './notify/coalescing/duty.ts'
 import type { StoreStatus } from './notify/listener.ts'
 import { headBy } from './read/head.ts'
@@ -144,7 +144,7 @@ export class Meow implements AsyncDisposable {
       ? new TracedAppender(batch, this.#batcher, head, this.#projected, telemetry)
       : new Appender(batch, this.#batcher, head, this.#projected)
     this.#reader = telemetry ? new TracedReader(db, telemetry) : reader
-    this.#live = new Live(db, db.settings.listen ? lineOf(db) : undefined, saw)
+    this.#live = new Live(db, db.settings.listen ? listenConnectionOf(db) : undefined, saw)
     this.#observer = new Observer(fromDatabase(db, this.#live, reader))
     this.#subscriptions = new Subscriptions(db, this.#live, reader)
     this.#list = new SubscriptionList(db)

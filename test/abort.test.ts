@@ -3,7 +3,7 @@ import { getEventListeners } from 'node:events'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { aborted, abortWith } from '../src/core/abort.ts'
-import { Signal } from '../src/core/condition.ts'
+import { Condition } from '../src/core/condition.ts'
 
 const listeners = (signal: AbortSignal) => getEventListeners(signal, 'abort').length
 const failure = (promise: Promise<unknown>) =>
@@ -65,7 +65,7 @@ test('all who wait for a promise that rejects are told, and a signal that has ab
 })
 
 test('a condition forgets who gives up, and tells the others once', async () => {
-  const condition = new Signal()
+  const condition = new Condition()
   const stop = new AbortController()
   const given = Array.from({ length: 1_000 }, () => condition.nextUnless(stop.signal))
   const stays = new AbortController()

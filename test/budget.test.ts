@@ -3,7 +3,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { RecordedEvent } from '../src/events/event.ts'
 import { Feed } from '../src/live/feed.ts'
-import { Ring } from '../src/live/page-cache.ts'
+import { PageCache } from '../src/live/page-cache.ts'
 import { Budget } from '../src/read/budget.ts'
 import type { Page } from '../src/read/page.ts'
 
@@ -34,7 +34,7 @@ test('a page has a quarter of what is left, and never less than 1/128', async ()
 
 test('of what is kept for others the largest selection gives way first, the oldest of it', () => {
   const budget = new Budget(1_000)
-  const [small, large] = [new Ring(100, budget), new Ring(100, budget)]
+  const [small, large] = [new PageCache(100, budget), new PageCache(100, budget)]
   for (let i = 0; i < 10; i++) small.push(page(i, 10))
   for (let i = 0; i < 10; i++) large.push(page(i, 100))
   assert.is(small.bytes, 100)

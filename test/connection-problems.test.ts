@@ -17,6 +17,7 @@ import { startPostgres } from '../src/embedded/index.ts'
 import type { ConnectOptions } from '../src/index.ts'
 import { ConnectionError, connect, ValidationError } from '../src/index.ts'
 import { rejects } from './support/rejects.ts'
+import { current } from './support/status.ts'
 import { closeAll, databaseUrl, openStore, pgClient, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
 import { unless } from './support/ways.ts'
@@ -48,6 +49,9 @@ const mistakes: [text: string, words: string][] = [
   ['postgres+psycopg2://u:s3cret@h/db', 'driver'],
   ['http://u:s3cret@h:5432/db', 'scheme'],
   ['mysql://u:s3cret@h/db', 'scheme'],
+  ['mongodb+srv://u:s3cret@h/db', 'scheme'],
+  ['prisma+postgres://h/?api_key=s3cret', 'scheme'],
+  ['pgsqlite://u:s3cret@h/db', 'scheme'],
   ['localhost:5432/db', 'does not begin with postgres://'],
   ['u:s3cret@h:5432/db', 'does not begin with postgres://'],
   ['//u:s3cret@h/db', 'does not begin with postgres://'],
@@ -56,6 +60,7 @@ const mistakes: [text: string, words: string][] = [
   ['undefined', 'does not begin with postgres://'],
   ['postgres:/u:s3cret@h/db', 'two slashes'],
   ['postgresql:h', 'two slashes'],
+  ['pgsql:u:s3cret@h/db', 'two slashes'],
   ['postgres://u:s3#cret@h/db', 'percent-encoded'],
   ['', 'empty'],
 ]
@@ -69,6 +74,20 @@ for (const [text, words] of mistakes) {
     }
   })
 }
+
+test("other schemes of servers that speak PostgreSQL's protocol are taken, as pg takes them", async () => {
+  const { href, host } = new URL(databaseUrl())
+  for (const scheme of ['pgsql', 'postgis', 'cockroachdb', 'PG', 'psql', 'redshift', 'timescale']) {
+    const own = href.replace(/^postgres(ql)?:/, `${scheme}:`)
+    const list = own.replace(host, `127.0.0.1:1,${host}`)
+    for (const connectionString of [own, list]) {
+      const meow = await openStore({ connectionString, listenConnectionString: connectionString })
+      await until(() => current(meow.status$).state !== 'reconnecting', { what: `a listener by ${scheme}` })
+      assert.equal(await meow.load({ category: uniqueName('scheme'), streamId: '1' }), [])
+      await meow.close()
+    }
+  }
+})
 
 test('application_name of an address or of the environment does not replace ours', async () => {
   const mark = uniqueName('name')

@@ -4,6 +4,7 @@
 import pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { isQueueFull } from '../src/database/failures.ts'
 import type { Meow } from '../src/index.ts'
 import { connect } from '../src/index.ts'
 import { ownServer } from './support/own-server.ts'
@@ -53,6 +54,7 @@ async function fillQueue(): Promise<pg.Client> {
     pg.DatabaseError,
   )
   assert.is(error.code, '54000')
+  assert.ok(isQueueFull(error))
   return offender
 }
 
@@ -91,6 +93,23 @@ test('appends, alone, together, with a projection, meet a queue that stays full:
     assert.ok((await meow.read({ category })).events.length > 0, way)
     await store.close()
   }
+})
+
+test('another limit has the same code: it is not taken for a full queue, and its append is not tried again', async () => {
+  await sql.query('create table wide (text text unique)')
+  const wide = `insert into wide select string_agg(md5(n::text), '') from generate_series(1, 1000) n`
+  const store = await open()
+  const category = uniqueName('limit')
+  let calls = 0
+  store.project(category, (_, client) => {
+    calls++
+    return client.query(wide)
+  })
+  const error = (await rejects(store.append({ category, streamId: 'a' }, event), Error)) as pg.DatabaseError
+  assert.is(error.code, '54000', `${error}`)
+  assert.not(isQueueFull(error))
+  assert.is(calls, 1)
+  await store.close()
 })
 
 test('workers begin, and go on, behind a queue that was full; nothing is parked for it', async () => {

@@ -5,7 +5,7 @@ import pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { z } from 'zod'
-import type { ConnectOptions, Meow, PendingEvents, RecordedEvent } from '../src/index.ts'
+import type { AppendResult, ConnectOptions, Meow, PendingEvents, RecordedEvent } from '../src/index.ts'
 import {
   ClosedError,
   DuplicateEventError,
@@ -404,6 +404,33 @@ test('a handler that appends past its client, to a category with projections, is
   const error = await rejects(meow.append(of(from), event()), ValidationError)
   assert.is(error.path, 'options.client')
   assert.equal([await data(from), await data(name)], [[], []])
+})
+
+test('a handler appends nothing: through its client it is told how the stream stands, past it that it must not', async () => {
+  const { name, seen } = await noting()
+  const from = uniqueName('from')
+  const results: AppendResult[] = []
+  const paths: string[] = []
+  meow.project(from, async ([first], client) => {
+    const { category, streamId } = first!
+    for (const target of [category, name, uniqueName('plain')]) {
+      const writes = [{ stream: of(target, streamId), events: [] }]
+      results.push(await meow.append(of(target, streamId), [], { client, expectedVersion: 7 }))
+      results.push(...(await meow.appendAll(writes, { client })))
+      for (const past of [() => meow.append(of(target, streamId), []), () => meow.appendAll(writes)])
+        paths.push((await rejects(past(), ValidationError)).path)
+    }
+    results.push(...(await meow.appendAll([], { client })))
+  })
+  const { position } = await meow.append(of(from), event())
+  const there = { events: [], version: 0, position }
+  const none = { events: [], version: -1, position: 0 }
+  assert.equal(
+    results.map(({ events, version, position }) => ({ events, version, position })),
+    [there, there, none, none, none, none],
+  )
+  assert.equal(paths, Array(6).fill('options.client'))
+  assert.equal([(await data(from)).length, await data(name), seen], [1, [], []])
 })
 
 test('a handler reads what is there, its own events too; afterwards its client is of no use', async () => {

@@ -1,8 +1,9 @@
 // A handler that waits for what waits for it hears of it, instead of both waiting for ever; whoever does not wait is left alone.
+import { concatMap, from, lastValueFrom, timer } from 'rxjs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { HandlerContext, RecordedEvent, Worker } from '../src/index.ts'
-import { DeadlockError, TimeoutError } from '../src/index.ts'
+import { DeadlockError, handle, TimeoutError } from '../src/index.ts'
 import { rejects } from './support/rejects.ts'
 import { closeAll, openStore, uniqueName } from './support/store.ts'
 
@@ -138,6 +139,37 @@ test('a worker that is stopped by an inline projection of what its handler appen
   await rejects(outcome, DeadlockError)
   await worker.done
   await store.close()
+})
+
+const effects: Record<string, (store: Store) => unknown> = {
+  'a promise': (store) => store.close(),
+  'an Observable': (store) => from(store.close()),
+  'await using': async (store) => store[Symbol.asyncDispose](),
+  'deep inside, and later': (store) =>
+    timer(1).pipe(concatMap(() => Promise.all([store.close().then(() => 'closed')]))),
+}
+for (const [what, effect] of Object.entries(effects))
+  test(`close() is refused inside of the function of handle(), and done nevertheless: ${what}`, async () => {
+    const store = await openStore()
+    const name = uniqueName('own')
+    const { position } = await store.append({ category: name, streamId: '1' }, { type: 'T', data: {} })
+    const deliveries = store.subscription(name, { category: name }).deliveries()
+    const error = await rejects(lastValueFrom(deliveries.pipe(handle(() => effect(store)))), DeadlockError)
+    assert.equal([error.code, error.subscription, error.position], ['ERR_DEADLOCK', name, position])
+    await store.close()
+  })
+
+test('close() in the function of handle(), without waiting for it, is as ever', async () => {
+  const store = await openStore()
+  const name = uniqueName('own')
+  await store.append({ category: name, streamId: '1' }, { type: 'T', data: {} })
+  const deliveries = store.subscription(name, { category: name }).deliveries()
+  await lastValueFrom(deliveries.pipe(handle(() => void store.close())))
+  await store.close()
+  const other = await openStore()
+  const [info] = await other.subscriptions({ names: [name] })
+  assert.is(info!.lag, 0, 'the event is handled')
+  await other.close()
 })
 
 test('a handler that waits for its own event is told why that took so long', async () => {

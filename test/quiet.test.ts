@@ -134,7 +134,11 @@ test('an open append holds up its own category alone, and who closes tells what 
   const [sql, client] = [await pgClient(), await pgClient()]
   const pid = (client as unknown as { processID: number }).processID
   const lease = async () => (await sql.query(`select closed from ${schema}.publisher`)).rows[0]
-  const db = new Database(parse(connectOptions, { connectionString: databaseUrl(), schema }, 'options'))
+  const said: string[] = []
+  const say = (fields: any, message: string) => void said.push(`${message}: ${fields.err ?? ''}`)
+  const logger = { debug: say, info: say, warn: say, error: say }
+  const options = { connectionString: databaseUrl(), schema, logger }
+  const db = new Database(parse(connectOptions, options, 'options'))
   const duty = new Duty(db, { speed: 0, waiting: 0, looks: 1, leaveMs: 60_000 })
   const first = await meow.append({ category: 'free', streamId: 'a' }, { type: 'T', data: 1 })
   duty.saw(first.position)
@@ -157,7 +161,7 @@ test('an open append holds up its own category alone, and who closes tells what 
   assert.is.not(heard.get(`${schema}.open`)!.pid, pid)
   assert.is(heard.get(schema)!.payload, free.position)
   await db.close()
-  assert.is((await lease()).closed, true)
+  assert.is((await lease()).closed, true, said.join('\n'))
 })
 
 test('who closes does not wait for an append that stays open: whoever comes next finds what is left', async () => {

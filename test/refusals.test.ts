@@ -2,10 +2,10 @@
 // Whatever the server refuses for a while: workers of every kind, Observables and iterations, and whoever waits go on behind it,
 // and meanwhile say so, in the log and in their status. What surely needs a person ends them, with its error.
 import pg from 'pg'
-import { firstValueFrom } from 'rxjs'
+import { firstValueFrom, lastValueFrom } from 'rxjs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Meow } from '../src/index.ts'
+import type { Decider, Meow } from '../src/index.ts'
 import { ConnectionError, SchemaError, SubscriptionNotFoundError, TimeoutError } from '../src/index.ts'
 import { relay } from '../src/relay/index.ts'
 import type { Refusal } from './support/refuse.ts'
@@ -349,6 +349,80 @@ test("a role's lock_timeout does not fail our own statements", async () => {
   )
   await all.stop()
   await store.close()
+})
+
+/** What begins while the server refuses what it is asked, and ends once it has got what it wants. */
+const beginnings: Record<string, (store: Meow, name: string, position: number) => Promise<unknown>> = {
+  'waitFor()': (store, name, position) => store.waitFor(name, position, { timeoutMs: 60_000 }),
+  'watch()': async (store, name) => {
+    const count: Decider<never, unknown, number> = {
+      category: name,
+      initial: 0,
+      evolve: (n) => n + 1,
+      decide: () => [],
+    }
+    assert.equal(await firstValueFrom(store.watch(count, 'a')), { state: 1, version: 0 })
+  },
+  'events()': (store, category) => firstValueFrom(store.events({ category })),
+  'events() after a position': (store, category, position) =>
+    firstValueFrom(store.events({ category }, { from: { after: position - 1 } })),
+  'events() up to now': (store, category) => lastValueFrom(store.events({ category }, { live: false })),
+  'events() from the end': (store, category) =>
+    lastValueFrom(store.events({ category }, { from: 'end', live: false }), { defaultValue: undefined }),
+  'iterate()': async (store, category) => {
+    for await (const _ of store.iterate({ category })) break
+  },
+}
+
+/** Each begins while `refuse` has the server refuse what it is asked, and is done once that is over. */
+async function beginEach(open: () => Promise<Meow>, role: string, refuse: () => Promise<() => unknown>) {
+  const { position } = await meow.append({ category: role, streamId: 'a' }, event)
+  const worker = meow.subscription(role, { category: role }).process(() => {})
+  await meow.waitFor(role, position)
+  await worker.stop()
+  for (const [what, begin] of Object.entries(beginnings)) {
+    const store = await open()
+    const end = await refuse()
+    logged.length = 0
+    let outcome: unknown
+    const begun = begin(store, role, position).then(
+      () => {
+        outcome = 'done'
+      },
+      (error) => {
+        outcome = error
+      },
+    )
+    const refused = () => logged.some(({ text }) => text.includes('trying again'))
+    await until(() => outcome || refused(), { what: `${what} to be refused`, timeoutMs: 30_000 })
+    await end()
+    await begun
+    assert.is(outcome, 'done', `${what}: ${outcome}`)
+    assert.ok(refused(), what)
+    await store.close()
+  }
+}
+
+test('the same at the start of what else goes on for ever: a lock that is not to be had', async () => {
+  const { role, url } = await roleWith(`lock_timeout = '50ms'`)
+  const pool = new pg.Pool({ connectionString: url }) // one that is lent, for which nothing is set
+  const open = () => openStore({ pool, schema, listen: false, pollIntervalMs: 100, logger })
+  await beginEach(open, role, async () => {
+    await sql.query('begin')
+    await sql.query(`lock table ${schema}.events, ${schema}.checkpoints in access exclusive mode`)
+    return () => sql.query('commit')
+  })
+  await pool.end()
+})
+
+test('the same, without a connection left', async () => {
+  const { role, url } = await roleWith()
+  const open = () => openStore({ connectionString: url, schema, listen: false, pollIntervalMs: 100, logger })
+  await beginEach(open, role, async () => {
+    await sql.query(`alter role ${role} connection limit 0`)
+    await sql.query('select pg_terminate_backend(pid) from pg_stat_activity where usename = $1', [role])
+    return () => sql.query(`alter role ${role} connection limit -1`)
+  })
 })
 
 test('in a pool that is lent nothing is set, and all goes on all the same', async () => {

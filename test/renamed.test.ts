@@ -107,6 +107,31 @@ test('renamed, with a new store under the old name', async () => {
   await mends(archive, name)
 })
 
+/** All ways to write into a store by plain SQL. */
+const writing = (schema: string): string[] => [
+  `select * from ${schema}.append('order', '1', '[{"type": "T", "data": {}}]')`,
+  `select * from ${schema}.append('order', '1', '{"type": "T", "data": {}}', 'stream-exists')`,
+  `select * from ${schema}.append('new', '2', '[{"type": "T", "data": {}}, {"type": "T", "data": {}}]', 'no-stream')`,
+  `insert into ${schema}.events (version, category, stream_id, type, data) values (1, 'order', '1', 'T', '{}')`,
+]
+
+for (const isTaken of [true, false])
+  test(`plain SQL in a schema that was renamed, and whose old name is ${isTaken ? 'taken' : 'free'}, writes nowhere and says why`, async () => {
+    const name = await store()
+    const archive = newName('Archive "of" old')
+    const quoted = sql.escapeIdentifier(archive)
+    await sql.query(`alter schema ${name} rename to ${quoted}`)
+    if (isTaken) await store(name)
+    const count = async (schema: string) => (await sql.query(`select from ${schema}.events`)).rowCount
+    for (const query of writing(quoted)) {
+      const error = (await rejects(sql.query(query), Error)) as { code?: string } & Error
+      assert.is(error.code, 'MW013', `${query}: ${error.message}`)
+      assert.match(error.message, 'was renamed')
+      assert.match(error.message, archive)
+      assert.equal([await count(quoted), isTaken && (await count(name))], [1, isTaken && 1], query)
+    }
+  })
+
 test('renamed, and the old name is free: migrate() mends it', async () => {
   const name = await store()
   const archive = newName('archive')

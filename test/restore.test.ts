@@ -156,14 +156,11 @@ async function dumpAtWork(url: string, dump: () => Promise<unknown>) {
   return { ...mails, committed, all, atRest }
 }
 
-// What the README says to run.
-const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
-const [sql, archive, dataAlone] = [
-  ...readme
-    .split('## Backup and restore')[1]!
-    .split('\n## ')[0]!
-    .matchAll(/(^ {4,}\w.*\n)+/gm),
-].map(([commands]) => commands.trim().split('\n') as [string, string]) as [string, string][]
+// The commands of the guide, as they are written there.
+const guide = readFileSync(new URL('../examples/guide/backup.md', import.meta.url), 'utf8')
+const [sql, archive, dataAlone] = [...guide.matchAll(/(^ {4,}\w.*\n)+/gm)].map(
+  ([commands]) => commands.trim().split('\n') as [string, string],
+) as [string, string][]
 
 for (const [what, [dump, restore], version] of [
   ['as SQL', sql!, undefined],

@@ -2,16 +2,16 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { RecordedEvent } from '../src/events/event.ts'
-import { Ring } from '../src/live/page-cache.ts'
+import { PageCache } from '../src/live/page-cache.ts'
 import type { Page } from '../src/read/page.ts'
 import { random, seeded } from './support/random.ts'
 
 test('keeps nothing at first', () => {
-  assert.is(new Ring(10).read(0), undefined)
+  assert.is(new PageCache(10).read(0), undefined)
 })
 
 test('serves the rest of a page, and the page after it', () => {
-  const ring = new Ring(10)
+  const ring = new PageCache(10)
   ring.push(page(0, [1, 2, 4], 5))
   ring.push(page(5, [6], 6))
   assert.equal(shape(ring.read(0)), { after: 0, events: [1, 2, 4], position: 5 })
@@ -23,7 +23,7 @@ test('serves the rest of a page, and the page after it', () => {
 })
 
 test('a page that does not follow the last begins anew; an old one changes nothing', () => {
-  const ring = new Ring(10)
+  const ring = new PageCache(10)
   ring.push(page(0, [1], 1))
   ring.push(page(7, [8], 8))
   assert.is(ring.read(0), undefined)
@@ -36,7 +36,7 @@ test('a page that does not follow the last begins anew; an old one changes nothi
 })
 
 test('a tombstone: nothing older is served from memory', () => {
-  const ring = new Ring(10)
+  const ring = new PageCache(10)
   ring.push(page(0, [1, 2], 2))
   const erased = page(2, [3, 4], 4)
   erased.events[1]!.type = '$erased'
@@ -49,7 +49,7 @@ test('a tombstone: nothing older is served from memory', () => {
 })
 
 test('keeps as many events as it may, and not many more pages without events', () => {
-  const ring = new Ring(100)
+  const ring = new PageCache(100)
   for (let i = 0; i < 1000; i++) ring.push(page(i, [i + 1], i + 1))
   assert.is(ring.read(899), undefined)
   assert.ok(ring.read(900))
@@ -63,7 +63,7 @@ test('whatever is pushed and read, a read is the truth or nothing, 2,000 seeds',
   for (let run = 0; run < 2_000; run++) {
     const { seed, int, chance } = random(seeds.int(0, 4_294_967_295))
     const capacity = int(1, 20)
-    const ring = new Ring(capacity)
+    const ring = new PageCache(capacity)
     const truth = new Set(Array.from({ length: 200 }, (_, i) => i + 1).filter(() => chance(0.7)))
     const between = (after: number, until: number) => [...truth].filter((p) => p > after && p <= until)
     let end = 0

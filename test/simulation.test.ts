@@ -3,7 +3,7 @@
 // break, every committed event is handled, in order, repeated at most as promised, and in time once nothing breaks any more.
 import { test } from 'uvu'
 import { Live } from '../src/live/live.ts'
-import { Line } from '../src/notify/listen-connection.ts'
+import { ListenConnection } from '../src/notify/listen-connection.ts'
 import { Reader } from '../src/read/reader.ts'
 import { Subscriptions } from '../src/subscriptions/subscriptions.ts'
 import { explore } from './simulation/explore.ts'
@@ -12,7 +12,7 @@ const runs = Number(process.env.MEOWMX_SCHEDULES ?? 2_000)
 
 test(`${runs} schedules`, async () => {
   const began = performance.now()
-  const { total, healedMs } = await explore({ Line, Live, Reader, Subscriptions }, runs)
+  const { total, healedMs } = await explore({ ListenConnection, Live, Reader, Subscriptions }, runs)
   const took = ((performance.now() - began) / 1_000).toFixed(1)
   console.log(`${runs} schedules in ${took} s, healed within ${healedMs} ms: ${JSON.stringify(total)}`)
 })

@@ -6,7 +6,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { systemClock } from '../src/core/clock.ts'
 import type { RecordedEvent } from '../src/events/event.ts'
-import { makeGlance } from '../src/live/fast-path.ts'
+import { makeFastPath } from '../src/live/fast-path.ts'
 import type { TailPorts } from '../src/live/tail.ts'
 import { Tail } from '../src/live/tail.ts'
 import { Horizons } from '../src/read/horizon.ts'
@@ -115,7 +115,7 @@ class World {
       }
     }
     const { defect } = this.#schedule
-    const look: TailPorts['look'] = async (after) => {
+    const look: TailPorts['fetchHorizon'] = async (after) => {
       this.looks++
       await this.step()
       let { head } = this
@@ -149,7 +149,7 @@ class World {
     }
     const tail = new Tail({
       clock: systemClock,
-      look: makeGlance({ behind } as unknown as PageReader, look, size),
+      fetchHorizon: makeFastPath({ behind } as unknown as PageReader, look, size),
       page: async (after, until) => {
         await this.step()
         const found = page(this.committed, after, size).filter((position) => position <= until)
@@ -291,7 +291,7 @@ test('a look begins within the notification; what it finds of the next ones is n
   const asked: number[] = []
   let answer = (_horizon: number) => {}
   const tail = new Tail({
-    look: (_after, promised) => {
+    fetchHorizon: (_after, promised) => {
       asked.push(promised)
       return new Promise((resolve) => {
         answer = (horizon) => resolve([Horizons.settled(horizon), undefined])

@@ -4,15 +4,15 @@ import * as assert from 'uvu/assert'
 import { systemClock } from '../src/core/clock.ts'
 import type { RecordedEvent } from '../src/events/event.ts'
 import type { Entry } from '../src/subscriptions/ack-window.ts'
-import { Window } from '../src/subscriptions/ack-window.ts'
+import { AckWindow } from '../src/subscriptions/ack-window.ts'
 import type { Random } from './support/random.ts'
 import { random, seeded } from './support/random.ts'
 
-const add = (window: Window, position: number) =>
+const add = (window: AckWindow, position: number) =>
   window.add({ category: 'c', streamId: 's', position } as RecordedEvent)
 
 test('the example of its comment', () => {
-  const window = new Window(0, systemClock)
+  const window = new AckWindow(0, systemClock)
   const [three, seven, eight, twelve] = [3, 7, 8, 12].map((position) => add(window, position)) as Entry[]
   window.pass(15)
   assert.is(window.watermark, 0)
@@ -28,7 +28,7 @@ test('the example of its comment', () => {
 })
 
 test('what nothing was selected of is passed over at once', () => {
-  const window = new Window(5, systemClock)
+  const window = new AckWindow(5, systemClock)
   window.pass(1000)
   assert.is(window.watermark, 1000)
   window.pass(900)
@@ -36,7 +36,7 @@ test('what nothing was selected of is passed over at once', () => {
 })
 
 test('an ack settles when a checkpoint covers it, not before, and only once', () => {
-  const window = new Window(0, systemClock)
+  const window = new AckWindow(0, systemClock)
   const settled: string[] = []
   const entries = [1, 2, 3].map((position) => {
     const entry = add(window, position)
@@ -75,7 +75,7 @@ test('random acks against a model, 2,000 seeds', () => {
 /** Deliver, pass, ack and write checkpoints at random, and say after each step what must hold. */
 function compare(random: Random): void {
   const start = random.int(0, 100)
-  const window = new Window(start, systemClock)
+  const window = new AckWindow(start, systemClock)
   const added: { position: number; acked: boolean; entry: Entry; settled: unknown[] }[] = []
   let position = start
   let passed = start

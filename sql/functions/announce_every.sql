@@ -6,6 +6,10 @@ language plpgsql
 set search_path from current
 as $$
 begin
+  if to_regclass('events') is null then
+    raise exception 'schema "%" was renamed, and its triggers still work in the one of its old name', tg_table_schema
+      using errcode = 'MW013', hint = 'Run once, as its owner: meowmx migrate --schema ...';
+  end if;
   if not coalesce(starts_with(current_setting(announcement_setting(), true), '!'), false) then
     if tg_relid <> 'events'::regclass then
       raise exception 'schema "%" was renamed or copied, and its triggers still work in schema "%"', tg_table_schema, current_schema()

@@ -95,6 +95,7 @@ export class Appender {
     })
     checkIds(requests)
     const full = requests.filter(({ events }) => events.length > 0)
+    if (full.length < requests.length && !client) this.#projected?.refuseOutside() // it would read past that, too
     const outcomes = full.length > 0 ? await this.#run(full, true, client) : []
     const refused = outcomes.find(
       (outcome): outcome is Error => outcome instanceof Error && !(outcome instanceof Aborted),

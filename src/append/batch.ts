@@ -17,11 +17,11 @@ export interface BatchOptions {
   /** The caller's transaction, which has to survive a race that is lost. */
   client?: pg.ClientBase
   /** Told how far the batch has come. */
-  trip?: Trip
+  progress?: Progress
 }
 
 /** How far a batch has come, for whoever hears that its connection is lost. */
-export interface Trip {
+export interface Progress {
   /** On its way: a lost connection leaves its outcome open. */
   sent: boolean
   /** It had a connection, in a transaction that was not to be committed yet: nothing is written. */
@@ -50,11 +50,11 @@ export class Batch {
   /** The outcome of each request, in order. Rejects where the batch failed as a whole; nothing is written then. */
   async run(
     requests: readonly Request[],
-    { atomic = false, lookup = false, client, trip }: BatchOptions = {},
+    { atomic = false, lookup = false, client, progress }: BatchOptions = {},
   ): Promise<Outcome[]> {
     const [first] = requests
     if (first && requests.length === 1 && first.events.length === 1)
-      return [await this.#runOne(first, lookup, client, trip)]
+      return [await this.#runOne(first, lookup, client, progress)]
     const streams = new Map<string, number>()
     for (const { key } of requests) if (!streams.has(key)) streams.set(key, streams.size + 1)
     const keys = [...streams.keys()].map((key) => key.split('\u0000'))
@@ -71,12 +71,17 @@ export class Batch {
         encodeEvents(requests),
       ],
       client,
-      trip,
+      progress,
     )
     return this.#outcomes(requests, row!, client)
   }
 
-  async #runOne(request: Request, lookup: boolean, client?: pg.ClientBase, trip?: Trip): Promise<Outcome> {
+  async #runOne(
+    request: Request,
+    lookup: boolean,
+    client?: pg.ClientBase,
+    progress?: Progress,
+  ): Promise<Outcome> {
     const { stream, expected, events } = request
     const { id, type, data, metadata } = events[0]!
     const careful = client !== undefined
@@ -91,7 +96,7 @@ export class Batch {
       data,
       metadata,
     ]
-    const [row] = await this.#db.query(this.#appendOne, values, client, trip)
+    const [row] = await this.#db.query(this.#appendOne, values, client, progress)
     const [outcome, version, position, recordedAt] = row![0]!.slice(1, -1).split(',')
     switch (outcome) {
       case 'appended':

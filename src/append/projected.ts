@@ -1,33 +1,37 @@
 import type pg from 'pg'
+import { ClosedError } from '../core/errors.ts'
+import { Semaphore } from '../core/semaphore.ts'
+import { Turns } from '../core/turns.ts'
 import type { Database } from '../database/database.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import type { Batch, BatchOptions, Outcome } from './batch.ts'
-import { Batcher } from './batcher.ts'
 import type { Along, Projections } from './projections.ts'
 import { bare } from './projections.ts'
 import type { Request } from './request.ts'
 import { insideTransaction, ownTransaction } from './transaction.ts'
+import { outcomesOf, outcomeUnknown, Unanswered, write } from './write.ts'
 
-/** Appends with projections under way at once, each on a connection of its own; one is left to those without. */
-const MAX_LANES = 4
+/** Appends with projections under way at once, each on a connection of its own; at least one is left for other appends. */
+const MAX_AT_ONCE = 4
 
 /**
- * Appends that have inline projections. Each travels alone, in a transaction of its own (or of the caller), so that what a
- * handler undoes is no other's; and on lanes of its own, so that nobody without projections waits for a handler.
+ * Appends that have inline projections. Each has a transaction of its own (or the caller's), so that a rollback undoes no
+ * other append; and their number is limited, so that other appends need not wait for a handler.
  */
 export class ProjectedAppends {
   readonly #db: Database
   readonly #batch: Batch
   readonly #projections: Projections
-  readonly #batcher: Batcher
-  readonly #turns = new WeakMap<pg.ClientBase, Promise<unknown>>() // the last append in each caller's transaction
+  readonly #slots: Semaphore
+  readonly #streams = new Turns<string>()
+  readonly #clients = new Turns<pg.ClientBase>() // appends in callers' transactions
+  #closed = false
 
   constructor(db: Database, batch: Batch, projections: Projections) {
     this.#db = db
     this.#batch = batch
     this.#projections = projections
-    const lanes = Math.min(Math.max(db.settings.maxConnections - 1, 1), MAX_LANES)
-    this.#batcher = new Batcher(db, this, lanes)
+    this.#slots = new Semaphore(Math.min(Math.max(db.settings.maxConnections - 1, 1), MAX_AT_ONCE))
   }
 
   /** Whether, and what, is to be done along with these. */
@@ -45,8 +49,9 @@ export class ProjectedAppends {
       if (client)
         return await this.inside(client, () => this.#appendAlong(along, requests, { atomic, client }))
       this.#projections.refuseOutside()
-      requests[0]!.along = along
-      return await this.#batcher.append(requests, true)
+      if (this.#closed) throw new ClosedError()
+      const keys = requests.map(({ key }) => key)
+      return await this.#streams.run(keys, () => this.#slots.use(() => this.#write(along, requests)))
     } catch (error) {
       throw bare(error)
     }
@@ -57,35 +62,38 @@ export class ProjectedAppends {
     this.#projections.refuseOutside()
   }
 
-  /** A batch of one call, in a transaction of its own; for the batcher. */
-  run(requests: readonly Request[], { trip, ...options }: BatchOptions = {}): Promise<Outcome[]> {
-    const append = (client: pg.ClientBase) =>
-      this.#appendAlong(requests[0]!.along!, requests, { ...options, client })
-    return ownTransaction(this.#db, append, trip)
+  /** In a transaction of its own. */
+  async #write(along: Along, requests: readonly Request[]): Promise<Outcome[]> {
+    const run = (requests: readonly Request[], { progress, ...options }: BatchOptions = {}) =>
+      ownTransaction(
+        this.#db,
+        (client) => this.#appendAlong(along, requests, { ...options, client }),
+        progress,
+      )
+    try {
+      return outcomesOf(requests, await write(this.#db, { run }, requests, { atomic: true }))
+    } catch (error) {
+      throw error instanceof Unanswered ? outcomeUnknown(requests, error.cause) : error
+    }
   }
 
-  /** Savepoints of one transaction do not mix: what has some goes one after the other. */
+  /** Savepoints of one transaction must not overlap: what uses them runs one after the other. */
   inside<T>(client: pg.ClientBase, body: () => Promise<T>): Promise<T> {
     const run = () => insideTransaction(this.#db, client, body)
     // A handler that got hold of the caller's client is part of the turn that it would wait for.
     if (this.#projections.inside) return run()
-    const turn = (this.#turns.get(client) ?? Promise.resolve()).then(run)
-    const ended = turn.then(
-      () => {},
-      () => {},
-    )
-    this.#turns.set(client, ended)
-    ended.then(() => this.#turns.get(client) === ended && this.#turns.delete(client))
-    return turn
+    return this.#clients.run([client], run)
   }
 
   /** Resolves once nothing in this transaction can be undone by another's savepoint; undefined: at once. */
   busy(client: pg.ClientBase): Promise<unknown> | undefined {
-    return this.#projections.inside ? undefined : this.#turns.get(client)
+    return this.#projections.inside ? undefined : this.#clients.last(client)
   }
 
+  /** Refuse new appends, and wait for those under way. */
   close(): Promise<void> {
-    return this.#batcher.close()
+    this.#closed = true
+    return this.#streams.settled()
   }
 
   async #appendAlong(

@@ -5,7 +5,6 @@ import { parse } from '../core/validate.ts'
 import type { EventModel, NewEvent, RecordedEvent, Storable, StreamRef } from '../events/event.ts'
 import { isReserved, modelOf, streamKey } from '../events/event.ts'
 import { carried, mergeMetadata } from '../events/event-context.ts'
-import type { Along } from './projections.ts'
 import { uuidv7 } from './uuid.ts'
 
 /**
@@ -46,8 +45,6 @@ export interface Request {
   lookup: boolean
   /** Size of the events, in characters. */
   size: number
-  /** Of the first request of a call that has inline projections. */
-  along?: Along
 }
 
 /** Characters of JSON that one append may carry at most. */

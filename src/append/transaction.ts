@@ -4,7 +4,7 @@ import type { Database } from '../database/database.ts'
 import { isLost } from '../database/failures.ts'
 import { failedQuery, forgetFailedQuery } from '../database/lend.ts'
 import { sessionError, watchErrors } from '../database/session.ts'
-import type { Trip } from './batch.ts'
+import type { Progress } from './batch.ts'
 import { bare } from './projections.ts'
 
 /** That it is there in the end is the proof that a handler has left the transaction open, and fit to commit. */
@@ -16,7 +16,7 @@ const UNDO = `rollback to savepoint meowmx_append; ${RELEASE}`
 export function ownTransaction<T>(
   db: Database,
   body: (client: pg.ClientBase) => Promise<T>,
-  trip: Trip = { sent: false },
+  progress: Progress = { sent: false },
 ): Promise<T> {
   return db.withClient(async (client) => {
     const ask = asking(db, client)
@@ -26,7 +26,7 @@ export function ownTransaction<T>(
         throw lost
       })
     const run = async () => {
-      trip.begun = true
+      progress.begun = true
       // A process that freezes here must not keep the transaction open: readers would wait for it.
       const limit = `set local idle_in_transaction_session_timeout = ${db.settings.queryTimeoutMs}`
       forgetFailedQuery(client)
@@ -39,7 +39,7 @@ export function ownTransaction<T>(
         else await rollback()
         throw error
       }
-      trip.sent = true
+      progress.sent = true
       await ask(`${RELEASE}; commit`).catch(async (error) => {
         if (isLost(error)) db.discard(client)
         else await rollback().catch(() => {}) // it may be open still, or aborted

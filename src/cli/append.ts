@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { InvalidArgumentError } from 'commander'
 import type { AppendResult, ExpectedVersion } from '../append/request.ts'
-import { Signal } from '../core/condition.ts'
+import { Condition } from '../core/condition.ts'
 import { MAX_INT } from '../core/numbers.ts'
 import type { NewEvent, StreamRef } from '../events/event.ts'
 import type { Meow } from '../meow.ts'
@@ -98,7 +98,7 @@ async function lineEvents(): Promise<NewEvent[]> {
 async function appendLines(context: Context, meow: Meow): Promise<void> {
   const { signal } = context
   const flying = new Set<Promise<void>>()
-  const landed = new Signal()
+  const landed = new Condition()
   let failure: { error: unknown; number: number } | undefined
   const fail = (error: unknown, number: number) => {
     if (!failure || number < failure.number) failure = { error, number }

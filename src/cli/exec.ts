@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { after, sleep } from '../core/clock.ts'
-import { Signal } from '../core/condition.ts'
+import { Condition } from '../core/condition.ts'
 import type { Talk } from './talk.ts'
 
 /** Of what a command says on stderr, the end is kept: so many characters. */
@@ -35,7 +35,7 @@ export class Shell {
   readonly #command: string
   readonly #env: NodeJS.ProcessEnv
   readonly #groups = new Set<number>()
-  readonly #ended = new Signal()
+  readonly #ended = new Condition()
 
   constructor(command: string, env: NodeJS.ProcessEnv, talk: Talk) {
     this.#command = command

@@ -58,7 +58,7 @@ export function worker(program: Command, run: Run): void {
     .option('--max-in-flight <n>', 'events in hand at most; default: 256', integer(1))
     .option('--lease-ms <ms>', 'how soon a dead worker is replaced; default: 10000', integer(100))
     .option('--timeout-ms <ms>', 'a command that takes longer is ended, and has failed', integer(1))
-    .option('--max-attempts <n>', 'then its stream is set aside; default: 5', integer(1))
+    .option('--max-attempts <n>', 'then its stream is set aside; default: 10', integer(1))
     .option('--min-delay-ms <ms>', 'before the second attempt; default: 100', integer())
     .option('--max-delay-ms <ms>', 'before any attempt; default: 30000', integer())
     .option(

@@ -1,7 +1,7 @@
 import { whenAborted } from './abort.ts'
 
 /** Something happens now and then, and others wait for the next time. Those that give up are forgotten at once. */
-export class Signal {
+export class Condition {
   #waiting = new Set<() => void>()
 
   /** Settles when it happens next, with what `begin` returns, which is called within `fire`, and not a tick later. */

@@ -4,6 +4,7 @@
  */
 
 const PLACE = 'connectionString, or PGHOST and PGPORT'
+const NO_CONNECTION = 'no connection to the server'
 const LOGIN = 'connection string or PGUSER and PGPASSWORD'
 
 interface Failure {
@@ -28,6 +29,10 @@ export function connectionProblem(error: unknown): string | undefined {
     byServer(failure, message) ?? byTls(failure, message) ?? bySystem(failure, message) ?? byDriver(message)
   )
 }
+
+/** What is said of a connection that is lost in a way that has no message of its own. */
+export const lostConnection = (reason: string): string =>
+  `${NO_CONNECTION}: ${reason}; check that it runs and that host and port are right (${PLACE})`
 
 /** The server's own answer, by SQLSTATE and by which of its routines gave it. */
 function byServer({ code, routine }: Failure, message: string): string | undefined {
@@ -81,22 +86,22 @@ function bySystem({ code, address, hostname, syscall }: Failure, message: string
   switch (code) {
     case 'ENOENT':
       return syscall === 'connect'
-        ? `no connection to the server: there is no socket ${address ?? ''} (${message}); check that it runs on this machine, and in which folder it makes its socket (${PLACE})`
+        ? `${NO_CONNECTION}: there is no socket ${address ?? ''} (${message}); check that it runs on this machine, and in which folder it makes its socket (${PLACE})`
         : undefined
     case 'EACCES':
     case 'EPERM':
       return syscall === 'connect'
-        ? `no connection to the server: this process may not use ${address ?? 'its address'} (${message}); check the permissions of the socket, or the firewall`
+        ? `${NO_CONNECTION}: this process may not use ${address ?? 'its address'} (${message}); check the permissions of the socket, or the firewall`
         : undefined
     case 'ENOTFOUND':
-      return `no connection to the server: no host is named ${hostname ?? 'so'} (${message}); check the host's name (${PLACE})`
+      return `${NO_CONNECTION}: no host is named ${hostname ?? 'so'} (${message}); check the host's name (${PLACE})`
     case 'EAI_AGAIN':
-      return `no connection to the server: the host's name ${hostname ?? ''} can not be looked up (${message}); check DNS and the network of this machine`
+      return `${NO_CONNECTION}: the host's name ${hostname ?? ''} can not be looked up (${message}); check DNS and the network of this machine`
     case 'ETIMEDOUT':
     case 'EHOSTUNREACH':
     case 'ENETUNREACH':
     case 'EHOSTDOWN':
-      return `no connection to the server: ${message}; nothing answers there: check host and port (${PLACE}), the network and its firewalls`
+      return `${NO_CONNECTION}: ${message}; nothing answers there: check host and port (${PLACE}), the network and its firewalls`
   }
   return undefined
 }
@@ -108,7 +113,7 @@ function byDriver(message: string): string | undefined {
   if (message.startsWith('SASL'))
     return `the server refused the login: ${message}; check user and password of the ${LOGIN}`
   if (/^(timeout expired|Connection terminated due to connection timeout)$/.test(message))
-    return `no connection to the server: ${message}; nothing answers there, or nothing that speaks PostgreSQL's protocol: check that it runs, host and port (${PLACE}), and firewalls`
+    return `${NO_CONNECTION}: ${message}; nothing answers there, or nothing that speaks PostgreSQL's protocol: check that it runs, host and port (${PLACE}), and firewalls`
   if (/^received invalid response/.test(message))
     return `what answers does not speak PostgreSQL's protocol: ${message}; check host and port (${PLACE})`
   return undefined

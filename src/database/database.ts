@@ -16,8 +16,8 @@ import { Connections, connectionConfig } from './connections.ts'
 import { isOfServer, isQueueFull } from './failures.ts'
 import { Servers } from './hosts.ts'
 import { Retries } from './retries.ts'
-import type { Testimony } from './server-timeline.ts'
-import { History } from './server-timeline.ts'
+import type { ServerState } from './server-timeline.ts'
+import { ServerTimeline } from './server-timeline.ts'
 import { sql } from './sql.ts'
 import { translate } from './translate.ts'
 
@@ -40,7 +40,7 @@ export type { Row } from './answer.ts'
 export interface Queries {
   readonly settings: Settings
   readonly clock: Clock
-  readonly history: Pick<History, 'era' | 'onLoss' | 'onEmptied' | 'position' | 'saw' | 'look'>
+  readonly timeline: Pick<ServerTimeline, 'current' | 'onLoss' | 'onEmptied' | 'position' | 'saw' | 'check'>
   /** What is tried again just now. */
   readonly retries?: Retries | undefined
   /** Where there is somebody to tell. */
@@ -71,7 +71,7 @@ export class Database implements Queries {
   readonly telemetry: Telemetry | undefined
   readonly schema: string
   readonly quotedSchema: string
-  readonly history: History
+  readonly timeline: ServerTimeline
   /** Why nothing but what looks after the schema itself is asked. */
   refusal: string | undefined
   readonly #servers: Servers
@@ -89,7 +89,7 @@ export class Database implements Queries {
     this.schema = settings.schema
     this.quotedSchema = `"${settings.schema.replaceAll('"', '""')}"`
     this.#prepare = settings.prepare
-    this.history = new History((position, client) => this.#testify(position, client), settings.logger)
+    this.timeline = new ServerTimeline((position, client) => this.#testify(position, client), settings.logger)
     const servers = serversOf(settings.pool ? '' : settings.connectionString)
     this.#servers = servers
     const { listenConnectionString } = settings
@@ -130,16 +130,16 @@ export class Database implements Queries {
     return this.statement(sql[`queries/${name}.sql`]!)
   }
 
-  /** Run a statement on any connection, or on the caller's. `trip.sent` tells when it has left us. */
+  /** Run a statement on any connection, or on the caller's. `progress.sent` tells when it has left us. */
   query(
     statement: Statement,
     values: unknown[] = [],
     client?: pg.ClientBase,
-    trip = { sent: false },
+    progress = { sent: false },
   ): Promise<Row[]> {
     if (client) return this.#run(client, statement, values)
     return this.withClient((own) => {
-      trip.sent = true
+      progress.sent = true
       return this.#run(own, statement, values, { commits: statement.commits })
     })
   }
@@ -174,7 +174,7 @@ export class Database implements Queries {
     try {
       for (;;) {
         try {
-          if (!this.history.isProven(client)) await this.#prove(client)
+          if (!this.timeline.isChecked(client)) await this.#prove(client)
           return await use(client)
         } catch (error) {
           const name = lostStatement(client, error)
@@ -216,12 +216,12 @@ export class Database implements Queries {
 
   /** Before its first use: it may be to another server than before. Where that can't be told, the use itself will say why. */
   async #prove(client: pg.ClientBase): Promise<void> {
-    await this.history.look(client).catch((error) => {
+    await this.timeline.check(client).catch((error) => {
       if (isOfServer(error) || lostStatement(client, error) !== undefined) throw error
     })
   }
 
-  async #testify(position: number | null, client: pg.ClientBase): Promise<Testimony> {
+  async #testify(position: number | null, client: pg.ClientBase): Promise<ServerState> {
     this.#historyQuery ??= this.file('history')
     const [row] = await this.#run(client, this.#historyQuery, [position])
     const [standby, server, head, id, newestPosition, newestId] = row as readonly (string | null)[]

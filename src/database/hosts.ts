@@ -12,7 +12,7 @@ const WANTS = ['any', 'read-write', 'primary']
 /** pg's own timer comes first. */
 const LATER_MS = 500
 /** Scheme, authority, path, query. */
-const URL_FORM = /^(postgres(?:ql)?:\/\/)([^/?#]*)([^?#]*)(?:\?([^#]*))?$/i
+const URL_FORM = /^((?!socket:)[a-z][a-z0-9+.-]*:\/\/)([^/?#]*)([^?#]*)(?:\?([^#]*))?$/i
 
 /** A server was reached, but can only be read: a standby, or one that is set so. */
 export class ReadOnlyError extends Error {
@@ -29,13 +29,13 @@ export class Servers {
   readonly all: readonly Server[]
   #at = 0
 
-  /** Throws an Error that says what is wrong with the string, and does not print it. */
+  /** Throws an Error that says what is wrong with the string, and does not print it. `mistakeIn` has looked at it before. */
   constructor(connectionString?: string) {
     const { servers, wants } =
       connectionString === undefined ? fromEnvironment(process.env) : fromString(connectionString)
     if (!WANTS.includes(wants))
       throw new Error(`target_session_attrs must be ${WANTS.join(', ')}: a store needs its primary`)
-    for (const server of servers) attempt(server)
+    for (const server of servers) checkReadable(server)
     this.all = servers
     this.writable = wants !== 'any'
   }
@@ -121,7 +121,7 @@ export function noneServes(failures: readonly (readonly [Server, unknown])[]): E
 }
 
 /** Throws where pg can't read it, in words that hold nothing of it. */
-function attempt(server: Server): void {
+function checkReadable(server: Server): void {
   let port: number
   try {
     port = new pg.Client(server).port
@@ -135,9 +135,6 @@ function attempt(server: Server): void {
 }
 
 function fromString(text: string): { servers: Server[]; wants: string } {
-  // What pg would take for the name of a database, and the server would write to its log.
-  if (/^\s*[a-z_]+\s*=/i.test(text))
-    throw new Error('it must be an address, postgres://host:port/database, not a list of name=value')
   const [, scheme, authority = '', path = '', query = ''] = URL_FORM.exec(text) ?? []
   const parameters = new URLSearchParams(query)
   const wants = parameters.get('target_session_attrs') ?? 'any'

@@ -4,6 +4,7 @@ import { version } from '../core/version.ts'
 import type { Database } from './database.ts'
 import type { Definition } from './definitions.ts'
 import { definitions, functionNames, isTrigger } from './definitions.ts'
+import { encodingOf, notUtf8 } from './encoding.ts'
 import { examine } from './health.ts'
 import { difference, isUpToDate } from './installed.ts'
 import { refuseHidden } from './row-security.ts'
@@ -35,7 +36,7 @@ export async function migrate(db: Database): Promise<{ applied: string[] }> {
         db.settings.logger.info({ schema: db.schema, applied }, 'the schema is migrated')
       return { applied }
     } catch (error) {
-      await client.query('rollback').catch(() => {})
+      await client.query('rollback').catch(() => db.discard(client)) // nobody else is to find the transaction open
       throw db.translate(error)
     }
   })
@@ -84,21 +85,9 @@ async function run(db: Database, client: pg.ClientBase, query: string, values: u
 
 /** Other encodings hold only some characters: events would be refused, depending on what is in them. */
 async function checkEncoding(db: Database): Promise<void> {
-  const [row] = await db.query(ENCODING)
-  const [database, encoding] = row as [string, string]
-  if (encoding === 'UTF8') return
-  throw new SchemaError(db.schema, `database "${database}" ${notUtf8(encoding)}`)
+  const { database, encoding } = await encodingOf(db)
+  if (encoding !== 'UTF8') throw new SchemaError(db.schema, `database "${database}" ${notUtf8(encoding)}`)
 }
-
-const ENCODING = {
-  always: true,
-  name: 'meowmx_database',
-  text: 'select pg_catalog.current_database(), pg_catalog.getdatabaseencoding()',
-}
-
-/** What is wrong with an encoding, and what to do. */
-export const notUtf8 = (encoding: string): string =>
-  `has the encoding ${encoding}, and a store needs UTF8: create another one (create database ... encoding 'UTF8' template template0), and copy what there is into it (meowmx export, import)`
 
 const HAS_SCHEMA = {
   name: 'meowmx_has_schema',

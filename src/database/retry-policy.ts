@@ -5,31 +5,31 @@ import type { Retries, Teller } from './retries.ts'
 import { Trouble } from './retries.ts'
 
 /** For how long, by which clock, and who hears of it. */
-export interface Patience extends Teller {
+export interface RetryPolicy extends Teller {
   readonly signal: AbortSignal
 }
 
 /** What knows that of a store. */
-export interface Patient {
+export interface RetryContext {
   readonly clock: Clock
   readonly settings: { readonly logger: Logger }
   readonly retries?: Retries | undefined
 }
 
 /** `scope`: whose status tells of what is tried again; the store's does in any case. */
-export const patience = (
-  { clock, settings, retries }: Patient,
+export const retryPolicy = (
+  { clock, settings, retries }: RetryContext,
   signal: AbortSignal,
   scope?: unknown,
-): Patience => ({ signal, clock, logger: settings.logger, retries, scope })
+): RetryPolicy => ({ signal, clock, logger: settings.logger, retries, scope })
 
 /**
  * Do it until it is done, over lost connections and whatever the server refuses for a while; rejects with an error that is not
  * `transient` (by default what surely needs a person), or once the signal aborts. Nothing but the database may fail in `action`.
  */
-export async function persist<T>(
+export async function retryForever<T>(
   action: () => Promise<T>,
-  patience: Patience,
+  patience: RetryPolicy,
   transient: (error: unknown) => boolean = isTransient,
 ): Promise<T> {
   const { signal, clock } = patience

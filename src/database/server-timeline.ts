@@ -4,7 +4,7 @@ import { HistoryLostError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 
 /** What a server says of the store. */
-export interface Testimony {
+export interface ServerState {
   /** It is a standby: what it has not got yet may come. */
   readonly standby: boolean
   /** Which run of which server it is. */
@@ -32,8 +32,8 @@ interface Anchor {
  * use, and with each look at the horizons. Where another has its place, or nobody, on another server than it was seen on,
  * history is lost. (On the same one it was erased.)
  */
-export class History {
-  readonly #ask: (position: number | null, client: pg.ClientBase) => Promise<Testimony>
+export class ServerTimeline {
+  readonly #ask: (position: number | null, client: pg.ClientBase) => Promise<ServerState>
   readonly #logger: Logger
   readonly #proven = new WeakSet<pg.ClientBase>()
   #anchor: Anchor | undefined
@@ -42,13 +42,13 @@ export class History {
   readonly #listeners = new Set<(error: HistoryLostError) => void>()
   readonly #emptied = new Set<() => void>()
 
-  constructor(ask: (position: number | null, client: pg.ClientBase) => Promise<Testimony>, logger: Logger) {
+  constructor(ask: (position: number | null, client: pg.ClientBase) => Promise<ServerState>, logger: Logger) {
     this.#ask = ask
     this.#logger = logger
   }
 
   /** Aborts, with the error, when all that is known of positions is void; then there is another. */
-  get era(): AbortSignal {
+  get current(): AbortSignal {
     return this.#era.signal
   }
 
@@ -75,14 +75,14 @@ export class History {
   }
 
   /** Whether nothing is known yet that this connection could contradict, or it did not. */
-  isProven(client: pg.ClientBase): boolean {
+  isChecked(client: pg.ClientBase): boolean {
     return this.#anchor === undefined || this.#proven.has(client)
   }
 
   /** Ask on this connection. */
-  async look(client: pg.ClientBase): Promise<void> {
+  async check(client: pg.ClientBase): Promise<void> {
     const anchor = this.#anchor
-    const era = this.era
+    const era = this.current
     const said = await this.#ask(anchor?.position ?? null, client)
     if (said.standby || era.aborted) return
     if (anchor && contradicts(said, anchor)) {
@@ -100,7 +100,7 @@ export class History {
       this.#anchor = newest ? { ...newest, server } : undefined
   }
 
-  #lose({ position, id }: Anchor, { head, newest, server }: Testimony): void {
+  #lose({ position, id }: Anchor, { head, newest, server }: ServerState): void {
     const error = new HistoryLostError(position, head, id)
     this.#logger.error({ err: error, position, id, lastPosition: head }, 'the store has gone back')
     this.#anchor = newest ? { ...newest, server } : undefined
@@ -111,7 +111,7 @@ export class History {
   }
 }
 
-function contradicts({ id, head, server }: Testimony, anchor: Anchor): boolean {
+function contradicts({ id, head, server }: ServerState, anchor: Anchor): boolean {
   if (id !== null) return id !== anchor.id
   return head < anchor.position || server !== anchor.server
 }

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { ConnectionError, LimitError, SchemaError, TimeoutError } from '../core/errors.ts'
 import { redact } from '../core/secrets.ts'
-import { connectionProblem } from './connection-problems.ts'
+import { connectionProblem, lostConnection } from './connection-problems.ts'
 import { isAnswer, isLost, isOfPg, LATE, StatementLost } from './failures.ts'
 
 /** pg-pool's words. */
@@ -82,10 +82,7 @@ export function translate(
   }
   if (message === LATE) return new TimeoutError('a query', queryTimeoutMs, error)
   if (isOurs && isLost(error)) {
-    return new ConnectionError(
-      `no connection to the server: ${reason(error)}; check that it runs and that host and port are right (connectionString, or PGHOST and PGPORT)`,
-      error,
-    )
+    return new ConnectionError(lostConnection(reason(error)), error)
   }
   return redact(error)
 }

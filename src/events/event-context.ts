@@ -18,6 +18,13 @@ export interface HandlerCall {
   readonly outer: HandlerCall | undefined
 }
 
+/** The call of a handler that a delivery of a subscription is handled by; for the operator `handle`. */
+export const CALL: unique symbol = Symbol('meowmx.call')
+
+export interface Called {
+  readonly [CALL]?: () => HandlerCall
+}
+
 interface Around {
   readonly metadata: object
   readonly call: HandlerCall | undefined

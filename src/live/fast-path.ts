@@ -10,12 +10,12 @@ import type { TailPorts } from './tail.ts'
  * rule while one category is written to; where others interleave there are gaps, and the horizon has to be asked.
  * `saw` is told the event at which the horizon then stands.
  */
-export function makeGlance(
+export function makeFastPath(
   pages: PageReader,
-  look: TailPorts['look'],
+  look: TailPorts['fetchHorizon'],
   pageSize: number,
   saw: (event: RecordedEvent) => void = () => {},
-): TailPorts['look'] {
+): TailPorts['fetchHorizon'] {
   let likely = true // the last page had no gap
   return async (after, promised) => {
     if (likely && promised > after && promised - after <= pageSize) {

@@ -3,14 +3,14 @@ import { ClosedError } from '../core/errors.ts'
 import type { Queries, Statement } from '../database/database.ts'
 import { isTransientAtStart } from '../database/failures.ts'
 import { READS } from '../database/retries.ts'
-import { patience, persist } from '../database/retry-policy.ts'
+import { retryForever, retryPolicy } from '../database/retry-policy.ts'
 import type { Selection } from '../events/selector.ts'
-import type { Line } from '../notify/listen-connection.ts'
+import type { ListenConnection } from '../notify/listen-connection.ts'
 import { Listener } from '../notify/listener.ts'
 import { Budget } from '../read/budget.ts'
 import { HorizonReader } from '../read/horizon.ts'
 import { PageReader } from '../read/page-reader.ts'
-import { makeGlance } from './fast-path.ts'
+import { makeFastPath } from './fast-path.ts'
 import { Feed } from './feed.ts'
 import type { TailPorts } from './tail.ts'
 import { ANY_POSITION, Tail } from './tail.ts'
@@ -48,15 +48,15 @@ export class Live {
   #endPoll = () => {}
 
   /** Without a line: poll only. `saw` is told the positions that were handed out. */
-  constructor(db: Queries, line?: Line, saw: (position: number) => void = () => {}) {
+  constructor(db: Queries, line?: ListenConnection, saw: (position: number) => void = () => {}) {
     this.#db = db
     this.#saw = saw
     this.listener = new Listener(db, line)
     this.budget = new Budget(db.settings.maxBufferedBytes)
     this.#horizons = new HorizonReader(db)
     this.#scope = db.file('scope')
-    db.history.onLoss(() => this.#restart())
-    db.history.onEmptied(() => this.#forget())
+    db.timeline.onLoss(() => this.#restart())
+    db.timeline.onEmptied(() => this.#forget())
   }
 
   /** Pages of a selection from `after` on, without end. The caller closes it. */
@@ -75,9 +75,9 @@ export class Live {
     const feed = new Feed(read, after, more, this.budget)
     const close = feed.close.bind(feed)
     // Where the store has gone back, `after` means nothing any more.
-    const { era } = this.#db.history
-    const lost = () => close(era.reason)
-    era.addEventListener('abort', lost)
+    const { current } = this.#db.timeline
+    const lost = () => close(current.reason)
+    current.addEventListener('abort', lost)
     let open = true
     return Object.assign(feed, {
       horizon: () => tail?.horizon ?? after,
@@ -87,7 +87,7 @@ export class Live {
         await tail.begun(closing.signal)
       },
       close: () => {
-        era.removeEventListener('abort', lost)
+        current.removeEventListener('abort', lost)
         close()
         closing.abort()
         if (open && --shared.observers === 0) shared.close()
@@ -99,20 +99,20 @@ export class Live {
   #start(selection: Selection): SharedTail {
     const pages = new PageReader(this.#db, selection, this.budget)
     const opening = abortWith(this.#closing.signal)
-    const waiting = patience(this.#db, opening.signal, READS)
-    const { era } = this.#db.history
+    const waiting = retryPolicy(this.#db, opening.signal, READS)
+    const { current } = this.#db.timeline
     const horizons = this.#horizons
-    const look: TailPorts['look'] = (after, promised) =>
+    const look: TailPorts['fetchHorizon'] = (after, promised) =>
       // A poll finds nothing, as a rule: no page is asked for before there is one.
       promised === 0 ? horizons.look() : horizons.look((client) => pages.behind(after, PAGE_SIZE, client))
     const deafen: (() => void)[] = []
     let closed = false
     const open = async () => {
       const find = () => this.#db.query(this.#scope, [selection.categories])
-      const scope = await persist(find, waiting, isTransientAtStart)
-      const glance = makeGlance(pages, look, PAGE_SIZE, (event) => this.#db.history.saw(event, era))
+      const scope = await retryForever(find, waiting, isTransientAtStart)
+      const glance = makeFastPath(pages, look, PAGE_SIZE, (event) => this.#db.timeline.saw(event, current))
       const tail = new Tail({
-        look: async (after, promised) => {
+        fetchHorizon: async (after, promised) => {
           const seen = await glance(after, promised)
           this.#saw(seen[0].head)
           return seen

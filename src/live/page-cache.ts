@@ -4,7 +4,7 @@ import type { Page } from '../read/page.ts'
 import { firstAbove, slicePage } from '../read/page.ts'
 
 /** The most recent pages, one following the other without a gap; bounded by a number of events, and by the budget. */
-export class Ring {
+export class PageCache {
   readonly #capacity: number
   readonly #budget: Budget
   #pages: Page[] = []

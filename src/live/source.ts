@@ -3,7 +3,7 @@ import { HistoryLostError } from '../core/errors.ts'
 import type { Queries } from '../database/database.ts'
 import { isTransientAtStart } from '../database/failures.ts'
 import { READS } from '../database/retries.ts'
-import { patience, persist } from '../database/retry-policy.ts'
+import { retryForever, retryPolicy } from '../database/retry-policy.ts'
 import { PageReader } from '../read/page-reader.ts'
 import type { Reader } from '../read/reader.ts'
 import { Feed } from './feed.ts'
@@ -19,27 +19,33 @@ export function fromDatabase(
 ): OpenSource {
   /** Whoever began after a position that is still to come would pass over the events up to it. */
   const check = (after: number, signal: AbortSignal) =>
-    persist(() => reader.reaches(after), patience(db, signal, READS), isTransientAtStart).catch((error) => {
-      if (error instanceof HistoryLostError)
-        db.settings.logger.error({ err: error }, 'a position to begin after is ahead of the store')
-      throw error
-    })
+    retryForever(() => reader.reaches(after), retryPolicy(db, signal, READS), isTransientAtStart).catch(
+      (error) => {
+        if (error instanceof HistoryLostError)
+          db.settings.logger.error({ err: error }, 'a position to begin after is ahead of the store')
+        throw error
+      },
+    )
   return async (selection, from, live, signal) => {
-    const { era } = db.history
+    const { current } = db.timeline
     const horizon =
       live && from !== 'end'
         ? Infinity
-        : await persist(() => reader.horizon(selection), patience(db, signal, READS), isTransientAtStart)
+        : await retryForever(
+            () => reader.horizon(selection),
+            retryPolicy(db, signal, READS),
+            isTransientAtStart,
+          )
     const after = from === 'start' ? 0 : from === 'end' ? horizon : from.after
-    if (typeof from === 'object' && after > db.history.position) await check(after, signal)
+    if (typeof from === 'object' && after > db.timeline.position) await check(after, signal)
     if (live) return { feed: shared.follow(selection, after), until: Infinity }
     const pages = new PageReader(db, selection, shared.budget)
     const read = (after: number, signal: AbortSignal) =>
       after >= horizon
         ? Promise.resolve({ events: [], hashes: [], sizes: [], bytes: 0, after, position: after })
         : aborted(
-            persist(() => pages.forward(after, horizon, PAGE_SIZE), patience(db, signal, READS)),
-            era,
+            retryForever(() => pages.forward(after, horizon, PAGE_SIZE), retryPolicy(db, signal, READS)),
+            current,
           )
     const feed = new Feed(read, after, (position) => position < horizon, shared.budget)
     return { feed, until: horizon }

@@ -1,12 +1,12 @@
 import { aborted, manyWaitFor } from '../core/abort.ts'
-import { Signal } from '../core/condition.ts'
+import { Condition } from '../core/condition.ts'
 import { isTransient, isTransientAtStart } from '../database/failures.ts'
 import type { Teller } from '../database/retries.ts'
-import { persist } from '../database/retry-policy.ts'
+import { retryForever } from '../database/retry-policy.ts'
 import type { Budget } from '../read/budget.ts'
 import type { Horizons } from '../read/horizon.ts'
 import type { Page } from '../read/page.ts'
-import { Ring } from './page-cache.ts'
+import { PageCache } from './page-cache.ts'
 
 /** What a tail needs of the world. */
 export interface TailPorts extends Teller {
@@ -14,7 +14,7 @@ export interface TailPorts extends Teller {
    * All horizons as of a moment after the call; where it comes cheap, with the page above `after`, read behind it.
    * `promised` is what notifications tell of, 0 where there may be more than they tell.
    */
-  look(after: number, promised: number): Promise<[Horizons, ((horizon: number) => Page) | undefined]>
+  fetchHorizon(after: number, promised: number): Promise<[Horizons, ((horizon: number) => Page) | undefined]>
   /** One page of what the tail selects, up to a settled position. */
   page(after: number, until: number): Promise<Page>
   /** The lock keys that this tail heeds. */
@@ -22,10 +22,10 @@ export interface TailPorts extends Teller {
   budget?: Budget
 }
 
-interface Look {
+interface FetchedHorizon {
   /** The highest position that it was promised. */
   readonly promised: number
-  readonly found: ReturnType<TailPorts['look']>
+  readonly found: ReturnType<TailPorts['fetchHorizon']>
 }
 
 /** What `wake` is told where notifications may have been missed: any position may have been one of them. */
@@ -46,7 +46,7 @@ const KEPT = 1_024
 export class Tail {
   readonly #ports: TailPorts
   readonly #closing = manyWaitFor()
-  readonly #ring: Ring
+  readonly #ring: PageCache
   readonly #reads = new Map<number, Promise<Page>>()
   #horizon = -1 // the highest seen: it may step back, what is below it stays settled
   #advancing: Promise<Page | undefined> | undefined
@@ -55,11 +55,11 @@ export class Tail {
   #expected = 0 // the highest position that the horizon is known to have to reach
   #wakes = 1
   #seen = 0 // wakes before the last look
-  readonly #woken = new Signal()
+  readonly #woken = new Condition()
 
   constructor(ports: TailPorts) {
     this.#ports = ports
-    this.#ring = new Ring(KEPT, ports.budget)
+    this.#ring = new PageCache(KEPT, ports.budget)
   }
 
   /** Something may have happened: a position was notified, or (null) anything at all. */
@@ -112,7 +112,7 @@ export class Tail {
     const until = this.#horizon
     let read = this.#reads.get(after)
     if (!read) {
-      read = persist(() => this.#ports.page(after, until), this.#patience)
+      read = retryForever(() => this.#ports.page(after, until), this.#patience)
         .then((page) => {
           if (page.position >= until) this.#ring.push(page)
           return page
@@ -141,7 +141,7 @@ export class Tail {
       // What is expected is held back by an open append: look again soon, then less often.
       const { held } = this
       if (!held) attempt = 0
-      let look: Look | undefined
+      let look: FetchedHorizon | undefined
       if (this.#wakes === this.#seen) {
         if (held) {
           const forget = this.#ports.clock.after(Math.min(50, 2 ** attempt), () => this.#woken.fire())
@@ -171,13 +171,13 @@ export class Tail {
   }
 
   /** Begins one, for all wakes so far. */
-  #look(from: number): Look {
+  #look(from: number): FetchedHorizon {
     const [promised, unsure] = [this.#promised, this.#unsure]
     this.#seen = this.#wakes
     this.#promised = 0
     this.#unsure = false
-    const look = () => this.#ports.look(from, unsure ? 0 : promised)
-    const found = persist(look, this.#patience, from < 0 ? isTransientAtStart : isTransient)
+    const look = () => this.#ports.fetchHorizon(from, unsure ? 0 : promised)
+    const found = retryForever(look, this.#patience, from < 0 ? isTransientAtStart : isTransient)
     return { promised, found }
   }
 

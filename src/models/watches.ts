@@ -5,8 +5,8 @@ import { ClosedError, HistoryLostError } from '../core/errors.ts'
 import { name } from '../core/fields.ts'
 import { parse } from '../core/validate.ts'
 import { isTransientAtStart } from '../database/failures.ts'
-import type { Patient } from '../database/retry-policy.ts'
-import { patience, persist } from '../database/retry-policy.ts'
+import type { RetryContext } from '../database/retry-policy.ts'
+import { retryForever, retryPolicy } from '../database/retry-policy.ts'
 import { streamKey } from '../events/event.ts'
 import type { Observer } from '../live/observer.ts'
 import { streamOf } from './aggregate.ts'
@@ -29,13 +29,13 @@ export interface Watched<S> {
  * tail goes on behind it, and nothing is lost in between or seen twice.
  */
 export class Watches {
-  readonly #db: Patient
+  readonly #db: RetryContext
   readonly #observer: Observer
   readonly #states: States
   readonly #shared = new WeakMap<object, Map<string, Observable<Watched<any>>>>()
   readonly #closing = manyWaitFor()
 
-  constructor(db: Patient, observer: Observer, states: States) {
+  constructor(db: RetryContext, observer: Observer, states: States) {
     this.#db = db
     this.#observer = observer
     this.#states = states
@@ -89,10 +89,10 @@ export class Watches {
           complete: () => subscriber.complete(),
         })
       }
-      const patient = patience(this.#db, stop.signal)
+      const patient = retryPolicy(this.#db, stop.signal)
       const load = () => {
         this.#states
-          .read(decider, streamId, { ask: (query) => persist(query, patient, isTransientAtStart) })
+          .read(decider, streamId, { ask: (query) => retryForever(query, patient, isTransientAtStart) })
           .then(follow)
           .catch((error) => (stop.signal.aborted ? undefined : subscriber.error(error)))
       }

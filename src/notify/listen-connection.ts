@@ -2,38 +2,43 @@ import { randomUUID } from 'node:crypto'
 import { aborted, abortWith, manyWaitFor } from '../core/abort.ts'
 import { backoff } from '../core/backoff.ts'
 import type { Clock } from '../core/clock.ts'
-import { Signal } from '../core/condition.ts'
+import { Condition } from '../core/condition.ts'
 import { GOODBYE_MS } from '../database/connections.ts'
 import type { Connect, Subscriber } from './subscriber.ts'
 
-/** A store that listens on the line. */
-export interface Party {
+/** A store that shares the connection. */
+export interface ListeningStore {
   readonly schema: string
-  /** A notification's payload, or null: some may have been missed, look. */
-  hear(channel: string, payload: string | null): void
-  become(state: 'listening' | 'reconnecting', cause?: unknown): void
+  /** The payload of a notification; null: some may have been missed, so the store has to look for itself. */
+  onNotification(channel: string, payload: string | null): void
+  onState(state: 'listening' | 'reconnecting', cause?: unknown): void
 }
 
-/** Pause between two echoes: one wakes every listener of the database, so it is sent less often than a mere question. */
-const ECHO_MS = 15_000
+/** Pause between two liveness probes: each wakes every listener of the database. */
+const PROBE_MS = 15_000
 
 /**
- * One LISTEN connection of this process, for all stores that listen in the same database: the first to join opens it, the
- * last to leave closes it. Through pg-listen, treated as disposable: whatever goes wrong, it is thrown away and a fresh one
- * is made, for ever.
+ * The LISTEN connection that all stores of this process in one database share. The first store to join opens it, the last
+ * one to leave closes it. pg-listen makes each connection, and each is used once: after any failure a new one is made, for
+ * ever.
  *
- * - Notifications sent while we were away are lost: after each connect every party is told to look.
- * - A connection can look alive and be deaf (half-open, a promoted standby): an echo on a private channel shows it.
- * - A channel may be listened to by several (stores of one schema): it is given up with the last of them.
+ *     connecting -> LISTEN on every channel -> probe -> listening -> probe, every 15 s …
+ *          ^                                                |
+ *          '------------ pause (backoff) <--- lost ---------'
+ *
+ * - Notifications that were sent without a connection are lost, so every store looks for itself after each connect.
+ * - A connection may look alive and be stale (half-open, a promoted standby): a probe notifies a private channel, and has to
+ *   come back.
+ * - Several stores may listen to one channel: UNLISTEN is sent with the last of them.
  */
-export class Line {
+export class ListenConnection {
   readonly #clock: Clock
   readonly #answerMs: number
   readonly #connect: Connect
   readonly #ended: () => void
   readonly #reconnectDelayMs: number | undefined
-  readonly #parties = new Set<Party>() // the oldest first
-  readonly #ears = new Map<string, Set<Party>>()
+  readonly #stores = new Set<ListeningStore>() // the oldest first
+  readonly #channels = new Map<string, Set<ListeningStore>>()
   readonly #closing = manyWaitFor()
   #listening = false
   #subscriber: Subscriber | undefined
@@ -41,7 +46,7 @@ export class Line {
   #listens: Promise<unknown> = Promise.resolve() // LISTENs go one after the other
   #running: Promise<void> | undefined
 
-  /** `answerMs`: how long it waits for any answer. `ended` is called once nobody may join any more. */
+  /** `answerMs`: how long it waits for any answer. `ended` is called once no store may join any more. */
   constructor(
     clock: Clock,
     answerMs: number,
@@ -56,21 +61,21 @@ export class Line {
     this.#reconnectDelayMs = reconnectDelayMs
   }
 
-  /** Whether notifications are heard. */
+  /** Whether notifications arrive. */
   get listening(): boolean {
     return this.#listening
   }
 
-  join(party: Party): void {
-    this.#parties.add(party)
+  join(store: ListeningStore): void {
+    this.#stores.add(store)
     this.#running ??= this.#run()
   }
 
-  /** Settles once nothing is left of the line, where it was the last. */
-  async leave(party: Party): Promise<void> {
-    this.#parties.delete(party)
-    if (this.#parties.size > 0) {
-      for (const channel of this.#ears.keys()) this.unlisten(channel, party)
+  /** If it was the last store, resolves once the connection is closed. */
+  async leave(store: ListeningStore): Promise<void> {
+    this.#stores.delete(store)
+    if (this.#stores.size > 0) {
+      for (const channel of this.#channels.keys()) this.unlisten(channel, store)
       return
     }
     this.#ended()
@@ -79,22 +84,22 @@ export class Line {
     await this.#running
   }
 
-  listen(channel: string, party: Party): void {
-    if (!this.#parties.has(party)) return
-    const ears = this.#ears.get(channel) ?? new Set()
-    ears.add(party)
-    if (ears.size === 1) {
-      this.#ears.set(channel, ears)
+  listen(channel: string, store: ListeningStore): void {
+    if (!this.#stores.has(store)) return
+    const listening = this.#channels.get(channel) ?? new Set()
+    listening.add(store)
+    if (listening.size === 1) {
+      this.#channels.set(channel, listening)
       this.#listen(channel)
     }
     // What was sent before the LISTEN was lost.
-    this.#listens.then(() => party.hear(channel, null))
+    this.#listens.then(() => store.onNotification(channel, null))
   }
 
-  unlisten(channel: string, party: Party): void {
-    const ears = this.#ears.get(channel)
-    if (!ears?.delete(party) || ears.size > 0) return
-    this.#ears.delete(channel)
+  unlisten(channel: string, store: ListeningStore): void {
+    const listening = this.#channels.get(channel)
+    if (!listening?.delete(store) || listening.size > 0) return
+    this.#channels.delete(channel)
     this.#unlisten(channel)
   }
 
@@ -106,7 +111,7 @@ export class Line {
         })
       } catch (cause) {
         if (this.#closing.signal.aborted) return
-        this.#become('reconnecting', cause)
+        this.#setState('reconnecting', cause)
         await this.#clock
           .sleep(backoff(attempt, this.#clock, this.#reconnectDelayMs), this.#closing.signal)
           .catch(() => {})
@@ -114,21 +119,21 @@ export class Line {
     }
   }
 
-  /** One connection, from its making to its loss, with which it rejects. */
+  /** One connection, until it is lost; rejects with the cause. */
   async #session(established: () => void): Promise<void> {
     const losing = manyWaitFor()
     const lost = losing.signal
     const lose = (error: unknown) => losing.abort(error)
     this.#lose = lose
-    const echoes = new Signal()
-    const echoChannel = `meowmx_${randomUUID()}`
-    const [oldest] = this.#parties
+    const probes = new Condition()
+    const probeChannel = `meowmx_${randomUUID()}`
+    const [oldest] = this.#stores
     const subscriber = this.#connect(
       {
         lost: lose,
-        heard: (channel, payload) => {
-          if (channel === echoChannel) echoes.fire()
-          else this.#hear(channel, payload)
+        notified: (channel, payload) => {
+          if (channel === probeChannel) probes.fire()
+          else this.#notify(channel, payload)
         },
       },
       oldest!.schema,
@@ -137,23 +142,23 @@ export class Line {
       await aborted(subscriber.connect(), lost)
       this.#subscriber = subscriber
       this.#listens = Promise.resolve()
-      for (const channel of this.#ears.keys()) this.#listen(channel)
+      for (const channel of this.#channels.keys()) this.#listen(channel)
       await aborted(this.#settledListens(), lost)
-      const echo = async () => {
-        await aborted(subscriber.listenTo(echoChannel), lost)
-        await this.#echo(echoes, subscriber.notify(echoChannel), lost)
-        // Each connection that listens to anything is woken by each append: not that of who only writes.
-        if (this.#ears.size === 0) await aborted(subscriber.unlisten(echoChannel), lost)
+      const probe = async () => {
+        await aborted(subscriber.listenTo(probeChannel), lost)
+        await this.#probe(probes, subscriber.notify(probeChannel), lost)
+        // Each append wakes every connection that listens to anything; a process that only writes should sleep on.
+        if (this.#channels.size === 0) await aborted(subscriber.unlisten(probeChannel), lost)
       }
-      await echo()
+      await probe()
       established()
-      this.#become('listening')
-      // What was sent while we were away was lost.
-      for (const channel of this.#ears.keys()) this.#hear(channel, null)
+      this.#setState('listening')
+      // What was sent before was lost.
+      for (const channel of this.#channels.keys()) this.#notify(channel, null)
       for (;;) {
-        await this.#clock.sleep(ECHO_MS, lost).catch(() => {})
+        await this.#clock.sleep(PROBE_MS, lost).catch(() => {})
         lost.throwIfAborted()
-        await echo()
+        await probe()
       }
     } finally {
       this.#subscriber = undefined
@@ -162,7 +167,7 @@ export class Line {
     }
   }
 
-  /** All LISTENs that were asked for, those that come in meanwhile too. */
+  /** Resolves once all LISTENs are done, with those that are asked for meanwhile. */
   async #settledListens(): Promise<void> {
     for (let last: unknown; last !== this.#listens; ) {
       last = this.#listens
@@ -173,9 +178,9 @@ export class Line {
   #listen(channel: string): void {
     const subscriber = this.#subscriber
     const lose = this.#lose
-    if (!subscriber) return // whoever connects next listens to all
+    if (!subscriber) return // the next connection listens to all channels
     this.#listens = this.#listens
-      .then(() => (this.#ears.has(channel) ? subscriber.listenTo(channel) : undefined))
+      .then(() => (this.#channels.has(channel) ? subscriber.listenTo(channel) : undefined))
       .catch((error) => lose?.(error))
   }
 
@@ -184,16 +189,16 @@ export class Line {
     const lose = this.#lose
     if (!subscriber) return
     this.#listens = this.#listens
-      .then(() => (this.#ears.has(channel) ? undefined : subscriber.unlisten(channel)))
+      .then(() => (this.#channels.has(channel) ? undefined : subscriber.unlisten(channel)))
       .catch((error) => lose?.(error))
   }
 
-  /** Proves that notifications come back: rejects where one does not. */
-  async #echo(echoes: Signal, sent: Promise<unknown>, lost: AbortSignal): Promise<void> {
-    const back = echoes.next()
+  /** Proves that notifications arrive; rejects if the probe does not come back. */
+  async #probe(probes: Condition, sent: Promise<unknown>, lost: AbortSignal): Promise<void> {
+    const back = probes.next()
     const waiting = abortWith(lost)
     const forget = this.#clock.after(this.#answerMs, () =>
-      waiting.abort(new Error('the connection is deaf: an echo did not come back')),
+      waiting.abort(new Error('the connection is stale: a liveness probe did not come back')),
     )
     try {
       await aborted(
@@ -206,12 +211,12 @@ export class Line {
     }
   }
 
-  #hear(channel: string, payload: string | null): void {
-    for (const party of this.#ears.get(channel) ?? []) party.hear(channel, payload)
+  #notify(channel: string, payload: string | null): void {
+    for (const store of this.#channels.get(channel) ?? []) store.onNotification(channel, payload)
   }
 
-  #become(state: 'listening' | 'reconnecting', cause?: unknown): void {
+  #setState(state: 'listening' | 'reconnecting', cause?: unknown): void {
     this.#listening = state === 'listening'
-    for (const party of this.#parties) party.become(state, cause)
+    for (const store of this.#stores) store.onState(state, cause)
   }
 }

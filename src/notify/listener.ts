@@ -2,93 +2,93 @@ import type { Observable } from 'rxjs'
 import { BehaviorSubject } from 'rxjs'
 import type { Logger } from '../core/logger.ts'
 import type { Queries } from '../database/database.ts'
-import type { Line, Party } from './listen-connection.ts'
+import type { ListenConnection, ListeningStore } from './listen-connection.ts'
 
-/** How push stands. Without it events still arrive, every `pollIntervalMs`. */
+/** The state of push. Without push events still arrive, every `pollIntervalMs`. */
 export interface StoreStatus {
   /**
-   * `listening`: pushed. `reconnecting`: the connection is lost, and being made anew, for ever. `polling`: this store does
-   * not listen (`listen: false`). `closed`: by `close()`.
+   * `listening`: events are pushed. `reconnecting`: the LISTEN connection is lost; the store tries for ever to open another.
+   * `polling`: this store does not listen (`listen: false`). `closed`: after `close()`.
    */
   state: 'listening' | 'reconnecting' | 'polling' | 'closed'
   /** Since when. */
   since: Date
   /** Why push is down: the last error. */
   cause?: unknown
-  /** Something that the store asks of the database fails, and is tried again: the last error. */
+  /** The last error of a query that fails and is tried again. */
   error?: unknown
-  /** Since when that fails. */
+  /** Since when that query has failed. */
   retryingSince?: Date
 }
 
-/** What is told to whoever listens: a notification's payload, or null: some may have been missed, look. */
-type Ear = (payload: string | null) => void
+/** Called with a notification's payload; null: some may have been missed, so look. */
+type Handler = (payload: string | null) => void
 
-/** What a store listens to, on a line that it may share with others. */
-export class Listener implements Party {
+/** What a store listens to, on a connection that it may share with others. */
+export class Listener implements ListeningStore {
   readonly status$: Observable<StoreStatus>
   readonly schema: string
   readonly logger: Logger
   readonly #db: Queries
-  readonly #line: Line | undefined
-  readonly #ears = new Map<string, Set<Ear>>()
+  readonly #connection: ListenConnection | undefined
+  readonly #handlers = new Map<string, Set<Handler>>()
   readonly #status: BehaviorSubject<StoreStatus>
 
-  /** Without a line nothing is heard: the store polls. */
-  constructor(db: Queries, line?: Line) {
+  /** Without a connection the store polls. */
+  constructor(db: Queries, connection?: ListenConnection) {
     this.#db = db
-    this.#line = line
+    this.#connection = connection
     this.schema = db.settings.schema
     this.logger = db.settings.logger
     this.#status = new BehaviorSubject<StoreStatus>({
-      state: line ? (line.listening ? 'listening' : 'reconnecting') : 'polling',
+      state: connection ? (connection.listening ? 'listening' : 'reconnecting') : 'polling',
       since: new Date(db.clock.wall()),
     })
     this.status$ = this.#status.asObservable()
     db.retries?.onChange(() => this.#retried())
-    if (line?.listening) this.#tell('listening')
-    line?.join(this)
+    if (connection?.listening) this.#tell('listening')
+    connection?.join(this)
   }
 
-  /** Whether notifications are heard. */
+  /** Whether notifications arrive. */
   get listening(): boolean {
     return this.#status.value.state === 'listening'
   }
 
-  /** Call `ear` on each notification of a channel, until the returned function is called. */
-  on(channel: string, ear: Ear): () => void {
-    const ears = this.#ears.get(channel) ?? new Set()
-    ears.add(ear)
-    if (ears.size === 1) {
-      this.#ears.set(channel, ears)
-      this.#line?.listen(channel, this)
+  /** Call `handler` on each notification of a channel, until the returned function is called. */
+  on(channel: string, handler: Handler): () => void {
+    const handlers = this.#handlers.get(channel) ?? new Set()
+    handlers.add(handler)
+    if (handlers.size === 1) {
+      this.#handlers.set(channel, handlers)
+      this.#connection?.listen(channel, this)
     }
     return () => {
-      if (!ears.delete(ear) || ears.size > 0) return
-      this.#ears.delete(channel)
-      this.#line?.unlisten(channel, this)
+      if (!handlers.delete(handler) || handlers.size > 0) return
+      this.#handlers.delete(channel)
+      this.#connection?.unlisten(channel, this)
     }
   }
 
   async close(): Promise<void> {
-    await this.#line?.leave(this)
-    this.become('closed')
+    await this.#connection?.leave(this)
+    this.onState('closed')
     this.#status.complete()
   }
 
-  /** An error thrown from here would wedge the socket. */
-  hear(channel: string, payload: string | null): void {
+  /** Must not throw: an error would stop the socket. */
+  onNotification(channel: string, payload: string | null): void {
     if (payload !== null) this.#db.telemetry?.notified()
-    for (const ear of this.#ears.get(channel) ?? []) {
+    for (const handler of this.#handlers.get(channel) ?? []) {
       try {
-        ear(payload)
+        handler(payload)
       } catch (error) {
-        this.logger.error({ err: error, channel }, 'a notification could not be followed up')
+        this.logger.error({ err: error, channel }, 'a handler of notifications failed')
       }
     }
   }
 
-  become(state: StoreStatus['state'], error?: unknown): void {
+  onState(state: StoreStatus['state'], error?: unknown): void {
     if (this.#status.value.state === state && state !== 'reconnecting') return
     const since =
       this.#status.value.state === state ? this.#status.value.since : new Date(this.#db.clock.wall())

@@ -17,10 +17,10 @@ export interface Subscriber {
   close(patienceMs: number): Promise<void>
 }
 
-/** What it tells of. */
+/** What it reports. */
 export interface SubscriberEvents {
   lost(error: unknown): void
-  heard(channel: string, payload: string): void
+  notified(channel: string, payload: string): void
 }
 
 /** Makes a LISTEN connection, named after a store. */
@@ -31,26 +31,26 @@ export interface ListenConfig extends pg.ClientConfig {
   stream?: () => Duplex
 }
 
-/** How a LISTEN connection is opened, but for its name; and the servers that are tried in turn, where they are listed. */
-export interface Way {
+/** How a LISTEN connection is opened, and the servers that are tried in turn. */
+export interface ListenSettings {
   readonly config: ListenConfig
-  /** Pause between two questions whether the connection is alive. */
+  /** Pause between two checks whether the connection is alive. */
   readonly checkMs: number
   /** The longest pause between two attempts. */
   readonly reconnectDelayMs: number
   readonly servers: Servers | undefined
 }
 
-export function wayOf(db: Database): Way {
+export function listenSettingsOf(db: Database): ListenSettings {
   const { queryTimeoutMs, listenerTimeoutMs, reconnectDelayMs, keepAliveMs } = db.settings
-  // Found out within both together. Each process asks, so not too often.
+  // A dead connection is found within both together. Every process asks, so not too often.
   const checkMs = 0.4 * listenerTimeoutMs
   const answerMs = Math.min(queryTimeoutMs, listenerTimeoutMs - checkMs)
   const { config, servers } = db.listenConfig()
   return {
     config: {
       ...config,
-      pipeline: true, // pg-listen's question may come while a LISTEN is under way
+      pipeline: true, // the check may come while a LISTEN is under way
       query_timeout: answerMs,
       connectionTimeoutMillis: answerMs,
       keepAlive: true,
@@ -68,13 +68,13 @@ const ALIVE = 'meowmx_alive'
 const LATER_MS = 500
 
 /**
- * Through pg-listen, whose own reconnecting gives up after seconds and survives close(): with `retryLimit: 1` it only
- * reports. Its timers, and pg's, may be fakes that are taken away (clock.ts): the time is kept here.
+ * A LISTEN connection by pg-listen. Its own reconnecting gives up after seconds, and goes on after close(): with
+ * `retryLimit: 1` it only reports. Its timers and pg's may be fakes of a test (clock.ts), so timeouts are kept here.
  */
 export function makeSubscriber(
-  { config, checkMs, servers }: Way,
+  { config, checkMs, servers }: ListenSettings,
   schema: string,
-  { lost, heard }: SubscriberEvents,
+  { lost, notified }: SubscriberEvents,
 ): Subscriber {
   const sockets = new Sockets()
   const server = servers?.current
@@ -90,10 +90,10 @@ export function makeSubscriber(
     { retryLimit: 1, paranoidChecking: false, parse: (payload) => payload },
   )
   subscriber.events.on('error', lost)
-  // A channel may be called "error", which an emitter without a listener throws.
+  // A channel may be called "error", and an emitter throws an error that nobody listens to.
   subscriber.notifications.on('error', () => {})
-  subscriber.events.on('notification', ({ channel, payload }) => heard(channel, payload ?? ''))
-  // One that is not there, or is a standby, where LISTEN is refused.
+  subscriber.events.on('notification', ({ channel, payload }) => notified(channel, payload ?? ''))
+  // The server does not answer, or is a standby, where LISTEN is refused.
   const elsewhere = (error: unknown): never => {
     servers?.moveOn(server)
     throw error
@@ -106,25 +106,25 @@ export function makeSubscriber(
     return Promise.race([answer, late]).finally(forget)
   }
   let closed = false
-  let asking = false
-  let asked = false
+  let isChecking = false
+  let hasListened = false
   let forget = () => {}
-  /** Is the connection alive? LISTEN and UNLISTEN, in turn, are questions that pg-listen passes on. */
-  const ask = async () => {
-    if (asking) return
-    asking = true
-    asked = !asked
+  /** Whether the connection is alive. LISTEN and UNLISTEN, in turn, are queries that pg-listen passes on. */
+  const check = async () => {
+    if (isChecking) return
+    isChecking = true
+    hasListened = !hasListened
     try {
-      await inTime(asked ? subscriber.listenTo(ALIVE) : subscriber.unlisten(ALIVE))
+      await inTime(hasListened ? subscriber.listenTo(ALIVE) : subscriber.unlisten(ALIVE))
     } catch (error) {
       if (!closed) lost(error)
     }
-    asking = false
+    isChecking = false
   }
   return {
     connect: async () => {
       await inTime(subscriber.connect()).catch(elsewhere)
-      if (!closed) forget = every(checkMs, ask)
+      if (!closed) forget = every(checkMs, check)
     },
     listenTo: async (channel) => subscriber.listenTo(channel)?.catch(elsewhere),
     unlisten: async (channel) => subscriber.unlisten(channel),

@@ -92,8 +92,8 @@ export class HorizonReader {
 
   /** Last the newest event, by which the store is recognized: it is no lower than the horizon. */
   async #lookBehind<T>(client: pg.ClientBase, behind: Behind<T>): Promise<[Horizons, T]> {
-    const { history } = this.#db
-    const known = () => history.look(client)
+    const { timeline } = this.#db
+    const known = () => timeline.check(client)
     const [horizons, more] = await together(client, [() => this.#read(client), () => behind(client), known])
     return [horizons, more]
   }
@@ -102,7 +102,7 @@ export class HorizonReader {
   async #lookIdly<T>(client: pg.ClientBase): Promise<[Horizons, T | undefined]> {
     const before = this.#last
     const horizons = await this.#read(client)
-    if (horizons !== before) await this.#db.history.look(client)
+    if (horizons !== before) await this.#db.timeline.check(client)
     return [horizons, undefined]
   }
 

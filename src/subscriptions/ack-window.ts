@@ -1,8 +1,8 @@
 import type { Clock } from '../core/clock.ts'
+import { Queue } from '../core/queue.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import { streamKey } from '../events/event.ts'
 import { Budget } from '../read/budget.ts'
-import { Queue } from './queue.ts'
 
 /**
  * One event on its way:
@@ -37,7 +37,7 @@ const NO_EVENT = Object.freeze({}) as RecordedEvent
  *     positions   3    7    8    12   | read on to 15, nothing more there
  *     acked       yes  yes  no   yes  | watermark 7; once 8 is acked: 15
  */
-export class Window {
+export class AckWindow {
   readonly #entries = new Queue<Entry>() // above the watermark
   readonly #covered = new Queue<Entry>() // below the watermark, and no checkpoint is durable yet
   readonly #nacked = new Set<Entry>()

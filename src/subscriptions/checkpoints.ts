@@ -5,7 +5,7 @@ import type { Partition } from './partition.ts'
 import type { Store } from './store.ts'
 
 export interface CheckpointEvents {
-  written(): void
+  written(partitions: readonly Partition[]): void
   lost(partition: Partition, cause?: unknown): void
   /** How many share the window. */
   partitions(): number
@@ -107,7 +107,7 @@ export class Checkpoints {
           }
         }
         this.#trouble.over()
-        this.#events.written()
+        this.#events.written(partitions.filter(({ lost }) => !lost))
         return
       } catch (error) {
         if (!isTransient(error)) {

@@ -1,9 +1,9 @@
 import type { LiveFeed } from '../live/live.ts'
 import type { Budget } from '../read/budget.ts'
 import type { Page } from '../read/page.ts'
-import type { Holdings } from './holdings.ts'
+import type { OwnedPartitions } from './owned-partitions.ts'
 
-export interface PumpPorts {
+export interface DispatcherPorts {
   /** Events after a position, without end. */
   follow(after: number): LiveFeed
   /** How it stands: what is there is handed out, or not yet. */
@@ -13,7 +13,7 @@ export interface PumpPorts {
   budget: Pick<Budget, 'allows'>
 }
 
-export interface PumpOptions {
+export interface DispatcherOptions {
   partitions: number
   maxInFlight: number
   /** What is acked behind an unacked one is in flight too. */
@@ -24,14 +24,14 @@ export interface PumpOptions {
  * Reads from the least position of the partitions that are held on, by one feed for all of them, and hands out what is
  * theirs until maxInFlight are out, or as many bytes as the budget allows.
  */
-export class Pump {
-  readonly #holdings: Holdings
-  readonly #options: PumpOptions
-  readonly #ports: PumpPorts
+export class Dispatcher {
+  readonly #holdings: OwnedPartitions
+  readonly #options: DispatcherOptions
+  readonly #ports: DispatcherPorts
   #restart = new AbortController()
   #held = () => false
 
-  constructor(holdings: Holdings, options: PumpOptions, ports: PumpPorts) {
+  constructor(holdings: OwnedPartitions, options: DispatcherOptions, ports: DispatcherPorts) {
     this.#holdings = holdings
     this.#options = options
     this.#ports = ports

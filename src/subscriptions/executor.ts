@@ -1,25 +1,26 @@
-import { Signal } from '../core/condition.ts'
+import { Condition } from '../core/condition.ts'
 import { ClosedError, HistoryLostError } from '../core/errors.ts'
 import { isTransient, isTransientAtStart } from '../database/failures.ts'
-import { READS, Trouble } from '../database/retries.ts'
-import { persist } from '../database/retry-policy.ts'
+import { READS } from '../database/retries.ts'
+import { retryForever } from '../database/retry-policy.ts'
 import { streamKey } from '../events/event.ts'
 import type { LiveFeed } from '../live/live.ts'
 import { Checkpoints } from './checkpoints.ts'
 import type { HandedOut } from './delivery.ts'
-import { Pump } from './dispatcher.ts'
+import { Dispatcher } from './dispatcher.ts'
 import { logEnd } from './ended.ts'
 import { LeaseLostError } from './errors.ts'
-import { GiveBack } from './hand-over.ts'
-import { Holdings } from './holdings.ts'
+import { HandOver } from './hand-over.ts'
 import type { Instant } from './instant.ts'
 import { now } from './instant.ts'
+import { LOST_MS, Losses } from './losses.ts'
 import type { Failing } from './outage.ts'
+import { OwnedPartitions } from './owned-partitions.ts'
 import { Partition } from './partition.ts'
 import { Replay } from './replay.ts'
 import type { ExecutorStatus } from './report.ts'
 import { Report } from './report.ts'
-import type { Aside, Grant, Share, Store } from './store.ts'
+import type { Grant, ParkedStream, Share, Store } from './store.ts'
 import { watchUnacked } from './unacked.ts'
 
 export interface ExecutorPorts {
@@ -51,12 +52,6 @@ export interface ExecutorOptions {
   strict: boolean
 }
 
-/** Pause before a partition is claimed anew that was lost by an error: the first one; each further one is twice as long. */
-const LOST_MS = 250
-const MAX_LOST_MS = 4_000
-/** How long no partition is lost by an error until that counts as over, if none gets on. */
-const QUIET_MS = 10_000
-
 /**
  * One executor of a subscription. Two loops:
  *
@@ -68,19 +63,17 @@ export class Executor {
   readonly #store: Store
   readonly #options: ExecutorOptions
   readonly #deliver: (delivery: HandedOut) => void
-  readonly #holdings = new Holdings()
+  readonly #holdings = new OwnedPartitions()
   readonly #checkpoints: Checkpoints
   readonly #report: Report
-  readonly #pump: Pump
-  readonly #giveBack: GiveBack
+  readonly #pump: Dispatcher
+  readonly #giveBack: HandOver
   readonly #stopping = new AbortController()
   readonly #releasing: AbortController
-  readonly #rung = new Signal()
+  readonly #rung = new Condition()
   #forgetClaim: (() => void) | undefined // of partitions that were lost by an error
   #losses = 0 // of the store's history
-  readonly #trouble: Trouble // by which partitions are lost
-  #lostAt = -Infinity // when one was, by an error
-  #forgetTrouble = () => {}
+  readonly #troubles: Losses // of partitions, by errors of the database
   #failure: { error: unknown } | undefined // what ended it
   /** Settles once it is stopped and has given all back; rejects where it can't go on. */
   readonly done: Promise<void>
@@ -101,23 +94,23 @@ export class Executor {
     this.#deliver = deliver
     this.#releasing = releasing
     this.#report = new Report(this.#holdings, store, ports.status, ports.watched, () => this.#pump.held)
-    this.#trouble = new Trouble(store)
+    this.#troubles = new Losses(store)
     this.#checkpoints = new Checkpoints(store, options, {
-      written: () => {
-        this.#getsOn()
+      written: (partitions) => {
+        for (const { number } of partitions) this.#troubles.over(number)
         this.#holdings.changed.fire()
         this.#report.is()
       },
       lost: (partition, cause) => this.#lose(partition, cause),
       partitions: () => this.#holdings.size,
     })
-    this.#pump = new Pump(this.#holdings, options, {
+    this.#pump = new Dispatcher(this.#holdings, options, {
       follow: ports.follow,
       report: (state, horizon) => this.#report.is(state, horizon),
       budget: store.budget,
       passed: () => this.#checkpoints.pokeLater(() => this.#holdings.partitions, options.pollIntervalMs),
     })
-    this.#giveBack = new GiveBack(this.#holdings, this.#checkpoints, store, options, releasing.signal)
+    this.#giveBack = new HandOver(this.#holdings, this.#checkpoints, store, options, releasing.signal)
     let done: Promise<void> = Promise.resolve()
     this.ready = new Promise((resolve, reject) => {
       done = this.#run({ resolve, reject })
@@ -217,8 +210,7 @@ export class Executor {
       silence()
       forgetHistory()
       forgetRetries?.()
-      this.#forgetTrouble()
-      this.#trouble.end()
+      this.#troubles.end()
       this.#checkpoints.close()
       this.#forgetClaim?.()
       this.#report.stopped(this.#failure)
@@ -270,7 +262,7 @@ export class Executor {
     const numbers = taken.map(({ partition }) => partition)
     // Streams are set aside by us, or before: only whether they are to be replayed is for others to say.
     // The answer may be older than what becomes of a replay meanwhile: it tells only of those that wait now.
-    const waiting = new Set<Aside>()
+    const waiting = new Set<ParkedStream>()
     for (const { partition } of this.#holdings) {
       if (partition.asides.size > 0) numbers.push(partition.number)
       for (const aside of partition.asides.values()) if (!aside.replaying) waiting.add(aside)
@@ -308,7 +300,7 @@ export class Executor {
     return new Partition(grant, at, this.#store, this.#options.leaseMs, {
       deliver: this.#deliver,
       changed: (partition) => {
-        if (partition.durable > grant.position) this.#getsOn()
+        if (partition.durable > grant.position) this.#troubles.over(partition.number)
         this.#checkpoints.poke(partition)
         this.#holdings.changed.fire()
       },
@@ -330,29 +322,13 @@ export class Executor {
       this.#rung.fire()
       return
     }
-    // What failed may fail again: not at once. All that is lost until then is one failure.
-    this.#forgetClaim ??= this.#store.clock.after(this.#pauseMs(cause), () => {
+    // What failed may fail again: not at once. All that is lost until then is claimed together.
+    const isTrouble = isTransient(cause) && !this.#stopping.signal.aborted
+    const pauseMs = isTrouble ? this.#troubles.lost(partition.number, cause) : LOST_MS
+    this.#forgetClaim ??= this.#store.clock.after(pauseMs, () => {
       this.#forgetClaim = undefined
       this.#rung.fire()
     })
-  }
-
-  /** Before a partition is claimed anew: the longer, the more often the database failed so. */
-  #pauseMs(cause: unknown): number {
-    if (!isTransient(cause) || this.#stopping.signal.aborted) return LOST_MS
-    const { clock } = this.#store
-    if (clock.now() - this.#lostAt >= QUIET_MS) this.#trouble.end()
-    this.#lostAt = clock.now()
-    this.#trouble.tell(cause)
-    if (this.#trouble.attempt === 1) return LOST_MS
-    this.#forgetTrouble()
-    this.#forgetTrouble = clock.after(QUIET_MS, () => this.#trouble.end())
-    return Math.min(LOST_MS * 2 ** (this.#trouble.attempt - 1), MAX_LOST_MS)
-  }
-
-  #getsOn(): void {
-    this.#forgetTrouble()
-    this.#trouble.over()
   }
 
   /** The store has gone back: go on from the checkpoints that it has. */
@@ -365,6 +341,6 @@ export class Executor {
 
   #persist<T>(action: () => Promise<T>, transient?: (error: unknown) => boolean): Promise<T> {
     const { clock, logger, retries, scope } = this.#store
-    return persist(action, { signal: this.#stopping.signal, clock, logger, retries, scope }, transient)
+    return retryForever(action, { signal: this.#stopping.signal, clock, logger, retries, scope }, transient)
   }
 }

@@ -2,11 +2,11 @@ import { backoff } from '../core/backoff.ts'
 import { isLost, isTransient } from '../database/failures.ts'
 import type { Checkpoints } from './checkpoints.ts'
 import { LeaseLostError } from './errors.ts'
-import type { Holding, Holdings } from './holdings.ts'
 import { elapsed } from './instant.ts'
+import type { OwnedPartition, OwnedPartitions } from './owned-partitions.ts'
 import type { Store } from './store.ts'
 
-export interface GiveBackOptions {
+export interface HandOverOptions {
   name: string
   leaseMs: number
   /** How long a partition that goes to another executor waits for the next ack. */
@@ -22,19 +22,19 @@ const REFUSED_MS = 2_000
  * Gives partitions back cleanly: begin nothing more, wait until what the consumer has is acked, write that, let go. So
  * the next owner repeats nothing.
  */
-export class GiveBack {
-  readonly #holdings: Holdings
+export class HandOver {
+  readonly #holdings: OwnedPartitions
   readonly #checkpoints: Checkpoints
   readonly #store: Store
-  readonly #options: GiveBackOptions
+  readonly #options: HandOverOptions
   readonly #releasing: AbortSignal
 
   /** `releasing`, aborted: wait for no ack any more. */
   constructor(
-    holdings: Holdings,
+    holdings: OwnedPartitions,
     checkpoints: Checkpoints,
     store: Store,
-    options: GiveBackOptions,
+    options: HandOverOptions,
     releasing: AbortSignal,
   ) {
     this.#holdings = holdings
@@ -45,7 +45,7 @@ export class GiveBack {
   }
 
   /** One partition, to another executor. */
-  one(holding: Holding): Promise<void> {
+  one(holding: OwnedPartition): Promise<void> {
     holding.partition.drain()
     holding.leaving = this.#drained([holding], this.#options.patienceMs)
       .then(() => this.#release([holding], false))
@@ -64,7 +64,7 @@ export class GiveBack {
   }
 
   /** The consumer has nothing of these in hand any more, or nobody is to wait for that: nothing was acked for long. */
-  async #drained(holdings: readonly Holding[], patienceMs = Infinity): Promise<void> {
+  async #drained(holdings: readonly OwnedPartition[], patienceMs = Infinity): Promise<void> {
     const { clock } = this.#store
     const { changed } = this.#holdings
     const renewMs = this.#options.leaseMs / 3
@@ -93,7 +93,7 @@ export class GiveBack {
     this.#releasing.removeEventListener('abort', wake)
   }
 
-  async #release(holdings: readonly Holding[], leaving: boolean): Promise<void> {
+  async #release(holdings: readonly OwnedPartition[], leaving: boolean): Promise<void> {
     if (this.#options.strict && !this.#releasing.aborted) {
       for (const { partition } of holdings) partition.handOver().catch((error) => partition.lose(error))
       await this.#drained(holdings)

@@ -8,7 +8,8 @@ import { method } from '../core/fields.ts'
 import { isPromise } from '../core/kinds.ts'
 import { parse } from '../core/validate.ts'
 import type { RecordedEvent } from '../events/event.ts'
-import { handling } from '../events/event-context.ts'
+import type { Called } from '../events/event-context.ts'
+import { CALL, handling } from '../events/event-context.ts'
 import type { Told } from '../telemetry/telemetry.ts'
 import { PROCESS } from '../telemetry/telemetry.ts'
 import type { Delivery } from './delivery.ts'
@@ -38,7 +39,7 @@ const PATIENCE_MS = 5_000
  * at the checkpoint. Failures to ack are such errors too, but for LeaseLostError: another executor has that event now.
  *
  * In the end, however it comes, `context.signal` aborts. What succeeds nevertheless is acked still: a handler that gives
- * up because of the signal has to throw.
+ * up because of the signal has to throw. It must not wait for `meow.close()`, which waits for it: a DeadlockError says so.
  *
  * @param fn takes the event and `{ attempt, signal }`; `attempt` is 1, 2, 3 …
  * @throws ValidationError at once, where `fn` is no function or `concurrency` no integer of at least 1
@@ -126,16 +127,21 @@ export function handle<E>(
         }
         const { event, attempt } = delivery
         const processing = (delivery as Told)[PROCESS]?.()
+        const own = (delivery as Called)[CALL]?.()
         const within = <T>(call: () => T): T => {
-          const caused = () => (isEvent(event) ? handling(event, call) : call())
+          const caused = () => (isEvent(event) ? handling(event, call, own) : call())
           return processing ? processing.run(caused) : caused()
         }
+        const end = (failure?: { error: unknown }) => {
+          if (own) own.active = false
+          processing?.end(failure)
+        }
         const success = () => {
-          processing?.end()
+          end()
           handled(delivery)
         }
         const error = (error: unknown) => {
-          processing?.end({ error })
+          end({ error })
           failed(delivery, error)
         }
         let result: unknown

@@ -1,6 +1,6 @@
 import { manyWaitFor } from '../core/abort.ts'
 import type { Clock } from '../core/clock.ts'
-import { Signal } from '../core/condition.ts'
+import { Condition } from '../core/condition.ts'
 import type { LeaseLostError } from './errors.ts'
 import type { Instant } from './instant.ts'
 import { elapsed } from './instant.ts'
@@ -16,7 +16,7 @@ export class Lease {
   readonly #leaseMs: number
   readonly #clock: Clock
   readonly #ending = manyWaitFor()
-  readonly #renewed = new Signal()
+  readonly #renewed = new Condition()
   #lost: LeaseLostError | undefined
 
   constructor(

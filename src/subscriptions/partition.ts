@@ -1,19 +1,19 @@
 import type pg from 'pg'
-import { Signal } from '../core/condition.ts'
+import { Condition } from '../core/condition.ts'
 import type { Logger } from '../core/logger.ts'
-import { persist } from '../database/retry-policy.ts'
+import { retryForever } from '../database/retry-policy.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import { streamKey } from '../events/event.ts'
 import type { ConsumerTelemetry } from '../telemetry/telemetry.ts'
 import type { Entry } from './ack-window.ts'
-import { Window } from './ack-window.ts'
+import { AckWindow } from './ack-window.ts'
 import type { Nack, Source } from './delivery.ts'
 import { HandedOut } from './delivery.ts'
 import type { LeaseLostError } from './errors.ts'
 import type { Instant } from './instant.ts'
 import { Lease } from './lease.ts'
-import type { Aside, Grant, Store } from './store.ts'
-import { Holds } from './waiting-streams.ts'
+import type { Grant, ParkedStream, Store } from './store.ts'
+import { WaitingStreams } from './waiting-streams.ts'
 
 export interface PartitionEvents {
   deliver(delivery: HandedOut): void
@@ -31,11 +31,11 @@ export interface PartitionEvents {
 export class Partition extends Lease implements Source {
   readonly partition = this
   readonly isReplay = false
-  readonly window: Window
+  readonly window: AckWindow
   /** Streams that are set aside, by stream. */
-  readonly asides = new Map<string, Aside>()
+  readonly asides = new Map<string, ParkedStream>()
   /** Fires when a checkpoint is durable, and in the end. */
-  readonly checkpointed = new Signal()
+  readonly checkpointed = new Condition()
   /** The checkpoint. */
   durable: number
   /** Parks under way. */
@@ -44,14 +44,14 @@ export class Partition extends Lease implements Source {
   returning = false
   readonly #store: Store
   readonly #events: PartitionEvents
-  readonly #holds = new Holds()
+  readonly #holds = new WaitingStreams()
   readonly #parks = new Map<string, Promise<void>>()
   #paused: Entry[] | undefined
 
   constructor(grant: Grant, at: Instant, store: Store, leaseMs: number, events: PartitionEvents) {
     super(grant, at, leaseMs, store.clock)
     this.durable = grant.position
-    this.window = new Window(grant.position, store.clock, store.budget)
+    this.window = new AckWindow(grant.position, store.clock, store.budget)
     this.#store = store
     this.#events = events
   }
@@ -186,7 +186,7 @@ export class Partition extends Lease implements Source {
     const before = this.asides.get(key)
     if (before && before.position <= event.position) return
     const park = () => this.#store.park(this, event, attempt, error, replaying)
-    const ours = await persist(park, this.#store)
+    const ours = await retryForever(park, this.#store)
     if (!ours) this.lose()
     this.throwIfLost()
     if (!replaying) this.telemetry?.parked(event)
@@ -269,7 +269,7 @@ export class Partition extends Lease implements Source {
   }
 
   /** What of the stream lies at or behind `aside` is set aside; what lies before it still waits. */
-  #setAside(key: string, aside: Aside): void {
+  #setAside(key: string, aside: ParkedStream): void {
     const behind = this.#holds.cut(key, aside.position)
     const before = this.asides.get(key)?.skipped ?? 0
     aside.skipped = Math.max(aside.skipped, before, ...behind.map(({ position }) => position))
@@ -304,7 +304,7 @@ export class Partition extends Lease implements Source {
   }
 }
 
-const aside = ({ category, streamId, position }: RecordedEvent, attempts: number): Aside => ({
+const aside = ({ category, streamId, position }: RecordedEvent, attempts: number): ParkedStream => ({
   category,
   streamId,
   position,

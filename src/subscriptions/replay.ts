@@ -1,12 +1,12 @@
 import type pg from 'pg'
-import { Signal } from '../core/condition.ts'
-import { persist } from '../database/retry-policy.ts'
+import { Condition } from '../core/condition.ts'
+import { retryForever } from '../database/retry-policy.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import { streamKey } from '../events/event.ts'
 import type { Entry } from './ack-window.ts'
 import type { Nack, Source } from './delivery.ts'
 import type { Partition } from './partition.ts'
-import type { Aside, Store } from './store.ts'
+import type { ParkedStream, Store } from './store.ts'
 
 /** Events of a stream that are fetched at once. */
 const CHUNK = 100
@@ -30,7 +30,7 @@ export class Replay implements Source {
   readonly partition: Partition
   readonly isReplay = true
   readonly #store: Store
-  readonly #settled = new Signal()
+  readonly #settled = new Condition()
   #out: Entry | undefined
   #busy = false
   #outcome: Outcome | undefined
@@ -101,7 +101,7 @@ export class Replay implements Source {
     }
   }
 
-  async #stream(aside: Aside): Promise<void> {
+  async #stream(aside: ParkedStream): Promise<void> {
     const { partition } = this
     for (;;) {
       partition.signal.throwIfAborted()
@@ -130,7 +130,7 @@ export class Replay implements Source {
   }
 
   /** Hand these events out, one after the other. False: the stream is to wait, or stays set aside. */
-  async #chunk(aside: Aside, chunk: Sized[]): Promise<boolean> {
+  async #chunk(aside: ParkedStream, chunk: Sized[]): Promise<boolean> {
     const { budget } = this.#store
     let bytes = chunk.reduce((sum, one) => sum + one.bytes, 0)
     budget.add(bytes)
@@ -172,14 +172,14 @@ export class Replay implements Source {
     return this.#outcome
   }
 
-  async #move(aside: Aside, position: number | null): Promise<void> {
+  async #move(aside: ParkedStream, position: number | null): Promise<void> {
     if (await this.#persist(() => this.#store.moveAside(this.partition, aside, position))) return
     this.partition.lose()
     this.partition.throwIfLost()
   }
 
   #persist<T>(action: () => Promise<T>): Promise<T> {
-    return persist(action, this.#store)
+    return retryForever(action, this.#store)
   }
 
   /** The consumer has nothing of ours, and what it had is written. */

@@ -1,7 +1,7 @@
 import type { HeldBack } from '../read/held-back.ts'
 import { NOT_HELD_BACK } from '../read/held-back.ts'
-import type { Holdings } from './holdings.ts'
 import type { Failing } from './outage.ts'
+import type { OwnedPartitions } from './owned-partitions.ts'
 import type { Store } from './store.ts'
 
 /** How an executor stands, or all of one subscription in this process. */
@@ -43,7 +43,7 @@ const COUNT_MS = 1_000
 
 /** Tells how an executor stands. */
 export class Report {
-  readonly #holdings: Holdings
+  readonly #holdings: OwnedPartitions
   readonly #store: Store
   readonly #tell: (status: ExecutorStatus) => void
   readonly #watched: () => boolean
@@ -61,7 +61,7 @@ export class Report {
    * what is next.
    */
   constructor(
-    holdings: Holdings,
+    holdings: OwnedPartitions,
     store: Store,
     tell: (status: ExecutorStatus) => void,
     watched: () => boolean,

@@ -5,6 +5,7 @@ import { HistoryLostError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { redactText } from '../core/secrets.ts'
 import type { Queries, Statement } from '../database/database.ts'
+import { encodingOf } from '../database/encoding.ts'
 import type { Retries } from '../database/retries.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import { toEvent } from '../events/event.ts'
@@ -39,7 +40,7 @@ export interface Share {
 }
 
 /** A stream that is set aside. */
-export interface Aside {
+export interface ParkedStream {
   readonly category: string
   readonly streamId: string
   /** Its events from here on are not delivered. */
@@ -107,7 +108,7 @@ export class Store {
   /** Make sure that the subscription exists. */
   async register(from: From): Promise<void> {
     const { categories, types, streamId } = this.#selection
-    if (typeof from === 'object' && from.after > this.#db.history.position)
+    if (typeof from === 'object' && from.after > this.#db.timeline.position)
       await this.#reader.reaches(from.after).catch(async (error) => {
         // One that exists goes on at its checkpoint, whatever it was to begin after.
         if (!(error instanceof HistoryLostError) || !(await this.#exists())) throw error
@@ -177,12 +178,12 @@ export class Store {
 
   /** A text that the database can hold: one whose encoding is not UTF8 has no place for some characters. */
   async #storable(text: string, client?: pg.ClientBase): Promise<string> {
-    this.#encoding ??= (await this.#db.query(ENCODING, [], client))[0]![0]!
+    this.#encoding ??= (await encodingOf(this.#db, client)).encoding
     return this.#encoding === 'UTF8' ? text : escaped(text)
   }
 
   /** The streams of these partitions that are set aside, by partition. */
-  async asides(partitions: readonly number[]): Promise<[partition: number, aside: Aside][]> {
+  async asides(partitions: readonly number[]): Promise<[partition: number, aside: ParkedStream][]> {
     const rows = await this.#call('parked_streams', [this.#name, partitions])
     return rows.map(([partition, category, streamId, position, attempts, replaying]) => [
       Number(partition),
@@ -200,7 +201,7 @@ export class Store {
 
   /** Events of a stream that is set aside, up to a position, as many as `maxBytes` allow. */
   async replayed(
-    { category, streamId, position }: Aside,
+    { category, streamId, position }: ParkedStream,
     until: number,
     limit: number,
     maxBytes: number,
@@ -214,7 +215,7 @@ export class Store {
   /** The stream is set aside from a position on, or (null) no longer. */
   async moveAside(
     held: Held,
-    { category, streamId }: Aside,
+    { category, streamId }: ParkedStream,
     position: number | null,
     client?: pg.ClientBase,
   ): Promise<boolean> {
@@ -299,4 +300,3 @@ const escaped = (text: string): string =>
   text.replace(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 
 const NOT_ASCII = /[\u0080-\uffff]/
-const ENCODING = { name: 'meowmx_encoding', text: 'select pg_catalog.getdatabaseencoding()' }

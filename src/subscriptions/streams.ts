@@ -1,4 +1,4 @@
-import { Queue } from './queue.ts'
+import { Queue } from '../core/queue.ts'
 
 interface Held<T> {
   readonly item: T

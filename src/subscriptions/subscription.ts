@@ -6,7 +6,8 @@ import { isPromise } from '../core/kinds.ts'
 import { parse } from '../core/validate.ts'
 import type { Queries } from '../database/database.ts'
 import type { RecordedEvent } from '../events/event.ts'
-import { handling, openCall } from '../events/event-context.ts'
+import type { Called, HandlerCall } from '../events/event-context.ts'
+import { CALL, handling, openCall } from '../events/event-context.ts'
 import type { Selection, View } from '../events/selector.ts'
 import type { ConsumerTelemetry, Told } from '../telemetry/telemetry.ts'
 import { PROCESS } from '../telemetry/telemetry.ts'
@@ -122,7 +123,8 @@ export class DurableSubscription<E = RecordedEvent> {
       const running = this.#subscriptions.start(this, {
         deliver: (delivery) => {
           if (!delivery.begin()) return
-          const seen = toDelivery(delivery, this.selection.view, telemetry)
+          const call = () => this.#call(delivery.event)
+          const seen = toDelivery(delivery, this.selection.view, telemetry, call)
           if (seen) subscriber.next(seen as Delivery<E>)
         },
         end: (up) => retire(Math.min(leaseMs, CLOSING_MS), up),
@@ -163,11 +165,8 @@ export class DurableSubscription<E = RecordedEvent> {
     parse(method, handler, 'handler')
     const checked = parse(processOptions, options, 'options')
     const { view } = this.selection
-    const { name, db } = this
     const seeing: Handler = (event, context) => {
-      const { position } = event
-      const outer = openCall() // if a handler is at work that started this worker
-      const call = { store: db, worker, subscription: name, position, active: true, outer }
+      const call = this.#call(event, worker)
       const end = () => {
         call.active = false
       }
@@ -194,6 +193,12 @@ export class DurableSubscription<E = RecordedEvent> {
     })
     return worker
   }
+
+  /** A call of a handler for this event begins. */
+  #call({ position }: RecordedEvent, worker?: BaseWorker): HandlerCall {
+    const outer = openCall() // of a handler that has started this consumer
+    return { store: this.db, worker, subscription: this.name, position, active: true, outer }
+  }
 }
 
 /**
@@ -204,7 +209,8 @@ function toDelivery(
   handed: HandedOut,
   view: View | null,
   telemetry: ConsumerTelemetry | undefined,
-): (Delivery & Told) | undefined {
+  call: () => HandlerCall,
+): (Delivery & Told & Called) | undefined {
   const { attempt, partition } = handed
   const { logger } = handed.source.partition
   const position = handed.event.position
@@ -239,6 +245,7 @@ function toDelivery(
       if (!handed.stale) logger.warn(said, 'a stream is set aside by its consumer')
       return logged(handed.park(error))
     },
+    [CALL]: call,
     ...(telemetry ? { [PROCESS]: () => telemetry.process(handed.event, attempt, partition) } : {}),
   }
 }

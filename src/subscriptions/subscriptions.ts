@@ -4,10 +4,11 @@ import { Subject } from 'rxjs'
 import { aborted, manyWaitFor, unless } from '../core/abort.ts'
 import { ClosedError } from '../core/errors.ts'
 import { name } from '../core/fields.ts'
+import { Semaphore } from '../core/semaphore.ts'
 import { TimeLimit } from '../core/stop-options.ts'
 import { parse } from '../core/validate.ts'
 import type { Queries } from '../database/database.ts'
-import { patience, persist } from '../database/retry-policy.ts'
+import { retryForever, retryPolicy } from '../database/retry-policy.ts'
 import { refuseWide, select } from '../events/selector.ts'
 import type { Live } from '../live/live.ts'
 import type { Reader } from '../read/reader.ts'
@@ -16,7 +17,6 @@ import { SubscriptionNotFoundError } from './errors.ts'
 import { Executor } from './executor.ts'
 import type { SubscriptionOptions } from './options.ts'
 import { subscriptionOptions } from './options.ts'
-import { Slots } from './slots.ts'
 import { merge } from './status.ts'
 import { Store } from './store.ts'
 import type { Consumer, Executors, Running } from './subscription.ts'
@@ -30,7 +30,7 @@ export class Subscriptions implements Executors {
   readonly #db: Queries
   readonly #live: Live
   readonly #reader: Reader
-  readonly #slots: Slots
+  readonly #slots: Semaphore
   readonly #running = new Map<string, Set<Running>>()
   /** Completes once the store is closed. */
   readonly closed$ = new Subject<never>()
@@ -42,7 +42,7 @@ export class Subscriptions implements Executors {
     this.#reader = reader
     // One is left for all else, or leases run out unrenewed while handlers keep all of them.
     const { pool, maxConnections } = db.settings
-    this.#slots = new Slots(Math.max((pool?.options.max ?? maxConnections) - 1, 1))
+    this.#slots = new Semaphore(Math.max((pool?.options.max ?? maxConnections) - 1, 1))
   }
 
   get(subscription: string, options: SubscriptionOptions): DurableSubscription {
@@ -78,10 +78,10 @@ export class Subscriptions implements Executors {
         },
         follow: (after) => this.#live.follow(selection, after),
         onBell: (ring) => this.#onBell(store, ring),
-        onLoss: (lost) => this.#db.history.onLoss(lost),
+        onLoss: (lost) => this.#db.timeline.onLoss(lost),
         checkReached: async (position) => {
-          if (position <= this.#db.history.position) return
-          await persist(() => this.#reader.reaches(position), patience(this.#db, releasing.signal))
+          if (position <= this.#db.timeline.position) return
+          await retryForever(() => this.#reader.reaches(position), retryPolicy(this.#db, releasing.signal))
         },
         status: (status) => statuses.set(owner, status),
         watched: () => statuses.status$.observed,
@@ -197,7 +197,7 @@ export class Subscriptions implements Executors {
     const { clock, settings } = this.#db
     // Where nobody listens, each poll is a ring.
     const endPolls = clock.every(settings.pollIntervalMs, () => this.#live.listener.listening || ring())
-    persist(() => store.bell(), patience(this.#db, closing.signal))
+    retryForever(() => store.bell(), retryPolicy(this.#db, closing.signal))
       .then((channel) => {
         if (!closing.signal.aborted) off = this.#live.listener.on(channel, ring)
       })

@@ -1,8 +1,10 @@
 import type pg from 'pg'
 import { aborted, whenAborted } from '../core/abort.ts'
-import { Signal } from '../core/condition.ts'
+import { Condition } from '../core/condition.ts'
 import { readable } from '../core/describe.ts'
 import { explain, MeowError } from '../core/errors.ts'
+import { Queue } from '../core/queue.ts'
+import type { Semaphore } from '../core/semaphore.ts'
 import { lostStatement } from '../database/ask.ts'
 import type { Queries } from '../database/database.ts'
 import { CommitFailed, isLost, isOfServer, isReadOnly, isTransient } from '../database/failures.ts'
@@ -10,9 +12,6 @@ import { failedQuery, forgetFailedQuery, lend } from '../database/lend.ts'
 import { sessionError } from '../database/session.ts'
 import type { DeliveryOwner, HandedOut } from './delivery.ts'
 import { invoke } from './invoke.ts'
-
-import { Queue } from './queue.ts'
-import type { Slots } from './slots.ts'
 import type { Handling, Start } from './worker.ts'
 import { BaseWorker } from './worker.ts'
 
@@ -66,13 +65,13 @@ class Fenced extends MeowError {
 export class TransactionalWorker extends BaseWorker {
   readonly #db: Queries
   readonly #leaseMs: number
-  readonly #slots: Slots
+  readonly #slots: Semaphore
   readonly #queues = new Map<DeliveryOwner, Queue<HandedOut>>()
   readonly #cuts: Promise<void>[] = [] // of transactions that were given up
-  readonly #woken = new Signal()
+  readonly #woken = new Condition()
 
   /** `slots`: of the connections of `db`, those that such transactions may keep. */
-  constructor(start: Start, handling: Handling, db: Queries, leaseMs: number, slots: Slots) {
+  constructor(start: Start, handling: Handling, db: Queries, leaseMs: number, slots: Semaphore) {
     super(handling)
     this.#slots = slots
     this.#db = db

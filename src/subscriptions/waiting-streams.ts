@@ -1,7 +1,7 @@
 import type { Entry } from './ack-window.ts'
 
 /** A stream whose events wait: one of them was nacked, or is being set aside. */
-export interface Hold {
+export interface WaitingStream {
   entries: Entry[]
   /** Ends the pause of a nack. */
   forget?: (() => void) | undefined
@@ -10,20 +10,20 @@ export interface Hold {
 }
 
 /** The streams of a partition whose events wait. */
-export class Holds {
-  readonly #holds = new Map<string, Hold>()
+export class WaitingStreams {
+  readonly #holds = new Map<string, WaitingStream>()
 
   get empty(): boolean {
     return this.#holds.size === 0
   }
 
-  get(key: string): Hold | undefined {
+  get(key: string): WaitingStream | undefined {
     return this.#holds.get(key)
   }
 
   /** All later events of the stream wait, with these and those that wait already. */
-  hold(key: string, entries: readonly Entry[]): Hold {
-    const hold: Hold = this.#holds.get(key) ?? { entries: [], parking: 0 }
+  hold(key: string, entries: readonly Entry[]): WaitingStream {
+    const hold: WaitingStream = this.#holds.get(key) ?? { entries: [], parking: 0 }
     hold.forget?.()
     hold.forget = undefined
     hold.entries = [...new Set([...hold.entries, ...entries])].sort((a, b) => a.position - b.position)

@@ -1,6 +1,6 @@
 import { aborted, whenAborted } from '../core/abort.ts'
 import type { Clock } from '../core/clock.ts'
-import { Signal } from '../core/condition.ts'
+import { Condition } from '../core/condition.ts'
 import { readable } from '../core/describe.ts'
 import type { Logger } from '../core/logger.ts'
 import type { StopOptions } from '../core/stop-options.ts'
@@ -227,7 +227,7 @@ export abstract class BaseWorker implements Worker {
 /** Runs a handler over deliveries, several streams at once, one stream in order, acking each. */
 export class HandlerWorker extends BaseWorker {
   readonly #streams: Streams<HandedOut>
-  readonly #arrived = new Signal()
+  readonly #arrived = new Condition()
 
   constructor(start: Start, handling: Handling) {
     super(handling)

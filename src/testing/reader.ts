@@ -1,5 +1,5 @@
 import { checkStream } from '../append/request.ts'
-import { Signal } from '../core/condition.ts'
+import { Condition } from '../core/condition.ts'
 import { HistoryLostError } from '../core/errors.ts'
 import { parse } from '../core/validate.ts'
 import type { RecordedEvent, StreamRef } from '../events/event.ts'
@@ -19,7 +19,7 @@ const PAGE_SIZE = 1_000
 /** Reads a log in memory: its head is the horizon, for what is in it is committed. */
 export class MemoryReader implements Pick<Reader, 'load' | 'loadPage' | 'read'> {
   readonly #log: MemoryLog
-  readonly #appended = new Signal()
+  readonly #appended = new Condition()
 
   constructor(log: MemoryLog) {
     this.#log = log

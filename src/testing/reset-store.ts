@@ -70,6 +70,6 @@ async function run(meow: Meow, file: string, refusal: string): Promise<void> {
 function ask(db: Database, file: string): Promise<void> {
   return db.withClient(async (client) => {
     await db.query(db.file(file), [], client)
-    await db.history.look(client)
+    await db.timeline.check(client)
   })
 }

@@ -85,7 +85,7 @@ export class Machine {
     listener.pending.push([channel, payload])
     this.#post(`hear ${channel.slice(0, 8)} ${payload}`, () => {
       const [heard, what] = listener.pending.shift()! // in the order of sending, whichever task it is
-      if (this.#listener === listener) listener.events.heard(heard, what)
+      if (this.#listener === listener) listener.events.notified(heard, what)
     })
   }
 
@@ -228,13 +228,13 @@ export class Machine {
       settings,
       clock: this.clock,
       // It never goes back.
-      history: {
-        era: manyWaitFor().signal,
+      timeline: {
+        current: manyWaitFor().signal,
         onLoss: () => () => {},
         onEmptied() {},
         position: Number.MAX_SAFE_INTEGER,
         saw() {},
-        look: async () => {},
+        check: async () => {},
       },
       file: (name) => ({ name, text: '' }),
       statement: (text) => ({ name: text.includes('sum(') ? 'bounded page' : 'page', text }),

@@ -37,7 +37,7 @@ export const mutants: readonly Mutant[] = [
     name: 'catch-up before LISTEN',
     seed: 4,
     file: 'src/notify/listen-connection.ts',
-    from: 'this.#listens.then(() => party.hear(channel, null))',
+    from: 'this.#listens.then(() => store.onNotification(channel, null))',
     to: '',
   },
   {
@@ -68,7 +68,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: '`connected` ignored',
     file: 'src/notify/listen-connection.ts',
-    from: 'for (const channel of this.#ears.keys()) this.#hear(channel, null)',
+    from: 'for (const channel of this.#channels.keys()) this.#notify(channel, null)',
     to: '',
   },
   {
@@ -230,10 +230,10 @@ export async function quietEngineOf(folder: string): Promise<QuietEngine> {
 /** The classes that a folder with src/ has. */
 export async function engineOf(folder: string): Promise<Engine> {
   const load = (file: string) => import(pathToFileURL(join(folder, 'src', file)).href)
-  const [{ Line }, { Live }, { Reader }, { Subscriptions }] = await Promise.all(
+  const [{ ListenConnection }, { Live }, { Reader }, { Subscriptions }] = await Promise.all(
     ['notify/listen-connection.ts', 'live/live.ts', 'read/reader.ts', 'subscriptions/subscriptions.ts'].map(
       load,
     ),
   )
-  return { Line, Live, Reader, Subscriptions }
+  return { ListenConnection, Live, Reader, Subscriptions }
 }

@@ -39,7 +39,7 @@ export async function dumpableServer({ major }: Tools): Promise<EmbeddedPostgres
   return undefined
 }
 
-/** Runs a command line in which the tools are found, as the README has it; its output, or an error with what it said. */
+/** Runs a command line in which the tools are found, as the guide has it; its output, or an error with what it said. */
 export async function shell({ dir }: Tools, command: string, env: NodeJS.ProcessEnv = {}): Promise<string> {
   const child = spawn('bash', ['-o', 'pipefail', '-c', command], {
     stdio: ['ignore', 'pipe', 'pipe'],

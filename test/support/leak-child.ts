@@ -17,7 +17,7 @@ import { theWay } from './ways.ts'
 const { root, schema, name, cycles } = JSON.parse(process.argv[2]!)
 const { connect, handle }: typeof Api = await import(`${root}/src/index.ts`)
 const { memoryStore }: typeof Testing = await import(`${root}/src/testing/index.ts`)
-const { Line }: typeof Lines = await import(`${root}/src/notify/listen-connection.ts`)
+const { ListenConnection }: typeof Lines = await import(`${root}/src/notify/listen-connection.ts`)
 const meow = await connect(
   theWay({ connectionString: process.env.DATABASE_URL!, schema, pollIntervalMs: 3_600_000 }),
 )
@@ -75,14 +75,14 @@ const sleep = () =>
     probe = resolve
     probed()
   })
-new Line({ ...systemClock, sleep }, 30_000, ({ heard }) => {
+new ListenConnection({ ...systemClock, sleep }, 30_000, ({ notified }) => {
   const done = async () => {}
   const notify = async (channel: string) => {
     await turn()
-    heard(channel, '')
+    notified(channel, '')
   }
   return { connect: done, listenTo: done, unlisten: done, close: done, notify }
-}).join({ schema, hear() {}, become() {} })
+}).join({ schema, onNotification() {}, onState() {} })
 
 /** Each is begun and given up. */
 const ways: Record<string, () => Promise<unknown>> = {

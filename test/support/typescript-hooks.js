@@ -4,7 +4,10 @@ import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const folder = join(tmpdir(), `meowmx-typescript-${userInfo().uid}`)
+const hashOf = (text) => createHash('sha1').update(text).digest('hex')
+/** Another one for each version of this file: it decides what is kept there. */
+const version = hashOf(readFileSync(fileURLToPath(import.meta.url))).slice(0, 8)
+const folder = join(tmpdir(), `meowmx-typescript-${userInfo().uid}-${version}`)
 
 /** Node calls this for each module it loads. */
 export async function load(url, context, nextLoad) {
@@ -15,7 +18,7 @@ export async function load(url, context, nextLoad) {
 /** The file without its types. What was made of a text once is kept in a file that is named after its hash. */
 async function strip(path) {
   const text = readFileSync(path, 'utf8')
-  const kept = join(folder, `${createHash('sha1').update(text).digest('hex')}.js`)
+  const kept = join(folder, `${hashOf(text)}.js`)
   try {
     return readFileSync(kept)
   } catch {

@@ -47,7 +47,7 @@ export class Duty {
     this.#db = db
     this.#rules = rules
     this.#lease = new QuietLease(db)
-    db.history.onLoss(() => {
+    db.timeline.onLoss(() => {
       this.#head = 0
     })
   }

@@ -2,13 +2,13 @@ import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
 import { z } from 'zod'
 import { aborted, abortWith, manyWaitFor } from '../../core/abort.ts'
-import { Signal } from '../../core/condition.ts'
+import { Condition } from '../../core/condition.ts'
 import { ClosedError, TimeoutError } from '../../core/errors.ts'
 import { ms, name, position, signal } from '../../core/fields.ts'
 import { parse } from '../../core/validate.ts'
 import type { Queries, Statement } from '../../database/database.ts'
 import { isTransientAtStart } from '../../database/failures.ts'
-import { patience, persist } from '../../database/retry-policy.ts'
+import { retryForever, retryPolicy } from '../../database/retry-policy.ts'
 import { openCall } from '../../events/event-context.ts'
 import type { Listener } from '../../notify/listener.ts'
 import { SubscriptionNotFoundError } from '../errors.ts'
@@ -57,7 +57,7 @@ export class Waiting {
       subscription: parse(name, subscription, 'name'),
       position: parse(position, at, 'position'),
       id: randomUUID(),
-      heard: new Signal(),
+      heard: new Condition(),
       entering: Promise.resolve(),
       leave: () => {},
     }
@@ -88,14 +88,14 @@ export class Waiting {
   async #wait(waiter: Waiter, signal: AbortSignal): Promise<void> {
     const { settings, clock } = this.#db
     const read = () => this.#known(waiter.subscription, () => this.#read(waiter), signal)
-    const first = await persist(read, patience(this.#db, signal, waiter), isTransientAtStart)
+    const first = await retryForever(read, retryPolicy(this.#db, signal, waiter), isTransientAtStart)
     if (first.reached) return
     signal.throwIfAborted()
     this.#listen(waiter, first.channel)
     for (let attempt = 0; ; ) {
       const heard = waiter.heard.next()
       const look = () => this.#enterAndRead(waiter)
-      const { reached, changing } = await persist(look, patience(this.#db, signal, waiter))
+      const { reached, changing } = await retryForever(look, retryPolicy(this.#db, signal, waiter))
       if (reached) return
       const pauseMs = changing ? Math.min(2 ** attempt, settings.pollIntervalMs) : settings.pollIntervalMs
       let rung = true
@@ -153,7 +153,7 @@ interface Waiter {
   readonly subscription: string
   readonly position: number
   readonly id: string
-  readonly heard: Signal
+  readonly heard: Condition
   /** The last time that it said that it waits. */
   entering: Promise<unknown>
   leave(): void

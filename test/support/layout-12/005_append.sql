@@ -279,12 +279,9 @@ begin
 end
 $$;
 
--- Append to one stream, in plain SQL, for every other language:
---   select * from meowmx.append('order', '42', '[{"type": "OrderPlaced", "data": {"price": 9}}]', 'no-stream')
--- _events    one object or an array of {"type", "data", "metadata", "id"}; metadata and id may be left out
--- _expected  'any', 'no-stream', 'stream-exists', or the version that the stream's last event must have
--- Returns the events as recorded. Raises MW006 for a version conflict, MW007 for an id that is known otherwise.
-create function append(_category text, _stream_id text, _events json, _expected text default 'any')
+-- The work of append(), which is the next function. _store: the table of events that append() belongs to. If the schema was renamed,
+-- names lead elsewhere, and nothing is written.
+create function append_to(_store regclass, _category text, _stream_id text, _events json, _expected text)
 returns setof events
 language plpgsql
 set search_path from current
@@ -292,7 +289,7 @@ as $$
 declare
   _list    constant json := case json_typeof(_events) when 'array' then _events else json_build_array(_events) end;
   _size    constant int := json_array_length(_list);
-  _version constant int := expected_version(_expected);
+  _version int; -- the number that stands for _expected
   _first   constant json := _list -> 0;
   _ready   json;
   _ids     uuid[];
@@ -300,6 +297,13 @@ declare
   _last    int;
   _known   uuid;
 begin
+  if to_regclass('events') is distinct from _store then
+    raise exception 'schema "%" was renamed or copied, and its functions still work in schema %',
+      (select n.nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = _store),
+      split_part(current_setting('search_path'), ', pg_temp', 1)
+      using errcode = 'MW013', hint = 'Run once, as its owner: meowmx migrate --schema ...';
+  end if;
+  _version := expected_version(_expected);
   if _size = 0 then
     return;
   elsif _size = 1 then
@@ -338,3 +342,16 @@ begin
   end case;
 end
 $$;
+
+-- Append to one stream, in plain SQL, for every other language:
+--   select * from meowmx.append('order', '42', '[{"type": "OrderPlaced", "data": {"price": 9}}]', 'no-stream')
+-- _events    one object or an array of {"type", "data", "metadata", "id"}; metadata and id may be left out
+-- _expected  'any', 'no-stream', 'stream-exists', or the version that the stream's last event must have
+-- Returns the events as recorded. Raises MW006 for a version conflict, MW007 for an id that is known otherwise, MW013 if the schema
+-- was renamed or copied and is not mended yet: the body, unlike what search_path finds, is bound to this schema.
+create function append(_category text, _stream_id text, _events json, _expected text default 'any')
+returns setof events
+language sql
+begin atomic
+  select a from append_to('events'::regclass, _category, _stream_id, _events, _expected) as a;
+end;

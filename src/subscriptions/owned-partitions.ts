@@ -1,9 +1,9 @@
-import { Signal } from '../core/condition.ts'
+import { Condition } from '../core/condition.ts'
 import type { Partition } from './partition.ts'
 import type { Replay } from './replay.ts'
 
 /** A partition that is held, with the replay of its streams. */
-export interface Holding {
+export interface OwnedPartition {
   readonly partition: Partition
   readonly replay: Replay
   /** On its way back. */
@@ -14,20 +14,20 @@ export interface Holding {
 const MAX_SPAN = 10_000
 
 /** The partitions that an executor holds. */
-export class Holdings implements Iterable<Holding> {
+export class OwnedPartitions implements Iterable<OwnedPartition> {
   /** Something may have changed: acks, room, leases, the end of a drain. */
-  readonly changed = new Signal()
-  readonly #held = new Map<number, Holding>()
+  readonly changed = new Condition()
+  readonly #held = new Map<number, OwnedPartition>()
 
   get size(): number {
     return this.#held.size
   }
 
-  [Symbol.iterator](): Iterator<Holding> {
+  [Symbol.iterator](): Iterator<OwnedPartition> {
     return this.#held.values()
   }
 
-  get(number: number): Holding | undefined {
+  get(number: number): OwnedPartition | undefined {
     return this.#held.get(number)
   }
 
@@ -36,7 +36,7 @@ export class Holdings implements Iterable<Holding> {
     return this.#held.get(partition.number)?.partition === partition
   }
 
-  add(holding: Holding): void {
+  add(holding: OwnedPartition): void {
     this.#held.set(holding.partition.number, holding)
   }
 

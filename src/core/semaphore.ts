@@ -1,7 +1,7 @@
 import { Queue } from './queue.ts'
 
 /** At most so many at once, first come, first served. */
-export class Slots {
+export class Semaphore {
   #free: number
   readonly #waiting = new Queue<() => void>()
 

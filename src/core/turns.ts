@@ -1,0 +1,29 @@
+/** Runs what has the same key one after the other, in the order of the calls; a key is forgotten once nothing has it. */
+export class Turns<K> {
+  readonly #last = new Map<K, Promise<void>>()
+
+  /** Runs `action` once all earlier ones with any of these keys have settled. */
+  run<T>(keys: readonly K[], action: () => Promise<T>): Promise<T> {
+    const earlier = keys.flatMap((key) => this.#last.get(key) ?? [])
+    const turn = Promise.all(earlier).then(action)
+    const settled = turn.then(
+      () => {},
+      () => {},
+    )
+    for (const key of keys) this.#last.set(key, settled)
+    settled.then(() => {
+      for (const key of keys) if (this.#last.get(key) === settled) this.#last.delete(key)
+    })
+    return turn
+  }
+
+  /** Resolves once the last one with this key has settled; undefined: there is none. */
+  last(key: K): Promise<void> | undefined {
+    return this.#last.get(key)
+  }
+
+  /** Resolves once all that was begun has settled. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#last.values())
+  }
+}

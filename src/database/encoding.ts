@@ -1,0 +1,22 @@
+import type pg from 'pg'
+import type { Queries } from './database.ts'
+
+const ENCODING = {
+  name: 'meowmx_encoding',
+  text: 'select pg_catalog.current_database(), pg_catalog.getdatabaseencoding()',
+  always: true,
+}
+
+/** The database of a store, and how it encodes text. */
+export async function encodingOf(
+  db: Queries,
+  client?: pg.ClientBase,
+): Promise<{ database: string; encoding: string }> {
+  const [row] = await db.query(ENCODING, [], client)
+  const [database, encoding] = row as [string, string]
+  return { database, encoding }
+}
+
+/** What is wrong with an encoding, and what to do. */
+export const notUtf8 = (encoding: string): string =>
+  `has the encoding ${encoding}, and a store needs UTF8: create another one (create database ... encoding 'UTF8' template template0), and copy what there is into it (meowmx export, import)`
