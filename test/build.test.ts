@@ -5,7 +5,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 
 const root = resolve(import.meta.dirname, '..')
-const EMBEDDED = ['database/sql', 'studio/page', 'core/version']
+const EMBEDDED = ['core/version', 'database/sql', 'studio/page']
 
 for (const name of EMBEDDED) {
   test(`dist/${name}.js holds what src/${name}.ts reads`, async () => {
