@@ -17,7 +17,8 @@ import { parse } from './core/validate.ts'
 import type { ConnectOptions } from './database/connect-options.ts'
 import { connectSettings } from './database/connect-options.ts'
 import { Database } from './database/database.ts'
-import { checkHealth, migrate } from './database/migrate.ts'
+import { checkHealth } from './database/health.ts'
+import { migrate } from './database/migrate.ts'
 import type { NewEvent, StreamRef } from './events/event.ts'
 import { openCall } from './events/event-context.ts'
 import { unlessOwn } from './events/own-handler.ts'
@@ -174,10 +175,10 @@ export class Meow implements AsyncDisposable {
    * Create the schema, or bring it up to date; all of it or nothing. Does nothing where nothing is to be done, and is
    * safe when run by many processes at once. Needs the right to create in the database.
    *
-   * Of a schema that was renamed or copied it makes all functions and triggers once more, for they still work in the old one.
+   * Of a schema that was renamed or copied it installs all functions and triggers once more, for they still work in the old one.
    *
-   * @returns the SQL files that were run, e.g. `['001_events.sql', …]`, and `'functions and triggers'` if these were made once
-   * more; or none
+   * @returns the schema files that were applied, e.g. `['001_events.sql', …]`, and `'functions'` if functions or triggers were
+   * installed or dropped; or none
    * @throws SchemaError if the schema is newer than this library, or the encoding of the database is not UTF8
    */
   async migrate(): Promise<{ applied: string[] }> {

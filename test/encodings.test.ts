@@ -6,8 +6,10 @@ import pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { server } from '../src/cli/doctor/server.ts'
+import { version } from '../src/core/version.ts'
 import { connectSettings } from '../src/database/connect-options.ts'
 import { Database } from '../src/database/database.ts'
+import { definitions, schemaFiles } from '../src/database/definitions.ts'
 import type { Meow } from '../src/index.ts'
 import { connect, SchemaError } from '../src/index.ts'
 import { rejects } from './support/rejects.ts'
@@ -16,9 +18,6 @@ import { until } from './support/until.ts'
 
 const ENCODINGS = ['WIN1252', 'LATIN1', 'EUC_JP', 'SQL_ASCII']
 const folder = new URL('../sql/', import.meta.url)
-const files = readdirSync(folder)
-  .filter((name) => /^\d{3}_/.test(name))
-  .sort()
 const admin = await pgClient()
 const databases: string[] = []
 test.after(async () => {
@@ -45,9 +44,13 @@ async function migrateAnyway(connectionString: string): Promise<void> {
   await client.query(
     'create table migrations (id int primary key, name text not null, applied_at timestamptz not null default clock_timestamp())',
   )
-  for (const name of files) {
-    await client.query(readFileSync(new URL(name, folder), 'utf8'))
-    await client.query('insert into migrations (id, name) values ($1, $2)', [Number(name.slice(0, 3)), name])
+  for (const { id, name, text } of schemaFiles) {
+    await client.query(text)
+    await client.query('insert into migrations (id, name) values ($1, $2)', [id, name])
+  }
+  for (const { name, text, md5 } of definitions) {
+    await client.query(text)
+    await client.query('insert into functions (name, md5, version) values ($1, $2, $3)', [name, md5, version])
   }
   await client.end()
 }

@@ -390,7 +390,7 @@ test('a lease lost while the executor looks for what is set aside: it goes on', 
   await until(async () => (await meow.parked(name)).length === 1, { what: 'the stream to be parked' })
   const looks = hold('.parked_streams(')
   const sql = await pgClient()
-  await sql.query(`select pg_notify(${storeSchema}.bell($1), '')`, [name])
+  await sql.query(`select pg_notify(${storeSchema}.wake_channel($1), '')`, [name])
   await looks.some()
   const { position } = await meow.append({ category, streamId: 'b' }, event)
   await until(() => handled.includes('b0'), { what: 'the other stream' })

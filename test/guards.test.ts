@@ -179,7 +179,7 @@ unless(throughPooler, test)('a sequence that hands out positions ahead of time',
 test('a mark or a flag that a pool replays counts for nothing', async () => {
   const category = uniqueName('forged')
   const client = await pgClient()
-  const { rows } = await client.query(`select ${schema}.mark_name() as name`)
+  const { rows } = await client.query(`select ${schema}.announcement_setting() as name`)
   const { name } = rows[0]
   const append = `select * from ${schema}.append('${category}', 'a', '{"type": "T", "data": 1}')`
   const insert = (n: number) =>
@@ -278,7 +278,7 @@ test('mark and locks are never apart, whatever is rolled back', async () => {
   let marked = 0
   const check = async (done: string[]) => {
     const { rows } = await client.query(`
-      select ${schema}.announced() as mark, ${schema}.store_key() as store, array(
+      select ${schema}.read_announcement() as mark, ${schema}.store_key() as store, array(
         select classid::bigint::bit(32)::int || ':' || objid from pg_locks
         where pid = pg_backend_pid() and locktype = 'advisory' and objsubid = 2
       ) as locks`)

@@ -25,7 +25,7 @@ async function least(query: string): Promise<number> {
   return least
 }
 
-for (const query of ['select * from horizons()', 'select * from stallers()', 'select quiet_waiting()']) {
+for (const query of ['select * from horizons()', 'select * from stallers()', 'select waiting_for_notify()']) {
   test(`beside 8 times as many locks of a stranger it takes about 8 times as long, not 64: ${query}`, async () => {
     const stranger = await pgClient()
     const times: number[] = []

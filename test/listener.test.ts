@@ -79,7 +79,7 @@ test('anything may be sent on its channels: it is a hint at most', async () => {
   for (const { has } of seen) await has(1)
 
   const sql = await pgClient()
-  const { rows } = await sql.query(`select ${storeSchema}.bell($1) as bell`, [name])
+  const { rows } = await sql.query(`select ${storeSchema}.wake_channel($1) as bell`, [name])
   const junk = [
     'text',
     '9007199254740991',

@@ -129,10 +129,10 @@ test('while it is replayed a stream is listed from where it stands, and no longe
 test('replayParked puts all back, or one stream, rings, and counts the events', async () => {
   const { name, executor, streams } = await setUp([3, 2, 4])
   for (const stream of streams) await executor.park(stream[1]!)
-  const { rows: bells } = await executor.client.query('select bell($1)', [name])
+  const { rows: channels } = await executor.client.query('select wake_channel($1)', [name])
   const rings: string[] = []
   executor.client.on('notification', ({ channel }) => rings.push(channel))
-  await executor.client.query(`listen ${executor.client.escapeIdentifier(bells[0].bell)}`)
+  await executor.client.query(`listen ${executor.client.escapeIdentifier(channels[0].wake_channel)}`)
   const replaying = async () => {
     const { rows } = await executor.client.query(
       'select stream_id from parked_events where subscription = $1 and replaying order by 1',
@@ -143,8 +143,8 @@ test('replayParked puts all back, or one stream, rings, and counts the events', 
   assert.is(await replaying(), '')
   assert.is(await meow.replayParked(name, { streamId: 'b' }), 1)
   assert.is(await replaying(), 'b')
-  await until(() => rings.length > 0, { what: 'the bell' })
-  assert.equal([...new Set(rings)], [bells[0].bell])
+  await until(() => rings.length > 0, { what: 'the wake-up' })
+  assert.equal([...new Set(rings)], [channels[0].wake_channel])
   assert.is(await meow.replayParked(name, { streamId: 'nobody' }), 0)
   assert.is(await replaying(), 'b')
   assert.is(await meow.replayParked(name), 2 + 3, 'b is on its way already')

@@ -1,29 +1,34 @@
 // @direct
-// A store of the oldest release, with all that one can hold, is brought up to date: nothing is lost, subscriptions go on,
-// and it is as one that was made today. What a release has is never edited.
+// A store of the oldest layout, with all that one can hold, is brought up to date: nothing is lost, no grant either,
+// subscriptions go on, and it is as one that was made today. What a release has is never edited.
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { RecordedEvent } from '../src/index.ts'
+import { ConnectionError, connect } from '../src/index.ts'
+import { rejects } from './support/rejects.ts'
 import { released } from './support/released.ts'
-import { closeAll, openStore, pgClient, uniqueName } from './support/store.ts'
+import { closeAll, databaseUrl, openStore, pgClient, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
 
-const folder = new URL('../sql/', import.meta.url)
-const read = (file: string) => readFileSync(new URL(file, folder), 'utf8')
-const files = readdirSync(folder).filter((name) => /^\d{3}_.*\.sql$/.test(name))
-const oldest = Object.keys(Object.values(released)[0]!)
+const read = (folder: URL, file: string) => readFileSync(new URL(file, folder), 'utf8')
+/** The schema files of this package. */
+const schemaFolder = new URL('../sql/schema/', import.meta.url)
+const files = readdirSync(schemaFolder).sort()
+/** The files of a package that had tables and functions in the same files, and no table of functions. */
+const oldFolder = new URL('./support/layout-12/', import.meta.url)
+const oldest = readdirSync(oldFolder).sort()
 const sql = await pgClient()
 test.after(closeAll)
 
 /** A schema to which these files were applied, by an older package. */
-async function storeOf(applied: readonly string[]): Promise<string> {
+async function storeOf(folder: URL, applied: readonly string[]): Promise<string> {
   const schema = uniqueName('old')
   await sql.query(`begin; create schema ${schema}; set local search_path = ${schema}, pg_temp;
     create table migrations (id int primary key, name text not null, applied_at timestamptz not null default clock_timestamp())`)
   for (const name of applied) {
-    await sql.query(read(name))
+    await sql.query(read(folder, name))
     await sql.query('insert into migrations (id, name) values ($1, $2)', [Number(name.slice(0, 3)), name])
   }
   await sql.query('commit')
@@ -53,11 +58,11 @@ async function shapeOf(schema: string): Promise<string[]> {
 test('released SQL files are never edited', () => {
   for (const [version, hashes] of Object.entries(released)) {
     for (const [file, hash] of Object.entries(hashes)) {
-      const now = createHash('sha256').update(read(file)).digest('hex')
-      assert.is(now, hash, `sql/${file} was released in ${version}: put what changes in a new file`)
+      const now = createHash('sha256').update(read(schemaFolder, file)).digest('hex')
+      assert.is(now, hash, `sql/schema/${file} was released in ${version}: put what changes in a new file`)
     }
   }
-  assert.equal(files.slice(0, oldest.length), oldest)
+  assert.equal(files, Object.values(released).flatMap(Object.keys))
 })
 
 test('from wherever a store was, it comes to be as one that is made today', async () => {
@@ -65,16 +70,21 @@ test('from wherever a store was, it comes to be as one that is made today', asyn
   await openStore({ schema: fresh, listen: false })
   const wanted = await shapeOf(fresh)
   assert.ok(wanted.length > 100)
-  for (let applied = 0; applied <= files.length; applied++) {
-    const schema = await storeOf(files.slice(0, applied))
-    const meow = await openStore({ schema, listen: false, maxConnections: 1 })
-    assert.equal(await shapeOf(schema), wanted, `from ${files[applied - 1] ?? 'nothing'}`)
-    await meow.close()
+  for (const [folder, all] of [
+    [schemaFolder, files],
+    [oldFolder, oldest],
+  ] as const) {
+    for (let applied = 0; applied <= all.length; applied++) {
+      const schema = await storeOf(folder, all.slice(0, applied))
+      const meow = await openStore({ schema, listen: false, maxConnections: 1 })
+      assert.equal(await shapeOf(schema), wanted, `from ${all[applied - 1] ?? 'nothing'}`)
+      await meow.close()
+    }
   }
 })
 
-test('the oldest release, full of events, is taken along', async () => {
-  const schema = await storeOf(oldest)
+test('the oldest layout, full of events, is taken along', async () => {
+  const schema = await storeOf(oldFolder, oldest)
   await sql.query(`set search_path = ${schema}`)
   await sql.query(`
     select append('order', 'a', '[{"type": "T", "data": {"n": 1.50}}, {"type": "U", "data": [null, "ä"], "metadata": {"m": 1}}]');
@@ -140,6 +150,28 @@ test('the oldest release, full of events, is taken along', async () => {
     snapshotEvery: 10,
   }
   assert.equal(await meow.state(sum, 's'), { state: 7, version: 999 }, 'from its snapshot')
+})
+
+test('grants are kept: a role that could read an old store can read it afterwards, and no other role can', async () => {
+  const schema = await storeOf(oldFolder, oldest)
+  const [reader, stranger] = [uniqueName('reader'), uniqueName('stranger')]
+  await sql.query(`create role ${reader} login; create role ${stranger} login;
+    grant usage on schema ${schema} to ${reader}, ${stranger};
+    revoke execute on all functions in schema ${schema} from public;
+    grant execute on all functions in schema ${schema} to ${reader};
+    grant select on all tables in schema ${schema} to ${reader}; grant select on all sequences in schema ${schema} to ${reader}`)
+  await openStore({ schema, listen: false })
+  const login = (role: string) => {
+    const url = new URL(databaseUrl())
+    url.username = role
+    return connect({ connectionString: url.href, schema, listen: false })
+  }
+  const meow = await login(reader)
+  assert.equal(await meow.migrate(), { applied: [] })
+  assert.equal((await meow.read({})).events, [])
+  await meow.close()
+  assert.match((await rejects(login(stranger), ConnectionError)).message, 'permission denied')
+  await sql.query(`drop owned by ${reader}, ${stranger}; drop role ${reader}, ${stranger}`)
 })
 
 test.run()

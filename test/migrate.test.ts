@@ -15,7 +15,8 @@ import { theWay, throughPooler, unless } from './support/ways.ts'
 const run = promisify(execFile)
 const sql = await pgClient()
 const observer = await pgClient()
-const files = readdirSync(new URL('../sql/', import.meta.url)).filter((name) => /^\d{3}_.*\.sql$/.test(name))
+const files = readdirSync(new URL('../sql/schema/', import.meta.url)).sort()
+const everything = [...files, 'functions']
 const event = { type: 'T', data: 1 }
 const connectionString = databaseUrl()
 const open = (options: ConnectOptions) => connect(theWay({ connectionString, ...options }))
@@ -76,7 +77,7 @@ unless(throughPooler, test)(
     assert.is(applied.length, 103)
     assert.equal(
       applied.filter((n) => n > 0),
-      [files.length],
+      [everything.length],
     )
     assert.is((await stores[0]!.append({ category: 'c', streamId: 's' }, event)).version, 0)
     await Promise.all(stores.map((store) => store.close()))
@@ -87,7 +88,7 @@ unless(throughPooler, test)(
 test('it says what it applied, and does it once', async () => {
   const schema = uniqueName('once')
   const meow = await open({ schema, listen: false })
-  assert.equal(await meow.migrate(), { applied: files })
+  assert.equal(await meow.migrate(), { applied: everything })
   const { events } = await meow.append({ category: 'c', streamId: 's' }, event)
   assert.equal(await meow.migrate(), { applied: [] })
   assert.equal(await meow.load({ category: 'c', streamId: 's' }), events)
@@ -107,7 +108,7 @@ test('all of it or nothing', async () => {
   )
   assert.equal(rows, [{ relname: 'subscriptions' }])
   await sql.query(`drop table ${schema}.subscriptions`)
-  assert.equal(await meow.migrate(), { applied: files })
+  assert.equal(await meow.migrate(), { applied: everything })
   await meow.close()
   await sql.query(`drop schema ${schema} cascade`)
 })
@@ -192,10 +193,10 @@ test('a hostile search_path, in migrate and ever after', async () => {
     create table checkpoints (mine int);
     create sequence events_position_seq;
     create function announce(text) returns void ${body};
-    create function announced() returns text ${body};
+    create function read_announcement() returns text ${body};
     create function store_key() returns int ${body};
     create function category_key(text) returns int ${body};
-    create function mark_name() returns text ${body};
+    create function announcement_setting() returns text ${body};
     create function channel_of(text, text) returns text ${body};
     create function append_batch(text[], text[], int[], int[], int[], boolean, boolean, json) returns int ${body};
     create function append_guarded(text[], text[], int[], int[], int[], boolean, boolean, json) returns int ${body};

@@ -118,14 +118,14 @@ const actions: [name: string, action: (client: pg.ClientBase) => Promise<unknown
   ['the horizon', (client) => client.query(`select ${schema}.horizon('big')`), /position <= b/],
   [
     'a look of who notifies for all',
-    (client) => client.query(`select * from ${schema}.quiet_ring('{}', '{}', ${COUNT - 10}, 0)`),
+    (client) => client.query(`select * from ${schema}.publish('{}', '{}', ${COUNT - 10}, 0)`),
     /e\.position > _from/,
   ],
   [
     'a look of who notifies for all, while some are held back',
     (client) =>
       client.query(
-        `select * from ${schema}.quiet_ring(array[${schema}.category_key('big'), ${schema}.store_key()], '{${COUNT - 99},${COUNT - 99}}', ${COUNT - 10}, 0)`,
+        `select * from ${schema}.publish(array[${schema}.category_key('big'), ${schema}.store_key()], '{${COUNT - 99},${COUNT - 99}}', ${COUNT - 10}, 0)`,
       ),
     /e\.position > _from/,
   ],

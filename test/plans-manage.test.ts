@@ -253,7 +253,7 @@ test('a checkpoint for which nobody waits looks for waiters by their index', asy
   await sql.query(`
     insert into waiters select 'other' || n, 1, gen_random_uuid(), clock_timestamp() + interval '1 h'
     from generate_series(1, 1000) as n; analyze waiters`)
-  const found = await isLean('select ring_waiting($1)', ['wait'], 0)
+  const found = await isLean('select wake_waiters($1)', ['wait'], 0)
   const touched = found.flatMap(({ plan }) => nodes(plan)).filter((node) => node.includes('Scan'))
   assert.ok(touched.length > 0)
   assert.ok(

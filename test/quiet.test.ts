@@ -133,7 +133,7 @@ test('an open append holds up its own category alone, and who closes tells what 
   const heard = await listen([schema, `${schema}.open`, `${schema}.free`])
   const [sql, client] = [await pgClient(), await pgClient()]
   const pid = (client as unknown as { processID: number }).processID
-  const lease = async () => (await sql.query(`select closed from ${schema}.conductor`)).rows[0]
+  const lease = async () => (await sql.query(`select closed from ${schema}.publisher`)).rows[0]
   const said: string[] = []
   const say = (fields: any, message: string) => void said.push(`${message}: ${fields.err ?? ''}`)
   const logger = { debug: say, info: say, warn: say, error: say }
@@ -144,7 +144,7 @@ test('an open append holds up its own category alone, and who closes tells what 
   duty.saw(first.position)
   await until(async () => (await lease())?.closed === false, { what: 'a turn' })
   const quiet = async () =>
-    (await sql.query(`select last_value > 0 as quiet from ${schema}.quiet_until`)).rows[0].quiet
+    (await sql.query(`select last_value > 0 as quiet from ${schema}.coalescing_until`)).rows[0].quiet
   await until(quiet, { what: 'silence' })
 
   await client.query('begin')
@@ -176,17 +176,17 @@ test('who closes does not wait for an append that stays open: whoever comes next
   const first = await meow.append({ category: 'a', streamId: 'a' }, { type: 'T', data: 1 })
   duty.saw(first.position)
   const quiet = async () =>
-    (await sql.query(`select last_value > 0 as quiet from ${schema}.quiet_until`)).rows[0].quiet
+    (await sql.query(`select last_value > 0 as quiet from ${schema}.coalescing_until`)).rows[0].quiet
   await until(quiet, { what: 'a turn' })
   await client.query('begin')
   const open = await meow.append({ category: 'open', streamId: 'a' }, { type: 'T', data: 1 }, { client })
   await duty.close()
-  assert.is((await sql.query(`select closed from ${schema}.conductor`)).rows[0].closed, false)
+  assert.is((await sql.query(`select closed from ${schema}.publisher`)).rows[0].closed, false)
   await client.query('commit')
   const next = new Duty(other, { ...rules, waiting: 1_000 })
   next.saw(open.position)
   await until(() => heard.get(`${schema}.open`)?.payload === open.position, { what: 'what was open' })
-  await until(async () => (await sql.query(`select closed from ${schema}.conductor`)).rows[0].closed, {
+  await until(async () => (await sql.query(`select closed from ${schema}.publisher`)).rows[0].closed, {
     what: 'an end',
   })
   await next.close()
@@ -203,7 +203,7 @@ test('an expiry further ahead than a lease can be is ignored: the clock was set 
     [5_000, true],
     [-1, true],
   ] as const) {
-    await sql.query(`select setval('${schema}.quiet_until', ${schema}.now_ms() + $1::int)`, [aheadMs])
+    await sql.query(`select setval('${schema}.coalescing_until', ${schema}.now_ms() + $1::int)`, [aheadMs])
     const { position } = await meow.append({ category: 'c', streamId: 'a' }, { type: 'T', data: 1 })
     await sql.query(`select pg_notify($1, '0')`, [`${schema}.c`])
     if (isHeard) await until(() => heard.get(`${schema}.c`)?.payload === position, { what: 'an append' })
@@ -216,10 +216,10 @@ test('conducting is refused in another isolation than read committed', async () 
   await openStore({ schema, listen: false })
   const sql = await pgClient()
   for (const call of [
-    `quiet_claim(gen_random_uuid())`,
-    `quiet_renew(gen_random_uuid(), 0, true)`,
-    `quiet_ring('{}', '{}', 0, 0)`,
-    `quiet_close(gen_random_uuid())`,
+    `claim_publishing(gen_random_uuid())`,
+    `renew_publishing(gen_random_uuid(), 0, true)`,
+    `publish('{}', '{}', 0, 0)`,
+    `end_publishing(gen_random_uuid())`,
   ]) {
     await sql.query('begin isolation level repeatable read')
     assert.is(
@@ -241,7 +241,7 @@ test('appends that wait for NOTIFY are seen', async () => {
     while (most < 2) await client.query(append)
   })
   const look = async () => {
-    const { rows } = await sql!.query(`select ${schema}.quiet_waiting() as waiting`)
+    const { rows } = await sql!.query(`select ${schema}.waiting_for_notify() as waiting`)
     most = Math.max(most, rows[0].waiting)
     return most >= 2
   }
@@ -261,7 +261,7 @@ test('a process whose appends travel together needs nobody to notify for them', 
       await meow.append({ category: 'c', streamId: `s${n}` }, { type: 'T', data: 1 })
   }
   await Promise.all(Array.from({ length: 64 }, append))
-  assert.equal((await sql.query(`select * from ${schema}.conductor`)).rows, [])
+  assert.equal((await sql.query(`select * from ${schema}.publisher`)).rows, [])
 })
 
 test.run()

@@ -176,7 +176,7 @@ test("a copy with one thing alone that is bound to the original is noticed, and 
     `alter function ${copy}.append set search_path = "${name}"`,
     `create or replace trigger appended after insert on ${copy}.events referencing new table as inserted execute function ${name}.appended()`,
     `create or replace function ${copy}.last_position() returns bigint language sql return pg_sequence_last_value('${name}.events_position_seq')`,
-    `drop function ${copy}.set_aside; create function ${copy}.set_aside(_parked ${name}.parked_events)
+    `drop function ${copy}.events_of_parked_stream; create function ${copy}.events_of_parked_stream(_parked ${name}.parked_events)
      returns setof ${name}.events language sql stable as 'select * from ${name}.events'`,
   ]) {
     await sql.query(change)

@@ -70,7 +70,7 @@ test('a look at what is parked, answered late, puts nothing back once more', asy
   await meow.replayParked(name)
   await until(() => runs === 2, { what: 'the replay' })
   const sql = await pgClient()
-  const ring = () => sql.query(`select pg_notify(${storeSchema}.bell($1), '')`, [name])
+  const ring = () => sql.query(`select pg_notify(${storeSchema}.wake_channel($1), '')`, [name])
   const late = hold('.parked_streams(')
   await ring()
   await late.some()

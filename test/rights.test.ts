@@ -50,7 +50,7 @@ async function prepare(): Promise<void> {
   await migrator.sql.query(grants) // as after each update
   await admin.query(login)
   await enter(`${schema}_shop`)
-  for (const role of ['reader', 'writer', 'executor', 'conductor', 'manager', 'eraser']) {
+  for (const role of ['reader', 'writer', 'executor', 'publisher', 'manager', 'eraser']) {
     await admin.query(`create role ${schema}_a_${role} login in role ${schema}_${role}`)
     await enter(`${schema}_a_${role}`)
   }
@@ -76,7 +76,7 @@ test('each role can do its work', async () => {
     'a_reader',
     'a_writer',
     'a_executor',
-    'a_conductor',
+    'a_publisher',
     'a_manager',
     'a_eraser',
     'shop',
@@ -115,7 +115,7 @@ const writes: [name: string, rights: string[]][] = [
       ...['insert snapshots', 'update snapshots', 'delete snapshots', 'insert tombstones'],
     ],
   ],
-  ['conductor', [...hints, 'insert conductor', 'update conductor', 'update quiet_until']],
+  ['publisher', [...hints, 'insert publisher', 'update publisher', 'update coalescing_until']],
   ['public', []],
 ]
 for (const [name, rights] of writes) {
@@ -160,12 +160,12 @@ const everybody = [
   `select setval('${schema}.events_position_seq', 1)`,
   `select nextval('${schema}.events_position_seq')`,
   `alter sequence ${schema}.events_position_seq cache 20`,
-  `delete from ${schema}.conductor`,
+  `delete from ${schema}.publisher`,
   `insert into ${schema}.migrations (id, name) values (999, 'mine')`,
   `update ${schema}.migrations set name = 'mine'`,
   `create table ${schema}.mine ()`,
   `create function ${schema}.announce(varchar) returns void language sql as ''`,
-  `create or replace function ${schema}.announced() returns text language sql as 'select null::text'`,
+  `create or replace function ${schema}.read_announcement() returns text language sql as 'select null::text'`,
   `alter function ${schema}.horizons(bigint) set search_path = public`,
   `drop schema ${schema} cascade`,
 ]
@@ -195,19 +195,19 @@ const managing = [
   `select setval('${schema}.retired_epoch', 7)`,
 ]
 const conducting = [
-  `select ${schema}.quiet_claim('00000000-0000-0000-0000-000000000000')`,
-  `select ${schema}.quiet_renew('00000000-0000-0000-0000-000000000000', 0, true)`,
-  `select ${schema}.quiet_close('00000000-0000-0000-0000-000000000000')`,
-  `insert into ${schema}.conductor values (true, '00000000-0000-0000-0000-000000000000', 0, 0, false)`,
-  `update ${schema}.conductor set closed = true`,
-  `select setval('${schema}.quiet_until', 9)`,
-  `select nextval('${schema}.quiet_until')`,
+  `select ${schema}.claim_publishing('00000000-0000-0000-0000-000000000000')`,
+  `select ${schema}.renew_publishing('00000000-0000-0000-0000-000000000000', 0, true)`,
+  `select ${schema}.end_publishing('00000000-0000-0000-0000-000000000000')`,
+  `insert into ${schema}.publisher values (true, '00000000-0000-0000-0000-000000000000', 0, 0, false)`,
+  `update ${schema}.publisher set closed = true`,
+  `select setval('${schema}.coalescing_until', 9)`,
+  `select nextval('${schema}.coalescing_until')`,
 ]
 const refusals: [name: string, statements: string[]][] = [
   ['a_reader', [...everybody, ...appending, ...remembering, ...consuming, ...managing, ...conducting]],
   ['a_writer', [...everybody, ...consuming, ...managing, ...conducting]],
   ['a_executor', [...everybody, ...appending, ...remembering, ...managing, ...conducting]],
-  ['a_conductor', [...everybody, ...appending, ...remembering, ...consuming, ...managing]],
+  ['a_publisher', [...everybody, ...appending, ...remembering, ...consuming, ...managing]],
   ['a_manager', [...everybody, ...appending, ...remembering, ...conducting]],
   // Those two he may, within limits, which are another test's.
   [
@@ -277,7 +277,7 @@ for (const [name, kinds] of calls) {
 }
 
 test('who may conduct does, in each step; a writer stays quiet meanwhile, and is heard again afterwards', async () => {
-  const { sql } = of('a_conductor')
+  const { sql } = of('a_publisher')
   const listener = of('a_reader').sql
   const category = uniqueName('conducted')
   const heard: string[] = []
@@ -290,17 +290,17 @@ test('who may conduct does, in each step; a writer stays quiet meanwhile, and is
   }
   const owner = randomUUID()
   const run = async (call: string) => (await sql.query(`select * from ${schema}.${call}`)).rows[0]
-  const { quiet_claim: from } = await run(`quiet_claim('${owner}')`)
-  assert.equal(await run(`quiet_renew('${owner}', 0, true)`), { quiet_renew: true })
+  const { claim_publishing: from } = await run(`claim_publishing('${owner}')`)
+  assert.equal(await run(`renew_publishing('${owner}', 0, true)`), { renew_publishing: true })
   const quiet = await append('a')
   assert.equal(heard, [])
-  assert.is((await run(`quiet_ring('{}', '{}', ${from}, 0)`)).commits, 1)
+  assert.is((await run(`publish('{}', '{}', ${from}, 0)`)).commits, 1)
   await listener.query('select')
   assert.equal(heard, [quiet])
-  assert.equal(await run(`quiet_renew('${owner}', ${quiet}, false)`), { quiet_renew: true })
+  assert.equal(await run(`renew_publishing('${owner}', ${quiet}, false)`), { renew_publishing: true })
   const loud = await append('b')
   assert.equal(heard, [quiet, loud])
-  assert.equal(await run(`quiet_close('${owner}')`), { quiet_close: true })
+  assert.equal(await run(`end_publishing('${owner}')`), { end_publishing: true })
 })
 
 test('a writer can not choose positions by COPY; nor, by any setting, leave out the checks', async () => {
@@ -312,7 +312,7 @@ test('a writer can not choose positions by COPY; nor, by any setting, leave out 
     `9\t0\tc\ts\tT\t1\n`,
   )
   assert.is(((await rejects(positions, Error)) as pg.DatabaseError).code, '42501')
-  const { rows } = await sql.query(`select ${schema}.mark_name() as mark`)
+  const { rows } = await sql.query(`select ${schema}.announcement_setting() as mark`)
   const unannounced = [[rows[0].mark, '!']]
   for (const [settings, version, code] of [
     [unannounced, 0, 'MW002'],
@@ -333,7 +333,7 @@ test('a writer who forges an announcement harms the delivery of his own events a
   const { meow } = of('shop')
   const category = uniqueName('forged')
   const { rows } = await sql.query(
-    `select ${schema}.mark_name() as mark, ${schema}.category_key($1)::text as key,
+    `select ${schema}.announcement_setting() as mark, ${schema}.category_key($1)::text as key,
             last_value as head from ${schema}.events_position_seq`,
     [category],
   )
@@ -361,7 +361,7 @@ test('an eraser erases, by the library and in SQL; nobody else does; and he rewr
   const stream = { category: 'customer', streamId: '42' }
   const named = { type: 'Named', data: { name: 'Ada' }, metadata: { ip: '::1' } }
   const { events } = await meow.append(stream, named)
-  for (const name of ['a_reader', 'a_writer', 'a_executor', 'a_conductor', 'a_manager', 'shop']) {
+  for (const name of ['a_reader', 'a_writer', 'a_executor', 'a_publisher', 'a_manager', 'shop']) {
     const { sql, meow } = of(name)
     const { message } = await rejects(meow.eraseStream(stream), ConnectionError)
     assert.match(message, /^missing rights: permission denied to erase: .*; grant/)

@@ -105,8 +105,8 @@ test("PostgreSQL's own come last, and temporary tables first: the functions, and
     'pg_locks',
     'pg_database',
     'events_position_seq',
-    'conductor',
-    'quiet_until',
+    'publisher',
+    'coalescing_until',
   ])
     await client.query(`create temp table ${table} (mine int)`)
   await client.query('set search_path = pg_temp, public, pg_catalog')
@@ -121,7 +121,7 @@ test("PostgreSQL's own come last, and temporary tables first: the functions, and
     `select * from meowmx.append('c', 'a', '{"type": "T", "data": 1}', 'no-stream')`,
     `select * from meowmx.append('c', 'a', '[{"type": "T"}, {"type": "T", "data": 2}]', '0')`,
     `insert into meowmx.events (version, category, stream_id, type, data) values (0, 'c', 'raw', 'T', '1')`,
-    `select meowmx.horizon('c', 'd'), meowmx.horizon(), meowmx.channel('c'), meowmx.bell('s')`,
+    `select meowmx.horizon('c', 'd'), meowmx.horizon(), meowmx.channel('c'), meowmx.wake_channel('s')`,
     `select meowmx.claim('s', 'me', 60000, ${held})`,
     `select meowmx.await_position('s', 1, '00000000-0000-0000-0000-000000000000', 60000)`,
     `select meowmx.advance('s', 60000, ${held}, '{1,1}')`,
@@ -136,11 +136,11 @@ test("PostgreSQL's own come last, and temporary tables first: the functions, and
     `select meowmx.alter_subscription('s', '{"categories": ["c", "d"], "types": ["T"], "partitions": 3}')`,
     `select meowmx.reset_subscription('s', 0)`,
     `select meowmx.delete_subscription('s')`,
-    `select meowmx.quiet_waiting(), meowmx.quiet_claim('${me}')`,
-    `select meowmx.quiet_renew('${me}', 1, true)`,
-    `select settled, commits from meowmx.quiet_ring('{1}', '{1}', 1, 1)`,
-    `select meowmx.quiet_renew('${me}', 1, false)`,
-    `select meowmx.quiet_close('${me}')`,
+    `select meowmx.waiting_for_notify(), meowmx.claim_publishing('${me}')`,
+    `select meowmx.renew_publishing('${me}', 1, true)`,
+    `select settled, commits from meowmx.publish('{1}', '{1}', 1, 1)`,
+    `select meowmx.renew_publishing('${me}', 1, false)`,
+    `select meowmx.end_publishing('${me}')`,
   ]) {
     const rows = await run(statement)
     assert.ok(!JSON.stringify(rows).includes('false'), `${statement}: ${JSON.stringify(rows)}`)

@@ -292,19 +292,19 @@ async function conductors(dice: Random): Promise<void> {
         break
       }
       case 7: {
-        const claimed = await rows(sql, 'select quiet_claim($1)', [owner])
+        const claimed = await rows(sql, 'select claim_publishing($1)', [owner])
         assert.equal(claimed, model.quietClaim(owner))
         if (claimed[0]![0] !== null) real = simulated = ['{}', '{}', String(claimed[0]![0]), 0]
         break
       }
       case 8: {
         const [rung, quiet] = [Number(real[2]), dice.chance(0.7)]
-        const renewed = await rows(sql, 'select quiet_renew($1, $2, $3)', [owner, rung, quiet])
+        const renewed = await rows(sql, 'select renew_publishing($1, $2, $3)', [owner, rung, quiet])
         assert.equal(renewed, model.quietRenew(owner, rung, quiet))
         break
       }
       case 9: {
-        const [row] = (await rows(sql, 'select * from quiet_ring($1, $2, $3, $4)', real)) as [string[]]
+        const [row] = (await rows(sql, 'select * from publish($1, $2, $3, $4)', real)) as [string[]]
         const [same] = model.quietRing(simulated[0], simulated[1], Number(simulated[2]), simulated[3])
         assert.equal(row!.slice(2, 6), same!.slice(2, 6))
         const held = (keys: string, bounds: string, name: (key: string) => number) => {
@@ -320,7 +320,7 @@ async function conductors(dice: Random): Promise<void> {
         break
       }
       case 10:
-        assert.equal(await rows(sql, 'select quiet_close($1)', [owner]), model.quietClose(owner))
+        assert.equal(await rows(sql, 'select end_publishing($1)', [owner]), model.quietClose(owner))
         break
       default:
         now += dice.pick([1, 100, 499, 500, 1_000, -300])
@@ -330,7 +330,7 @@ async function conductors(dice: Random): Promise<void> {
     assert.equal([...heard.real].sort(), [...heard.model].sort())
     heard.real.clear()
     heard.model.clear()
-    const lease = await rows(sql, 'select owner, until, rung, closed from conductor', [])
+    const lease = await rows(sql, 'select owner, until, published, closed from publisher', [])
     const { owner: by, until, rung, closed } = model.lease
     assert.equal(lease, by === null ? [] : [[by, String(until), String(rung), closed ? 't' : 'f']])
   }

@@ -133,7 +133,7 @@ test('who lost all that it had waits, whatever is appended', async () => {
   await sql.query(`set search_path = ${storeSchema}`)
   // Another took it; the bell makes it look.
   await sql.query(`update checkpoints set epoch = epoch + 1, owner = 'other' where subscription = $1`, [name])
-  await sql.query(`select pg_notify(bell($1), '')`, [name])
+  await sql.query(`select pg_notify(wake_channel($1), '')`, [name])
   await until(() => current(subscription.status$).state === 'waiting', { what: 'it to wait' })
   const { all: statuses } = collect(subscription.status$)
   // The executor reads before we do, by the same tail.

@@ -660,7 +660,7 @@ test('who lost the lease commits nothing: effects once, whoever is at work', asy
     `update ${storeSchema}.checkpoints set epoch = epoch + 1, owner = null, lease_until = null where subscription = $1`,
     [name],
   )
-  await sql.query(`select pg_notify(${storeSchema}.bell($1), '')`, [name])
+  await sql.query(`select pg_notify(${storeSchema}.wake_channel($1), '')`, [name])
   await sql.query('commit')
   await hasWritten(3)
   going.open()

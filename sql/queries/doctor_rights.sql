@@ -1,4 +1,4 @@
--- What this role may do in the store $1, as SECURITY.md has the roles; asked by oid, so that who may do nothing can ask, too.
+-- What this role may do in the store $1, by the roles of SECURITY.md. It asks by oid, so that a role without any right can ask, too.
 with rights as materialized (
   select c.relname as name,
          case c.relkind when 'S' then has_sequence_privilege(c.oid, 'select') else has_table_privilege(c.oid, 'select') end as reads,
@@ -20,5 +20,5 @@ select
     where name in ('subscriptions', 'checkpoints', 'executors', 'parked_events')
   ), false) as subscribe,
   coalesce((select deletes from rights where name = 'subscriptions'), false) as manage,
-  coalesce((select updates from rights where name = 'quiet_until'), false) as conduct,
+  coalesce((select updates from rights where name = 'coalescing_until'), false) as conduct,
   coalesce((select owns from rights where name = 'events'), has_database_privilege(current_database(), 'create')) as migrate

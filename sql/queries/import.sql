@@ -4,7 +4,7 @@
 --   $1 ids, $2 categories, $3 stream ids, $4 versions, $5 types, $6 data, $7 metadata (JSON as text: to the character, and \u0000
 --   too), $8 times; null for an id, a version, metadata or a time: a new one, the next of the stream, {}, now
 --   $9  true: versions do not count, each follows what its stream has
--- Tombstones of erased streams are taken from whoever may erase (012_erase.sql).
+-- Tombstones of erased streams are taken from a role that may erase (functions/erase_stream.sql).
 -- Returns how many were written, how many were known, and the number, from 1, of the first that is known otherwise.
 with allowed as materialized (
   select meowmx.allow_tombstones()

@@ -2,7 +2,7 @@
 --
 -- Positions go on: none is handed out twice, so processes that stay connected need not be told that theirs are void. One is
 -- left out, so that a process that polls the sequence notices. The migrations stay as they are, and so does the lease of
--- 010_quiet.sql, which holds positions only.
+-- notifying for all, which holds positions only.
 --
 -- Subscriptions first, as a transactional handler locks them: their checkpoints, then events. The lock on subscriptions makes
 -- a second reset wait, the one on events waits for open appends.

@@ -10,6 +10,6 @@ select
   )
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = $1
-  and c.relname = any ('{events,migrations,subscriptions,checkpoints,executors,parked_events,waiters,conductor,snapshots,tombstones}'::text[])
+  and c.relname = any ('{events,migrations,functions,subscriptions,checkpoints,executors,parked_events,waiters,publisher,snapshots,tombstones}'::text[])
   and c.relrowsecurity and row_security_active(c.oid)
 order by c.relname

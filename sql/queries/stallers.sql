@@ -1,3 +1,3 @@
--- Who holds horizons back: 003_horizon.sql.
+-- Who holds horizons back: functions/stallers.sql.
 select pid, application, database, since_ms, query, category, every
 from meowmx.stallers()

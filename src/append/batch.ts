@@ -28,7 +28,7 @@ export interface Progress {
   begun?: boolean
 }
 
-/** One call of meowmx.append_batch or append_one: sql/005_append.sql says what goes in and comes out. */
+/** One call of meowmx.append_batch or append_one: sql/functions/ says what goes in and comes out. */
 export class Batch {
   readonly #db: Database
   readonly #append: Statement

@@ -47,7 +47,8 @@ Stop what appends there, or run it again until it says that nothing was written.
     .action(
       run(async (context, options: Options) => {
         const db = await context.database()
-        const { checkHealth, migrate } = await import('../database/migrate.ts')
+        const { checkHealth } = await import('../database/health.ts')
+        const { migrate } = await import('../database/migrate.ts')
         if (context.options.embedded !== undefined) await migrate(db)
         await checkHealth(db)
         const source = await connectSource(context, db, options.from)

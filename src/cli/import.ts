@@ -30,7 +30,8 @@ Of a line, "id", "version", "metadata" and "recordedAt" may be left out; without
       run(async (context, file: string | undefined, { renumber = false }: { renumber?: boolean }) => {
         const { out, talk, signal } = context
         const db = await context.database()
-        const { checkHealth, migrate } = await import('../database/migrate.ts')
+        const { checkHealth } = await import('../database/health.ts')
+        const { migrate } = await import('../database/migrate.ts')
         if (context.options.embedded !== undefined) await migrate(db)
         await checkHealth(db)
         const named = file === undefined || file === '-' ? undefined : file

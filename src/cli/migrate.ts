@@ -8,7 +8,8 @@ export function migrate(program: Command, run: Run): void {
     .action(
       run(async (context) => {
         const db = await context.database()
-        const { checkHealth, migrate } = await import('../database/migrate.ts')
+        const { checkHealth } = await import('../database/health.ts')
+        const { migrate } = await import('../database/migrate.ts')
         const result = await migrate(db)
         await checkHealth(db)
         if (context.out.json) return context.out.line(JSON.stringify(result))

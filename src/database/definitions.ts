@@ -1,22 +1,44 @@
+import { createHash } from 'node:crypto'
+import { inInstallOrder } from './install-order.ts'
 import { sql } from './sql.ts'
 
-/** The numbered files of sql/, in order. Once released, a file is never edited: what changes comes in a new one. */
-export const migrations = Object.keys(sql)
-  .filter((file) => /^\d{3}_.*\.sql$/.test(file))
-  .map((file) => ({ id: Number(file.slice(0, 3)), name: file }))
+const filesOf = (folder: string) =>
+  Object.entries(sql)
+    .filter(([path]) => path.startsWith(folder))
+    .map(([path, text]) => ({ file: path.slice(folder.length), text }))
 
-/** A function, with one of three kinds of body; a trigger; and what makes a trigger fire in every session. */
-const STATEMENT =
-  /^create (?:or replace )?(?:function (\w+)[\s\S]*?^(?:as \$\$$[\s\S]*?^\$\$|begin atomic$[\s\S]*?^end|return [\s\S]*?)|trigger [\s\S]*?);$|^alter table \w+ enable always trigger \w+;$/gm
+/** A file of sql/schema: tables, indexes, sequences. Once released it is never edited: what changes comes in a new one. */
+export interface SchemaFile {
+  readonly id: number
+  readonly name: string
+  readonly text: string
+}
 
-const found = migrations.flatMap(({ name }) => [...sql[name]!.matchAll(STATEMENT)])
+export const schemaFiles: readonly SchemaFile[] = filesOf('schema/').map(({ file, text }) => ({
+  id: Number(file.slice(0, 3)),
+  name: file,
+  text,
+}))
 
-/** The functions of a store, by name. */
-export const functionNames: readonly string[] = [
-  ...new Set(found.flatMap(([, name]) => (name === undefined ? [] : [name]))),
-]
+/** A file of sql/functions: a function, by its name, or a trigger, by table.trigger. It can be run again at any time. */
+export interface Definition {
+  readonly name: string
+  readonly text: string
+  readonly md5: string
+}
 
-/** The statements that make all functions and triggers of a store once more, in the schema that is the first of the search_path. */
-export const redefinitions: readonly string[] = found.map(([statement]) =>
-  statement.replace(/^create (?:or replace )?/, 'create or replace '),
+/** All functions and triggers of a store, in the order in which they can be made. */
+export const definitions: readonly Definition[] = inInstallOrder(
+  filesOf('functions/').map(({ file, text }) => ({
+    name: file.replace(/\.sql$/, ''),
+    text,
+    md5: createHash('md5').update(text).digest('hex'),
+  })),
 )
+
+/** Whether this is the name of a trigger, and not of a function. */
+export const isTrigger = (name: string): boolean => name.includes('.')
+
+export const functionNames: readonly string[] = definitions
+  .map(({ name }) => name)
+  .filter((name) => !isTrigger(name))

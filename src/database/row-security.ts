@@ -26,7 +26,9 @@ export function whyHidden(db: Database, { table, role }: GuardedTable): { proble
 /** Refuse a store whose events, or whose state, would look empty. */
 export async function refuseHidden(db: Database): Promise<void> {
   const guarded = await guardedTables(db)
-  const hidden = guarded.find((one) => !one.isReadable && ['events', 'migrations'].includes(one.table))
+  const hidden = guarded.find(
+    (one) => !one.isReadable && ['events', 'migrations', 'functions'].includes(one.table),
+  )
   if (!hidden) return
   const { problem, mend } = whyHidden(db, hidden)
   throw new ConnectionError(`${problem}. To mend it, as its owner: ${mend}`)

@@ -28,7 +28,7 @@ export class DuplicateEventError extends MeowError {
   constructor(id: string, stream: StreamRef) {
     super(
       'ERR_DUPLICATE_EVENT',
-      `event id ${id}, appended to stream ${label(stream)}, is already recorded with another stream, type, data or company`,
+      `event id ${id}, appended to stream ${label(stream)}, is already recorded with a different stream, type or data, or as part of another call`,
       undefined,
       { id, stream },
     )

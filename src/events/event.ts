@@ -78,7 +78,7 @@ export const ERASED = '$erased'
 /** Whether only the store itself writes events of this type. */
 export const isReserved = (type: string): boolean => type.startsWith('$')
 
-/** Whether an event's stream was erased, and it with it: all that is left is that it happened (sql/012_erase.sql). */
+/** Whether an event's stream was erased, and it with it: all that is left is that it happened (sql/functions/erase_stream.sql). */
 export function isEmptied({ data, metadata }: Pick<RecordedEvent, 'data' | 'metadata'>): boolean {
   return (
     metadata.erased === true &&

@@ -13,7 +13,7 @@ export interface Folded<S> {
   readonly position: number
 }
 
-/** What deciders remember; sql/011_snapshots.sql. A cache: whatever goes wrong with it costs time, and nothing else. */
+/** What deciders remember; sql/schema/011_snapshots.sql. A cache: whatever goes wrong with it costs time, and nothing else. */
 export class Snapshots {
   readonly #db: Queries
   readonly #load: Statement

@@ -3,7 +3,7 @@ import { together } from '../database/ask.ts'
 import type { Queries, Row, Statement } from '../database/database.ts'
 import { toPosition } from '../events/event.ts'
 
-/** All horizons of the store at one moment; sql/003_horizon.sql says how they come about. */
+/** All horizons of the store at one moment; sql/functions/horizons.sql says how they come about. */
 export class Horizons {
   /** The last position handed out. */
   readonly head: number

@@ -63,7 +63,7 @@ interface Reached {
   readonly position: number
 }
 
-/** What one executor says to the database; sql/007_executors.sql and 008_parked.sql. */
+/** What one executor says to the database; sql/functions/claim.sql and others. */
 export class Store {
   readonly logger: Logger
   readonly clock: Clock
@@ -235,7 +235,7 @@ export class Store {
 
   /** The channel on which executors are called. */
   async bell(): Promise<string> {
-    const [row] = await this.#call('bell', [this.#name])
+    const [row] = await this.#call('wake_channel', [this.#name])
     return row![0]!
   }
 

@@ -11,7 +11,7 @@ import type { CategoryInfo } from '../read/reader.ts'
 /** An event as it is kept: its data and metadata as JSON, so that nobody who reads it can change it. */
 type Stored = Omit<RecordedEvent, 'data' | 'metadata'> & { data: string; metadata: string }
 
-/** Events in memory: what sql/005_append.sql does to a table, with the same outcomes. */
+/** Events in memory: what the functions of sql/ do to a table, with the same outcomes. */
 export class MemoryLog {
   readonly #events: Stored[] = [] // the one at position n is number n - 1
   readonly #streams = new Map<string, Stored[]>()

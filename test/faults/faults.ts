@@ -139,7 +139,7 @@ export const faults: Readonly<Record<string, Fault>> = {
     const { schema } = world
     const client = await world.stranger('postgres', 'junk')
     const { rows } = await world.sql.query(
-      `select ${schema}.channel(unnest($1::text[])) as channel union all select ${schema}.bell('faults') union all select $2`,
+      `select ${schema}.channel(unnest($1::text[])) as channel union all select ${schema}.wake_channel('faults') union all select $2`,
       [['a', 'b', 'c'], schema],
     )
     const junk = [

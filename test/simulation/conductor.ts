@@ -218,7 +218,7 @@ export async function simulateQuiet(
         () =>
           database.lease.rung === 0 &&
           !database.lease.closed &&
-          enabled().some(({ what }) => what.includes('ring')),
+          enabled().some(({ what }) => what.endsWith('publish')),
         () => 'nobody conducts',
       )
     }

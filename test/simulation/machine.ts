@@ -188,7 +188,7 @@ export class Machine {
           return database.page(values[0], values[1], values[2], values[3])
         case 'bounded page': // its bound, which is last, is kept by the answer
           return database.page(values[0], values[1], values[2], values.slice(3, -1)[0])
-        case 'bell':
+        case 'wake_channel':
           return [[BELL]]
         case 'subscribe':
           return [['revision']]
@@ -206,15 +206,15 @@ export class Machine {
           return database.replayed(values[1], values[2], values[3], values[4])
         case 'replayed':
           return database.moveAside(values[1], values[2], values[4], values[5])
-        case 'quiet_look':
+        case 'publisher':
           return database.quietLook(values[0])
-        case 'quiet_claim':
+        case 'claim_publishing':
           return database.quietClaim(values[0])
-        case 'quiet_renew':
+        case 'renew_publishing':
           return database.quietRenew(values[0], values[1], values[2])
-        case 'quiet_ring':
+        case 'publish':
           return database.quietRing(values[0], values[1], Number(values[2]), values[3])
-        case 'quiet_close':
+        case 'end_publishing':
           return database.quietClose(values[0])
         case 'lag':
           return [['0']] // of status$ alone, which nobody looks at here

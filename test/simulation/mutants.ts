@@ -48,7 +48,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'unfenced ack',
-    file: 'sql/007_executors.sql',
+    file: 'sql/functions/advance.sql',
     from: `where c.subscription = _subscription and c.partition = n.partition and c.epoch = n.epoch and c.owner is not null
     returning c.partition
   )
@@ -145,29 +145,29 @@ export const quietMutants: readonly Mutant[] = [
   },
   {
     name: 'the horizon is read after the lease is taken',
-    file: 'sql/010_quiet.sql',
+    file: 'sql/functions/publish.sql',
     from: '_all   bigint := least(free, bounds[array_position(keys, -1)]);',
     to: '_all   bigint := least(case when head = 0 then horizon() else free end, bounds[array_position(keys, -1)]);',
     flaws: { late: true },
   },
   {
     name: 'every category is rung by the horizon of the store',
-    file: 'sql/010_quiet.sql',
+    file: 'sql/functions/publish.sql',
     from: 'and e.position <= least(_every, now.bound)',
     to: 'and e.position <= least(_every, _bounds[array_position(_keys, _store)])',
     flaws: { together: true },
   },
   {
     name: 'from where to ring is forgotten with whoever dies',
-    file: 'sql/010_quiet.sql',
-    from: 'rung = case when c.closed then _horizon else least(c.rung, _horizon) end',
-    to: 'rung = _horizon',
+    file: 'sql/functions/claim_publishing.sql',
+    from: 'published = case when p.closed then _horizon else least(p.published, _horizon) end',
+    to: 'published = _horizon',
     flaws: { forgetful: true },
   },
   {
     name: 'who lost the lease can still silence appends',
     hidden: true,
-    file: 'sql/010_quiet.sql',
+    file: 'sql/functions/renew_publishing.sql',
     from: `  if not found then
     return false;
   end if;
@@ -177,9 +177,9 @@ export const quietMutants: readonly Mutant[] = [
   },
   {
     name: 'appends stay quiet before the lease can be seen',
-    file: 'sql/010_quiet.sql',
+    file: 'sql/functions/claim_publishing.sql',
     from: 'until = excluded.until, closed = false,',
-    to: `until = setval('quiet_until', excluded.until),`,
+    to: `until = setval('coalescing_until', excluded.until),`,
     flaws: { hasty: true },
   },
   {

@@ -23,7 +23,7 @@ export function countingPool(config: pg.PoolConfig = {}): {
     client.query = ((...args: any[]) => {
       const [config, ...more] = args
       const text: string = typeof config === 'string' ? config : config.text
-      if (/\.(conductor|quiet_)/.test(text)) return query(...args)
+      if (/\.publisher\b|publishing|\.publish\(/.test(text)) return query(...args)
       queries.push(text)
       const count = (result?: pg.QueryResult) => {
         if (result) answers.push({ text, rows: result.rows?.length ?? 0 })

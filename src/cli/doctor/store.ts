@@ -1,4 +1,5 @@
-import { examine, pending } from '../../database/migrate.ts'
+import { examine, staleness } from '../../database/health.ts'
+import { difference } from '../../database/installed.ts'
 import { guardedTables, whyHidden } from '../../database/row-security.ts'
 import type { Check, Right } from './check.ts'
 import { ok, problem, RIGHTS, warning } from './check.ts'
@@ -8,7 +9,7 @@ const ROLES: Record<Right, string> = {
   append: 'writer',
   subscribe: 'executor',
   manage: 'manager',
-  conduct: 'conductor',
+  conduct: 'publisher',
   migrate: 'migrator',
 }
 
@@ -64,18 +65,15 @@ export const migration: Check = {
   needs: 'schema',
   blocks: ['store'],
   async look({ db }) {
-    const todo = await pending(db)
-    if (todo.length === 0) {
-      const { astray } = await examine(db)
-      return astray
-        ? problem(astray, `meowmx migrate --schema ${db.schema}`)
-        : ok(`schema "${db.schema}" is up to date`)
+    const found = await difference(db)
+    const { files } = found
+    const remedy = `meowmx migrate --schema ${db.schema}`
+    if (files.length === 0) {
+      const reason = (await examine(db)).astray ?? staleness(db, found)
+      return reason ? problem(reason, remedy) : ok(`schema "${db.schema}" is up to date`)
     }
-    const what = todo.length === 1 ? todo[0]!.name : `${todo[0]!.name} to ${todo.at(-1)!.name}`
-    return problem(
-      `schema "${db.schema}" is not migrated: ${what} not applied`,
-      `meowmx migrate --schema ${db.schema}`,
-    )
+    const what = files.length === 1 ? files[0]!.name : `${files[0]!.name} to ${files.at(-1)!.name}`
+    return problem(`schema "${db.schema}" is not migrated: ${what} not applied`, remedy)
   },
 }
 

@@ -1,6 +1,6 @@
 import type { Queries, Row } from '../../database/database.ts'
 
-/** What a conductor has notified, as of his last look; sql/010_quiet.sql says what the fields are. */
+/** What a publisher has notified, as of its last look; sql/functions/publish.sql says what the fields are. */
 export interface Rung {
   readonly keys: string
   readonly bounds: string
@@ -16,13 +16,20 @@ export interface Rung {
 /** How the lease stands: nothing left to notify; somebody's for a while; or nobody's, though something may be left. */
 export type Standing = { closed: true; waiting: number } | { closed: false; leftMs: number }
 
-/** The lease of the conductor: the statements of sql/010_quiet.sql. */
+const FILES = {
+  look: 'publisher',
+  claim: 'claim_publishing',
+  renew: 'renew_publishing',
+  ring: 'publish',
+  close: 'end_publishing',
+}
+
+/** The lease of the publisher: sql/functions/publish.sql. */
 export class QuietLease {
   readonly #query: (name: string, values?: unknown[]) => Promise<Row[]>
 
   constructor(db: Queries) {
-    const of = (name: string) => [name, db.file(`quiet_${name}`)] as const
-    const statements = new Map(['look', 'claim', 'renew', 'ring', 'close'].map(of))
+    const statements = new Map(Object.entries(FILES).map(([name, file]) => [name, db.file(file)]))
     this.#query = (name, values) => db.query(statements.get(name)!, values)
   }
 

@@ -28,7 +28,7 @@ const subscriptionChanges = z.strictObject({
 /** How often to try where locks were taken crosswise: who is cancelled then has done nothing. */
 const ATTEMPTS = 5
 
-/** Changes subscriptions from outside; sql/009_manage.sql. */
+/** Changes subscriptions from outside. */
 export class Administration {
   readonly #reaches: (position: number) => Promise<void>
   readonly #alter: (values: unknown[]) => Promise<void>

@@ -35,7 +35,7 @@ const eraseOptions = z.strictObject({ reason: name.optional(), client: client.op
 /** How often to try where locks were taken crosswise: who is cancelled then has done nothing. */
 const ATTEMPTS = 5
 
-/** Takes out of a stream what it says; sql/012_erase.sql. */
+/** Takes out of a stream what it says; sql/functions/erase_stream.sql. */
 export class Erasure {
   readonly #db: Database
   readonly #projections: Projections

@@ -1,0 +1,9 @@
+-- Channel of a category, or (null) of the whole store. A name over PostgreSQL's 63 bytes gives way to its hash.
+create or replace function channel_of(_schema text, _category text) returns text
+language sql immutable
+return case
+  when _category is null then _schema
+  when octet_length(_schema || '.' || _category) <= 63 then _schema || '.' || _category
+  when octet_length(_schema) <= 29 then _schema || '.#' || md5(_category)
+  else '#' || md5(_schema || '.' || _category)
+end;

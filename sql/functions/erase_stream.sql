@@ -1,0 +1,64 @@
+-- Erasing a stream: what its events say is taken out of them; that they happened, when, and in which order, stays. So
+-- versions stay dense, and no checkpoint and no reader is disturbed.
+--
+-- An event that is emptied has the data {} and the metadata {"erased":true}. Behind the last of them comes a tombstone:
+-- an event of the type $erased, with the metadata {"tombstone":true}, which subscribers get like any other.
+--
+-- It takes UPDATE of these two columns, which is a right to empty events and no more (refuse_rewrite).
+--
+-- Erase a stream, from any language:
+--   select * from meowmx.erase_stream('customer', '42', 'asked for it')
+-- Returns how many events were emptied, and the tombstone: the one that was appended now; where there was nothing to
+-- empty, that of the time before; or none.
+--
+-- The last version is looked up first, then all events are emptied, and the tombstone is appended behind that version. An
+-- append that came in between makes it fail: then what was added is emptied, and it is tried again. An append that is under
+-- way is waited for. So each event of the stream is read once, unless others append to it meanwhile.
+create or replace function erase_stream(_category text, _stream_id text, _reason text default null, out erased bigint, out tombstone events)
+language plpgsql
+set search_path from current
+as $$
+declare
+  _id      constant uuid := gen_random_uuid();
+  _setting constant text := coalesce(current_setting('meowmx.maintenance', true), '');
+  _last    int; -- as of before the update
+  _emptied int; -- up to this version all events are
+  _count   bigint;
+  _outcome text;
+begin
+  if not may_erase() then
+    raise exception 'permission denied to erase: that takes UPDATE of data and metadata on events, of error on parked_events, DELETE on snapshots, INSERT on tombstones, and to append'
+      using errcode = 'insufficient_privilege';
+  end if;
+
+  erased := 0;
+  loop
+    _emptied := coalesce(_last, -1);
+    select max(e.version) into _last from events e where e.category = _category and e.stream_id = _stream_id;
+    perform set_config('meowmx.maintenance', 'on', true);
+    update events e set data = '{}', metadata = '{"erased":true}'
+    where e.category = _category and e.stream_id = _stream_id and e.version > _emptied
+      and not is_emptied(e.*) and not is_tombstone(e.*);
+    get diagnostics _count = row_count;
+    perform set_config('meowmx.maintenance', _setting, true);
+    erased := erased + _count;
+    if erased = 0 then
+      select * into tombstone from events e
+      where e.category = _category and e.stream_id = _stream_id and is_tombstone(e.*) order by e.version desc limit 1;
+      return;
+    end if;
+    perform set_config('meowmx.maintenance', 'tombstones', true);
+    select a.outcome into strict _outcome from append_one(
+      _category, _stream_id, coalesce(_last, -1), false, true, _id, '$erased',
+      json_strip_nulls(json_build_object('events', erased, 'reason', _reason)), '{"tombstone":true}'
+    ) as a;
+    perform set_config('meowmx.maintenance', _setting, true);
+    exit when _outcome = 'appended';
+  end loop;
+  select * into strict tombstone from events e where e.id = _id;
+
+  perform pg_advisory_xact_lock(erasure_key(_category, _stream_id));
+  delete from snapshots s where s.category = _category and s.stream_id = _stream_id;
+  update parked_events p set error = '' where p.category = _category and p.stream_id = _stream_id and p.error <> '';
+end
+$$;

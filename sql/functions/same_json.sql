@@ -1,0 +1,12 @@
+-- Whether two are the same value: key order and white space aside. What jsonb can't hold (by a raw INSERT: \u0000, half a
+-- surrogate pair) is the same as nothing but itself.
+create or replace function same_json(_one json, _other json) returns boolean
+language plpgsql immutable
+set search_path from current
+as $$
+begin
+  return _one::text = _other::text or _one::jsonb = _other::jsonb;
+exception when data_exception or program_limit_exceeded then
+  return false;
+end
+$$;

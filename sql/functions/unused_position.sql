@@ -1,0 +1,14 @@
+-- One below the first position, as long as none was handed out; else the last one.
+create or replace function unused_position() returns bigint
+language plpgsql
+as $$
+declare
+  _last bigint;
+begin
+  while _last is null loop
+    select last_value - 1 into _last from events_position_seq where not is_called;
+    _last := coalesce(_last, pg_sequence_last_value('events_position_seq'));
+  end loop;
+  return _last;
+end
+$$;

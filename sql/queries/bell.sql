@@ -1,1 +1,0 @@
-select meowmx.bell($1)

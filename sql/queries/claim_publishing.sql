@@ -1,0 +1,1 @@
+select meowmx.claim_publishing($1)

@@ -1,0 +1,1 @@
+select meowmx.end_publishing($1)

@@ -1,1 +1,0 @@
-select meowmx.quiet_claim($1)

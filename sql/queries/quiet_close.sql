@@ -1,1 +1,0 @@
-select meowmx.quiet_close($1)

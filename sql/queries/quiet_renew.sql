@@ -1,1 +1,0 @@
-select meowmx.quiet_renew($1, $2, $3)

@@ -1,0 +1,1 @@
+select meowmx.renew_publishing($1, $2, $3)

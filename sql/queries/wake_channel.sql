@@ -1,0 +1,1 @@
+select meowmx.wake_channel($1)
