@@ -116,13 +116,14 @@ export class Appender {
   }
 
   #run(requests: readonly Request[], atomic: boolean, client?: pg.ClientBase): Promise<Outcome[]> {
-    const along = this.#projected?.along(requests)
+    const along = this.#projected?.select(requests)
     if (along) return this.#projected!.append(along, requests, atomic, client)
     return client ? this.#runInside(client, requests, atomic) : this.#batcher.append(requests, atomic)
   }
 
   async #runInside(client: pg.ClientBase, requests: readonly Request[], atomic: boolean): Promise<Outcome[]> {
-    for (let busy = this.#projected?.busy(client); busy; busy = this.#projected?.busy(client)) await busy
+    for (let busy = this.#projected?.unfinished(client); busy; busy = this.#projected?.unfinished(client))
+      await busy
     return this.#batch.run(requests, { atomic, client })
   }
 }

@@ -55,7 +55,7 @@ export class Batcher {
     if (this.#closed) return Promise.reject(new ClosedError())
     return new Promise((resolve, reject) => {
       const size = requests.reduce((sum, request) => sum + request.size, 0)
-      this.#queue.push({ requests, atomic, keys: claims(requests), size, resolve, reject })
+      this.#queue.push({ requests, atomic, keys: keysOf(requests), size, resolve, reject })
       this.#schedule()
     })
   }
@@ -159,7 +159,7 @@ export class Batcher {
   }
 }
 
-function claims(requests: readonly Request[]): string[] {
+function keysOf(requests: readonly Request[]): string[] {
   const keys: string[] = []
   for (const { key, lookup, events } of requests) {
     keys.push(key)

@@ -4,7 +4,7 @@ import { encodeJson, plainObject } from '../core/json.ts'
 import { parse } from '../core/validate.ts'
 import type { EventModel, NewEvent, RecordedEvent, Storable, StreamRef } from '../events/event.ts'
 import { isReserved, modelOf, streamKey } from '../events/event.ts'
-import { carried, mergeMetadata } from '../events/event-context.ts'
+import { inheritedMetadata, mergeMetadata } from '../events/event-context.ts'
 import { uuidv7 } from './uuid.ts'
 
 /**
@@ -66,7 +66,7 @@ export function encodeRequest(
 ): Request {
   const { category, streamId } = checkStream(stream, `${path}stream`)
   const model = modelOf(stream)
-  const around = carried()
+  const around = inheritedMetadata()
   const list = Array.isArray(events) ? events : [events]
   const at = (i: number) => (Array.isArray(events) ? `${path}events[${i}]` : `${path}events`)
   const encoded: EncodedEvent[] = []

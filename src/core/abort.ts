@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events'
 
 /** A controller whose signal any number may wait for: Node takes more than 10 for a leak, and says so on stderr. */
-export function manyWaitFor(): AbortController {
+export function sharedController(): AbortController {
   const controller = new AbortController()
   unlimited(controller.signal)
   return controller
@@ -53,7 +53,7 @@ interface Waiter {
 const waitersOf = new WeakMap<Promise<unknown>, Set<Waiter>>()
 
 /** The promise, or a rejection as soon as the signal aborts. Then both forget the caller, however long the promise takes. */
-export function aborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+export function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const waiters = waitersOf.get(promise) ?? begin(promise)
     const waiter: Waiter = {
@@ -75,8 +75,8 @@ export function aborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T>
 }
 
 /** Resolves once the promise has, or the signal aborts; rejects if the promise rejects before that. */
-export async function unless(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {
-  await aborted(promise, signal).catch((error) => {
+export async function settledOrAborted(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  await abortable(promise, signal).catch((error) => {
     if (!signal.aborted) throw error
   })
 }

@@ -5,7 +5,7 @@ export interface Deadline {
   /** By the clock's `now()`. */
   readonly due: number
   /** Called when it is not. */
-  late(): void
+  onMissed(): void
 }
 
 /** Node may call back a little before the time. */
@@ -18,31 +18,31 @@ const EARLY_MS = 1
 export class Deadlines {
   readonly #all = new Set<Deadline>()
   #forget = () => {}
-  #at = Infinity // when it looks
+  #wakesAt = Infinity // when it looks
 
   add(deadline: Deadline): void {
     this.#all.add(deadline)
-    if (deadline.due < this.#at) this.#wake(deadline.due)
+    if (deadline.due < this.#wakesAt) this.#setTimer(deadline.due)
   }
 
   delete(deadline: Deadline): void {
     this.#all.delete(deadline)
   }
 
-  #wake(at: number): void {
+  #setTimer(at: number): void {
     this.#forget()
-    this.#at = at
-    this.#forget = after(at - now(), () => this.#look(), { ref: false })
+    this.#wakesAt = at
+    this.#forget = after(at - now(), () => this.#check(), { ref: false })
   }
 
-  #look(): void {
-    this.#at = Infinity
+  #check(): void {
+    this.#wakesAt = Infinity
     const reached = now() + EARLY_MS
     let next = Infinity
     for (const deadline of [...this.#all]) {
       if (deadline.due > reached) next = Math.min(next, deadline.due)
-      else if (this.#all.delete(deadline)) deadline.late()
+      else if (this.#all.delete(deadline)) deadline.onMissed()
     }
-    if (next < this.#at) this.#wake(next)
+    if (next < this.#wakesAt) this.#setTimer(next)
   }
 }

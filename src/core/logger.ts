@@ -18,7 +18,7 @@ export const consoleLogger: Logger = {
 }
 
 /** Tells the other what it is told, without what may be a credential. */
-export function discreet(logger: Logger): Logger {
+export function redacting(logger: Logger): Logger {
   const tell =
     (level: keyof Logger) =>
     (...args: unknown[]) =>

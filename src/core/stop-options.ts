@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { manyWaitFor } from './abort.ts'
+import { sharedController } from './abort.ts'
 import type { Clock } from './clock.ts'
 import { ms } from './fields.ts'
 
@@ -10,8 +10,8 @@ export interface StopOptions {
 }
 
 /** Without a limit: as long as it takes. */
-export const stopOptions = z.strictObject({ timeoutMs: ms(0).optional() })
-export const closeOptions = z.strictObject({ timeoutMs: ms(0).default(30_000) })
+export const stopOptionsSchema = z.strictObject({ timeoutMs: ms(0).optional() })
+export const closeOptionsSchema = z.strictObject({ timeoutMs: ms(0).default(30_000) })
 
 /** How long the database may take for what is said to it once the time is up. */
 const GRACE_MS = 5_000
@@ -23,8 +23,8 @@ const GRACE_MS = 5_000
  */
 export class TimeLimit {
   readonly #clock: Clock
-  readonly #up = manyWaitFor()
-  readonly #over = manyWaitFor()
+  readonly #up = sharedController()
+  readonly #over = sharedController()
   #due = Infinity
   #forget = () => {}
 

@@ -2,10 +2,10 @@ import type pg from 'pg'
 import { z } from 'zod'
 import { ms, text } from '../core/fields.ts'
 import type { Logger } from '../core/logger.ts'
-import { consoleLogger, discreet, silent } from '../core/logger.ts'
+import { consoleLogger, redacting, silent } from '../core/logger.ts'
 import { parseSecret } from '../core/validate.ts'
 import { mistakeIn, withoutName } from './connection-string.ts'
-import { Servers } from './hosts.ts'
+import { Servers } from './servers.ts'
 
 /** How to reach a store, and how to treat it. */
 export interface ConnectOptions {
@@ -116,7 +116,7 @@ const connectFields = z.strictObject({
       error: 'must have the methods debug, info, warn and error, or be false',
     })
     .default(consoleLogger)
-    .transform((given) => (given === false ? silent : discreet(given))),
+    .transform((given) => (given === false ? silent : redacting(given))),
   telemetry: z.boolean().default(true),
 })
 export const connectOptions = connectFields.refine((o) => !(o.pool && o.connectionString), {

@@ -2,13 +2,13 @@ import type { Duplex } from 'node:stream'
 import pg from 'pg'
 import { after, now } from '../core/clock.ts'
 import { ClosedError } from '../core/errors.ts'
-import { ask, patienceMs } from './ask.ts'
 import { cancel } from './cancel.ts'
 import type { Settings } from './connect-options.ts'
 import { PasswordFailure } from './connection-problems.ts'
-import { isLost, isOfServer, isReadOnly } from './failures.ts'
-import type { Servers } from './hosts.ts'
-import { isElsewhere, noneServes, ReadOnlyError } from './hosts.ts'
+import { isLost, isReadOnly, isServerFailure } from './failures.ts'
+import { cancelTimeoutMs, runQuery } from './fast-query.ts'
+import type { Servers } from './servers.ts'
+import { mayWorkElsewhere, noServerError, ReadOnlyError } from './servers.ts'
 import { watchErrors } from './session.ts'
 import { Sockets } from './sockets.ts'
 import { POOL_TIMEOUT, translate } from './translate.ts'
@@ -17,13 +17,13 @@ import { POOL_TIMEOUT, translate } from './translate.ts'
  * Connections that are kept however long nothing happens, so that the first event after a quiet hour need not wait for a
  * login: one to append, one to read, one for a checkpoint. What else a burst opened is closed after 10 s.
  */
-const KEPT = 3
+const MAX_KEPT = 3
 
 /** How long one that was idle for long has to show that it is alive: a round trip, and no more than a login takes. */
 const CHECK_MS = 2_000
 
 /** How long a connection may take to say goodbye before it is cut. */
-export const GOODBYE_MS = 500
+export const CLOSE_TIMEOUT_MS = 500
 
 /** One that is checked out of the pool. */
 export interface Connection {
@@ -57,7 +57,7 @@ export class Connections {
         delete (error as { client?: unknown }).client // all of it, which pg-pool puts there
         settings.logger.debug({ err: error }, 'an idle connection broke')
       })
-    else hear(this.#pool)
+    else ignorePoolErrors(this.#pool)
   }
 
   /** One that is at hand, and was in use lately. */
@@ -93,13 +93,13 @@ export class Connections {
    */
   async #isAlive(connection: Connection): Promise<boolean> {
     try {
-      await ask(connection.client, { text: 'select' }, Math.min(CHECK_MS, this.#settings.queryTimeoutMs))
+      await runQuery(connection.client, { text: 'select' }, Math.min(CHECK_MS, this.#settings.queryTimeoutMs))
       return true
     } catch (error) {
       this.#settings.logger.debug({ err: error }, 'a connection that was idle for long is dead')
       connection.broken = true
       this.giveBack(connection)
-      this.#mistrust()
+      this.#closeIdle()
       return false
     }
   }
@@ -108,7 +108,7 @@ export class Connections {
   giveBack(connection: Connection): void {
     const { client, onError } = connection
     connection.broken ||= this.#discarded.has(client)
-    const room = this.#owned && this.#pool.waitingCount === 0 && this.#kept.length < KEPT
+    const room = this.#owned && this.#pool.waitingCount === 0 && this.#kept.length < MAX_KEPT
     if (!connection.broken && !this.#closed && room) {
       connection.since = now()
       this.#kept.push(connection)
@@ -120,9 +120,9 @@ export class Connections {
 
   /** What one was borrowed for failed so: is it to be used again, and are the others? */
   failed(connection: Connection, error: unknown): void {
-    connection.broken ||= isOfServer(error)
+    connection.broken ||= isServerFailure(error)
     if (isReadOnly(error)) this.#servers.moveOn((connection.client as { server?: object }).server)
-    if (isLost(error) || isReadOnly(error)) this.#mistrust()
+    if (isLost(error) || isReadOnly(error)) this.#closeIdle()
   }
 
   /** A borrowed connection is not to be lent again: it is closed when it comes back. */
@@ -142,7 +142,7 @@ export class Connections {
   async cancel(client: pg.ClientBase): Promise<void> {
     this.discard(client)
     streamOf(client)?.pause() // no answer is read any more
-    await cancel(client, patienceMs(this.#settings.queryTimeoutMs))
+    await cancel(client, cancelTimeoutMs(this.#settings.queryTimeoutMs))
     this.cut(client)
   }
 
@@ -159,11 +159,11 @@ export class Connections {
     this.#ended = true
     for (const connection of this.#kept.splice(0)) this.giveBack(connection)
     await this.#pool.end()
-    await this.#sockets.closed(GOODBYE_MS)
+    await this.#sockets.closed(CLOSE_TIMEOUT_MS)
   }
 
   /** Where one is lost or silent, so may be those that are not in use: each would take its own queryTimeoutMs to tell. */
-  #mistrust(): void {
+  #closeIdle(): void {
     if (!this.#owned) return
     for (const connection of this.#kept.splice(0)) {
       connection.broken = true
@@ -174,7 +174,7 @@ export class Connections {
   }
 
   /** One that breaks while nobody uses it is replaced on the next use. */
-  #broke(connection: Connection): void {
+  #onBroken(connection: Connection): void {
     connection.broken = true
     const i = this.#kept.indexOf(connection)
     if (i < 0) return
@@ -191,12 +191,12 @@ export class Connections {
       try {
         return await this.#check(await this.#fromPool())
       } catch (error) {
-        if (this.#closed || (error as Error).message === POOL_TIMEOUT || !isElsewhere(error)) throw error
+        if (this.#closed || (error as Error).message === POOL_TIMEOUT || !mayWorkElsewhere(error)) throw error
         this.#servers.moveOn(server)
         failures.push([server, error])
       }
     }
-    throw noneServes(failures)
+    throw noServerError(failures)
   }
 
   /**
@@ -215,7 +215,7 @@ export class Connections {
         const before = state
         state = 'answered'
         if (before === 'late') client?.release()
-        else if (before === 'waiting' && client) resolve(this.#lent(client))
+        else if (before === 'waiting' && client) resolve(this.#borrowed(client))
         else reject(error)
       }
       if (!this.#owned) forget = after(this.#settings.queryTimeoutMs, tooLate)
@@ -230,7 +230,7 @@ export class Connections {
     const { client } = connection
     if (this.#checked.has(client)) return connection
     try {
-      await makeFit(client, this.#servers, this.#settings.queryTimeoutMs)
+      await prepareSession(client, this.#servers, this.#settings.queryTimeoutMs)
     } catch (error) {
       connection.broken = true
       this.giveBack(connection)
@@ -240,8 +240,13 @@ export class Connections {
     return connection
   }
 
-  #lent(client: pg.PoolClient): Connection {
-    const connection: Connection = { client, broken: false, since: 0, onError: () => this.#broke(connection) }
+  #borrowed(client: pg.PoolClient): Connection {
+    const connection: Connection = {
+      client,
+      broken: false,
+      since: 0,
+      onError: () => this.#onBroken(connection),
+    }
     client.on('error', connection.onError)
     watchErrors(client)
     return connection
@@ -258,12 +263,12 @@ const streamOf = (client: pg.ClientBase) =>
   (client as unknown as { connection?: { stream?: Duplex } }).connection?.stream
 
 /** Pools of users that we listen to. */
-const heard = new WeakSet<pg.Pool>()
+const ignoredPools = new WeakSet<pg.Pool>()
 
 /** An idle connection that breaks is replaced on its next use. If nobody listened, its error would end the process. */
-function hear(pool: pg.Pool): void {
-  if (heard.has(pool) || typeof pool.on !== 'function') return
-  heard.add(pool)
+function ignorePoolErrors(pool: pg.Pool): void {
+  if (ignoredPools.has(pool) || typeof pool.on !== 'function') return
+  ignoredPools.add(pool)
   pool.on('error', () => {})
 }
 
@@ -282,8 +287,8 @@ function poolOf(settings: Settings, servers: Servers, sockets: Sockets): pg.Pool
  * (our own limit is `queryTimeoutMs`); one in the connection string is meant for us. Set only where the server's default is another:
  * a pooler may refuse SET.
  */
-async function makeFit(client: pg.ClientBase, servers: Servers, timeoutMs: number): Promise<void> {
-  const [row] = await ask(client, { text: FITNESS }, timeoutMs)
+async function prepareSession(client: pg.ClientBase, servers: Servers, timeoutMs: number): Promise<void> {
+  const [row] = await runQuery(client, { text: SESSION_STATE }, timeoutMs)
   const [isolation, inheritsLockTimeout, isReadOnly] = row!
   if (servers.writable && isReadOnly === 't')
     throw new ReadOnlyError('it is a standby, or set to be read-only')
@@ -292,14 +297,14 @@ async function makeFit(client: pg.ClientBase, servers: Servers, timeoutMs: numbe
   if (inheritsLockTimeout === 't') await client.query('set lock_timeout = 0').catch(ignoreRefusal) // it is tried again then
 }
 
-const FITNESS = `select pg_catalog.current_setting('default_transaction_isolation'),
+const SESSION_STATE = `select pg_catalog.current_setting('default_transaction_isolation'),
   case when pg_catalog.current_setting('lock_timeout') <> '0' then
     (select source <> 'client' from pg_catalog.pg_settings where name = 'lock_timeout')
   end,
   pg_catalog.pg_is_in_recovery() or pg_catalog.current_setting('transaction_read_only')::boolean`
 
 function ignoreRefusal(error: unknown): void {
-  if (isOfServer(error)) throw error
+  if (isServerFailure(error)) throw error
 }
 
 /** What every connection is opened with. */

@@ -1,23 +1,23 @@
 import { createHash } from 'node:crypto'
 import type pg from 'pg'
-import { manyWaitFor } from '../core/abort.ts'
+import { sharedController } from '../core/abort.ts'
 import type { Clock } from '../core/clock.ts'
 import { systemClock } from '../core/clock.ts'
 import { ClosedError, SchemaError, ValidationError } from '../core/errors.ts'
 import { isError } from '../core/kinds.ts'
 import { eventBytes, eventColumns } from '../events/event.ts'
 import type { Telemetry } from '../telemetry/telemetry.ts'
-import type { Row } from './answer.ts'
-import { Answer } from './answer.ts'
-import { ask, lostStatement } from './ask.ts'
+import type { Row } from './bounded-rows.ts'
+import { BoundedRows } from './bounded-rows.ts'
 import type { Settings } from './connect-options.ts'
 import { withoutName } from './connection-string.ts'
 import { Connections, connectionConfig } from './connections.ts'
-import { isOfServer, isQueueFull } from './failures.ts'
-import { Servers } from './hosts.ts'
-import { Retries } from './retries.ts'
+import { isQueueFull, isServerFailure } from './failures.ts'
+import { lostStatement, runQuery } from './fast-query.ts'
+import { Retries } from './retry-reporter.ts'
 import type { ServerState } from './server-timeline.ts'
 import { ServerTimeline } from './server-timeline.ts'
+import { Servers } from './servers.ts'
 import { sql } from './sql.ts'
 import { translate } from './translate.ts'
 
@@ -34,7 +34,7 @@ export interface Statement {
 /** How full NOTIFY's queue is when there is no room, of 1: those who commit at the same time need some. */
 const FULL = 0.95
 
-export type { Row } from './answer.ts'
+export type { Row } from './bounded-rows.ts'
 
 /** What all that reads and subscribes needs of the server and of time. */
 export interface Queries {
@@ -52,7 +52,12 @@ export interface Queries {
   /** On any connection, or on the caller's. */
   query(statement: Statement, values?: unknown[], client?: pg.ClientBase): Promise<Row[]>
   /** The same, but only as many rows as fit in `maxBytes`; the first row always fits. */
-  page(statement: Statement, values: unknown[], maxBytes: number, client?: pg.ClientBase): Promise<Answer>
+  page(
+    statement: Statement,
+    values: unknown[],
+    maxBytes: number,
+    client?: pg.ClientBase,
+  ): Promise<BoundedRows>
   /** Borrow a connection. */
   withClient<T>(use: (client: pg.PoolClient) => Promise<T>): Promise<T>
   /** End a borrowed connection, whatever it is at, and so its transaction. */
@@ -79,7 +84,7 @@ export class Database implements Queries {
   readonly #connections: Connections
   readonly #prepare: boolean
   readonly #borrowed = new Set<pg.ClientBase>()
-  readonly #givingUp = manyWaitFor()
+  readonly #givingUp = sharedController()
   #historyQuery: Statement | undefined
   #queueQuery: Statement | undefined
 
@@ -89,7 +94,10 @@ export class Database implements Queries {
     this.schema = settings.schema
     this.quotedSchema = `"${settings.schema.replaceAll('"', '""')}"`
     this.#prepare = settings.prepare
-    this.timeline = new ServerTimeline((position, client) => this.#testify(position, client), settings.logger)
+    this.timeline = new ServerTimeline(
+      (position, client) => this.#readServerState(position, client),
+      settings.logger,
+    )
     const servers = serversOf(settings.pool ? '' : settings.connectionString)
     this.#servers = servers
     const { listenConnectionString } = settings
@@ -150,9 +158,9 @@ export class Database implements Queries {
     values: unknown[],
     maxBytes: number,
     client?: pg.ClientBase,
-  ): Promise<Answer> {
+  ): Promise<BoundedRows> {
     const run = async (on: pg.ClientBase) => {
-      const answer = new Answer(maxBytes)
+      const answer = new BoundedRows(maxBytes)
       await this.#run(on, statement, values, { answer })
       return answer
     }
@@ -174,7 +182,7 @@ export class Database implements Queries {
     try {
       for (;;) {
         try {
-          if (!this.timeline.isChecked(client)) await this.#prove(client)
+          if (!this.timeline.isChecked(client)) await this.#checkTimeline(client)
           return await use(client)
         } catch (error) {
           const name = lostStatement(client, error)
@@ -184,7 +192,7 @@ export class Database implements Queries {
       }
     } catch (error) {
       connections.failed(connection, error)
-      if (isQueueFull(error)) this.mendNotifications()
+      if (isQueueFull(error)) this.freeNotificationQueue()
       throw error
     } finally {
       this.#borrowed.delete(client)
@@ -204,7 +212,7 @@ export class Database implements Queries {
    * NOTIFY's queue stays full after a session that listened in an open transaction has ended. To ask how full it is frees it.
    * Returns whether there is room now.
    */
-  async mendNotifications(): Promise<boolean> {
+  async freeNotificationQueue(): Promise<boolean> {
     try {
       this.#queueQuery ??= this.file('notification_queue')
       const [row] = await this.query(this.#queueQuery)
@@ -215,13 +223,13 @@ export class Database implements Queries {
   }
 
   /** Before its first use: it may be to another server than before. Where that can't be told, the use itself will say why. */
-  async #prove(client: pg.ClientBase): Promise<void> {
+  async #checkTimeline(client: pg.ClientBase): Promise<void> {
     await this.timeline.check(client).catch((error) => {
-      if (isOfServer(error) || lostStatement(client, error) !== undefined) throw error
+      if (isServerFailure(error) || lostStatement(client, error) !== undefined) throw error
     })
   }
 
-  async #testify(position: number | null, client: pg.ClientBase): Promise<ServerState> {
+  async #readServerState(position: number | null, client: pg.ClientBase): Promise<ServerState> {
     this.#historyQuery ??= this.file('history')
     const [row] = await this.#run(client, this.#historyQuery, [position])
     const [standby, server, head, id, newestPosition, newestId] = row as readonly (string | null)[]
@@ -238,14 +246,14 @@ export class Database implements Queries {
     client: pg.ClientBase,
     statement: Statement,
     values: unknown[],
-    { answer, commits = false }: { answer?: Answer; commits?: boolean | undefined } = {},
+    { answer, commits = false }: { answer?: BoundedRows; commits?: boolean | undefined } = {},
   ): Promise<Row[]> {
     if (this.refusal && !statement.always) throw new SchemaError(this.schema, this.refusal)
     const { queryTimeoutMs } = this.settings
     const name = this.#prepare ? statement.name : undefined
     try {
       const asked = { name, text: statement.text, values, commits }
-      return await ask(client, asked, queryTimeoutMs, answer)
+      return await runQuery(client, asked, queryTimeoutMs, answer)
     } catch (error) {
       if (isError(error)) Error.captureStackTrace(error) // who asked, not what read the answer
       throw this.translate(error, client)

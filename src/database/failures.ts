@@ -3,7 +3,7 @@ import { ConnectionError, LimitError, MeowError, SchemaError, TimeoutError } fro
 import { isError } from '../core/kinds.ts'
 
 /** pg's words where an answer does not come in time. */
-export const LATE = 'Query read timeout'
+export const QUERY_TIMEOUT = 'Query read timeout'
 
 /**
  * A connection has a named statement no longer that it was thought to have, or has it already. It was not run. Inside a
@@ -64,7 +64,7 @@ const PERMANENT = /^(3F000|42P01|42883|42703|2200H|MW)/
 export function isLost(error: unknown): boolean {
   if (error instanceof ConnectionError || error instanceof TimeoutError) return isLost(error.cause)
   if (error instanceof MeowError || error instanceof StatementLost || !isError(error)) return false
-  if (isAnswer(error)) return ENDS_SESSION.test(codeOf(error))
+  if (isServerError(error)) return ENDS_SESSION.test(codeOf(error))
   return !/^(Type|Range|Reference|Syntax)Error$/.test(error.name)
 }
 
@@ -74,7 +74,7 @@ export function isReadOnly(error: unknown): boolean {
 }
 
 /** Whether it is the state of the server, not what it was asked, that it failed by. Its connection is not used again. */
-export function isOfServer(error: unknown): boolean {
+export function isServerFailure(error: unknown): boolean {
   return isLost(error) || isReadOnly(error) || OF_SERVER.test(codeOf(error))
 }
 
@@ -85,7 +85,7 @@ export function isOfServer(error: unknown): boolean {
 export function isTransient(error: unknown): boolean {
   if (isLost(error) || isReadOnly(error) || error instanceof StatementLost) return true
   if (error instanceof ConnectionError || error instanceof TimeoutError) return isTransient(error.cause)
-  return !(error instanceof MeowError) && isAnswer(error) && !PERMANENT.test(codeOf(error))
+  return !(error instanceof MeowError) && isServerError(error) && !PERMANENT.test(codeOf(error))
 }
 
 /**
@@ -105,16 +105,16 @@ export function isQueueFull(error: unknown): boolean {
 /** Whether the server was reached, and did not do what it was asked: not that the connection ended, or the server does. */
 export function isRefusal(error: unknown): boolean {
   if (error instanceof ConnectionError || error instanceof TimeoutError) return isRefusal(error.cause)
-  return (isAnswer(error) || error instanceof StatementLost) && !/^(08|57P)/.test(codeOf(error))
+  return (isServerError(error) || error instanceof StatementLost) && !/^(08|57P)/.test(codeOf(error))
 }
 
 /** Whether the server said it. */
-export function isAnswer(error: unknown): boolean {
+export function isServerError(error: unknown): boolean {
   return (error as { severity?: unknown } | null | undefined)?.severity !== undefined
 }
 
 /** A client of pg, of whichever copy: it has a connection, or libpq's. */
-export function isOfPg(client: pg.ClientBase): boolean {
+export function isPgClient(client: pg.ClientBase): boolean {
   const { connection, native } = client as { connection?: { stream?: unknown }; native?: unknown }
   return connection?.stream !== undefined || native !== undefined
 }

@@ -1,11 +1,11 @@
 import type { Clock } from '../core/clock.ts'
 import type { Logger } from '../core/logger.ts'
 import { isTransient } from './failures.ts'
-import type { Retries, Teller } from './retries.ts'
-import { Trouble } from './retries.ts'
+import type { Retries, RetryReporting } from './retry-reporter.ts'
+import { RetryReporter } from './retry-reporter.ts'
 
 /** For how long, by which clock, and who hears of it. */
-export interface RetryPolicy extends Teller {
+export interface RetryPolicy extends RetryReporting {
   readonly signal: AbortSignal
 }
 
@@ -33,17 +33,17 @@ export async function retryForever<T>(
   transient: (error: unknown) => boolean = isTransient,
 ): Promise<T> {
   const { signal, clock } = patience
-  let trouble: Trouble | undefined
+  let trouble: RetryReporter | undefined
   try {
     for (;;) {
       signal.throwIfAborted()
       try {
         const result = await action()
-        trouble?.over()
+        trouble?.succeeded()
         return result
       } catch (error) {
         if (signal.aborted || !transient(error)) throw error
-        trouble ??= new Trouble(patience)
+        trouble ??= new RetryReporter(patience)
         await clock.sleep(trouble.failed(error), signal)
       }
     }

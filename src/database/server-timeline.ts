@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { manyWaitFor } from '../core/abort.ts'
+import { sharedController } from '../core/abort.ts'
 import { HistoryLostError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 
@@ -33,23 +33,23 @@ interface Anchor {
  * history is lost. (On the same one it was erased.)
  */
 export class ServerTimeline {
-  readonly #ask: (position: number | null, client: pg.ClientBase) => Promise<ServerState>
+  readonly #readState: (position: number | null, client: pg.ClientBase) => Promise<ServerState>
   readonly #logger: Logger
-  readonly #proven = new WeakSet<pg.ClientBase>()
+  readonly #checked = new WeakSet<pg.ClientBase>()
   #anchor: Anchor | undefined
   #server: string | null = null // that was last asked
-  #era = manyWaitFor()
+  #current = sharedController()
   readonly #listeners = new Set<(error: HistoryLostError) => void>()
-  readonly #emptied = new Set<() => void>()
+  readonly #emptiedListeners = new Set<() => void>()
 
   constructor(ask: (position: number | null, client: pg.ClientBase) => Promise<ServerState>, logger: Logger) {
-    this.#ask = ask
+    this.#readState = ask
     this.#logger = logger
   }
 
   /** Aborts, with the error, when all that is known of positions is void; then there is another. */
   get current(): AbortSignal {
-    return this.#era.signal
+    return this.#current.signal
   }
 
   /** Call back at once when the store has gone back, until the returned function is called. */
@@ -60,7 +60,7 @@ export class ServerTimeline {
 
   /** Call back when the newest event that was seen is no longer there, on the same server: positions stay what they are. */
   onEmptied(listener: () => void): void {
-    this.#emptied.add(listener)
+    this.#emptiedListeners.add(listener)
   }
 
   /** The highest position that is known to be committed. */
@@ -76,26 +76,26 @@ export class ServerTimeline {
 
   /** Whether nothing is known yet that this connection could contradict, or it did not. */
   isChecked(client: pg.ClientBase): boolean {
-    return this.#anchor === undefined || this.#proven.has(client)
+    return this.#anchor === undefined || this.#checked.has(client)
   }
 
   /** Ask on this connection. */
   async check(client: pg.ClientBase): Promise<void> {
     const anchor = this.#anchor
     const era = this.current
-    const said = await this.#ask(anchor?.position ?? null, client)
+    const said = await this.#readState(anchor?.position ?? null, client)
     if (said.standby || era.aborted) return
     if (anchor && contradicts(said, anchor)) {
       // Once more: it may have been a standby when the statement began.
-      const again = await this.#ask(anchor.position, client)
+      const again = await this.#readState(anchor.position, client)
       if (era.aborted) return
       if (contradicts(again, anchor)) return this.#lose(anchor, again)
     }
-    this.#proven.add(client)
+    this.#checked.add(client)
     const { newest, server } = said
     this.#server = server
     if (anchor && said.id === null && this.#anchor === anchor)
-      for (const listener of this.#emptied) listener()
+      for (const listener of this.#emptiedListeners) listener()
     if (this.#anchor === anchor || this.position < (newest?.position ?? 0))
       this.#anchor = newest ? { ...newest, server } : undefined
   }
@@ -104,8 +104,8 @@ export class ServerTimeline {
     const error = new HistoryLostError(position, head, id)
     this.#logger.error({ err: error, position, id, lastPosition: head }, 'the store has gone back')
     this.#anchor = newest ? { ...newest, server } : undefined
-    const lost = this.#era
-    this.#era = manyWaitFor()
+    const lost = this.#current
+    this.#current = sharedController()
     lost.abort(error)
     for (const listener of [...this.#listeners]) listener(error)
   }

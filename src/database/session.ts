@@ -2,7 +2,7 @@ import type { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
 import type pg from 'pg'
 import { after } from '../core/clock.ts'
-import { isAnswer, isOfServer, SessionEnded } from './failures.ts'
+import { isServerError, isServerFailure, SessionEnded } from './failures.ts'
 
 /** What we use of pg's connection. */
 type Wire = EventEmitter & { readonly stream: Duplex }
@@ -35,9 +35,9 @@ export function watchErrors(client: pg.ClientBase): void {
  * done. Its severity would tell, but is translated: so it is known by what follows, ReadyForQuery or the end of the connection.
  */
 export async function sessionError(client: pg.ClientBase, error: unknown): Promise<unknown> {
-  if (!isAnswer(error) || survived.has(error as object)) return error
+  if (!isServerError(error) || survived.has(error as object)) return error
   const wire = wireOf(client)
-  const alive = wire ? await isReady(wire) : !isOfServer(error) // it does not tell
+  const alive = wire ? await isReady(wire) : !isServerFailure(error) // it does not tell
   return alive ? error : new SessionEnded(error as Error)
 }
 

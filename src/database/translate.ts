@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { ConnectionError, LimitError, SchemaError, TimeoutError } from '../core/errors.ts'
 import { redact } from '../core/secrets.ts'
 import { connectionProblem, lostConnection } from './connection-problems.ts'
-import { isAnswer, isLost, isOfPg, LATE, StatementLost } from './failures.ts'
+import { isLost, isPgClient, isServerError, QUERY_TIMEOUT, StatementLost } from './failures.ts'
 
 /** pg-pool's words. */
 export const POOL_TIMEOUT = 'timeout exceeded when trying to connect'
@@ -16,7 +16,7 @@ export function translate(
   { schema, queryTimeoutMs }: { readonly schema: string; readonly queryTimeoutMs: number },
   client?: pg.ClientBase,
 ): unknown {
-  const isOurs = !client || isOfPg(client) || isAnswer(error)
+  const isOurs = !client || isPgClient(client) || isServerError(error)
   const problem = isOurs ? connectionProblem(error) : undefined
   if (problem !== undefined) return new ConnectionError(problem, error)
   const { code, message } = error as { code?: string; message?: string }
@@ -80,7 +80,7 @@ export function translate(
       error,
     )
   }
-  if (message === LATE) return new TimeoutError('a query', queryTimeoutMs, error)
+  if (message === QUERY_TIMEOUT) return new TimeoutError('a query', queryTimeoutMs, error)
   if (isOurs && isLost(error)) {
     return new ConnectionError(lostConnection(reason(error)), error)
   }

@@ -25,12 +25,12 @@ export interface Called {
   readonly [CALL]?: () => HandlerCall
 }
 
-interface Around {
+interface EventContext {
   readonly metadata: object
   readonly call: HandlerCall | undefined
 }
 
-const storage = new AsyncLocalStorage<Around>()
+const storage = new AsyncLocalStorage<EventContext>()
 
 /** Metadata by which events are told to belong together. */
 export interface Causation {
@@ -74,16 +74,13 @@ export function withMetadata<T>(metadata: object, run: () => T): T {
   if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata))
     throw new ValidationError('metadata', 'must be an object', metadata)
   if (typeof run !== 'function') throw new ValidationError('run', 'must be a function', run)
-  const carried = plainObject(metadata, 'metadata')
+  const own = plainObject(metadata, 'metadata')
   const around = storage.getStore()
-  return storage.run(
-    { metadata: mergeMetadata(around?.metadata, carried, 'metadata'), call: around?.call },
-    run,
-  )
+  return storage.run({ metadata: mergeMetadata(around?.metadata, own, 'metadata'), call: around?.call }, run)
 }
 
 /** Run a handler: what it appends is caused by the event, and by nothing that happened to be around. */
-export function handling<T>(
+export function runCausedBy<T>(
   event: Pick<RecordedEvent, 'id' | 'metadata'>,
   run: () => T,
   call = storage.getStore()?.call,
@@ -92,10 +89,10 @@ export function handling<T>(
 }
 
 /** What events that are appended now carry. */
-export const carried = (): object | undefined => storage.getStore()?.metadata
+export const inheritedMetadata = (): object | undefined => storage.getStore()?.metadata
 
 /** Of the calls of handlers that this is done inside of, and that have not ended, the innermost one that is meant. */
-export function openCall(isMeant: (call: HandlerCall) => boolean = () => true): HandlerCall | undefined {
+export function enclosingCall(isMeant: (call: HandlerCall) => boolean = () => true): HandlerCall | undefined {
   let call = storage.getStore()?.call
   while (call && !(call.active && isMeant(call))) call = call.outer
   return call

@@ -54,7 +54,7 @@ export interface Storing {
  *
  * @throws ValidationError with the remedy
  */
-export function storing(schema: unknown, path: string, again: boolean): Storing {
+export function storingOf(schema: unknown, path: string, again: boolean): Storing {
   let codecs = false
   walk(schema, path, 'out', ({ reverseTransform }) => {
     codecs ||= typeof reverseTransform === 'function'
@@ -114,7 +114,7 @@ function walk(schema: unknown, path: string, side: 'in' | 'out', visit: Visit): 
 }
 
 /** Refuse a value, made by a schema with functions of its author's, that reading it from JSON would not give back. */
-export function refuseUnlike(value: unknown, path: string): void {
+export function refuseChangedByJson(value: unknown, path: string): void {
   if (typeof value !== 'object' || value === null) return
   if (!isOrdinary(value) || typeof (value as { toJSON?: unknown }).toJSON === 'function')
     throw new ValidationError(
@@ -123,5 +123,5 @@ export function refuseUnlike(value: unknown, path: string): void {
       value,
     )
   for (const [key, item] of Object.entries(value))
-    refuseUnlike(item, Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`)
+    refuseChangedByJson(item, Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`)
 }

@@ -11,7 +11,7 @@ const PATIENCE_MS = 1_000
  *
  * Nobody need look at the promise.
  */
-export function unlessOwn(
+export function rejectOwnHandler(
   what: string,
   ended: Promise<void>,
   call: HandlerCall | undefined,

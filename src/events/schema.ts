@@ -5,7 +5,7 @@ import { encodeJson } from '../core/json.ts'
 import { check, checked, parse } from '../core/validate.ts'
 import type { Storable } from './event.ts'
 import type { Storing } from './json-output.ts'
-import { refuseUnlike, storing } from './json-output.ts'
+import { refuseChangedByJson, storingOf } from './json-output.ts'
 import type { EventSchemas, VersionedSchema } from './types.ts'
 
 /** One type of event, complete: its schema of now, and the steps from each older one. */
@@ -42,15 +42,15 @@ export class EventSchema {
         )
     this.version = version
     this.#schema = schema
-    this.#storing = storing(schema, path, validateOnRead)
+    this.#storing = storingOf(schema, path, validateOnRead)
     this.reads = this.#storing.codecs || validateOnRead
     this.#steps = older.map((from) => upcast[from]!)
   }
 
   /** Data as it is to be stored, complete, and as its readers will get it; else a ValidationError with the whole path. */
   store(data: unknown, path: string): Pick<Storable, 'data' | 'seen'> {
-    const stored = this.#asked(data, path, this.#storing.codecs ? 'encode' : 'decode')
-    if (this.#storing.makes) refuseUnlike(stored, path)
+    const stored = this.#validated(data, path, this.#storing.codecs ? 'encode' : 'decode')
+    if (this.#storing.makes) refuseChangedByJson(stored, path)
     if (!this.reads) return { data: stored }
     const json = JSON.parse(encodeJson(stored, path))
     try {
@@ -64,10 +64,10 @@ export class EventSchema {
 
   /** What is stored, decoded and checked; else a ValidationError with the whole path. */
   read(stored: unknown, path: string): unknown {
-    return this.#asked(stored, path, 'decode')
+    return this.#validated(stored, path, 'decode')
   }
 
-  #asked(data: unknown, path: string, way: 'encode' | 'decode'): unknown {
+  #validated(data: unknown, path: string, way: 'encode' | 'decode'): unknown {
     const stranger = 'is not in the schema'
     try {
       if (way === 'decode') return check(this.#schema, data, path, stranger)

@@ -3,8 +3,8 @@ import type pg from 'pg'
 import createSubscriber from '#pg-listen'
 import { after, every } from '../core/clock.ts'
 import type { Database } from '../database/database.ts'
-import { LATE } from '../database/failures.ts'
-import type { Servers } from '../database/hosts.ts'
+import { QUERY_TIMEOUT } from '../database/failures.ts'
+import type { Servers } from '../database/servers.ts'
 import { Sockets } from '../database/sockets.ts'
 
 /** One LISTEN connection, used once: made, connected, lost or closed. */
@@ -101,7 +101,7 @@ export function makeSubscriber(
   const inTime = <T>(answer: Promise<T> | undefined) => {
     let forget = () => {}
     const late = new Promise<never>((_, reject) => {
-      forget = after(config.query_timeout + LATER_MS, () => reject(new Error(LATE)))
+      forget = after(config.query_timeout + LATER_MS, () => reject(new Error(QUERY_TIMEOUT)))
     })
     return Promise.race([answer, late]).finally(forget)
   }

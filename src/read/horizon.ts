@@ -1,6 +1,6 @@
 import type pg from 'pg'
-import { together } from '../database/ask.ts'
 import type { Queries, Row, Statement } from '../database/database.ts'
+import { runTogether } from '../database/fast-query.ts'
 import { toPosition } from '../events/event.ts'
 
 /** All horizons of the store at one moment; sql/003_horizon.sql says how they come about. */
@@ -8,7 +8,7 @@ export class Horizons {
   /** The last position handed out. */
   readonly head: number
   readonly #free: number
-  readonly #held: ReadonlyMap<number, number>
+  readonly #limits: ReadonlyMap<number, number>
 
   constructor(rows: readonly Row[]) {
     const held = new Map<number, number>()
@@ -19,7 +19,7 @@ export class Horizons {
     }
     this.head = toPosition(rows[0]?.[2] ?? '0')
     this.#free = free
-    this.#held = held
+    this.#limits = held
   }
 
   /** For whom it is known otherwise that all up to here is settled, and not what lies above, nor who holds it back. */
@@ -38,17 +38,20 @@ export class Horizons {
 
   /** The horizon of whoever heeds these lock keys: its categories', or the store's. */
   of(keys: readonly number[]): number {
-    return [EVERY, ...keys].reduce((least, key) => Math.min(least, this.#held.get(key) ?? least), this.#free)
+    return [EVERY, ...keys].reduce(
+      (least, key) => Math.min(least, this.#limits.get(key) ?? least),
+      this.#free,
+    )
   }
 
   /** Whether somebody holds back whoever heeds these keys. */
-  holds(keys: readonly number[]): boolean {
-    return [EVERY, ...keys].some((key) => this.#held.has(key))
+  isHeldBack(keys: readonly number[]): boolean {
+    return [EVERY, ...keys].some((key) => this.#limits.has(key))
   }
 
   /** The head, where nothing below it can still appear and all of it is committed; else null: look again. */
   get settledHead(): number | null {
-    return this.#held.size === 0 && this.#free === this.head ? this.head : null
+    return this.#limits.size === 0 && this.#free === this.head ? this.head : null
   }
 }
 
@@ -56,7 +59,7 @@ export class Horizons {
 const EVERY = -1
 
 /** A query to be sent right behind a look, on its connection: it runs in a later snapshot, as a read has to. */
-export type Behind<T> = (client: pg.ClientBase) => Promise<T>
+export type FastPathRead<T> = (client: pg.ClientBase) => Promise<T>
 
 /** Reads the horizons; asked by many at once it asks the server once. */
 export class HorizonReader {
@@ -76,10 +79,10 @@ export class HorizonReader {
    *
    * Where nobody else is looking, the answer to `behind` comes in the same round trip. Without it nothing new is expected.
    */
-  async look<T = undefined>(behind?: Behind<T>): Promise<[Horizons, T | undefined]> {
-    if (this.#running) return [await this.#lookNext(), undefined]
+  async fetch<T = undefined>(read?: FastPathRead<T>): Promise<[Horizons, T | undefined]> {
+    if (this.#running) return [await this.#fetchNext(), undefined]
     const both = this.#db.withClient((client) =>
-      behind ? this.#lookBehind(client, behind) : this.#lookIdly<T>(client),
+      read ? this.#fetchWithRead(client, read) : this.#fetchAlone<T>(client),
     )
     this.#running = both
       .then(([horizons]) => horizons)
@@ -91,25 +94,29 @@ export class HorizonReader {
   }
 
   /** Last the newest event, by which the store is recognized: it is no lower than the horizon. */
-  async #lookBehind<T>(client: pg.ClientBase, behind: Behind<T>): Promise<[Horizons, T]> {
+  async #fetchWithRead<T>(client: pg.ClientBase, read: FastPathRead<T>): Promise<[Horizons, T]> {
     const { timeline } = this.#db
     const known = () => timeline.check(client)
-    const [horizons, more] = await together(client, [() => this.#read(client), () => behind(client), known])
+    const [horizons, more] = await runTogether(client, [
+      () => this.#read(client),
+      () => behind(client),
+      known,
+    ])
     return [horizons, more]
   }
 
   /** One query, as long as the store stands still. */
-  async #lookIdly<T>(client: pg.ClientBase): Promise<[Horizons, T | undefined]> {
+  async #fetchAlone<T>(client: pg.ClientBase): Promise<[Horizons, T | undefined]> {
     const before = this.#last
     const horizons = await this.#read(client)
     if (horizons !== before) await this.#db.timeline.check(client)
     return [horizons, undefined]
   }
 
-  #lookNext(): Promise<Horizons> {
+  #fetchNext(): Promise<Horizons> {
     this.#next ??= this.#running!.catch(() => {}).then(async () => {
       this.#next = undefined
-      const [horizons] = await this.look()
+      const [horizons] = await this.fetch()
       return horizons
     })
     return this.#next

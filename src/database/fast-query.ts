@@ -6,16 +6,16 @@ import { Deadlines } from '../core/deadlines.ts'
 import { attempt } from '../core/describe.ts'
 import { isError } from '../core/kinds.ts'
 import { Pieces } from '../core/pieces.ts'
-import type { Row } from './answer.ts'
-import { Answer } from './answer.ts'
+import type { Row } from './bounded-rows.ts'
+import { BoundedRows } from './bounded-rows.ts'
 import { cancel } from './cancel.ts'
-import { LATE, StatementLost } from './failures.ts'
+import { QUERY_TIMEOUT, StatementLost } from './failures.ts'
 import { sessionError, watchErrors } from './session.ts'
 
 /** Of a query whose time is kept by who asks, not by pg. */
-export const TIMED = Symbol('meowmx.timed')
+export const OWN_TIMEOUT = Symbol('meowmx.timed')
 
-export interface Asked {
+export interface QuerySpec {
   /** Under this name a connection remembers it. */
   readonly name?: string | undefined
   /** One statement. */
@@ -28,7 +28,7 @@ export interface Asked {
   readonly commits?: boolean | undefined
 }
 
-type Callback = (error: Error | null, result?: { rows: Row[] } | Answer) => void
+type Callback = (error: Error | null, result?: { rows: Row[] } | BoundedRows) => void
 
 /** What we use of pg's connection. */
 interface Wire {
@@ -52,20 +52,20 @@ const deadlines = new Deadlines()
  * collection (pg 8.23, Node 20: of what is allocated half survives, instead of 6 % at most); so it is wherever a query is
  * given its callback after it is made. So that is handed in at once, and the time is kept here.
  */
-export function ask(
+export function runQuery(
   client: pg.ClientBase,
-  question: Asked,
+  question: QuerySpec,
   timeoutMs: number,
-  answer = new Answer(),
+  answer = new BoundedRows(),
 ): Promise<Row[]> {
   const asked = mayBeNamed(client) ? question : { ...question, name: undefined }
-  if (!isPipelined(client)) return askInTurn(client, asked, timeoutMs, answer)
+  if (!isPipelined(client)) return runPlainQuery(client, asked, timeoutMs, answer)
   return new Promise((resolve, reject) => {
     const deadline: Deadline = {
       due: now() + timeoutMs,
-      late: async () => {
-        await giveUp(client, timeoutMs)
-        reject(new Error(LATE))
+      onMissed: async () => {
+        await cancelAndStopReading(client, timeoutMs)
+        reject(new Error(QUERY_TIMEOUT))
         client.connection.stream.destroy() // as pg does: what was sent behind it would wait as long
       },
     }
@@ -73,7 +73,7 @@ export function ask(
       if (error)
         return void sessionError(client, error).then((failure) => {
           deadlines.delete(deadline)
-          reject(understood(failure as Error, client, asked))
+          reject(noteLostStatement(failure as Error, client, asked))
         })
       deadlines.delete(deadline)
       if (result !== answer) answer.addAll(result!.rows) // it was a query of pg's own
@@ -81,7 +81,7 @@ export function ask(
     }
     deadlines.add(deadline)
     try {
-      client.query(new Question(asked, answer, callback) as unknown as pg.Submittable)
+      client.query(new FastQuery(asked, answer, callback) as unknown as pg.Submittable)
     } catch (error) {
       deadlines.delete(deadline) // a client that was lent, and is taken back
       reject(error)
@@ -90,58 +90,59 @@ export function ask(
 }
 
 /** One that waits in a connection's queue, behind a caller's own, has to leave it when it is late, as only pg can do. */
-async function askInTurn(
+async function runPlainQuery(
   client: pg.ClientBase,
-  asked: Asked,
+  asked: QuerySpec,
   timeoutMs: number,
-  answer: Answer,
+  answer: BoundedRows,
 ): Promise<Row[]> {
   watchErrors(client)
   const { commits, ...rest } = asked
   const query = { ...rest, rowMode: 'array', types: answer.types, query_timeout: timeoutMs }
-  const waits = underWay(client).length > 0
+  const waits = sentQueries(client).length > 0
   const answering = client.query<string[]>(query as unknown as pg.QueryArrayConfig)
-  const own = waits ? undefined : underWay(client)[0]
+  const own = waits ? undefined : sentQueries(client)[0]
   try {
     answer.addAll((await answering).rows)
     return answer.rows
   } catch (error) {
-    const isLate = (error as Error).message === LATE
+    const isLate = (error as Error).message === QUERY_TIMEOUT
     // The caller is told once it is cancelled: the next query on this connection must not be hit.
-    if (isLate && own && !commits && underWay(client)[0] === own) await cancel(client, patienceMs(timeoutMs))
-    throw understood((await sessionError(client, error)) as Error, client, asked)
+    if (isLate && own && !commits && sentQueries(client)[0] === own)
+      await cancel(client, cancelTimeoutMs(timeoutMs))
+    throw noteLostStatement((await sessionError(client, error)) as Error, client, asked)
   }
 }
 
 /** How long the server may take to hear that it is to cancel: it may be the one that is away. */
-export const patienceMs = (timeoutMs: number) => Math.min(1_000, timeoutMs)
+export const cancelTimeoutMs = (timeoutMs: number) => Math.min(1_000, timeoutMs)
 /** Between two cancellations, so that the second one meets the next query. */
 const NEXT_MS = 20
 
 const givenUp = new WeakMap<pg.ClientBase, Promise<void>>()
 
 /** Before a connection is destroyed: no answer is read any more, and the server stops what it does for us there. */
-function giveUp(client: Pipelined, timeoutMs: number): Promise<void> {
+function cancelAndStopReading(client: Pipelined, timeoutMs: number): Promise<void> {
   const known = givenUp.get(client)
   if (known) return known
   client.connection.stream.pause()
-  const ending = cancelSent(client, timeoutMs)
+  const ending = cancelSentQueries(client, timeoutMs)
   givenUp.set(client, ending)
   return ending
 }
 
 /** Cancels what the server works on, and what follows it on this connection, as far as it is ours. */
-async function cancelSent(client: pg.ClientBase, timeoutMs: number): Promise<void> {
-  const sent = underWay(client)
-  const others = sent.findIndex((query) => !(query instanceof Question) || query.commits)
+async function cancelSentQueries(client: pg.ClientBase, timeoutMs: number): Promise<void> {
+  const sent = sentQueries(client)
+  const others = sent.findIndex((query) => !(query instanceof FastQuery) || query.commits)
   for (let left = others < 0 ? sent.length : others; left > 0; left--) {
-    if (!(await cancel(client, patienceMs(timeoutMs)))) return
+    if (!(await cancel(client, cancelTimeoutMs(timeoutMs)))) return
     if (left > 1) await sleep(NEXT_MS)
   }
 }
 
 /** The queries that are sent and not answered; the server works on the first one. By pg's own names: [] if it has others. */
-function underWay(client: pg.ClientBase): unknown[] {
+function sentQueries(client: pg.ClientBase): unknown[] {
   const { _activeQuery, _sentQueryQueue = [] } = client as {
     _activeQuery?: unknown
     _sentQueryQueue?: unknown[]
@@ -150,7 +151,7 @@ function underWay(client: pg.ClientBase): unknown[] {
 }
 
 /** In one round trip where the connection is a pipeline; else one after the other: pg gives up queueing (9.0). */
-export async function together<const T extends readonly (() => Promise<unknown>)[]>(
+export async function runTogether<const T extends readonly (() => Promise<unknown>)[]>(
   client: pg.ClientBase,
   questions: T,
 ): Promise<{ -readonly [K in keyof T]: Awaited<ReturnType<T[K]>> }> {
@@ -168,18 +169,18 @@ export async function together<const T extends readonly (() => Promise<unknown>)
 }
 
 /** Connections that have lost a statement once. */
-const forgetful = new WeakSet<object>()
+const lostStatements = new WeakSet<object>()
 
 /** Losing a statement aborts a transaction. A connection where that has happened is asked without names inside of them. */
 function mayBeNamed(client: pg.ClientBase): boolean {
-  return !forgetful.has(connectionOf(client)) || transactionOf(client) === 'I'
+  return !lostStatements.has(connectionOf(client)) || transactionOf(client) === 'I'
 }
 
 /**
  * If the server does not have a statement that this connection is thought to have (somebody ran DEALLOCATE or DISCARD ALL, or
  * a pooler gave the session away), or has it already: take note, so that the question may be asked again.
  */
-function understood(error: Error, client: pg.ClientBase, { name, text }: Asked): Error {
+function noteLostStatement(error: Error, client: pg.ClientBase, { name, text }: QuerySpec): Error {
   const { code, message } = error as { code?: string; message: string }
   // What a trigger executes by a name of its own is not ours.
   if (!name || !(code === '26000' || code === '42P05') || !message.includes(name)) return error
@@ -190,7 +191,7 @@ function understood(error: Error, client: pg.ClientBase, { name, text }: Asked):
   const prepared = connection?.parsedStatements ?? namedQueries ?? {} // the latter: of pg's native client
   if (code === '42P05') prepared[name] = text
   else delete prepared[name]
-  forgetful.add(connectionOf(client))
+  lostStatements.add(connectionOf(client))
   const status = transactionOf(client)
   return new StatementLost(error, code, name, connectionOf(client), status === 'T' || status === 'E')
 }
@@ -217,18 +218,22 @@ const transactionOf = (client: pg.ClientBase) =>
  * A query on its way, by the names that pg's client calls it by. What instruments the client may hand it a copy of the
  * fields instead: to pg they are a query of its own, whose answer is the same.
  */
-class Question {
-  readonly [TIMED] = true
+class FastQuery {
+  readonly [OWN_TIMEOUT] = true
   readonly name: string
   readonly text: string
   readonly values: readonly unknown[]
   readonly rowMode = 'array'
-  readonly types: Answer['types']
+  readonly types: BoundedRows['types']
   readonly commits: boolean
   callback: Callback
-  readonly answer: Answer
+  readonly answer: BoundedRows
 
-  constructor({ name = '', text, values = [], commits = false }: Asked, answer: Answer, callback: Callback) {
+  constructor(
+    { name = '', text, values = [], commits = false }: QuerySpec,
+    answer: BoundedRows,
+    callback: Callback,
+  ) {
     this.name = name
     this.text = text
     this.values = values.map((value) => (value instanceof Pieces ? value : utils().prepareValue(value)))
@@ -273,7 +278,10 @@ class Question {
   }
 }
 // pg lets no queries but its own onto a pipelined connection. Not `extends`: its constructor is what we do without.
-Object.setPrototypeOf(Question.prototype, (pg as unknown as { Query: { prototype: object } }).Query.prototype)
+Object.setPrototypeOf(
+  FastQuery.prototype,
+  (pg as unknown as { Query: { prototype: object } }).Query.prototype,
+)
 
 /**
  * Sends a Bind message as pg would (its serializer makes one buffer of all values, and keeps it as a copy beside them): all

@@ -16,15 +16,15 @@ export const failedQuery = (client: pg.ClientBase): FailedQuery | undefined => f
 export const forgetFailedQuery = (client: pg.ClientBase): void => void failedQueries.delete(client)
 
 /** A client that is lent. */
-export interface Lent {
+export interface LentClient {
   readonly client: pg.ClientBase
   /** Its first query that failed did so because the transaction was aborted before. */
   readonly foundAborted: boolean
-  takeBack(): void
+  revoke(): void
 }
 
 /** The client for as long as a handler runs: one that goes on afterwards must not write into another's transaction. */
-export function lend(client: pg.ClientBase, borrower?: unknown): Lent {
+export function lendClient(client: pg.ClientBase, borrower?: unknown): LentClient {
   let ended = false
   let foundAborted: boolean | undefined
   const note = (error: unknown) => {
@@ -44,7 +44,7 @@ export function lend(client: pg.ClientBase, borrower?: unknown): Lent {
     get foundAborted() {
       return foundAborted === true
     },
-    takeBack: () => {
+    revoke: () => {
       ended = true
     },
   }

@@ -1,9 +1,9 @@
 import pg from 'pg'
 import { after } from '../core/clock.ts'
 import { isPromise } from '../core/kinds.ts'
-import { patienceMs, TIMED } from './ask.ts'
 import { cancel } from './cancel.ts'
-import { isAnswer, LATE } from './failures.ts'
+import { isServerError, QUERY_TIMEOUT } from './failures.ts'
+import { cancelTimeoutMs, OWN_TIMEOUT } from './fast-query.ts'
 
 /** How one server is reached: what of pg's configuration names it. Empty: by the PG* environment variables alone. */
 type Server = { readonly connectionString?: string; readonly host?: string; readonly port?: number }
@@ -79,17 +79,17 @@ export class Servers {
           return await answer
         } catch (error) {
           const text = typeof query === 'string' ? query : (query.text ?? '')
-          if ((error as Error).message === LATE && !/\bcommit\b/i.test(text))
-            await cancel(this, patienceMs(timeoutMs))
+          if ((error as Error).message === QUERY_TIMEOUT && !/\bcommit\b/i.test(text))
+            await cancel(this, cancelTimeoutMs(timeoutMs))
           throw error
         }
       }
 
       override query(...args: any[]): any {
         const { connectionParameters } = this as unknown as { connectionParameters: pg.ClientConfig }
-        connectionParameters.query_timeout = args[0]?.[TIMED] ? 0 : timeoutMs // pg reads it in this call
+        connectionParameters.query_timeout = args[0]?.[OWN_TIMEOUT] ? 0 : timeoutMs // pg reads it in this call
         const answer = super.query(...(args as [any])) as unknown
-        return args[0]?.[TIMED] || !isPromise(answer) ? answer : this.#cancelled(answer, args[0])
+        return args[0]?.[OWN_TIMEOUT] || !isPromise(answer) ? answer : this.#cancelled(answer, args[0])
       }
     }
   }
@@ -101,13 +101,13 @@ export class Servers {
 }
 
 /** Whether another server may do better than the one that failed so. As with libpq, one that refuses a login is taken at its word. */
-export function isElsewhere(error: unknown): boolean {
+export function mayWorkElsewhere(error: unknown): boolean {
   const { code } = error as { code?: string }
-  return !isAnswer(error) || /^(08|53|57P|58|XX)/.test(code ?? '')
+  return !isServerError(error) || /^(08|53|57P|58|XX)/.test(code ?? '')
 }
 
 /** What is said where none serves: of each server its own. */
-export function noneServes(failures: readonly (readonly [Server, unknown])[]): Error {
+export function noServerError(failures: readonly (readonly [Server, unknown])[]): Error {
   const [first] = failures
   if (failures.length === 1) return first![1] as Error
   const words = failures.map(([server, error]) => {

@@ -38,7 +38,7 @@ export class Retries {
 }
 
 /** By which clock something is tried again, and who hears of it. */
-export interface Teller {
+export interface RetryReporting {
   readonly clock: Clock
   readonly logger: Logger
   readonly retries?: Retries | undefined
@@ -52,16 +52,16 @@ const REFUSED_PAUSE_MS = 5_000
 const AGAIN_MS = 60_000
 
 /** Something that fails and is tried again: told in the log the first time, then seldom, and in the status from its second try on. */
-export class Trouble {
-  readonly #teller: Teller
+export class RetryReporter {
+  readonly #reporting: RetryReporting
   #attempt = 0
   #began = 0
   #since = new Date(0)
-  #saidAt = -Infinity
-  #saidAloud = false
+  #loggedAt = -Infinity
+  #wasLogged = false
 
-  constructor(teller: Teller) {
-    this.#teller = teller
+  constructor(teller: RetryReporting) {
+    this.#reporting = teller
   }
 
   /** How often it has failed. */
@@ -71,13 +71,13 @@ export class Trouble {
 
   /** It failed. Returns how long to wait before the next try, in ms. */
   failed(error: unknown): number {
-    this.tell(error)
-    return backoff(this.#attempt, this.#teller.clock, isLost(error) ? LOST_PAUSE_MS : REFUSED_PAUSE_MS)
+    this.report(error)
+    return backoff(this.#attempt, this.#reporting.clock, isLost(error) ? LOST_PAUSE_MS : REFUSED_PAUSE_MS)
   }
 
   /** It failed, and when to try again is for the caller to say. */
-  tell(error: unknown): void {
-    const { clock, retries, scope } = this.#teller
+  report(error: unknown): void {
+    const { clock, retries, scope } = this.#reporting
     this.#attempt++
     if (this.#attempt === 1) {
       this.#began = clock.now()
@@ -85,36 +85,36 @@ export class Trouble {
     } else {
       retries?.set(this, { since: this.#since, error, scope })
     }
-    this.#say(error)
+    this.#log(error)
   }
 
   /** It succeeded. */
-  over(): void {
+  succeeded(): void {
     if (this.#attempt === 0) return
-    const { clock, logger } = this.#teller
+    const { clock, logger } = this.#reporting
     const said = { ms: Math.round(clock.now() - this.#began), attempts: this.#attempt }
-    logger[this.#saidAloud ? 'info' : 'debug'](said, 'the database does what it is asked again')
+    logger[this.#wasLogged ? 'info' : 'debug'](said, 'the database does what it is asked again')
     this.end()
   }
 
   /** Nobody wants it any more. */
   end(): void {
     if (this.#attempt === 0) return
-    this.#teller.retries?.set(this, undefined)
+    this.#reporting.retries?.set(this, undefined)
     this.#attempt = 0
-    this.#saidAt = -Infinity
-    this.#saidAloud = false
+    this.#loggedAt = -Infinity
+    this.#wasLogged = false
   }
 
-  #say(error: unknown): void {
-    const { clock, logger } = this.#teller
+  #log(error: unknown): void {
+    const { clock, logger } = this.#reporting
     const said = { err: error, attempt: this.#attempt, since: this.#since }
-    const again = clock.now() - this.#saidAt < AGAIN_MS
-    if (!again) this.#saidAt = clock.now()
+    const again = clock.now() - this.#loggedAt < AGAIN_MS
+    if (!again) this.#loggedAt = clock.now()
     const isRefused = isRefusal(error)
     const isRace = codeOf(error).startsWith('40')
     const level = again ? 'debug' : isRefused && !isRace ? 'error' : 'warn'
-    this.#saidAloud ||= level !== 'debug'
+    this.#wasLogged ||= level !== 'debug'
     if (isRefused)
       logger[level](said, 'the database refused what it was asked; trying again until it does it')
     else logger[level](said, 'the database did not answer; trying again')

@@ -4,7 +4,7 @@ export type Row = readonly string[]
 const RAW_TEXT = { getTypeParser: () => (value: string) => value }
 
 /** The rows of an answer, as many as fit in `maxBytes`; the first row always fits. The others are dropped as they arrive. */
-export class Answer {
+export class BoundedRows {
   readonly rows: Row[] = []
   readonly #maxBytes: number
   #bytes = 0

@@ -1,5 +1,5 @@
 /** Runs what has the same key one after the other, in the order of the calls; a key is forgotten once nothing has it. */
-export class Turns<K> {
+export class KeyedQueue<K> {
   readonly #last = new Map<K, Promise<void>>()
 
   /** Runs `action` once all earlier ones with any of these keys have settled. */
