@@ -38,10 +38,8 @@ export class Horizons {
 
   /** The horizon of whoever heeds these lock keys: its categories', or the store's. */
   of(keys: readonly number[]): number {
-    return [EVERY, ...keys].reduce(
-      (least, key) => Math.min(least, this.#limits.get(key) ?? least),
-      this.#free,
-    )
+    const limits = this.#limits
+    return [EVERY, ...keys].reduce((least, key) => Math.min(least, limits.get(key) ?? least), this.#free)
   }
 
   /** Whether somebody holds back whoever heeds these keys. */
@@ -96,12 +94,10 @@ export class HorizonReader {
   /** Last the newest event, by which the store is recognized: it is no lower than the horizon. */
   async #fetchWithRead<T>(client: pg.ClientBase, read: FastPathRead<T>): Promise<[Horizons, T]> {
     const { timeline } = this.#db
-    const known = () => timeline.check(client)
-    const [horizons, more] = await runTogether(client, [
-      () => this.#read(client),
-      () => behind(client),
-      known,
-    ])
+    const horizon = () => this.#read(client)
+    const page = () => read(client)
+    const check = () => timeline.check(client)
+    const [horizons, more] = await runTogether(client, [horizon, page, check])
     return [horizons, more]
   }
 

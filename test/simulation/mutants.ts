@@ -24,14 +24,14 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'no horizon',
     file: 'src/read/horizon.ts',
-    from: 'return [EVERY, ...keys].reduce((least, key) => Math.min(least, this.#limits.get(key) ?? least), this.#free)',
+    from: 'return [EVERY, ...keys].reduce((least, key) => Math.min(least, limits.get(key) ?? least), this.#free)',
     to: 'return this.#free',
   },
   {
     name: 'horizon and read in one snapshot',
     file: 'src/read/horizon.ts',
-    from: 'const [horizons, more] = await runTogether(client, [() => this.#read(client), () => read(client), known])',
-    to: 'const [more, horizons] = await runTogether(client, [() => read(client), () => this.#read(client), known])',
+    from: 'const [horizons, more] = await runTogether(client, [horizon, page, check])',
+    to: 'const [more, horizons] = await runTogether(client, [page, horizon, check])',
   },
   {
     name: 'catch-up before LISTEN',
