@@ -30,7 +30,7 @@ const Messenger = (pg as unknown as { Connection: new (config: object) => Messen
  *
  * The request does not name a query, so call this only while the query that should end is running.
  */
-export function cancel(client: pg.ClientBase, patienceMs: number): Promise<boolean> {
+export function cancel(client: pg.ClientBase, timeoutMs: number): Promise<boolean> {
   const { processID, secretKey, host, port, ssl, sslNegotiation, connection } = client as unknown as LoggedIn
   if (!processID || secretKey == null) return Promise.resolve(false)
   return new Promise((resolve) => {
@@ -43,7 +43,7 @@ export function cancel(client: pg.ClientBase, patienceMs: number): Promise<boole
       stream.destroy()
       resolve(sent)
     }
-    const forget = after(patienceMs, end)
+    const forget = after(timeoutMs, end)
     const send = () => {
       messenger.cancel(processID, secretKey)
       sent = true

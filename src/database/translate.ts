@@ -4,12 +4,12 @@ import { redact } from '../core/secrets.ts'
 import { connectionProblem, lostConnection } from './connection-problems.ts'
 import { isLost, isPgClient, isServerError, QUERY_TIMEOUT, StatementLost } from './failures.ts'
 
-/** pg-pool's words. */
+/** pg-pool's message if no connection becomes free in time. */
 export const POOL_TIMEOUT = 'timeout exceeded when trying to connect'
 
 /**
- * An error of the driver or the server as one of ours that says what to do; others pass as they are. So does what a
- * `client` throws that is not pg's: it need not have to do with a connection.
+ * Converts an error of the driver or the server to one of ours that says what to do. Other errors are returned unchanged, and
+ * so are those of a `client` that is not pg's: they may have nothing to do with a connection.
  */
 export function translate(
   error: unknown,
