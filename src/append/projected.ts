@@ -34,7 +34,7 @@ export class ProjectedAppends {
     this.#slots = new Semaphore(Math.min(Math.max(db.settings.maxConnections - 1, 1), MAX_AT_ONCE))
   }
 
-  /** Whether, and what, is to be done along with these. */
+  /** The projections that run with these requests; undefined if there are none. */
   select(requests: readonly Request[]): AppendProjections | undefined {
     return this.#projections.select(() => requests.map(({ stream }) => stream.category))
   }
@@ -64,7 +64,7 @@ export class ProjectedAppends {
     this.#projections.refuseOutside()
   }
 
-  /** In a transaction of its own. */
+  /** Appends in a transaction of its own. */
   async #write(along: AppendProjections, requests: readonly Request[]): Promise<Outcome[]> {
     const run = (requests: readonly Request[], { progress, ...options }: BatchOptions = {}) =>
       ownTransaction(
@@ -79,10 +79,10 @@ export class ProjectedAppends {
     }
   }
 
-  /** Savepoints of one transaction must not overlap: what uses them runs one after the other. */
+  /** Runs `body` alone in the caller's transaction, because savepoints of one transaction must not overlap. */
   inTransactionOf<T>(client: pg.ClientBase, body: () => Promise<T>): Promise<T> {
     const run = () => insideTransaction(this.#db, client, body)
-    // A handler that got hold of the caller's client is part of the turn that it would wait for.
+    // A handler that uses the caller's client already runs inside this queue, so it must not wait for it.
     if (this.#projections.isInsideHandler) return run()
     return this.#clients.run([client], run)
   }
@@ -92,7 +92,7 @@ export class ProjectedAppends {
     return this.#projections.isInsideHandler ? undefined : this.#clients.last(client)
   }
 
-  /** Refuse new appends, and wait for those under way. */
+  /** Refuses new appends, and waits for those in progress. */
   close(): Promise<void> {
     this.#closed = true
     return this.#streams.settled()

@@ -13,23 +13,23 @@ import { enclosingCall, runCausedBy } from '../events/event-context.ts'
 import { select, selectorShape } from '../events/selector.ts'
 import type { AnyCategory } from '../events/types.ts'
 
-/** Writes what follows from events through `client`, whose transaction is that of their append. */
+/** Writes the consequences of events through `client`, in the transaction of their append. */
 export type ProjectionHandler<E = RecordedEvent> = (
   events: E[],
   client: pg.ClientBase,
 ) => unknown | Promise<unknown>
 
-/** A projection, as an append finds it. */
+/** One registered projection. */
 interface Projection {
   of(category: string): boolean
   see(event: RecordedEvent): RecordedEvent
   readonly handler: ProjectionHandler
 }
 
-/** What is to be done along with one append: its projections, in the order in which they were registered. */
+/** The projections that run with one append, in the order in which they were registered. */
 export interface AppendProjections {
   readonly projections: readonly Projection[]
-  /** Handlers run as if the append called them, whoever it travels behind. */
+  /** Handlers run in the context of their append, even if the batch was sent by another caller. */
   readonly scope: AsyncResource
 }
 
@@ -41,13 +41,13 @@ export class ProjectionFailed extends MeowError {
   }
 }
 
-/** The error itself: what was thrown, where it was a handler's. */
+/** The error that a handler threw, or the error itself if it is not a handler's. */
 export const causeOfProjection = (error: unknown): unknown =>
   error instanceof ProjectionFailed ? error.cause : error
 
 const categories = selectorShape.category.unwrap()
 
-/** The inline projections of a store object: kept here, called by whoever appends. */
+/** The inline projections of a store object. Appends call them. */
 export class Projections {
   readonly #db: Database
   readonly #all = new Set<Projection>()
@@ -72,12 +72,12 @@ export class Projections {
     return () => void this.#all.delete(projection)
   }
 
-  /** Whether it is one of our handlers that asks, and has not ended. */
+  /** Whether the code runs inside one of our handlers that has not ended. */
   get isInsideHandler(): boolean {
     return this.#running.getStore()?.active === true
   }
 
-  /** What is to be done along with an append to these categories; undefined: nothing. */
+  /** The projections that run with an append to these categories; undefined if there are none. */
   select(names: () => readonly string[]): AppendProjections | undefined {
     if (this.#all.size === 0) return undefined
     const categories = names()
@@ -87,7 +87,7 @@ export class Projections {
       : undefined
   }
 
-  /** Project what was just appended, in its transaction. */
+  /** Runs the projections for events that were just appended, in the same transaction. */
   async run(
     { projections, scope }: AppendProjections,
     events: readonly RecordedEvent[],

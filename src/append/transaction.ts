@@ -7,7 +7,7 @@ import { sessionError, watchErrors } from '../database/session.ts'
 import type { Progress } from './batch.ts'
 import { causeOfProjection } from './projections.ts'
 
-/** That it is there in the end is the proof that a handler has left the transaction open, and fit to commit. */
+/** If this savepoint still exists at the end, the handler has left the transaction open and fit to commit. */
 const SAVEPOINT = 'savepoint meowmx_append'
 const RELEASE = 'release savepoint meowmx_append'
 const UNDO = `rollback to savepoint meowmx_append; ${RELEASE}`
@@ -22,7 +22,7 @@ export function ownTransaction<T>(
     const ask = queryOn(db, client)
     const rollback = () =>
       ask('rollback').catch((lost) => {
-        db.discard(client) // nobody else is to find the transaction open
+        db.discard(client) // no other borrower may get the open transaction
         throw lost
       })
     const run = async () => {
@@ -87,7 +87,7 @@ function queryOn(db: Database, client: pg.ClientBase): (text: string) => Promise
     })
 }
 
-/** Whether a query may still be running: a rollback would wait for it once more. */
+/** Whether a query may still be running. A rollback would wait for it. */
 function isLate(db: Database, error: unknown): boolean {
   const failed = causeOfProjection(error) ?? {}
   return failed instanceof TimeoutError || db.translate(failed) instanceof TimeoutError

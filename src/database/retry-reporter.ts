@@ -118,8 +118,7 @@ export class RetryReporter {
     const isRace = codeOf(error).startsWith('40')
     const level = again ? 'debug' : isRefused && !isRace ? 'error' : 'warn'
     this.#wasLogged ||= level !== 'debug'
-    if (isRefused)
-      logger[level](said, 'the database refused a query; trying again until it succeeds')
+    if (isRefused) logger[level](said, 'the database refused a query; trying again until it succeeds')
     else logger[level](said, 'the database did not answer; trying again')
   }
 }

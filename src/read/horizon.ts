@@ -3,9 +3,9 @@ import type { Queries, Row, Statement } from '../database/database.ts'
 import { runTogether } from '../database/fast-query.ts'
 import { toPosition } from '../events/event.ts'
 
-/** All horizons of the store at one moment; sql/003_horizon.sql says how they come about. */
+/** All horizons of the store at one moment; sql/003_horizon.sql explains how they are computed. */
 export class Horizons {
-  /** The last position handed out. */
+  /** The last position that was assigned. */
   readonly head: number
   readonly #free: number
   readonly #limits: ReadonlyMap<number, number>
@@ -31,18 +31,18 @@ export class Horizons {
     ])
   }
 
-  /** The highest position that was committed then, settled or not. */
+  /** The highest position that was committed at that moment, even if it is above a horizon. */
   get committed(): number {
     return this.#free
   }
 
-  /** The horizon of whoever heeds these lock keys: its categories', or the store's. */
+  /** The horizon for these lock keys, which stand for categories or the store. */
   of(keys: readonly number[]): number {
     const limits = this.#limits
     return [EVERY, ...keys].reduce((least, key) => Math.min(least, limits.get(key) ?? least), this.#free)
   }
 
-  /** Whether somebody holds back whoever heeds these keys. */
+  /** Whether an open append holds back the horizon of these keys. */
   isHeldBack(keys: readonly number[]): boolean {
     return [EVERY, ...keys].some((key) => this.#limits.has(key))
   }
@@ -56,10 +56,10 @@ export class Horizons {
 /** The key that announces every category. */
 const EVERY = -1
 
-/** A query to be sent right behind a look, on its connection: it runs in a later snapshot, as a read has to. */
+/** A query that is sent right after the horizons' on the same connection. It runs in a later snapshot, as a read must. */
 export type FastPathRead<T> = (client: pg.ClientBase) => Promise<T>
 
-/** Reads the horizons; asked by many at once it asks the server once. */
+/** Fetches the horizons. Concurrent calls share one query. */
 export class HorizonReader {
   readonly #db: Queries
   readonly #statement: Statement
@@ -73,9 +73,10 @@ export class HorizonReader {
   }
 
   /**
-   * The horizons as of a moment after this call. A look under way may have begun before it: then the next one.
+   * The horizons at a moment after this call. A fetch that is running may have begun before the call; then the next one is
+   * used.
    *
-   * Where nobody else is looking, the answer to `behind` comes in the same round trip. Without it nothing new is expected.
+   * If no fetch is running, the result of `read` comes in the same round trip.
    */
   async fetch<T = undefined>(read?: FastPathRead<T>): Promise<[Horizons, T | undefined]> {
     if (this.#running) return [await this.#fetchNext(), undefined]
@@ -91,7 +92,7 @@ export class HorizonReader {
     return both
   }
 
-  /** Last the newest event, by which the store is recognized: it is no lower than the horizon. */
+  /** Checks the timeline last: the newest event that it finds is then not below the horizon. */
   async #fetchWithRead<T>(client: pg.ClientBase, read: FastPathRead<T>): Promise<[Horizons, T]> {
     const { timeline } = this.#db
     const horizon = () => this.#read(client)
@@ -101,7 +102,7 @@ export class HorizonReader {
     return [horizons, more]
   }
 
-  /** One query, as long as the store stands still. */
+  /** One query, as long as nothing is appended. */
   async #fetchAlone<T>(client: pg.ClientBase): Promise<[Horizons, T | undefined]> {
     const before = this.#last
     const horizons = await this.#read(client)

@@ -14,12 +14,12 @@ import { firstAbove, LazyPage, pageColumns, positionOf, slicePage, withCategory 
  */
 const hidden = (n: number, type: string) => `(select $${n}::${type})`
 const LIMIT = hidden(3, 'bigint')
-/** Above this many categories, one walk through the store is read instead of a merge of each category's index. */
+/** Above this number of categories, one scan of the store replaces a merge of each category's index. */
 const MAX_MERGED = 8
 /** Positions that one query walks at most where it may find nothing: it has to end in time, in a store of any size. */
 const MAX_WALK = 100_000
 
-/** How a page is asked for. */
+/** The direction in which a page is read. */
 type Direction = 'forward' | 'backward'
 
 /**
@@ -37,7 +37,7 @@ export class PageReader {
   readonly #selection: Selection
   readonly #bound: PageBound
   readonly #statements = new Map<string, Statement>()
-  /** The category, where there is just one. */
+  /** The category, if there is only one. */
   readonly #only: string | undefined
   /** Bytes of an event, on the average of the last page; undefined: not known, or the last page could not be read. */
   #eventBytes: number | undefined
@@ -135,7 +135,7 @@ export class PageReader {
   }
 }
 
-/** What a query of the selection takes behind after, until and limit. */
+/** The parameters of a selection's query, after the first three. */
 function parameters({ categories, types, streamId }: Selection): unknown[] {
   const scope = categories.length > MAX_MERGED ? [categories] : categories
   return [...(types ? [types] : []), ...scope, ...(streamId === null ? [] : [streamId])]
