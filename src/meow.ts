@@ -9,10 +9,10 @@ import type { ProjectionHandler } from './append/projections.ts'
 import { Projections } from './append/projections.ts'
 import type { AppendResult } from './append/request.ts'
 import { TracedAppender } from './append/traced-appender.ts'
-import { unless, whenAborted } from './core/abort.ts'
+import { settledOrAborted, whenAborted } from './core/abort.ts'
 import { ClosedError } from './core/errors.ts'
 import type { StopOptions } from './core/stop-options.ts'
-import { closeOptions, TimeLimit } from './core/stop-options.ts'
+import { closeOptionsSchema, TimeLimit } from './core/stop-options.ts'
 import { parse } from './core/validate.ts'
 import type { ConnectOptions } from './database/connect-options.ts'
 import { connectSettings } from './database/connect-options.ts'
@@ -20,8 +20,8 @@ import { Database } from './database/database.ts'
 import { checkHealth } from './database/health.ts'
 import { migrate } from './database/migrate.ts'
 import type { NewEvent, StreamRef } from './events/event.ts'
-import { openCall } from './events/event-context.ts'
-import { unlessOwn } from './events/own-handler.ts'
+import { enclosingCall } from './events/event-context.ts'
+import { rejectOwnHandler } from './events/own-handler.ts'
 import type { Selector } from './events/selector.ts'
 import type { AnyCategory, EventOf, NewEventOf, SelectedEvent } from './events/types.ts'
 import { Live } from './live/live.ts'
@@ -595,11 +595,12 @@ export class Meow implements AsyncDisposable {
    */
   close(options: StopOptions = {}): Promise<void> {
     try {
-      const { timeoutMs } = parse(closeOptions, options, 'options')
-      const call = options.timeoutMs === undefined ? openCall(({ store }) => store === this.#db) : undefined
+      const { timeoutMs } = parse(closeOptionsSchema, options, 'options')
+      const call =
+        options.timeoutMs === undefined ? enclosingCall(({ store }) => store === this.#db) : undefined
       this.#closing ??= this.#close()
       this.#limit.set(timeoutMs)
-      return unlessOwn('meow.close()', this.#closing, call, this.#db.clock)
+      return rejectOwnHandler('meow.close()', this.#closing, call, this.#db.clock)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -627,12 +628,12 @@ export class Meow implements AsyncDisposable {
         live,
         Promise.allSettled(this.#calls),
       ])
-      await unless(
+      await settledOrAborted(
         ended.then(() => this.#duty.close()),
         up,
       )
       this.#db.telemetry?.close()
-      await unless(Promise.all([live, this.#db.close()]), over)
+      await settledOrAborted(Promise.all([live, this.#db.close()]), over)
     } finally {
       forget()
       this.#limit.clear()
@@ -654,7 +655,7 @@ export class Meow implements AsyncDisposable {
 
   #open<T>(action: () => Promise<T>): Promise<T> {
     // A handler of an append under way has to come to its end.
-    if (this.#closed && !this.#projections.inside) return Promise.reject(new ClosedError())
+    if (this.#closed && !this.#projections.isInsideHandler) return Promise.reject(new ClosedError())
     const call = action()
     this.#calls.add(call)
     const forget = () => this.#calls.delete(call)

@@ -2,7 +2,7 @@
 import { getEventListeners } from 'node:events'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { aborted, abortWith } from '../src/core/abort.ts'
+import { abortable, abortWith } from '../src/core/abort.ts'
 import { Condition } from '../src/core/condition.ts'
 
 const listeners = (signal: AbortSignal) => getEventListeners(signal, 'abort').length
@@ -38,10 +38,10 @@ function counted() {
 test('a promise is given one callback, however many wait for it and give up', async () => {
   const { promise, resolve } = counted()
   const stays = new AbortController()
-  const waits = aborted(promise, stays.signal)
+  const waits = abortable(promise, stays.signal)
   for (let i = 0; i < 1_000; i++) {
     const stop = new AbortController()
-    const wait = aborted(promise, stop.signal)
+    const wait = abortable(promise, stop.signal)
     stop.abort(i)
     assert.is(await failure(wait), i)
   }
@@ -49,19 +49,19 @@ test('a promise is given one callback, however many wait for it and give up', as
   resolve('there')
   assert.is(await waits, 'there')
   assert.is(listeners(stays.signal), 0)
-  assert.is(await aborted(promise, stays.signal), 'there', 'one that has settled')
+  assert.is(await abortable(promise, stays.signal), 'there', 'one that has settled')
 })
 
 test('all who wait for a promise that rejects are told, and a signal that has aborted wins', async () => {
   const { promise, reject } = counted()
   const stop = new AbortController()
-  const waits = [aborted(promise, stop.signal), aborted(promise, stop.signal)]
+  const waits = [abortable(promise, stop.signal), abortable(promise, stop.signal)]
   reject('failed')
   for (const wait of waits) assert.is(await failure(wait), 'failed')
-  assert.is(await failure(aborted(promise, stop.signal)), 'failed')
+  assert.is(await failure(abortable(promise, stop.signal)), 'failed')
   stop.abort('given up')
-  assert.is(await failure(aborted(Promise.resolve(), stop.signal)), 'given up')
-  assert.is(await failure(aborted(Promise.reject(new Error('of nobody')), stop.signal)), 'given up')
+  assert.is(await failure(abortable(Promise.resolve(), stop.signal)), 'given up')
+  assert.is(await failure(abortable(Promise.reject(new Error('of nobody')), stop.signal)), 'given up')
 })
 
 test('a condition forgets who gives up, and tells the others once', async () => {

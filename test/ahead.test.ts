@@ -15,7 +15,7 @@ const one = () => meow.append({ category: uniqueName('ahead'), streamId: '1' }, 
 function refused(error: HistoryLostError, position: number, last: number) {
   assert.is(error.position, position)
   assert.ok(error.lastPosition >= last && error.lastPosition < position)
-  assert.match(error.message, /begin at a position of this store/)
+  assert.match(error.message, /start from a position of this store/)
 }
 
 for (const transactional of [false, true])

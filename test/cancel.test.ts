@@ -3,8 +3,8 @@
 import pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { ask } from '../src/database/ask.ts'
-import { LATE } from '../src/database/failures.ts'
+import { QUERY_TIMEOUT } from '../src/database/failures.ts'
+import { runQuery } from '../src/database/fast-query.ts'
 import { TimeoutError } from '../src/index.ts'
 import { startProxy } from './support/proxy.ts'
 import { rejects } from './support/rejects.ts'
@@ -107,9 +107,9 @@ test('what is live, of which several queries are on their way at once', async ()
 
 test('the connection of a caller goes on: it gets its transaction back, and nothing else is cancelled', async () => {
   const client = await pgClient({ application_name: uniqueName('caller') })
-  const behind = ask(client, { text: LONG }, TIME_MS).catch((error) => error)
+  const behind = runQuery(client, { text: LONG }, TIME_MS).catch((error) => error)
   const [error, { rows }] = [await behind, await client.query('select 1 as one')]
-  assert.equal([error.message, rows], [LATE, [{ one: 1 }]])
+  assert.equal([error.message, rows], [QUERY_TIMEOUT, [{ one: 1 }]])
 })
 
 test('a caller’s own query is not cancelled, though ours waits behind it too long', async () => {
@@ -117,8 +117,8 @@ test('a caller’s own query is not cancelled, though ours waits behind it too l
   for (const pipeline of [false, true]) {
     const client = await pgClient({ application_name: application, pipeline } as pg.ClientConfig)
     const theirs = client.query('select pg_sleep(6), 7 as seven').catch((error) => error)
-    const error = await rejects(ask(client, { text: 'select 1' }, TIME_MS), Error)
-    assert.is(error.message, LATE)
+    const error = await rejects(runQuery(client, { text: 'select 1' }, TIME_MS), Error)
+    assert.is(error.message, QUERY_TIMEOUT)
     assert.equal(await running(application), ['select pg_sleep(6), 7 as seven'])
     // A pipeline is given up with all that is in it; any other connection goes on.
     if (!pipeline) assert.is((await theirs).rows[0].seven, 7)
@@ -140,7 +140,7 @@ test('the query of a handler, on the connection of its transaction', async () =>
     const worker = store.subscription(category, { category }).process(handler, { transactional: true })
     worker.done.catch(() => {})
   })
-  assert.is((await failed).message, LATE)
+  assert.is((await failed).message, QUERY_TIMEOUT)
   await stopped(`meowmx ${storeSchema}`, LONG)
   await store.close()
 })

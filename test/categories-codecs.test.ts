@@ -207,7 +207,7 @@ test('what is no decoded data, or would not be read again, is refused with the p
       ),
       { list: [at] },
       'events.data.list[0]',
-      /something else/,
+      /different after it was stored/,
     ],
     [
       codec(

@@ -14,7 +14,7 @@ test('each that is not met is called once, none before its time, whatever the or
     const due = performance.now() + ms
     const deadline = {
       due,
-      late: () => {
+      onMissed: () => {
         assert.ok(performance.now() >= due - 1)
         late.push(ms)
       },
@@ -39,15 +39,15 @@ test('one that is late may bring others', async () => {
   const deadlines = new Deadlines()
   let called = 0
   const again = () => {
-    if (++called < 3) deadlines.add({ due: performance.now(), late: again })
+    if (++called < 3) deadlines.add({ due: performance.now(), onMissed: again })
   }
-  deadlines.add({ due: performance.now() + 5, late: again })
+  deadlines.add({ due: performance.now() + 5, onMissed: again })
   await until(() => called === 3, { what: 'all three' })
 })
 
 test('a process ends with one open', async () => {
   const module = new URL('../dist/core/deadlines.js', import.meta.url).href
-  const code = `const { Deadlines } = await import('${module}'); new Deadlines().add({ due: performance.now() + 60_000, late() {} })`
+  const code = `const { Deadlines } = await import('${module}'); new Deadlines().add({ due: performance.now() + 60_000, onMissed() {} })`
   await promisify(execFile)(process.execPath, ['--input-type=module', '-e', code], { timeout: 20_000 })
 })
 

@@ -1,5 +1,5 @@
 // @serial
-// What was read and handed on is garbage at once: it does not outlive V8's scavenges (src/database/ask.ts says how it comes to).
+// What was read and handed on is garbage at once: it does not outlive V8's scavenges (src/database/fast-query.ts says how it comes to).
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { test } from 'uvu'

@@ -2,7 +2,7 @@
 // Connection strings that list several servers, as libpq has them.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { isElsewhere, noneServes, ReadOnlyError, Servers } from '../src/database/hosts.ts'
+import { mayWorkElsewhere, noServerError, ReadOnlyError, Servers } from '../src/database/servers.ts'
 import { connect, ValidationError } from '../src/index.ts'
 import { rejects } from './support/rejects.ts'
 import { closeAll, databaseUrl, openStore, uniqueName } from './support/store.ts'
@@ -110,11 +110,11 @@ test('whose turn it is', () => {
 test('a refused login is taken at its word; what none of them says is all told', () => {
   const fatal = (code: string) => Object.assign(new Error('no'), { severity: 'FATAL', code })
   assert.equal(
-    ['57P03', '53300', '28P01', '3D000'].map((code) => isElsewhere(fatal(code))),
+    ['57P03', '53300', '28P01', '3D000'].map((code) => mayWorkElsewhere(fatal(code))),
     [true, true, false, false],
   )
-  assert.ok(isElsewhere(new ReadOnlyError('x')))
-  const error = noneServes([
+  assert.ok(mayWorkElsewhere(new ReadOnlyError('x')))
+  const error = noServerError([
     [{ connectionString: 'postgres://u:secret@h1/db' }, new Error('down')],
     [{ connectionString: 'postgres://u:secret@h2:5433/db' }, new ReadOnlyError('a standby')],
   ])

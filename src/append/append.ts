@@ -12,9 +12,9 @@ import type { ProjectedAppends } from './projected.ts'
 import type { AppendResult, ExpectedVersion, Request } from './request.ts'
 import { encodeRequest } from './request.ts'
 
-/** What `append` takes beside stream and events. */
+/** The options of `append`. */
 export interface AppendOptions {
-  /** Default `'any'`. It must not be `undefined`: leave it out, if `'any'` is meant. */
+  /** The version that the stream must have. Default `'any'`. It must not be `undefined`: leave it out instead. */
   expectedVersion?: ExpectedVersion
   /** Append inside this client's open transaction: the caller commits. A conflict leaves the transaction usable. */
   client?: pg.ClientBase | undefined
@@ -22,9 +22,12 @@ export interface AppendOptions {
 
 /** One stream's part of an `appendAll`. */
 export interface StreamWrite {
-  /** Where to append. The same stream may come twice: the second continues behind the first. */
+  /** The stream to append to. If the same stream occurs twice, the second write continues after the first. */
   stream: StreamRef
-  /** One or several; none: nothing is written, no version is checked, and the result tells where the stream stands. */
+  /**
+   * One or several events. If there are none, nothing is written, no version is checked, and the result tells the stream's last
+   * version.
+   */
   events: NewEvent | readonly NewEvent[]
   /** Default `'any'`. */
   expectedVersion?: ExpectedVersion
@@ -39,7 +42,7 @@ export type Head = Pick<AppendResult, 'version' | 'position'>
 /** Finds where a stream stands, in the caller's transaction if there is a `client`. */
 export type FindHead = (stream: StreamRef, client?: pg.ClientBase) => Promise<Head>
 
-/** The public face of appending: checks at the edge, then the batcher, or the caller's own transaction. */
+/** The entry point of appends: validates the arguments, then uses the batcher or the caller's own transaction. */
 export class Appender {
   readonly #batch: Pick<Batch, 'run'>
   readonly #batcher: Pick<Batcher, 'append'>
@@ -116,18 +119,19 @@ export class Appender {
   }
 
   #run(requests: readonly Request[], atomic: boolean, client?: pg.ClientBase): Promise<Outcome[]> {
-    const along = this.#projected?.along(requests)
+    const along = this.#projected?.select(requests)
     if (along) return this.#projected!.append(along, requests, atomic, client)
     return client ? this.#runInside(client, requests, atomic) : this.#batcher.append(requests, atomic)
   }
 
   async #runInside(client: pg.ClientBase, requests: readonly Request[], atomic: boolean): Promise<Outcome[]> {
-    for (let busy = this.#projected?.busy(client); busy; busy = this.#projected?.busy(client)) await busy
+    for (let busy = this.#projected?.unfinished(client); busy; busy = this.#projected?.unfinished(client))
+      await busy
     return this.#batch.run(requests, { atomic, client })
   }
 }
 
-/** If it is left out, it is 'any'. If it is there and undefined, it stays undefined, and is refused later. */
+/** If it is left out, it is 'any'. If it is present and undefined, it stays undefined and is refused later. */
 const expectedOf = (given: { expectedVersion?: ExpectedVersion }): ExpectedVersion | undefined =>
   'expectedVersion' in given ? given.expectedVersion : 'any'
 
@@ -153,13 +157,15 @@ function only([outcome]: Outcome[]): AppendResult {
   return outcome!
 }
 
-/** Made where the batch was answered, an error tells nothing of who appended: give it the stack of its caller. */
+/** Gives an error the stack of its caller: it was created where the batch was answered, which does not tell who appended. */
 function fromHere(error: Error): Error {
   Error.captureStackTrace(error, fromHere)
   return error
 }
 
-/** As the readers of the stream see what was appended. What was checked just now is not checked again: it is written. */
+/**
+ * The result as readers of the stream see it. Its events were checked before they were written, so they are not checked again.
+ */
 function typed(result: AppendResult, { events }: Request, stream: StreamRef): AppendResult {
   const model = modelOf(stream)
   if (!model) return result
@@ -168,7 +174,7 @@ function typed(result: AppendResult, { events }: Request, stream: StreamRef): Ap
   return { ...result, events: result.events.map(seen) }
 }
 
-/** Of an append without events: the stream is as it was. */
+/** The result of an append without events: the stream has not changed. */
 export const nothing = ({ version, position }: Head): AppendResult => ({
   events: [],
   version,

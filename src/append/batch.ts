@@ -6,23 +6,23 @@ import type { RecordedEvent } from '../events/event.ts'
 import { toEvent } from '../events/event.ts'
 import type { AppendResult, ExpectedVersion, Request } from './request.ts'
 
-/** What came of one request of a batch. */
+/** The result of one request of a batch. */
 export type Outcome = AppendResult | Error
 
 export interface BatchOptions {
   /** All requests or none. */
   atomic?: boolean
-  /** Look the ids up even if they are our own: an earlier try may have written them. */
+  /** Look up all ids, including those that we made: an earlier attempt may have written them. */
   lookup?: boolean
-  /** The caller's transaction, which has to survive a race that is lost. */
+  /** The caller's transaction, which must stay usable after a lost race. */
   client?: pg.ClientBase
-  /** Told how far the batch has come. */
+  /** Is updated as the batch proceeds. */
   progress?: Progress
 }
 
-/** How far a batch has come, for whoever hears that its connection is lost. */
+/** How far a batch has come, for the case that its connection is lost. */
 export interface Progress {
-  /** On its way: a lost connection leaves its outcome open. */
+  /** The batch was sent, so a lost connection leaves its outcome open. */
   sent: boolean
   /** It had a connection, in a transaction that was not to be committed yet: nothing is written. */
   begun?: boolean
@@ -37,7 +37,7 @@ export class Batch {
   readonly #byId: Statement
   readonly #saw: (position: number) => void
 
-  /** `saw` is told the positions that were handed out. */
+  /** `saw` receives each position that was assigned. */
   constructor(db: Database, saw: (position: number) => void) {
     this.#db = db
     this.#saw = saw
@@ -155,7 +155,7 @@ export class Batch {
   }
 }
 
-/** The outcome of a request that was good by itself, in an atomic batch where another was not. */
+/** The outcome of a valid request in an atomic batch in which another request failed. */
 export class Aborted extends Error {}
 
 function appended(
@@ -185,7 +185,7 @@ export function result(events: RecordedEvent[], deduplicated: boolean): AppendRe
   return { events, version: last.version, position: last.position, deduplicated }
 }
 
-/** Written by hand: data and metadata are JSON already, and one text is cheaper to send than five arrays. */
+/** The JSON is put together by hand: data and metadata are JSON already, and one text is cheaper to send than five arrays. */
 function encodeEvents(requests: readonly Request[]): Pieces | string {
   const json = new Pieces()
   requests.forEach(({ events }, r) => {
@@ -206,7 +206,7 @@ function expectedNumber(expected: ExpectedVersion): number {
   return expected === 'no-stream' ? -1 : expected
 }
 
-/** An array of PostgreSQL's whose items need no quotes: numbers, UUIDs, our own words. */
+/** Parses a PostgreSQL array whose items need no quotes: numbers, UUIDs, our own words. */
 function parseArray(text: string | null): string[] {
   return text === null || text === '{}' ? [] : text.slice(1, -1).split(',')
 }

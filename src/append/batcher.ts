@@ -7,11 +7,11 @@ import type { Request } from './request.ts'
 import type { Answer } from './write.ts'
 import { outcomesOf, outcomeUnknown, Unanswered, write } from './write.ts'
 
-/** What is sent together or not at all: one append, or the group of an appendAll. */
+/** Requests that must be sent together: one append, or all writes of an appendAll. */
 interface Item {
   requests: readonly Request[]
   atomic: boolean
-  /** What no other batch may carry meanwhile: its streams, and ids that may be known. */
+  /** The keys that no other running batch may have: the streams, and ids that may be known. */
   keys: readonly string[]
   size: number
   resolve(outcomes: Outcome[]): void
@@ -24,7 +24,7 @@ const LARGE = 256 * 1024
 const MAX_ITEMS = 1_000
 /** 32 callers in two batches of 16 append half as much again as in one batch of 32: the server and this process work at once. */
 const MIN_SHARE = 16
-/** For so long after a lost race, batches append to their streams in the order of their names. */
+/** How long batches append in the order of stream names after a lost race. In ms. */
 const CONTENDED_MS = 60_000
 
 /**
@@ -55,12 +55,12 @@ export class Batcher {
     if (this.#closed) return Promise.reject(new ClosedError())
     return new Promise((resolve, reject) => {
       const size = requests.reduce((sum, request) => sum + request.size, 0)
-      this.#queue.push({ requests, atomic, keys: claims(requests), size, resolve, reject })
+      this.#queue.push({ requests, atomic, keys: keysOf(requests), size, resolve, reject })
       this.#schedule()
     })
   }
 
-  /** Refuse new appends, and wait for those under way. */
+  /** Refuses new appends, and waits for those in progress. */
   async close(): Promise<void> {
     this.#closed = true
     if (this.#queue.length === 0 && this.#underWay === 0) return
@@ -132,7 +132,7 @@ export class Batcher {
     this.#contendedUntil = now() + CONTENDED_MS
   }
 
-  /** Run a batch and settle every item in it; never rejects. */
+  /** Runs a batch and settles every item in it. Never rejects. */
   async #settle(items: Item[]): Promise<void> {
     const { atomic } = items[0]!
     const requests = items.flatMap((item) => item.requests)
@@ -152,14 +152,14 @@ export class Batcher {
       } else if (items.length === 1 || isLost(error) || isReadOnly(error)) {
         for (const { reject } of items) reject(error)
       } else {
-        // What the server refuses in one of them must not fail the others.
+        // One item that the server refuses must not fail the others.
         for (const item of items) await this.#settle([item])
       }
     }
   }
 }
 
-function claims(requests: readonly Request[]): string[] {
+function keysOf(requests: readonly Request[]): string[] {
   const keys: string[] = []
   for (const { key, lookup, events } of requests) {
     keys.push(key)

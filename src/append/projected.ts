@@ -1,12 +1,12 @@
 import type pg from 'pg'
 import { ClosedError } from '../core/errors.ts'
+import { KeyedQueue } from '../core/keyed-queue.ts'
 import { Semaphore } from '../core/semaphore.ts'
-import { Turns } from '../core/turns.ts'
 import type { Database } from '../database/database.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import type { Batch, BatchOptions, Outcome } from './batch.ts'
-import type { Along, Projections } from './projections.ts'
-import { bare } from './projections.ts'
+import type { AppendProjections, Projections } from './projections.ts'
+import { causeOfProjection } from './projections.ts'
 import type { Request } from './request.ts'
 import { insideTransaction, ownTransaction } from './transaction.ts'
 import { outcomesOf, outcomeUnknown, Unanswered, write } from './write.ts'
@@ -23,8 +23,8 @@ export class ProjectedAppends {
   readonly #batch: Batch
   readonly #projections: Projections
   readonly #slots: Semaphore
-  readonly #streams = new Turns<string>()
-  readonly #clients = new Turns<pg.ClientBase>() // appends in callers' transactions
+  readonly #streams = new KeyedQueue<string>()
+  readonly #clients = new KeyedQueue<pg.ClientBase>() // appends in callers' transactions
   #closed = false
 
   constructor(db: Database, batch: Batch, projections: Projections) {
@@ -34,26 +34,28 @@ export class ProjectedAppends {
     this.#slots = new Semaphore(Math.min(Math.max(db.settings.maxConnections - 1, 1), MAX_AT_ONCE))
   }
 
-  /** Whether, and what, is to be done along with these. */
-  along(requests: readonly Request[]): Along | undefined {
-    return this.#projections.along(() => requests.map(({ stream }) => stream.category))
+  /** The projections that run with these requests; undefined if there are none. */
+  select(requests: readonly Request[]): AppendProjections | undefined {
+    return this.#projections.select(() => requests.map(({ stream }) => stream.category))
   }
 
   async append(
-    along: Along,
+    along: AppendProjections,
     requests: readonly Request[],
     atomic: boolean,
     client?: pg.ClientBase,
   ): Promise<Outcome[]> {
     try {
       if (client)
-        return await this.inside(client, () => this.#appendAlong(along, requests, { atomic, client }))
+        return await this.inTransactionOf(client, () =>
+          this.#appendAndProject(along, requests, { atomic, client }),
+        )
       this.#projections.refuseOutside()
       if (this.#closed) throw new ClosedError()
       const keys = requests.map(({ key }) => key)
       return await this.#streams.run(keys, () => this.#slots.use(() => this.#write(along, requests)))
     } catch (error) {
-      throw bare(error)
+      throw causeOfProjection(error)
     }
   }
 
@@ -62,12 +64,12 @@ export class ProjectedAppends {
     this.#projections.refuseOutside()
   }
 
-  /** In a transaction of its own. */
-  async #write(along: Along, requests: readonly Request[]): Promise<Outcome[]> {
+  /** Appends in a transaction of its own. */
+  async #write(along: AppendProjections, requests: readonly Request[]): Promise<Outcome[]> {
     const run = (requests: readonly Request[], { progress, ...options }: BatchOptions = {}) =>
       ownTransaction(
         this.#db,
-        (client) => this.#appendAlong(along, requests, { ...options, client }),
+        (client) => this.#appendAndProject(along, requests, { ...options, client }),
         progress,
       )
     try {
@@ -77,27 +79,27 @@ export class ProjectedAppends {
     }
   }
 
-  /** Savepoints of one transaction must not overlap: what uses them runs one after the other. */
-  inside<T>(client: pg.ClientBase, body: () => Promise<T>): Promise<T> {
+  /** Runs `body` alone in the caller's transaction, because savepoints of one transaction must not overlap. */
+  inTransactionOf<T>(client: pg.ClientBase, body: () => Promise<T>): Promise<T> {
     const run = () => insideTransaction(this.#db, client, body)
-    // A handler that got hold of the caller's client is part of the turn that it would wait for.
-    if (this.#projections.inside) return run()
+    // A handler that uses the caller's client already runs inside this queue, so it must not wait for it.
+    if (this.#projections.isInsideHandler) return run()
     return this.#clients.run([client], run)
   }
 
   /** Resolves once nothing in this transaction can be undone by another's savepoint; undefined: at once. */
-  busy(client: pg.ClientBase): Promise<unknown> | undefined {
-    return this.#projections.inside ? undefined : this.#clients.last(client)
+  unfinished(client: pg.ClientBase): Promise<unknown> | undefined {
+    return this.#projections.isInsideHandler ? undefined : this.#clients.last(client)
   }
 
-  /** Refuse new appends, and wait for those under way. */
+  /** Refuses new appends, and waits for those in progress. */
   close(): Promise<void> {
     this.#closed = true
     return this.#streams.settled()
   }
 
-  async #appendAlong(
-    along: Along,
+  async #appendAndProject(
+    along: AppendProjections,
     requests: readonly Request[],
     options: BatchOptions & { client: pg.ClientBase },
   ): Promise<Outcome[]> {

@@ -1,35 +1,35 @@
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
 import type pg from 'pg'
-import { aborted, abortWith } from '../core/abort.ts'
+import { abortable, abortWith } from '../core/abort.ts'
 import { readable } from '../core/describe.ts'
 import { MeowError, TimeoutError, ValidationError } from '../core/errors.ts'
 import { method } from '../core/fields.ts'
 import { check } from '../core/validate.ts'
 import type { Database } from '../database/database.ts'
-import { lend } from '../database/lend.ts'
+import { lendClient } from '../database/lent-client.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import type { HandlerCall } from '../events/event-context.ts'
-import { handling, openCall } from '../events/event-context.ts'
+import { enclosingCall, runCausedBy } from '../events/event-context.ts'
 import { select, selectorShape } from '../events/selector.ts'
 import type { AnyCategory } from '../events/types.ts'
 
-/** Writes what follows from events through `client`, whose transaction is that of their append. */
+/** Writes the consequences of events through `client`, in the transaction of their append. */
 export type ProjectionHandler<E = RecordedEvent> = (
   events: E[],
   client: pg.ClientBase,
 ) => unknown | Promise<unknown>
 
-/** A projection, as an append finds it. */
+/** One registered projection. */
 interface Projection {
   of(category: string): boolean
   see(event: RecordedEvent): RecordedEvent
   readonly handler: ProjectionHandler
 }
 
-/** What is to be done along with one append: its projections, in the order in which they were registered. */
-export interface Along {
+/** The projections that run with one append, in the order in which they were registered. */
+export interface AppendProjections {
   readonly projections: readonly Projection[]
-  /** Handlers run as if the append called them, whoever it travels behind. */
+  /** Handlers run in the context of their append, even if the batch was sent by another caller. */
   readonly scope: AsyncResource
 }
 
@@ -41,12 +41,13 @@ export class ProjectionFailed extends MeowError {
   }
 }
 
-/** The error itself: what was thrown, where it was a handler's. */
-export const bare = (error: unknown): unknown => (error instanceof ProjectionFailed ? error.cause : error)
+/** The error that a handler threw, or the error itself if it is not a handler's. */
+export const causeOfProjection = (error: unknown): unknown =>
+  error instanceof ProjectionFailed ? error.cause : error
 
 const categories = selectorShape.category.unwrap()
 
-/** The inline projections of a store object: kept here, called by whoever appends. */
+/** The inline projections of a store object. Appends call them. */
 export class Projections {
   readonly #db: Database
   readonly #all = new Set<Projection>()
@@ -71,13 +72,13 @@ export class Projections {
     return () => void this.#all.delete(projection)
   }
 
-  /** Whether it is one of our handlers that asks, and has not ended. */
-  get inside(): boolean {
+  /** Whether the code runs inside one of our handlers that has not ended. */
+  get isInsideHandler(): boolean {
     return this.#running.getStore()?.active === true
   }
 
-  /** What is to be done along with an append to these categories; undefined: nothing. */
-  along(names: () => readonly string[]): Along | undefined {
+  /** The projections that run with an append to these categories; undefined if there are none. */
+  select(names: () => readonly string[]): AppendProjections | undefined {
     if (this.#all.size === 0) return undefined
     const categories = names()
     const projections = [...this.#all].filter(({ of }) => categories.some(of))
@@ -86,37 +87,41 @@ export class Projections {
       : undefined
   }
 
-  /** Project what was just appended, in its transaction. */
-  async run({ projections, scope }: Along, events: readonly RecordedEvent[], client: pg.ClientBase) {
+  /** Runs the projections for events that were just appended, in the same transaction. */
+  async run(
+    { projections, scope }: AppendProjections,
+    events: readonly RecordedEvent[],
+    client: pg.ClientBase,
+  ) {
     for (const { of, see, handler } of projections) {
-      const lent = lend(client)
+      const lent = lendClient(client)
       const own = events.filter((event) => of(event.category))
       const { position } = own.at(-1)!
-      const outer = scope.runInAsyncScope(() => openCall())
+      const outer = scope.runInAsyncScope(() => enclosingCall())
       const running: HandlerCall = { store: this.#db, position, active: true, outer }
       try {
         const call = () => {
           const seen = own.map(see)
-          return handling(seen.at(-1)!, () => handler(seen, lent.client), running)
+          return runCausedBy(seen.at(-1)!, () => handler(seen, lent.client), running)
         }
-        await this.#inTime(async () => scope.runInAsyncScope(() => this.#running.run(running, call)))
+        await this.#withTimeout(async () => scope.runInAsyncScope(() => this.#running.run(running, call)))
       } catch (error) {
         throw new ProjectionFailed(readable(error))
       } finally {
         running.active = false
-        lent.takeBack()
+        lent.revoke()
       }
     }
   }
 
   /** The category's readers wait for an append that is open: one whose handler hangs must end. */
-  #inTime(call: () => Promise<unknown>): Promise<unknown> {
+  #withTimeout(call: () => Promise<unknown>): Promise<unknown> {
     const { queryTimeoutMs } = this.#db.settings
     const late = abortWith(this.#db.givenUp)
     const forget = this.#db.clock.after(queryTimeoutMs, () =>
       late.abort(new TimeoutError('an inline projection', queryTimeoutMs)),
     )
-    return aborted(call(), late.signal).finally(() => {
+    return abortable(call(), late.signal).finally(() => {
       forget()
       late.abort()
     })
@@ -124,7 +129,7 @@ export class Projections {
 
   /** An append of a handler that is not part of its transaction would wait for it, and the handler for the append. */
   refuseOutside(): void {
-    if (this.inside)
+    if (this.isInsideHandler)
       throw new ValidationError(
         'options.client',
         'must be given inside an inline projection, the one that the handler gets',

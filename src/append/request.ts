@@ -4,24 +4,24 @@ import { encodeJson, plainObject } from '../core/json.ts'
 import { parse } from '../core/validate.ts'
 import type { EventModel, NewEvent, RecordedEvent, Storable, StreamRef } from '../events/event.ts'
 import { isReserved, modelOf, streamKey } from '../events/event.ts'
-import { carried, mergeMetadata } from '../events/event-context.ts'
+import { inheritedMetadata, mergeMetadata } from '../events/event-context.ts'
 import { uuidv7 } from './uuid.ts'
 
 /**
- * What the stream must be like for an append to be done: the version of its last event (-1: there is no such stream),
- * or `'no-stream'`, `'stream-exists'`, or `'any'`.
+ * The state that the stream must have: the version of its last event (-1: the stream does not exist), `'no-stream'`,
+ * `'stream-exists'`, or `'any'`.
  */
 export type ExpectedVersion = 'any' | 'no-stream' | 'stream-exists' | number
 
-/** What came of an append; `E`: of a stream with a zod category its typed events. */
+/** The result of an append. If the stream has a zod category, `E` is its typed events. */
 export interface AppendResult<E = RecordedEvent> {
-  /** As they are recorded, in the order of the call. */
+  /** The events as they are recorded, in the order of the call. */
   events: E[]
   /** Of the last event; if there was nothing to append, of the stream's last one: -1 if it has none. */
   version: number
   /** Of the same event; 0 if there is none. */
   position: number
-  /** True: these ids were recorded before, and this is what was recorded then. */
+  /** If true, these ids were recorded before, and this is what was recorded then. */
   deduplicated: boolean
 }
 
@@ -41,13 +41,13 @@ export interface Request {
   key: string
   expected: ExpectedVersion
   events: EncodedEvent[]
-  /** Ids come from the caller, so they may be known to the store. */
+  /** Whether the caller gave ids, which may be known to the store. */
   lookup: boolean
   /** Size of the events, in characters. */
   size: number
 }
 
-/** Characters of JSON that one append may carry at most. */
+/** The maximum number of characters of JSON in one append. */
 const MAX_SIZE = 128 * 1024 * 1024
 const EVENT_KEYS = new Set(['id', 'type', 'data', 'metadata'])
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
@@ -66,7 +66,7 @@ export function encodeRequest(
 ): Request {
   const { category, streamId } = checkStream(stream, `${path}stream`)
   const model = modelOf(stream)
-  const around = carried()
+  const around = inheritedMetadata()
   const list = Array.isArray(events) ? events : [events]
   const at = (i: number) => (Array.isArray(events) ? `${path}events[${i}]` : `${path}events`)
   const encoded: EncodedEvent[] = []
@@ -138,7 +138,7 @@ function encodeEvent(event: NewEvent, path: string, ofStream?: EventModel, aroun
   ) {
     throw new ValidationError(`${path}.metadata`, 'must be an object', metadata)
   }
-  // A misspelt id would make a retry unsafe, a misspelt metadata would be lost.
+  // A misspelt id would make a retry unsafe, and a misspelt metadata would be lost.
   for (const key in event) {
     if (!EVENT_KEYS.has(key))
       throw new ValidationError(`${path}.${key}`, 'is no part of an event', (event as any)[key])

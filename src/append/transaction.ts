@@ -2,12 +2,12 @@ import type pg from 'pg'
 import { explain, MeowError, TimeoutError, ValidationError } from '../core/errors.ts'
 import type { Database } from '../database/database.ts'
 import { isLost } from '../database/failures.ts'
-import { failedQuery, forgetFailedQuery } from '../database/lend.ts'
+import { failedQuery, forgetFailedQuery } from '../database/lent-client.ts'
 import { sessionError, watchErrors } from '../database/session.ts'
 import type { Progress } from './batch.ts'
-import { bare } from './projections.ts'
+import { causeOfProjection } from './projections.ts'
 
-/** That it is there in the end is the proof that a handler has left the transaction open, and fit to commit. */
+/** If this savepoint still exists at the end, the handler has left the transaction open and fit to commit. */
 const SAVEPOINT = 'savepoint meowmx_append'
 const RELEASE = 'release savepoint meowmx_append'
 const UNDO = `rollback to savepoint meowmx_append; ${RELEASE}`
@@ -19,10 +19,10 @@ export function ownTransaction<T>(
   progress: Progress = { sent: false },
 ): Promise<T> {
   return db.withClient(async (client) => {
-    const ask = asking(db, client)
+    const ask = queryOn(db, client)
     const rollback = () =>
       ask('rollback').catch((lost) => {
-        db.discard(client) // nobody else is to find the transaction open
+        db.discard(client) // no other borrower may get the open transaction
         throw lost
       })
     const run = async () => {
@@ -43,7 +43,7 @@ export function ownTransaction<T>(
       await ask(`${RELEASE}; commit`).catch(async (error) => {
         if (isLost(error)) db.discard(client)
         else await rollback().catch(() => {}) // it may be open still, or aborted
-        throw unfit(client, error)
+        throw transactionProblem(client, error)
       })
       return result
     }
@@ -59,7 +59,7 @@ export async function insideTransaction<T>(
   client: pg.ClientBase,
   body: () => Promise<T>,
 ): Promise<T> {
-  const ask = asking(db, client)
+  const ask = queryOn(db, client)
   forgetFailedQuery(client)
   await ask(SAVEPOINT).catch((error) => {
     if (error.code === '25P01')
@@ -69,7 +69,7 @@ export async function insideTransaction<T>(
   try {
     const result = await body()
     await ask(RELEASE).catch((error) => {
-      throw unfit(client, error)
+      throw transactionProblem(client, error)
     })
     return result
   } catch (error) {
@@ -78,7 +78,7 @@ export async function insideTransaction<T>(
   }
 }
 
-function asking(db: Database, client: pg.ClientBase): (text: string) => Promise<unknown> {
+function queryOn(db: Database, client: pg.ClientBase): (text: string) => Promise<unknown> {
   const { queryTimeoutMs } = db.settings
   watchErrors(client)
   return (text) =>
@@ -87,14 +87,14 @@ function asking(db: Database, client: pg.ClientBase): (text: string) => Promise<
     })
 }
 
-/** Whether a query may still be running: a rollback would wait for it once more. */
+/** Whether a query may still be running. A rollback would wait for it. */
 function isLate(db: Database, error: unknown): boolean {
-  const failed = bare(error) ?? {}
+  const failed = causeOfProjection(error) ?? {}
   return failed instanceof TimeoutError || db.translate(failed) instanceof TimeoutError
 }
 
 /** What a handler did to the transaction, where it can not be committed any more; else the error as it is. */
-function unfit(client: pg.ClientBase, error: unknown): unknown {
+function transactionProblem(client: pg.ClientBase, error: unknown): unknown {
   const { code } = error as { code?: string }
   if (code === '25P02') {
     const cause = failedQuery(client)?.error ?? error

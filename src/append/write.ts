@@ -5,7 +5,7 @@ import { isLost, isQueueFull, isReadOnly, isTransient } from '../database/failur
 import { OutcomeUnknownError, VersionConflictError } from '../events/errors.ts'
 import type { Batch, Outcome, Progress } from './batch.ts'
 import { Aborted } from './batch.ts'
-import { bare } from './projections.ts'
+import { causeOfProjection } from './projections.ts'
 import type { Request } from './request.ts'
 
 /** A batch of several appends that has lost so many races is given back, so that each append can be sent alone. */
@@ -78,7 +78,7 @@ export async function write(
         // A standby that may be about to be promoted; or another server is the primary by now.
         if (now() - began >= queryTimeoutMs) throw error
         await sleep(Math.min(50 * attempt, MAX_PAUSE_MS))
-      } else if (isQueueFull(error) && timesFull++ < MAX_FULL && (await db.mendNotifications())) {
+      } else if (isQueueFull(error) && timesFull++ < MAX_FULL && (await db.freeNotificationQueue())) {
         logger.warn({ err: error }, "NOTIFY's queue was full; trying again")
       } else if (isRace(error)) {
         // A smaller batch has fewer races to win.
@@ -137,7 +137,7 @@ function isFinal(outcome: Outcome): boolean {
 
 /** A lost race for a version or an id, a serialization failure, or a deadlock: the next try sees what the winner wrote. */
 function isRace(error: unknown): boolean {
-  const { code, constraint } = (bare(error) ?? {}) as { code?: string; constraint?: string }
+  const { code, constraint } = (causeOfProjection(error) ?? {}) as { code?: string; constraint?: string }
   if (code === '23505') return constraint === 'events_version' || constraint === 'events_id'
   return code === '40001' || code === '40P01'
 }

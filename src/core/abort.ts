@@ -1,22 +1,22 @@
 import { setMaxListeners } from 'node:events'
 
-/** A controller whose signal any number may wait for: Node takes more than 10 for a leak, and says so on stderr. */
-export function manyWaitFor(): AbortController {
+/** A controller whose signal may have any number of listeners. Node warns about a leak on stderr if there are more than 10. */
+export function sharedController(): AbortController {
   const controller = new AbortController()
   unlimited(controller.signal)
   return controller
 }
 
-/** A signal of another make than Node's (jsdom's, a polyfill's) has no such limit. */
+/** A signal that Node did not make (of jsdom, of a polyfill) has no such limit. */
 function unlimited(signal: AbortSignal): void {
   try {
     setMaxListeners(0, signal)
   } catch {
-    // and Node refuses to set one
+    // Node throws for such a signal
   }
 }
 
-/** Calls back when the signal aborts, at once if it has already. What it returns takes that back. */
+/** Calls back when the signal aborts, or at once if it has aborted already. The returned function cancels this. */
 export function whenAborted(signal: AbortSignal, call: () => void): () => void {
   if (signal.aborted) {
     call()
@@ -27,8 +27,8 @@ export function whenAborted(signal: AbortSignal, call: () => void): () => void {
 }
 
 /**
- * A controller that aborts with any of these signals. Abort it in the end, so that they forget it: AbortSignal.any keeps
- * what it made as long as the longest-lived of its signals, in Node 20.
+ * A controller that aborts when any of these signals does. Abort it when it is no longer needed, so that the signals release
+ * it: in Node 20, AbortSignal.any keeps its result as long as the longest-lived of its signals.
  */
 export function abortWith(...signals: (AbortSignal | undefined)[]): AbortController {
   const controller = new AbortController()
@@ -47,13 +47,15 @@ interface Waiter {
 }
 
 /**
- * Who waits for a promise. What `then` is given stays with a promise until it settles, and Promise.race gives it something each
- * time; so each promise is given one callback, and those that give up leave this set.
+ * The callers that wait for a promise. A promise keeps every callback that `then` was given until it settles, and Promise.race
+ * adds one each time. So each promise gets one callback here, and callers that give up leave this set.
  */
 const waitersOf = new WeakMap<Promise<unknown>, Set<Waiter>>()
 
-/** The promise, or a rejection as soon as the signal aborts. Then both forget the caller, however long the promise takes. */
-export function aborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+/**
+ * The result of the promise, or a rejection as soon as the signal aborts. After an abort nothing keeps the caller in memory.
+ */
+export function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const waiters = waitersOf.get(promise) ?? begin(promise)
     const waiter: Waiter = {
@@ -74,9 +76,9 @@ export function aborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T>
   })
 }
 
-/** Resolves once the promise has, or the signal aborts; rejects if the promise rejects before that. */
-export async function unless(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {
-  await aborted(promise, signal).catch((error) => {
+/** Resolves when the promise does or the signal aborts. Rejects if the promise rejects before that. */
+export async function settledOrAborted(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  await abortable(promise, signal).catch((error) => {
     if (!signal.aborted) throw error
   })
 }
@@ -85,7 +87,7 @@ function begin(promise: Promise<unknown>): Set<Waiter> {
   const waiters = new Set<Waiter>()
   waitersOf.set(promise, waiters)
   const tell = (settle: (waiter: Waiter) => void) => {
-    waitersOf.delete(promise) // whoever comes later is answered by a new callback
+    waitersOf.delete(promise) // a later caller gets a new callback
     waiters.forEach(settle)
   }
   promise.then(

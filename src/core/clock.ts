@@ -4,10 +4,10 @@ import type { TimerOptions } from 'node:timers'
 import * as timers from 'node:timers'
 import { scheduler } from 'node:timers/promises'
 
-// Time itself, for all of this library. A test that fakes timers drops what waits for them when it takes the fake away, and
-// an append or a lease must not wait for ever then. So these functions are taken once, when this module loads.
+// Time for the whole library. When a test removes its fake timers, everything that waits for them is dropped, and an append or
+// a lease must not wait forever because of that. So the real functions are taken once, when this module loads.
 
-/** What Sinon, Jest or Vitest had replaced before this module was loaded: they keep it under this name. */
+/** The real function, if Sinon, Jest or Vitest had replaced it before this module was loaded: they keep it under this name. */
 function real<T extends object>(there: T, name: string): T {
   return (there as { clock?: Record<string, T> }).clock?.[`_${name}`] ?? there
 }
@@ -16,24 +16,24 @@ const nextTick = real(process.nextTick, 'nextTick')
 const setTimer = real(timers.setTimeout, 'setTimeout')
 const clearTimer = real(timers.clearTimeout, 'clearTimeout')
 const { now: dateNow } = real(Date, 'Date')
-// Of the class, where there is one: fakes replace what the object itself has.
+// Take it from the class if there is one: fakes replace what the object itself has.
 const monotonic = (Object.getPrototypeOf(performance).now ?? performance.now).bind(performance)
 const wait: (ms: number, options?: TimerOptions) => Promise<void> = (
   Object.getPrototypeOf(scheduler).wait ?? scheduler.wait
 ).bind(scheduler)
-/** Node's own `mock.timers`, say, keeps nothing that could be taken. */
+/** Some fakes, such as Node's own `mock.timers`, do not keep the real function. */
 const isFake = setTimer.name !== 'setTimeout'
 
-/** Milliseconds that never go back. */
+/** Milliseconds of a clock that never goes back. */
 export const now = (): number => monotonic()
 
-/** Milliseconds since 1970, by a clock that may be set. */
+/** Milliseconds since 1970. The system clock may be set, so this may go back. */
 export const wall: () => number = () => dateNow()
 
-/** Call back as soon as what runs now, and the promises that it settles, are done. */
+/** Calls back when the running code, and the promises that it settles, are done. */
 export const soon = (call: () => void): void => nextTick(call)
 
-/** Call back in `ms`; what it returns takes that back. With `ref: false` the process does not wait for it. */
+/** Calls back in `ms`. The returned function cancels this. With `ref: false` the process does not stay alive for it. */
 export function after(ms: number, call: () => void, { ref = true } = {}): () => void {
   if (isFake) {
     const taken = new AbortController()
@@ -45,7 +45,7 @@ export function after(ms: number, call: () => void, { ref = true } = {}): () => 
   return () => clearTimer(timer)
 }
 
-/** Call back every `ms`; what it returns ends that. */
+/** Calls back every `ms`. The returned function ends this. */
 export function every(ms: number, call: () => void, options?: { ref?: boolean }): () => void {
   let end = () => {}
   const again = () => {
@@ -64,17 +64,17 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return wait(ms, signal && { signal })
 }
 
-/** Time and chance, as all that subscribes sees them: tests run it by a clock of their own. */
+/** Time and randomness for everything that subscribes. Tests pass a clock of their own. */
 export interface Clock {
-  /** Milliseconds that never go back. */
+  /** Milliseconds of a clock that never goes back. */
   now(): number
-  /** Milliseconds since 1970, by a clock that may be set. */
+  /** Milliseconds since 1970. The system clock may be set, so this may go back. */
   wall(): number
-  /** From 0 to 1. */
+  /** A random number from 0 to 1. */
   random(): number
-  /** Call back in `ms`; what it returns takes that back. */
+  /** Calls back in `ms`. The returned function cancels this. */
   after(ms: number, call: () => void): () => void
-  /** Call back every `ms`; what it returns ends that. */
+  /** Calls back every `ms`. The returned function ends this. */
   every(ms: number, call: () => void): () => void
   /** Resolves in `ms`, or rejects as soon as the signal aborts. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>

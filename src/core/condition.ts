@@ -1,15 +1,18 @@
 import { whenAborted } from './abort.ts'
 
-/** Something happens now and then, and others wait for the next time. Those that give up are forgotten at once. */
+/**
+ * An event inside the engine that others can await: they wait for the next time it fires. Waiters that give up are removed at
+ * once.
+ */
 export class Condition {
   #waiting = new Set<() => void>()
 
-  /** Settles when it happens next, with what `begin` returns, which is called within `fire`, and not a tick later. */
+  /** Resolves when it fires next, with the result of `begin`. `begin` is called inside `fire`, so not a tick later. */
   next<T = void>(begin?: () => T): Promise<T> {
     return new Promise((resolve) => this.#waiting.add(() => resolve(begin?.() as T)))
   }
 
-  /** Resolves when it happens next; rejects as soon as the signal aborts. */
+  /** Resolves when it fires next. Rejects as soon as the signal aborts. */
   nextUnless(signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const happened = () => {
@@ -24,7 +27,7 @@ export class Condition {
     })
   }
 
-  /** How many wait. */
+  /** The number of waiters. */
   get waiting(): number {
     return this.#waiting.size
   }

@@ -1,48 +1,48 @@
 import { after, now } from './clock.ts'
 
-/** What has to be done by a moment. */
+/** Something that has to be done before a given time. */
 export interface Deadline {
-  /** By the clock's `now()`. */
+  /** The time by which it must be done, by the clock's `now()`. */
   readonly due: number
-  /** Called when it is not. */
-  late(): void
+  /** Called if it was not done in time. */
+  onMissed(): void
 }
 
-/** Node may call back a little before the time. */
+/** Node may call a timer back slightly before its time. */
 const EARLY_MS = 1
 
 /**
- * Deadlines of which nearly all are met: one timer for all of them, which is left alone as they come and go, so that one
- * costs no more than its place in a set. It keeps no process alive; what is waited for does.
+ * A set of deadlines, nearly all of which are met. One timer serves all of them and is not touched when deadlines come and go,
+ * so a deadline costs no more than its place in the set. The timer does not keep the process alive.
  */
 export class Deadlines {
   readonly #all = new Set<Deadline>()
   #forget = () => {}
-  #at = Infinity // when it looks
+  #wakesAt = Infinity // when the timer fires
 
   add(deadline: Deadline): void {
     this.#all.add(deadline)
-    if (deadline.due < this.#at) this.#wake(deadline.due)
+    if (deadline.due < this.#wakesAt) this.#setTimer(deadline.due)
   }
 
   delete(deadline: Deadline): void {
     this.#all.delete(deadline)
   }
 
-  #wake(at: number): void {
+  #setTimer(at: number): void {
     this.#forget()
-    this.#at = at
-    this.#forget = after(at - now(), () => this.#look(), { ref: false })
+    this.#wakesAt = at
+    this.#forget = after(at - now(), () => this.#check(), { ref: false })
   }
 
-  #look(): void {
-    this.#at = Infinity
+  #check(): void {
+    this.#wakesAt = Infinity
     const reached = now() + EARLY_MS
     let next = Infinity
     for (const deadline of [...this.#all]) {
       if (deadline.due > reached) next = Math.min(next, deadline.due)
-      else if (this.#all.delete(deadline)) deadline.late()
+      else if (this.#all.delete(deadline)) deadline.onMissed()
     }
-    if (next < this.#at) this.#wake(next)
+    if (next < this.#wakesAt) this.#setTimer(next)
   }
 }

@@ -2,18 +2,19 @@ import { attempt, messageOf } from './describe.ts'
 import { isError } from './kinds.ts'
 import { redact, redactNamed, redactText } from './secrets.ts'
 
-/** `VersionConflictError` of `ERR_VERSION_CONFLICT`: the name of the class itself would not survive a minifier. */
+/** Makes `VersionConflictError` of `ERR_VERSION_CONFLICT`. A minifier would change the name of the class itself. */
 function nameOf(code: string): string {
   const words = code.toLowerCase().split('_').slice(1)
   return `${words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('')}Error`
 }
 
 /**
- * What every error of this library is: a stable `code`, typed fields, the offending values in the message, a `cause`. It
- * prints nothing that may be a credential: a field that holds one (a stream's name, an event) is there, and not enumerable.
+ * The base of every error of this library: a stable `code`, typed fields, a message with the offending values, a `cause`.
+ * Nothing that may be a credential is printed: a field that contains one (a stream's name, an event) exists, but is not
+ * enumerable.
  */
 export class MeowError extends Error {
-  /** Stable across versions; compare this rather than the message. */
+  /** Stable across versions. Compare this instead of the message. */
   readonly code: string
 
   constructor(code: string, message: string, cause?: unknown, fields: object = {}) {
@@ -25,11 +26,11 @@ export class MeowError extends Error {
   }
 }
 
-/** An argument or option that can't be right. Nothing was sent to the database. */
+/** An argument or option is invalid. Nothing was sent to the database. */
 export class ValidationError extends MeowError {
-  /** Where the value stands, e.g. `events[2].data.price`. */
+  /** The path to the value, e.g. `events[2].data.price`. */
   declare readonly path: string
-  /** What was given; without what may be a credential. */
+  /** The value that was given, without anything that may be a credential. */
   declare readonly value: unknown
 
   constructor(path: string, problem: string, given: unknown, cause?: unknown) {
@@ -41,7 +42,7 @@ export class ValidationError extends MeowError {
   }
 }
 
-/** The schema is not migrated, newer than this library, or in a state in which events could be lost. */
+/** The schema is not migrated, is newer than this library, or is in a state in which events could be lost. */
 export class SchemaError extends MeowError {
   declare readonly schema: string
 
@@ -50,7 +51,9 @@ export class SchemaError extends MeowError {
   }
 }
 
-/** No server, no entry, no rights, or the connection broke: the message says what to do. */
+/**
+ * The server cannot be reached, the login failed, privileges are missing, or the connection broke. The message says what to do.
+ */
 export class ConnectionError extends MeowError {
   constructor(message: string, cause?: unknown) {
     super('ERR_CONNECTION', message, cause)
@@ -58,24 +61,24 @@ export class ConnectionError extends MeowError {
 }
 
 /**
- * The store has gone back: another server took over that had not got all of its events (asynchronous replication, a
- * restore), or a position comes from another store. Positions above `lastPosition` are handed out again, so nobody can go on
- * from the old ones: whoever keeps what he was delivered outside of the store has to compare event ids.
+ * The store has gone back: a server that did not have all of its events took over (asynchronous replication, a restore), or a
+ * position comes from another store. Positions above `lastPosition` are given to new events, so do not resume from them. If you
+ * keep events outside of the store, compare their ids.
  */
 export class HistoryLostError extends MeowError {
-  /** What was seen, or asked for, and is not there. */
+  /** The position that was seen or asked for, and that the store does not have. */
   declare readonly position: number
-  /** The last one that the store has handed out. */
+  /** The last position that the store has assigned. */
   declare readonly lastPosition: number
-  /** Of the event that was seen at `position`; undefined where only the position is known. */
+  /** The id of the event that was seen at `position`; undefined if only the position is known. */
   declare readonly eventId: string | undefined
 
   constructor(position: number, lastPosition: number, eventId?: string) {
     super(
       'ERR_HISTORY_LOST',
       eventId === undefined
-        ? `position ${position} is ahead of the store, whose last position is ${lastPosition}: events up to it are still to come, and would be passed over; begin at a position of this store`
-        : `the store has gone back: event ${eventId} was at position ${position} and is there no longer, the last position is ${lastPosition}; its server was replaced by one that had not got all events, and positions above what that had are handed out again: compare event ids, and begin anew`,
+        ? `position ${position} is ahead of the store, whose last position is ${lastPosition}: reading from there would skip the events that are still to come; start from a position of this store`
+        : `the store has gone back: event ${eventId} was at position ${position} and is no longer there, the last position is ${lastPosition}; its server was replaced by one that did not have all events, which assigns the missing positions to new events: compare event ids, and start again from a position of this store`,
       undefined,
       { position, lastPosition, eventId },
     )
@@ -83,7 +86,7 @@ export class HistoryLostError extends MeowError {
 }
 
 /**
- * A number of the store has come to its end: positions end at 2^53 - 1, the versions of a stream at 2^31 - 1. Nothing was
+ * A number of the store has reached its limit: 2^53 - 1 for positions, 2^31 - 1 for the versions of a stream. Nothing was
  * written.
  *
  * `ERR_LIMIT`
@@ -94,7 +97,7 @@ export class LimitError extends MeowError {
   }
 }
 
-/** Not done in the time given. */
+/** The operation was not done in the given time. */
 export class TimeoutError extends MeowError {
   declare readonly timeoutMs: number
 
@@ -110,10 +113,10 @@ export class ClosedError extends MeowError {
   }
 }
 
-/** What an error says, or, of what is no error, what it is. */
+/** The message of an error, or a description of any other value. */
 export const explain = (error: unknown): string => (isError(error) ? messageOf(error) : show(error))
 
-/** A value as an error message prints it: short, without what may be a credential, and never throwing. */
+/** A value as an error message prints it: short, without anything that may be a credential. It never throws. */
 export function show(given: unknown): string {
   const value = redact(given)
   if (typeof value === 'string') return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value)

@@ -5,7 +5,7 @@ import { MAX_INT } from './numbers.ts'
 
 /** A time in milliseconds. */
 export const ms = (least: number) => z.number().int().min(least).max(MAX_INT)
-/** Text that PostgreSQL can hold, not empty. */
+/** Non-empty text that PostgreSQL can store. */
 export const text = z
   .string()
   .min(1)
@@ -20,7 +20,7 @@ export const name = text.refine(
 export const version = z.number().int().min(0).max(MAX_INT)
 export const position = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
 export const client = z.custom<pg.ClientBase>(
-  // A pool has `query` too, but takes another connection, outside the transaction, for each.
+  // A pool has `query` too, but it uses a different connection, outside the transaction, for each query.
   (c) => typeof (c as pg.ClientBase)?.query === 'function' && !('totalCount' in (c as object)),
   'must be a pg client with an open transaction',
 )

@@ -1,17 +1,17 @@
 import { isDate } from './kinds.ts'
 
 /**
- * The JSON text of a value that JSON.parse made, however deep it is. JSON.stringify alone overflows the stack some 5,000
- * levels down, and writes `null` for a number beyond a double such as 1e400, which JSON.parse reads as Infinity.
+ * The JSON text of a value that JSON.parse made, however deeply nested it is. JSON.stringify alone overflows the stack at about
+ * 5,000 levels, and writes `null` for a number that a double can't hold, such as 1e400, which JSON.parse reads as Infinity.
  *
- * @param indent spaces a level; default 0: all in one line
+ * @param indent spaces per level; default 0: everything in one line
  */
 export function jsonText(value: unknown, indent = 0): string {
   try {
     const text = JSON.stringify(value, null, indent)
     if (!text.includes('null') || !holdsInfinity(value)) return text
   } catch {
-    // too deep
+    // it is too deep for the stack
   }
   return write(value, indent)
 }
@@ -26,19 +26,19 @@ function holdsInfinity(value: unknown): boolean {
   return false
 }
 
-/** Levels that are indented; those below are not indented further, or the spaces alone would fill the memory. */
+/** The number of levels that are indented. Deeper levels are not indented further: the spaces alone would fill the memory. */
 const MAX_INDENTED = 1_000
 
 /** An object or an array that is being written. */
 interface Level {
   readonly items: Readonly<Record<number | string, unknown>>
-  /** Null: of an array. */
+  /** Null if it is an array. */
   readonly keys: readonly string[] | null
   readonly length: number
   next: number
 }
 
-/** With a stack of its own. */
+/** Writes the value with a stack of its own, so that its depth does not matter. */
 function write(value: unknown, indent: number): string {
   const parts: string[] = []
   const above: Level[] = []
@@ -74,7 +74,7 @@ function write(value: unknown, indent: number): string {
   return parts.join('')
 }
 
-/** JSON has no word for infinity; any number that is too large is read as it. */
+/** JSON has no word for infinity, but a number that is too large is read as infinity. */
 function scalar(value: unknown): string {
   if (value === Infinity) return '1e999'
   return value === -Infinity ? '-1e999' : JSON.stringify(value)

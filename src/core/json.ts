@@ -4,9 +4,9 @@ import { ValidationError } from './errors.ts'
 const MAX_DEPTH = 2_000
 
 /**
- * The JSON text of a value, or a ValidationError with the path to what JSON or PostgreSQL can't hold. JSON.stringify
- * alone would drop a function, turn NaN into null and a Map into {}: silently lost. As in JSON, a property that is
- * `undefined` is left out and `toJSON` is honoured.
+ * The JSON text of a value, or a ValidationError with the path to the part that JSON or PostgreSQL can't store. JSON.stringify
+ * alone would drop a function and turn NaN into null and a Map into {}, without an error. As in JSON, a property that is
+ * `undefined` is left out, and `toJSON` is called.
  */
 export function encodeJson(value: unknown, path: string): string {
   if (isSimple(value)) return JSON.stringify(value)
@@ -14,46 +14,46 @@ export function encodeJson(value: unknown, path: string): string {
   try {
     return JSON.stringify(value)
   } catch (error) {
-    throw unreadable(error, path, value) // what threw did not when it was checked
+    throw unreadable(error, path, value) // it did not throw during the check, but it does now
   }
 }
 
-/** An object whose properties may be copied one by one: itself, or what it stands for in JSON; else a ValidationError. */
+/** An object whose properties may be copied one by one: the object itself, or its JSON form. Otherwise a ValidationError. */
 export function plainObject(value: object, path: string): object {
   const plain = isOrdinary(value) && !('toJSON' in value) ? value : JSON.parse(encodeJson(value, path))
   if (typeof plain === 'object' && plain !== null && !Array.isArray(plain)) return plain
   throw new ValidationError(path, 'must be a JSON object', value)
 }
 
-/** A string that PostgreSQL's text can hold. */
+/** Throws if PostgreSQL's text type can't store the string. */
 export function checkText(text: string, path: string): void {
   if (text.includes('\u0000'))
     throw new ValidationError(path, 'must not contain \\u0000, which PostgreSQL can not store', text)
   if (!text.isWellFormed()) throw new ValidationError(path, 'must not contain a lone surrogate', text)
 }
 
-/** Whether a value is a string that PostgreSQL's text can hold. */
+/** Whether a value is a string that PostgreSQL's text type can store. */
 export const isText = (value: unknown): value is string =>
   typeof value === 'string' && !value.includes('\u0000') && value.isWellFormed()
 
-/** Nearly every value there is, told without making its path. */
+/** Checks the most common values without building a path. */
 function isSimple(value: unknown): boolean {
   if (typeof value === 'string') return isText(value)
   return typeof value === 'number' ? Number.isFinite(value) : typeof value === 'boolean' || value === null
 }
 
-/** An object that is being looked through; `items` is what stands for it in JSON, mostly itself. */
+/** An object that is being checked. `items` is its JSON form, which mostly is the object itself. */
 interface Level {
   readonly value: object
   readonly items: Record<number | string, unknown>
-  /** Null: of an array. */
+  /** Null if it is an array. */
   readonly keys: readonly string[] | null
   readonly length: number
   readonly path: string
   next: number
 }
 
-/** With a stack of its own: what is allowed to be deep must not overflow that of the caller. */
+/** Checks a value with a stack of its own, so that a deep value does not overflow the caller's stack. */
 function check(value: unknown, path: string): void {
   const above: Level[] = []
   let level: Level | undefined
@@ -79,15 +79,15 @@ function check(value: unknown, path: string): void {
   }
 }
 
-/** Where the item stands that a level has come to. */
+/** The path of the item that this level has reached. */
 const pathOf = ({ path, keys, next }: Level): string =>
   keys ? `${path}.${keys[next - 1]}` : `${path}[${next - 1}]`
 
-/** A getter, a toJSON or a proxy threw. */
+/** The error if a getter, a toJSON or a proxy threw. */
 const unreadable = (error: unknown, path: string, value: unknown) =>
   new ValidationError(path, `can not be read (${messageOf(error)})`, value, error)
 
-/** Check a value itself; where there is something in it, that is the next level. */
+/** Checks one value. If the value contains others, returns the next level. */
 function enter(value: unknown, path: string, above: Level[]): Level | undefined {
   switch (typeof value) {
     case 'string':
@@ -116,7 +116,7 @@ function enterObject(value: object, path: string, above: Level[]): Level | undef
     if (tagOf(value) === 'Date' && Number.isNaN(Number(value)))
       throw new ValidationError(path, 'must be a valid date', value)
     const json: unknown = toJSON.call(value, '')
-    // As in JSON.stringify: what an object stands for is not asked again what it stands for.
+    // As in JSON.stringify: the result of `toJSON` is not asked for its own `toJSON`.
     if (typeof json !== 'object' || json === null) return enter(json, path, above)
     if (!isOrdinary(json)) refuseLost(json, tagOf(json), path)
     return into(value, json, path, above)
@@ -148,22 +148,22 @@ function into(value: object, items: object, path: string, above: Level[]): Level
   return level
 }
 
-/** A plain object or an array, of whatever realm, which JSON takes as it is. */
+/** Whether it is a plain object or an array, of any realm, which JSON takes as it is. */
 export function isOrdinary(value: object): boolean {
   if (Array.isArray(value)) return true
   const prototype = Object.getPrototypeOf(value)
   if (prototype !== Object.prototype && prototype !== null && !isObjectPrototype(prototype)) return false
-  // Symbols are what Math, JSON and `arguments` have, and what JSON would pass over.
+  // Math, JSON and `arguments` have properties with symbols as names, and JSON would skip such properties.
   return Object.getOwnPropertySymbols(value).length === 0
 }
 
-/** Of another realm, such as that of a test runner's sandbox: no `instanceof` knows its objects. */
+/** Objects of another realm, such as a test runner's sandbox, are not recognized by `instanceof`. */
 const isObjectPrototype = (value: object): boolean =>
   Object.getPrototypeOf(value) === null && Object.hasOwn(value, 'isPrototypeOf')
 
 /**
- * Whether JSON would write less of an object than is in it: of what is built in; of a class all of whose fields are private;
- * of a property that has a symbol for its name. Instances of classes are stored as their public fields.
+ * Whether JSON would write less of an object than it contains: it is a built-in object, its class has only private fields, or a
+ * property has a symbol as its name. Instances of other classes are stored as their public fields.
  */
 function isLost(value: object, tag: string): boolean {
   if (ArrayBuffer.isView(value) || LOST_IN_JSON.test(tag)) return true
@@ -178,7 +178,7 @@ const LOST_IN_JSON =
   /^(Map|Set|Weak\w+|RegExp|Promise|Error|DOMException|\w*ArrayBuffer|DataView|BigInt|Symbol|Arguments|Math|JSON|Atomics|Reflect|Blob|File|FormData|Headers|Request|Response|URLSearchParams|FinalizationRegistry|(Async)?Generator|.*Iterator|Iterator .*)$/
 const BOXES = new Set(['Number', 'String', 'Boolean'])
 
-/** What an object is, told without `instanceof`. */
+/** The type of an object, found without `instanceof`. */
 const tagOf = (value: object): string => Object.prototype.toString.call(value).slice(8, -1)
 
 /** The name of its class. */

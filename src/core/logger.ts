@@ -1,6 +1,6 @@
 import { redact } from './secrets.ts'
 
-/** Pino- or console-shaped. */
+/** A logger with the methods of pino or `console`. */
 export interface Logger {
   debug(...args: unknown[]): void
   info(...args: unknown[]): void
@@ -10,15 +10,15 @@ export interface Logger {
 
 export const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 
-/** The default, so that nothing fails or ends without a word. `console` is looked up with each call: a test may replace it. */
+/** The default, so that no failure is silent. `console` is looked up at each call, because a test may replace it. */
 export const consoleLogger: Logger = {
   ...silent,
   warn: (fields, message) => console.warn(`meowmx: ${message}`, fields),
   error: (fields, message) => console.error(`meowmx: ${message}`, fields),
 }
 
-/** Tells the other what it is told, without what may be a credential. */
-export function discreet(logger: Logger): Logger {
+/** Wraps a logger so that it never gets anything that may be a credential. */
+export function redacting(logger: Logger): Logger {
   const tell =
     (level: keyof Logger) =>
     (...args: unknown[]) =>

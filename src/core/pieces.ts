@@ -1,9 +1,9 @@
-/** Shorter texts are put together: each piece that is sent costs something, too. */
+/** Shorter texts are joined, because each piece that is sent has a cost. */
 const PIECE = 16_384
-/** A text that is shorter is put together, and sent as any other. */
+/** A text shorter than this is joined and sent like any other. */
 const LONG = 1_048_576
 
-/** A long text that is sent piece by piece: to put it together first would be one more copy of all of it. */
+/** A long text that is sent in pieces. Joining it first would make one more copy of the whole text. */
 export class Pieces {
   readonly #pieces: string[] = []
   #last = ''
@@ -19,7 +19,7 @@ export class Pieces {
     }
   }
 
-  /** Itself, or what it comes to where that is short. */
+  /** The pieces, or the joined text if it is short. */
   get value(): Pieces | string {
     return this.#length < LONG ? this.toPostgres() : this
   }
@@ -35,7 +35,7 @@ export class Pieces {
     return length
   }
 
-  /** How pg calls it when it sends the value. */
+  /** The text as one string. pg calls this method when it sends the value. */
   toPostgres(): string {
     return [...this].join('')
   }

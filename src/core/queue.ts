@@ -1,4 +1,4 @@
-/** First in, first out, each in constant time (Array.shift moves all the rest). */
+/** A first-in, first-out queue. Each operation takes constant time, while Array.shift moves all remaining items. */
 export class Queue<T> {
   #items: (T | undefined)[] = []
   #head = 0
@@ -30,7 +30,7 @@ export class Queue<T> {
     for (let i = this.#head; i < this.#items.length; i++) yield this.#items[i] as T
   }
 
-  /** Empty it; returns what was in it. */
+  /** Empties the queue and returns its items. */
   clear(): T[] {
     const items = this.#items.slice(this.#head) as T[]
     this.#items = []

@@ -1,37 +1,40 @@
 /**
- * What may be a credential is printed nowhere: not in a message or a field of an error, not in a log line, a span or on the
- * terminal. `redact` is for values and errors of any kind, `redactText` for text that is put together already, `conceal` for
- * what was given as a way to connect, of which any text may be a password. What is harmless comes back as it is.
+ * Keeps credentials out of everything that is printed: error messages and fields, log lines, spans and the terminal. `redact`
+ * is for values and errors of any kind, and `redactText` for text. `conceal` is for connection settings, in which any text may
+ * be a password. Harmless values are returned unchanged.
  */
 import { messageOf } from './describe.ts'
 import { isDate, isError, isMap, isPlain, isRegExp, isSet } from './kinds.ts'
 
 const HIDDEN = '***'
-/** Parts of names, without regard to case and to what stands between words, and whole names. */
+/** Parts of secret names, ignoring case and separators between words; and whole names. */
 const PARTS =
   /passw|passphrase|pwd|secret|token|credential|apikey|accesskey|privatekey|sslkey|authoriz|nkey|jwt/
 const WHOLE = ['pass', 'pw', 'key', 'auth', 'seed', 'creds', 'cookie']
 
-/** Objects that are looked through at most, of one value. */
+/** The maximum number of objects that are searched in one value. */
 const MOST = 10_000
-/** Characters of a text that are looked through, and kept. */
+/** The maximum number of characters of a text that are searched and kept. */
 const MOST_TEXT = 100_000
-/** A text that is not longer is a slip, such as '5' for 5, and no credential. */
+/** A text of at most this length is a mistake, such as '5' for 5, and not a credential. */
 const SLIP = 4
 
 const URL_LOGIN = /([a-z][a-z0-9+.-]{0,30}:\/\/)[^\s"'`<>]{0,2000}@/gi
-/** The same where the scheme was left out. This and what follows begins at the beginning of a word, to be quick in long ones. */
+/**
+ * The same without the scheme. This pattern and the next ones start at the start of a word, so that long words are searched
+ * quickly.
+ */
 const LOGIN = /(?<![^\s:@/"'`<>=&?,;(])[^\s:@/"'`<>=&?,;(]{1,200}:(?!\/\/)[^\s@"'`<>]{1,200}@(?=[\w[])/g
-/** `password=…` as in an address, a DSN or the environment; its name may be percent-encoded. */
+/** `password=…` as in an address, a DSN or the environment. The name may be percent-encoded. */
 const PAIR = /(?<![\w.%-])([\w.%-]{1,100})(\s{0,3}=\s{0,3})("[^"]*"|'[^']*'|[^\s&"'<>]+)/g
-/** `"password": "…"` as in JSON, or as in what Node prints of an object, or in a header. */
+/** `"password": "…"` as in JSON, in Node's output of an object, or in a header. */
 const PROPERTY =
   /(?<![\w.%-])([\w.%-]{1,100})(\\?["']?\s{0,3}:\s{0,3})(\\"(?:(?!\\").)*\\"|"(?:[^"\\]|\\.)*"|'[^']*'|(?:(?:bearer|basic)\s+)?[^\s&,;"'}\])]+)/gi
 
-/** As in a file of PEM. */
+/** A private key as in a PEM file. */
 const PRIVATE_KEY = /-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[\s\S]*?(?:-----END|$)/g
 
-/** Whether what has this name is nobody's business. */
+/** Whether a value with this name may be a credential. */
 export function isSecretName(name: string): boolean {
   const word = wordOf(name)
   return PARTS.test(word) || WHOLE.includes(word)
@@ -46,12 +49,12 @@ export function redactText(whole: string): string {
     .replace(LOGIN, `${HIDDEN}@`)
     .replace(PAIR, (all, name, sign) => (isSecretName(name) ? `${name}${sign}${HIDDEN}` : all))
     .replace(PROPERTY, (all, name, sign) => {
-      const secret = /["']/.test(sign) ? isSecretName(name) : PARTS.test(wordOf(name)) // "seed: 7" is no property
+      const secret = /["']/.test(sign) ? isSecretName(name) : PARTS.test(wordOf(name)) // "seed: 7" is not a property
       return secret ? `${name}${sign}${HIDDEN}` : all
     })
 }
 
-/** The value itself where it is harmless; else a copy without what may be a credential. Errors keep their class. */
+/** The value itself if it is harmless; otherwise a copy without anything that may be a credential. Errors keep their class. */
 export function redact(value: unknown): unknown {
   const seen = new Set<object>()
   let left = MOST
@@ -66,7 +69,7 @@ export function redact(value: unknown): unknown {
     found = true
     return HIDDEN
   }
-  /** `make` of something, and whether anything was found in that. */
+  /** Calls `make`, and tells whether a credential was found meanwhile. */
   const within = (make: () => unknown): { made: unknown; dirty: boolean } => {
     const before = found
     found = false
@@ -83,7 +86,7 @@ export function redact(value: unknown): unknown {
     try {
       return copyObject(value)
     } catch {
-      found = true // a property of it can't be read, or it is too deep
+      found = true // one of its properties can't be read, or it is too deep
       return isError(value) ? new Error(text(messageOf(value))) : nameOf(value)
     }
   }
@@ -110,17 +113,17 @@ export function redact(value: unknown): unknown {
     const safe = copy(value)
     return found ? safe : value
   } catch {
-    return nameOf(value) // a property of it can't be read, or it is too deep
+    return nameOf(value) // one of its properties can't be read, or it is too deep
   }
 }
 
-/** The value, or three stars, where its name says that it is a secret. */
+/** The value, or three stars if its name says that it is a secret. */
 export function redactNamed(path: string, value: unknown): unknown {
   const secret = path.split(/[.[\]]+/).some((name) => name !== '' && isSecretName(name))
   return secret && isHideable(value) ? HIDDEN : redact(value)
 }
 
-/** Of a way to connect: no text at all but for what an address says of its host. */
+/** Connection settings without any text, except the host part of an address. */
 export function conceal(value: unknown): unknown {
   if (typeof value === 'string') return concealText(value)
   if (typeof value === 'number' || typeof value === 'bigint')
@@ -146,13 +149,13 @@ function concealText(text: string): string {
   if (!scheme) return text.length > SLIP ? HIDDEN : text
   const at = rest.lastIndexOf('@')
   const [place, more] = [rest.slice(at + 1), /[?#]/.exec(rest)]
-  // Without an @ it may stand where a port should. With one in the query nobody knows what is what.
+  // Without an @, a login may stand in the place of the port. With an @ in the query, the parts can't be told apart.
   const unclear = at < 0 ? /^[^/?#]*:(?!\d+(?:[,/?#]|$))/.test(place) : more && more.index < at
   if (unclear) return `${scheme}${HIDDEN}`
   return `${scheme}${at < 0 ? '' : `${HIDDEN}@`}${place.replace(/[?#][\s\S]*$/, `?${HIDDEN}`)}`
 }
 
-/** Of a text that is an address all up to the last @: a password need not be encoded as it should. */
+/** Hides everything up to the last @ of an address, because a password may not be encoded as it should be. */
 function redactValue(text: string): string {
   return redactText(text.replace(/^(\s*[a-z][a-z0-9+.-]{0,30}:\/\/)[\s\S]*@/i, `$1${HIDDEN}@`))
 }
@@ -181,12 +184,12 @@ function wordOf(name: string): string {
   try {
     decoded = decodeURIComponent(name)
   } catch {
-    // it is not encoded
+    // it is not percent-encoded
   }
   return decoded.toLowerCase().replace(/[^a-z0-9]/g, '')
 }
 
-/** A flag or nothing tells nobody anything; what is hidden already stays as it is. */
+/** A boolean or an empty value reveals nothing, and a hidden value stays hidden. */
 function isHideable(value: unknown): boolean {
   if (typeof value === 'string') return value !== '' && !value.startsWith(HIDDEN)
   if (typeof value === 'number') return Number.isFinite(value)

@@ -1,6 +1,6 @@
 import { Queue } from './queue.ts'
 
-/** At most so many at once, first come, first served. */
+/** Runs at most `count` actions at the same time, in the order of the calls. */
 export class Semaphore {
   #free: number
   readonly #waiting = new Queue<() => void>()

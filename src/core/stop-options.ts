@@ -1,30 +1,30 @@
 import { z } from 'zod'
-import { manyWaitFor } from './abort.ts'
+import { sharedController } from './abort.ts'
 import type { Clock } from './clock.ts'
 import { ms } from './fields.ts'
 
-/** How long to wait for what is under way. */
+/** How long a stop waits for work in progress. */
 export interface StopOptions {
   /** In ms, minimum 0: give up at once. */
   timeoutMs?: number | undefined
 }
 
-/** Without a limit: as long as it takes. */
-export const stopOptions = z.strictObject({ timeoutMs: ms(0).optional() })
-export const closeOptions = z.strictObject({ timeoutMs: ms(0).default(30_000) })
+/** Without a limit, a stop takes as long as the work in progress. */
+export const stopOptionsSchema = z.strictObject({ timeoutMs: ms(0).optional() })
+export const closeOptionsSchema = z.strictObject({ timeoutMs: ms(0).default(30_000) })
 
-/** How long the database may take for what is said to it once the time is up. */
+/** How long the final queries may take after the time limit. In ms. */
 const GRACE_MS = 5_000
 
 /**
- * The time that an end may take:
+ * The time limit of a stop:
  *
- *     waiting -> up: give up what is under way, and tell the database -> over: wait for nothing at all
+ *     waiting -> up: give up the work in progress, and tell the database -> over: wait for nothing
  */
 export class TimeLimit {
   readonly #clock: Clock
-  readonly #up = manyWaitFor()
-  readonly #over = manyWaitFor()
+  readonly #up = sharedController()
+  readonly #over = sharedController()
   #due = Infinity
   #forget = () => {}
 
@@ -40,7 +40,7 @@ export class TimeLimit {
     return this.#over.signal
   }
 
-  /** So many ms from now on at most; what was said before counts if that is sooner. */
+  /** Sets the limit to this many ms from now. An earlier limit stays if it ends sooner. */
   set(ms: number): void {
     const due = this.#clock.now() + ms
     if (due >= this.#due) return
@@ -50,7 +50,7 @@ export class TimeLimit {
     else this.#forget = this.#clock.after(ms, () => this.#end())
   }
 
-  /** It has ended: there is nothing to limit any more. */
+  /** The stop is done, so there is nothing to limit. */
   clear(): void {
     this.#due = -Infinity
     this.#forget()

@@ -3,8 +3,8 @@ import { show, ValidationError } from './errors.ts'
 import { conceal } from './secrets.ts'
 
 /**
- * Refuse a property that is there and `undefined`, as a variable is that was never set, if without the property more is meant
- * than its author can have wanted. `meanings` says what, by property.
+ * Refuses a property that is present but `undefined`, as happens with a variable that was never set. This is for properties
+ * without which more is selected than the author can have meant. `meanings` tells, for each property, what that would be.
  */
 export function refuseUndefined(
   value: unknown,
@@ -21,14 +21,14 @@ export function refuseUndefined(
       )
 }
 
-/** The value as the schema has it, frozen and complete; else a ValidationError that names path and value. */
+/** The value after the schema has checked it, frozen and with defaults. Throws a ValidationError that names path and value. */
 export function parse<T extends z.ZodType>(schema: T, value: unknown, path: string): Readonly<z.output<T>> {
   return Object.freeze(check(schema, value, path, 'is not an option')) as Readonly<z.output<T>>
 }
 
 /**
- * The same of options that say how to get in somewhere: of what is wrong, no text is printed that may be a credential, and that
- * is any. Only of the `known` options numbers are, and all of those that are `open`.
+ * The same for connection options. The error prints no text that may be a credential, and any text may be one. It prints
+ * numbers of the `known` options, and any value of the `open` ones.
  */
 export function parseSecret<T extends z.ZodType>(
   schema: T,
@@ -44,24 +44,24 @@ export function parseSecret<T extends z.ZodType>(
 }
 
 /**
- * The same of a value that is not ours to freeze; `stranger` is said of a property that a strict schema does not have, and
- * `shown` is what is printed of a value, which belongs to an option.
+ * The same for a value that belongs to the caller, so it is not frozen. `unknownProperty` is the problem that is reported for a
+ * property that a strict schema does not have. `shown` returns what is printed of the value of an option.
  */
 export function check<T extends z.ZodType>(
   schema: T,
   value: unknown,
   path: string,
-  stranger: string,
+  unknownProperty: string,
   shown?: (value: unknown, option: unknown) => unknown,
 ): z.output<T> {
-  return checked(schema.safeParse(value, { reportInput: true }), path, stranger, shown)
+  return checked(schema.safeParse(value, { reportInput: true }), path, unknownProperty, shown)
 }
 
-/** What zod's answer came to, as `check` says it. */
+/** Returns the data of a result of zod, or throws as `check` does. */
 export function checked<T>(
   result: z.ZodSafeParseResult<T>,
   path: string,
-  stranger: string,
+  unknownProperty: string,
   shown: (value: unknown, option: unknown) => unknown = (value) => value,
 ): T {
   if (result.success) return result.data
@@ -71,7 +71,7 @@ export function checked<T>(
     const key = issue.keys[0]!
     throw new ValidationError(
       `${path}${where}.${key}`,
-      stranger,
+      unknownProperty,
       shown((issue.input as Record<string, unknown>)[key], at[0] ?? key),
     )
   }
@@ -80,7 +80,7 @@ export function checked<T>(
 
 type Issue = z.core.$ZodIssue
 
-/** Of alternatives, the one that went furthest is what was meant. */
+/** Of several alternatives, the user most likely meant the one that matched furthest. */
 function deepest(issue: Issue, above: PropertyKey[] = []): { issue: Issue; at: PropertyKey[] } {
   const at = [...above, ...issue.path]
   if (issue.code !== 'invalid_union' || issue.message !== ALTERNATIVES) return { issue, at }
@@ -89,12 +89,12 @@ function deepest(issue: Issue, above: PropertyKey[] = []): { issue: Issue; at: P
   return furthest
 }
 
-const ALTERNATIVES = 'Invalid input' // what zod says where a union has no message of its own
+const ALTERNATIVES = 'Invalid input' // zod's message for a union without a message of its own
 
-/** Of a text or a list not the value is too small or big. */
+/** Whether the limit is for the length of a text or a list, not for a number. */
 const hasLength = ({ origin }: { origin: string }) => !['number', 'int', 'bigint', 'date'].includes(origin)
 
-/** What is wrong, in words that stand between the path and the value. */
+/** The problem, in words that fit between the path and the value. */
 function problem(issue: Issue): string {
   switch (issue.code) {
     case 'too_small':

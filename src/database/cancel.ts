@@ -2,7 +2,7 @@ import { Socket } from 'node:net'
 import pg from 'pg'
 import { after } from '../core/clock.ts'
 
-/** What a client of pg knows of its connection; one of another driver lacks it, and is not cancelled. */
+/** What a client of pg knows about its connection. A client of another driver does not have this, and is not cancelled. */
 interface LoggedIn {
   readonly processID?: number | null
   readonly secretKey?: number | null
@@ -13,7 +13,7 @@ interface LoggedIn {
   readonly connection?: { readonly stream: Partial<Socket> }
 }
 
-/** What we use of pg's connection. */
+/** The parts of pg's connection that we use. */
 interface Messenger {
   readonly stream: Socket
   on(event: 'connect' | 'sslconnect' | 'error' | 'end', listener: () => void): void
@@ -24,12 +24,13 @@ interface Messenger {
 const Messenger = (pg as unknown as { Connection: new (config: object) => Messenger }).Connection
 
 /**
- * Asks the server to cancel what a connection runs, as PostgreSQL wants it: by a connection of its own, to the same address,
- * encrypted if the other one is. Resolves when the server has heard it, with true, or after `patienceMs`; never rejects.
+ * Asks the server to cancel the query that a connection is running. PostgreSQL requires a separate connection for this: to the
+ * same address, and encrypted if the other one is. Resolves with true when the server has received the request, and with false
+ * after `timeoutMs`; never rejects.
  *
- * The server can't be told which query is meant: ask for it only while the query is under way that is to end.
+ * The request does not name a query, so call this only while the query that should end is running.
  */
-export function cancel(client: pg.ClientBase, patienceMs: number): Promise<boolean> {
+export function cancel(client: pg.ClientBase, timeoutMs: number): Promise<boolean> {
   const { processID, secretKey, host, port, ssl, sslNegotiation, connection } = client as unknown as LoggedIn
   if (!processID || secretKey == null) return Promise.resolve(false)
   return new Promise((resolve) => {
@@ -42,13 +43,13 @@ export function cancel(client: pg.ClientBase, patienceMs: number): Promise<boole
       stream.destroy()
       resolve(sent)
     }
-    const forget = after(patienceMs, end)
+    const forget = after(timeoutMs, end)
     const send = () => {
       messenger.cancel(processID, secretKey)
       sent = true
     }
     messenger.on('error', end)
-    messenger.on('end', end) // the server has passed it on
+    messenger.on('end', end) // the server has processed the request
     messenger.on('sslconnect', send)
     messenger.on('connect', () => {
       if (!ssl) send()
@@ -59,7 +60,7 @@ export function cancel(client: pg.ClientBase, patienceMs: number): Promise<boole
   })
 }
 
-/** A name may stand for several servers: this goes to the one that the other connection is to. */
+/** A host name may stand for several servers, so this connects to the address of the other connection. */
 class ToAddress extends Socket {
   readonly #address: string | undefined
 

@@ -2,63 +2,71 @@ import type pg from 'pg'
 import { z } from 'zod'
 import { ms, text } from '../core/fields.ts'
 import type { Logger } from '../core/logger.ts'
-import { consoleLogger, discreet, silent } from '../core/logger.ts'
+import { consoleLogger, redacting, silent } from '../core/logger.ts'
 import { parseSecret } from '../core/validate.ts'
 import { mistakeIn, withoutName } from './connection-string.ts'
-import { Servers } from './hosts.ts'
+import { Servers } from './servers.ts'
 
-/** How to reach a store, and how to treat it. */
+/** How to connect to a store, and how it behaves. */
 export interface ConnectOptions {
   /**
-   * `postgres://user:password@host:port/database`; else `pool`, else the standard PG* environment variables. Of a primary and
-   * its standbys all: `postgres://host1,host2:5433/database?target_session_attrs=read-write` (or `primary`; default `any`).
+   * `postgres://user:password@host:port/database`. Default: `pool`, otherwise the standard PG* environment variables. For a
+   * primary and its standbys, list all: `postgres://host1,host2:5433/database?target_session_attrs=read-write` (or `primary`;
+   * default `any`).
    */
   connectionString?: string | undefined
-  /** A pool of yours: borrowed, never ended by us. */
+  /** Your own pool. The store borrows connections from it and never ends it. */
   pool?: pg.Pool | undefined
-  /** The PostgreSQL schema that holds the events: any identifier of at most 63 bytes, always quoted. Default `meowmx`. */
+  /** The PostgreSQL schema that contains the events: any identifier of at most 63 bytes, always quoted. Default `meowmx`. */
   schema?: string | undefined
-  /** Connections of an owned pool at most. Default 10, minimum 1. Transactional handlers use all but one at once. The listener has one more, for all stores of this process in that database. */
+  /**
+   * The maximum number of connections of the store's own pool. Default 10, minimum 1. Transactional handlers use at most all
+   * but one of them. The listener uses one more, shared by all stores of this process in the same database.
+   */
   maxConnections?: number | undefined
-  /** Where LISTEN must go round a pooler. Default: where everything else goes. */
+  /** The address for LISTEN, if the other connections go through a pooler. Default: the same as for the other connections. */
   listenConnectionString?: string | undefined
-  /** `false`: no LISTEN, poll only. Default `true`. */
+  /** `false`: the store polls and does not use LISTEN. Default `true`. */
   listen?: boolean | undefined
   /** `false`: no named statements (PgBouncer before 1.21 in transaction mode). Default `true`. */
   prepare?: boolean | undefined
-  /** Safety net under NOTIFY, never needed for correctness. In ms; default 1000, minimum 10. */
+  /**
+   * How often the store polls, in case a notification is lost. Correctness never depends on it. In ms; default 1000, minimum
+   * 10.
+   */
   pollIntervalMs?: number | undefined
   /**
-   * A LISTEN connection that went dead without a word (half-open, frozen) is replaced within so many ms, if
-   * `queryTimeoutMs` is not less; until then the poll delivers. Default 5000, minimum 500.
+   * How soon a stale LISTEN connection (half-open, frozen) is replaced, unless `queryTimeoutMs` is shorter. Until then events
+   * arrive by polling. In ms; default 5000, minimum 500.
    */
   listenerTimeoutMs?: number | undefined
   /**
-   * How long a connection may be silent. Then the operating system asks the server for a sign of life (TCP keep-alive), so
-   * that routers and firewalls do not forget the connection; and one that was idle for longer is checked before it is used
-   * again. Of connections of ours, not of a `pool`. In ms; default 30_000, minimum 1000.
+   * How long a connection may be idle before the operating system sends a TCP keep-alive, so that routers and firewalls do not
+   * drop it. A connection that was idle for longer is checked before it is used again. Applies to the store's own connections,
+   * not to a `pool`. In ms; default 30_000, minimum 1000.
    */
   keepAliveMs?: number | undefined
-  /** The longest pause between two attempts to listen again, which begin after 50 ms. In ms; default 1000, minimum 50. */
+  /** The longest pause between two attempts to listen again; the first pause is 50 ms. In ms; default 1000, minimum 50. */
   reconnectDelayMs?: number | undefined
-  /** A query or a connection attempt that takes longer fails, it never hangs. In ms; default 30_000, minimum 100. */
+  /** A query or a connection attempt that takes longer than this fails. In ms; default 30_000, minimum 100. */
   queryTimeoutMs?: number | undefined
   /**
-   * Bytes of events, as text, that this process holds for all its observers and subscriptions together: pages that are read
-   * ahead, deliveries in flight, and what is kept for observers that are nearly up to date. One event that is larger still
-   * passes, and each consumer may always have one. Default 67_108_864 (64 MiB), minimum 65_536.
+   * The maximum size of events, as text, that this process holds for all its observers and subscriptions together: prefetched
+   * pages, deliveries in flight, and pages that are kept for observers that are nearly up to date. A larger event is still
+   * delivered, and each consumer may always have one event. In bytes; default 67_108_864 (64 MiB), minimum 65_536.
    */
   maxBufferedBytes?: number | undefined
   /**
-   * Called as pino is, `(fields, message)`, an error as `err`; never with an event's payload. `info`: what changes by intent
-   * (migrations, partitions that come and go, push that stands again, a stream that is replayed), `warn`: what mends itself,
-   * `error`: what somebody has to look at, `debug`: the rest. By default errors go to `console.error`, warnings to
-   * `console.warn`, and the rest nowhere; `false`: nothing is logged.
+   * Receives log lines as pino does, `(fields, message)`, with an error as `err`, and never the payload of an event. `info`:
+   * intended changes (migrations, partitions that are taken or handed over, push that works again, a stream that is replayed).
+   * `warn`: problems that the store solves itself. `error`: problems that need a person. `debug`: everything else. By default
+   * errors go to `console.error` and warnings to `console.warn`. `false`: nothing is logged.
    */
   logger?: Logger | false | undefined
   /**
-   * Spans and metrics through OpenTelemetry, where `@opentelemetry/api` is installed beside this package and the application
-   * has registered a provider, be it before or later. Default `true`; `false`: none, and events carry no `traceparent` of ours.
+   * Whether spans and metrics are sent through OpenTelemetry. This needs the package `@opentelemetry/api`, and a provider that
+   * the application registers at any time. Default `true`; `false`: no spans and metrics, and events get no `traceparent` from
+   * the store.
    */
   telemetry?: boolean | undefined
 }
@@ -68,7 +76,7 @@ const logger = z.custom<Logger>(
   'must have the methods debug, info, warn and error',
 )
 
-/** One that pg can read. */
+/** A connection string that pg can read. */
 const connectionString = z
   .string()
   .min(1)
@@ -116,7 +124,7 @@ const connectFields = z.strictObject({
       error: 'must have the methods debug, info, warn and error, or be false',
     })
     .default(consoleLogger)
-    .transform((given) => (given === false ? silent : discreet(given))),
+    .transform((given) => (given === false ? silent : redacting(given))),
   telemetry: z.boolean().default(true),
 })
 export const connectOptions = connectFields.refine((o) => !(o.pool && o.connectionString), {
@@ -125,7 +133,7 @@ export const connectOptions = connectFields.refine((o) => !(o.pool && o.connecti
 })
 export type Settings = Readonly<z.output<typeof connectOptions>>
 
-/** What `connect` takes, complete. */
+/** Validates the options of `connect` and fills in the defaults. */
 export function connectSettings(options: unknown): Settings {
   return parseSecret(connectOptions, options, Object.keys(connectFields.shape), ['schema'])
 }

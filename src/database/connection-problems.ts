@@ -1,6 +1,6 @@
 /**
- * What a connection attempt that failed means, and what to do. Decided by what does not depend on the server's language: by
- * SQLSTATE and the routine in the server that refused, by Node's codes, and by the driver's own words.
+ * Explains why a connection attempt failed, and what to do. The server's messages may be in any language, so this decides by
+ * SQLSTATE, by the routine in the server that refused, by Node's error codes, and by the driver's own messages.
  */
 
 const PLACE = 'connectionString, or PGHOST and PGPORT'
@@ -16,10 +16,10 @@ interface Failure {
   syscall?: string
 }
 
-/** A user's own function for the password threw, or gave none. */
+/** The user's function for the password threw, or returned no password. */
 export class PasswordFailure extends Error {}
 
-/** Says what is wrong and what to do; undefined: it is not known to be a problem of connecting. */
+/** What is wrong and what to do; undefined if it is not known as a problem of connecting. */
 export function connectionProblem(error: unknown): string | undefined {
   const failure = (error ?? {}) as Failure
   const { message = '' } = failure
@@ -30,11 +30,11 @@ export function connectionProblem(error: unknown): string | undefined {
   )
 }
 
-/** What is said of a connection that is lost in a way that has no message of its own. */
+/** The message for a lost connection if no other message fits. */
 export const lostConnection = (reason: string): string =>
   `${NO_CONNECTION}: ${reason}; check that it runs and that host and port are right (${PLACE})`
 
-/** The server's own answer, by SQLSTATE and by which of its routines gave it. */
+/** What the server answered, by SQLSTATE and by the routine that answered. */
 function byServer({ code, routine }: Failure, message: string): string | undefined {
   switch (code) {
     case '28000':
@@ -64,7 +64,7 @@ function byServer({ code, routine }: Failure, message: string): string | undefin
 const UNKNOWN_ISSUER =
   /^(DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_VERIFY_LEAF_SIGNATURE|UNABLE_TO_GET_ISSUER_CERT(_LOCALLY)?|CERT_UNTRUSTED)$/
 
-/** Encryption and certificates. */
+/** Problems with encryption and certificates. */
 function byTls({ code = '' }: Failure, message: string): string | undefined {
   if (message === 'The server does not support SSL connections')
     return `the server does not offer TLS: ${message}; remove sslmode from the connection string (PGSSLMODE), or set ssl = on in its postgresql.conf`
@@ -81,7 +81,7 @@ function byTls({ code = '' }: Failure, message: string): string | undefined {
   return undefined
 }
 
-/** What the operating system says. */
+/** Errors of the operating system. */
 function bySystem({ code, address, hostname, syscall }: Failure, message: string): string | undefined {
   switch (code) {
     case 'ENOENT':
@@ -106,7 +106,7 @@ function bySystem({ code, address, hostname, syscall }: Failure, message: string
   return undefined
 }
 
-/** The driver's words. */
+/** Errors of the driver, by message. */
 function byDriver(message: string): string | undefined {
   if (/^SASL.*password must be a (non-empty )?string/.test(message))
     return `the server refused the login: it asks for a password, and none is given (${message}); check user and password of the ${LOGIN}`

@@ -2,39 +2,39 @@ import type { Duplex } from 'node:stream'
 import pg from 'pg'
 import { after, now } from '../core/clock.ts'
 import { ClosedError } from '../core/errors.ts'
-import { ask, patienceMs } from './ask.ts'
 import { cancel } from './cancel.ts'
 import type { Settings } from './connect-options.ts'
 import { PasswordFailure } from './connection-problems.ts'
-import { isLost, isOfServer, isReadOnly } from './failures.ts'
-import type { Servers } from './hosts.ts'
-import { isElsewhere, noneServes, ReadOnlyError } from './hosts.ts'
+import { isLost, isReadOnly, isServerFailure } from './failures.ts'
+import { cancelTimeoutMs, runQuery } from './fast-query.ts'
+import type { Servers } from './servers.ts'
+import { mayWorkElsewhere, noServerError, ReadOnlyError } from './servers.ts'
 import { watchErrors } from './session.ts'
 import { Sockets } from './sockets.ts'
 import { POOL_TIMEOUT, translate } from './translate.ts'
 
 /**
- * Connections that are kept however long nothing happens, so that the first event after a quiet hour need not wait for a
- * login: one to append, one to read, one for a checkpoint. What else a burst opened is closed after 10 s.
+ * The number of connections that stay open when the store is idle, so that the first event after a quiet hour does not wait for
+ * a login: one to append, one to read, one for a checkpoint. The pool closes other idle connections after 10 s.
  */
-const KEPT = 3
+const MAX_KEPT = 3
 
-/** How long one that was idle for long has to show that it is alive: a round trip, and no more than a login takes. */
+/** How long a connection that was idle may take to prove that it is alive: one round trip. In ms. */
 const CHECK_MS = 2_000
 
-/** How long a connection may take to say goodbye before it is cut. */
-export const GOODBYE_MS = 500
+/** How long a connection may take to close before its socket is destroyed. In ms. */
+export const CLOSE_TIMEOUT_MS = 500
 
-/** One that is checked out of the pool. */
+/** A connection that is checked out of the pool. */
 export interface Connection {
   readonly client: pg.PoolClient
   broken: boolean
-  /** When it was kept. */
+  /** The time since which it is idle. */
   since: number
   onError(): void
 }
 
-/** The connections of a store, from a pool of ours or of the user's: opened, lent, kept at hand, and thrown away. */
+/** Opens, lends, keeps and closes the connections of a store, from its own pool or the user's. */
 export class Connections {
   readonly #settings: Settings
   readonly #servers: Servers
@@ -54,20 +54,20 @@ export class Connections {
     this.#pool = settings.pool ?? poolOf(settings, servers, this.#sockets)
     if (this.#owned)
       this.#pool.on('error', (error) => {
-        delete (error as { client?: unknown }).client // all of it, which pg-pool puts there
+        delete (error as { client?: unknown }).client // pg-pool adds the whole client
         settings.logger.debug({ err: error }, 'an idle connection broke')
       })
-    else hear(this.#pool)
+    else ignorePoolErrors(this.#pool)
   }
 
-  /** One that is at hand, and was in use lately. */
+  /** An idle connection that was used recently. */
   take(): Connection | undefined {
     if (this.#closed) throw new ClosedError()
     const last = this.#kept.at(-1)
     return last && now() - last.since < this.#settings.keepAliveMs ? this.#kept.pop() : undefined
   }
 
-  /** One that was idle for long, if it is alive; else one that the pool has, or opens. */
+  /** A connection that was idle for long, if it is still alive; otherwise one from the pool. */
   async checkOut(): Promise<Connection> {
     const idle = this.#kept.pop()
     if (idle && (await this.#isAlive(idle))) return idle
@@ -78,7 +78,7 @@ export class Connections {
     })
   }
 
-  /** What a pool's own function for the password threw: it is neither the driver's, nor the server's, nor the system's. */
+  /** The error of the user's password function, if the error is not the driver's, the server's or the operating system's. */
   #passwordFailure(error: unknown): Error | undefined {
     const { options } = this.#pool as { options?: { password?: unknown } }
     const { code, message } = (error ?? {}) as { code?: unknown; message?: string }
@@ -88,27 +88,28 @@ export class Connections {
   }
 
   /**
-   * A router may have forgotten a connection without telling anybody. What is sent on it then gets no answer, and would take
-   * the whole `queryTimeoutMs` to fail. If one is dead, so are the others, for they were idle for as long.
+   * Checks a connection that was idle for long. A router may have dropped it silently; then a query on it gets no answer and
+   * fails only after `queryTimeoutMs`. If one connection is dead, the others are closed too, because they were idle for as
+   * long.
    */
   async #isAlive(connection: Connection): Promise<boolean> {
     try {
-      await ask(connection.client, { text: 'select' }, Math.min(CHECK_MS, this.#settings.queryTimeoutMs))
+      await runQuery(connection.client, { text: 'select' }, Math.min(CHECK_MS, this.#settings.queryTimeoutMs))
       return true
     } catch (error) {
       this.#settings.logger.debug({ err: error }, 'a connection that was idle for long is dead')
       connection.broken = true
       this.giveBack(connection)
-      this.#mistrust()
+      this.#closeIdle()
       return false
     }
   }
 
-  /** To ourselves, where there is no reason not to: the way through the pool is long for one event that is waited for. */
+  /** Keeps the connection if possible, because the way through the pool takes longer; otherwise returns it to the pool. */
   giveBack(connection: Connection): void {
     const { client, onError } = connection
     connection.broken ||= this.#discarded.has(client)
-    const room = this.#owned && this.#pool.waitingCount === 0 && this.#kept.length < KEPT
+    const room = this.#owned && this.#pool.waitingCount === 0 && this.#kept.length < MAX_KEPT
     if (!connection.broken && !this.#closed && room) {
       connection.since = now()
       this.#kept.push(connection)
@@ -118,19 +119,19 @@ export class Connections {
     }
   }
 
-  /** What one was borrowed for failed so: is it to be used again, and are the others? */
+  /** Decides after an error whether this connection and the idle ones may be used again. */
   failed(connection: Connection, error: unknown): void {
-    connection.broken ||= isOfServer(error)
+    connection.broken ||= isServerFailure(error)
     if (isReadOnly(error)) this.#servers.moveOn((connection.client as { server?: object }).server)
-    if (isLost(error) || isReadOnly(error)) this.#mistrust()
+    if (isLost(error) || isReadOnly(error)) this.#closeIdle()
   }
 
-  /** A borrowed connection is not to be lent again: it is closed when it comes back. */
+  /** Closes a borrowed connection when it is returned. */
   discard(client: pg.ClientBase): void {
     this.#discarded.add(client)
   }
 
-  /** End one that is borrowed, at once: what is under way on it fails. */
+  /** Ends a borrowed connection at once. Its running query fails. */
   cut(client: pg.ClientBase): void {
     this.discard(client)
     const stream = streamOf(client)
@@ -138,32 +139,35 @@ export class Connections {
     else (client as pg.Client).end().catch(() => {})
   }
 
-  /** The same, once the server has heard that it is to cancel its query, which it would finish first. */
+  /** The same, after the server was asked to cancel the running query, which it would otherwise finish. */
   async cancel(client: pg.ClientBase): Promise<void> {
     this.discard(client)
     streamOf(client)?.pause() // no answer is read any more
-    await cancel(client, patienceMs(this.#settings.queryTimeoutMs))
+    await cancel(client, cancelTimeoutMs(this.#settings.queryTimeoutMs))
     this.cut(client)
   }
 
-  /** There are none any more; those of ours are ended, also while they connect. */
+  /** Refuses new connections, and ends the store's own ones, including those that are being opened. */
   giveUp(): void {
     this.#closed = true
     if (this.#owned) this.#sockets.destroy()
   }
 
-  /** Those that are lent are closed as they come back. Of a pool of the user's nothing is ended. */
+  /** Closes the store's own pool; borrowed connections close when they are returned. Nothing of the user's pool is closed. */
   async close(): Promise<void> {
     this.#closed = true
     if (!this.#owned || this.#ended) return
     this.#ended = true
     for (const connection of this.#kept.splice(0)) this.giveBack(connection)
     await this.#pool.end()
-    await this.#sockets.closed(GOODBYE_MS)
+    await this.#sockets.closed(CLOSE_TIMEOUT_MS)
   }
 
-  /** Where one is lost or silent, so may be those that are not in use: each would take its own queryTimeoutMs to tell. */
-  #mistrust(): void {
+  /**
+   * Closes all idle connections. If one connection is lost, the others may be lost too, and each would need `queryTimeoutMs` to
+   * fail.
+   */
+  #closeIdle(): void {
     if (!this.#owned) return
     for (const connection of this.#kept.splice(0)) {
       connection.broken = true
@@ -173,8 +177,8 @@ export class Connections {
       this.#pool.connect((_error, client) => client?.release(true)) // without one: it broke already
   }
 
-  /** One that breaks while nobody uses it is replaced on the next use. */
-  #broke(connection: Connection): void {
+  /** Removes a connection that broke while it was idle. */
+  #onBroken(connection: Connection): void {
     connection.broken = true
     const i = this.#kept.indexOf(connection)
     if (i < 0) return
@@ -182,7 +186,7 @@ export class Connections {
     this.giveBack(connection)
   }
 
-  /** Each of the servers is asked once. */
+  /** Tries each server once. */
   async #connect(): Promise<Connection> {
     if (!this.#owned) return this.#fromPool()
     const failures: (readonly [Servers['current'], unknown])[] = []
@@ -191,17 +195,18 @@ export class Connections {
       try {
         return await this.#check(await this.#fromPool())
       } catch (error) {
-        if (this.#closed || (error as Error).message === POOL_TIMEOUT || !isElsewhere(error)) throw error
+        if (this.#closed || (error as Error).message === POOL_TIMEOUT || !mayWorkElsewhere(error)) throw error
         this.#servers.moveOn(server)
         failures.push([server, error])
       }
     }
-    throw noneServes(failures)
+    throw noServerError(failures)
   }
 
   /**
-   * By a callback: what the server sends right behind a login may end the connection before a promise tells of it, and an error
-   * that nobody listens for ends the process. A pool of the user's may wait for ever; a client that comes too late is given back.
+   * Uses a callback, because the server may end a connection right after the login, before a promise calls back, and an error
+   * without a listener ends the process. The user's pool may wait forever, so this has a timeout; a client that comes later is
+   * returned.
    */
   #fromPool(): Promise<Connection> {
     let forget = () => {}
@@ -215,22 +220,22 @@ export class Connections {
         const before = state
         state = 'answered'
         if (before === 'late') client?.release()
-        else if (before === 'waiting' && client) resolve(this.#lent(client))
+        else if (before === 'waiting' && client) resolve(this.#borrowed(client))
         else reject(error)
       }
       if (!this.#owned) forget = after(this.#settings.queryTimeoutMs, tooLate)
       const promised = this.#pool.connect(answer) as Promise<pg.PoolClient> | undefined
-      promised?.then?.((client) => answer(undefined, client), answer) // what wraps a pool may know promises alone
+      promised?.then?.((client) => answer(undefined, client), answer) // a wrapper of a pool may support promises only
     })
     return connecting.finally(() => forget())
   }
 
-  /** Before its first use. (`onConnect` of pg's pool came with pg 8.20; an older one does not know it.) */
+  /** Prepares a connection before its first use. (pg's own `onConnect` exists only since pg 8.20.) */
   async #check(connection: Connection): Promise<Connection> {
     const { client } = connection
     if (this.#checked.has(client)) return connection
     try {
-      await makeFit(client, this.#servers, this.#settings.queryTimeoutMs)
+      await prepareSession(client, this.#servers, this.#settings.queryTimeoutMs)
     } catch (error) {
       connection.broken = true
       this.giveBack(connection)
@@ -240,15 +245,20 @@ export class Connections {
     return connection
   }
 
-  #lent(client: pg.PoolClient): Connection {
-    const connection: Connection = { client, broken: false, since: 0, onError: () => this.#broke(connection) }
+  #borrowed(client: pg.PoolClient): Connection {
+    const connection: Connection = {
+      client,
+      broken: false,
+      since: 0,
+      onError: () => this.#onBroken(connection),
+    }
     client.on('error', connection.onError)
     watchErrors(client)
     return connection
   }
 }
 
-/** pg's own words about a connection that failed. */
+/** The driver's messages about a failed connection. */
 const isOfDriver = (message: string) =>
   /^(SASL|timeout e|Connection (terminated|ended)|Client has|The server does not|There was an error|received invalid)/.test(
     message,
@@ -257,13 +267,13 @@ const isOfDriver = (message: string) =>
 const streamOf = (client: pg.ClientBase) =>
   (client as unknown as { connection?: { stream?: Duplex } }).connection?.stream
 
-/** Pools of users that we listen to. */
-const heard = new WeakSet<pg.Pool>()
+/** The user's pools whose errors are already ignored. */
+const ignoredPools = new WeakSet<pg.Pool>()
 
-/** An idle connection that breaks is replaced on its next use. If nobody listened, its error would end the process. */
-function hear(pool: pg.Pool): void {
-  if (heard.has(pool) || typeof pool.on !== 'function') return
-  heard.add(pool)
+/** An idle connection that breaks is replaced on its next use. Without a listener, its error would end the process. */
+function ignorePoolErrors(pool: pg.Pool): void {
+  if (ignoredPools.has(pool) || typeof pool.on !== 'function') return
+  ignoredPools.add(pool)
   pool.on('error', () => {})
 }
 
@@ -278,12 +288,12 @@ function poolOf(settings: Settings, servers: Servers, sockets: Sockets): pg.Pool
 }
 
 /**
- * The horizon needs READ COMMITTED, and a `lock_timeout` of the role or the database would fail what only has to wait a little
- * (our own limit is `queryTimeoutMs`); one in the connection string is meant for us. Set only where the server's default is another:
- * a pooler may refuse SET.
+ * Sets what a session needs. The horizon needs READ COMMITTED. A `lock_timeout` of the role or the database would fail queries
+ * that only have to wait a little (our own limit is `queryTimeoutMs`); one in the connection string stays. SET is sent only if
+ * a value is different, because a pooler may refuse it.
  */
-async function makeFit(client: pg.ClientBase, servers: Servers, timeoutMs: number): Promise<void> {
-  const [row] = await ask(client, { text: FITNESS }, timeoutMs)
+async function prepareSession(client: pg.ClientBase, servers: Servers, timeoutMs: number): Promise<void> {
+  const [row] = await runQuery(client, { text: SESSION_STATE }, timeoutMs)
   const [isolation, inheritsLockTimeout, isReadOnly] = row!
   if (servers.writable && isReadOnly === 't')
     throw new ReadOnlyError('it is a standby, or set to be read-only')
@@ -292,17 +302,17 @@ async function makeFit(client: pg.ClientBase, servers: Servers, timeoutMs: numbe
   if (inheritsLockTimeout === 't') await client.query('set lock_timeout = 0').catch(ignoreRefusal) // it is tried again then
 }
 
-const FITNESS = `select pg_catalog.current_setting('default_transaction_isolation'),
+const SESSION_STATE = `select pg_catalog.current_setting('default_transaction_isolation'),
   case when pg_catalog.current_setting('lock_timeout') <> '0' then
     (select source <> 'client' from pg_catalog.pg_settings where name = 'lock_timeout')
   end,
   pg_catalog.pg_is_in_recovery() or pg_catalog.current_setting('transaction_read_only')::boolean`
 
 function ignoreRefusal(error: unknown): void {
-  if (isOfServer(error)) throw error
+  if (isServerFailure(error)) throw error
 }
 
-/** What every connection is opened with. */
+/** The configuration of every connection. */
 export function connectionConfig(
   settings: Pick<Settings, 'connectionString' | 'queryTimeoutMs' | 'keepAliveMs'>,
   applicationName: string,

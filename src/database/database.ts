@@ -1,69 +1,74 @@
 import { createHash } from 'node:crypto'
 import type pg from 'pg'
-import { manyWaitFor } from '../core/abort.ts'
+import { sharedController } from '../core/abort.ts'
 import type { Clock } from '../core/clock.ts'
 import { systemClock } from '../core/clock.ts'
 import { ClosedError, SchemaError, ValidationError } from '../core/errors.ts'
 import { isError } from '../core/kinds.ts'
 import { eventBytes, eventColumns } from '../events/event.ts'
 import type { Telemetry } from '../telemetry/telemetry.ts'
-import type { Row } from './answer.ts'
-import { Answer } from './answer.ts'
-import { ask, lostStatement } from './ask.ts'
+import type { Row } from './bounded-rows.ts'
+import { BoundedRows } from './bounded-rows.ts'
 import type { Settings } from './connect-options.ts'
 import { withoutName } from './connection-string.ts'
 import { Connections, connectionConfig } from './connections.ts'
-import { isOfServer, isQueueFull } from './failures.ts'
-import { Servers } from './hosts.ts'
-import { Retries } from './retries.ts'
+import { isQueueFull, isServerFailure } from './failures.ts'
+import { lostStatement, runQuery } from './fast-query.ts'
+import { Retries } from './retry-reporter.ts'
 import type { ServerState } from './server-timeline.ts'
 import { ServerTimeline } from './server-timeline.ts'
+import { Servers } from './servers.ts'
 import { sql } from './sql.ts'
 import { translate } from './translate.ts'
 
-/** A query whose text is fixed; named, so that a connection plans it once. */
+/** A query with a fixed text. It has a name, so that a connection plans it once. */
 export interface Statement {
   readonly name: string
   readonly text: string
-  /** Outside a transaction it commits an append: it is not cancelled when it is late. */
+  /** Whether it commits an append when it runs outside a transaction: then it is not cancelled when it is late. */
   readonly commits?: boolean
-  /** It looks after the schema itself, and is asked whatever state that is in. */
+  /** Whether it may run while the schema is refused, because it manages the schema itself. */
   readonly always?: boolean
 }
 
-/** How full NOTIFY's queue is when there is no room, of 1: those who commit at the same time need some. */
+/** How full NOTIFY's queue may be, from 0 to 1: concurrent commits need some room. */
 const FULL = 0.95
 
-export type { Row } from './answer.ts'
+export type { Row } from './bounded-rows.ts'
 
-/** What all that reads and subscribes needs of the server and of time. */
+/** What readers and subscriptions need: queries, settings and a clock. */
 export interface Queries {
   readonly settings: Settings
   readonly clock: Clock
   readonly timeline: Pick<ServerTimeline, 'current' | 'onLoss' | 'onEmptied' | 'position' | 'saw' | 'check'>
-  /** What is tried again just now. */
+  /** The operations that are being retried. */
   readonly retries?: Retries | undefined
-  /** Where there is somebody to tell. */
+  /** Absent if telemetry is off. */
   readonly telemetry?: Telemetry | undefined
-  /** `meowmx.` stands for the store's schema, `{{event}}` for the columns of an event, `{{bytes}}` for its size. */
+  /** `meowmx.` stands for the store's schema, `{{event}}` for the columns of an event, `{{bytes}}` for its size in bytes. */
   statement(text: string): Statement
   /** A statement from sql/queries. */
   file(name: string): Statement
-  /** On any connection, or on the caller's. */
+  /** Runs a statement on any connection, or on the caller's. */
   query(statement: Statement, values?: unknown[], client?: pg.ClientBase): Promise<Row[]>
-  /** The same, but only as many rows as fit in `maxBytes`; the first row always fits. */
-  page(statement: Statement, values: unknown[], maxBytes: number, client?: pg.ClientBase): Promise<Answer>
-  /** Borrow a connection. */
+  /** The same, but keeps only as many rows as fit in `maxBytes`. The first row always fits. */
+  page(
+    statement: Statement,
+    values: unknown[],
+    maxBytes: number,
+    client?: pg.ClientBase,
+  ): Promise<BoundedRows>
+  /** Borrows a connection. */
   withClient<T>(use: (client: pg.PoolClient) => Promise<T>): Promise<T>
-  /** End a borrowed connection, whatever it is at, and so its transaction. */
+  /** Ends a borrowed connection, its running query and its transaction. */
   cut(client: pg.ClientBase): Promise<void>
-  /** A borrowed connection is not to be lent again: it is closed when it comes back. */
+  /** Closes a borrowed connection when it is returned. */
   discard(client: pg.ClientBase): void
-  /** An error of the driver or the server as one of ours. */
+  /** Converts an error of the driver or the server to one of ours. */
   translate(error: unknown, client?: pg.ClientBase): unknown
 }
 
-/** The way to the server: the statements of one store, on its connections, with errors of ours. */
+/** Runs the statements of one store on its connections, and translates errors. */
 export class Database implements Queries {
   readonly settings: Settings
   readonly clock = systemClock
@@ -72,14 +77,14 @@ export class Database implements Queries {
   readonly schema: string
   readonly quotedSchema: string
   readonly timeline: ServerTimeline
-  /** Why nothing but what looks after the schema itself is asked. */
+  /** Why only statements with `always` may run; undefined if all may. */
   refusal: string | undefined
   readonly #servers: Servers
   readonly #listenServers: Servers
   readonly #connections: Connections
   readonly #prepare: boolean
   readonly #borrowed = new Set<pg.ClientBase>()
-  readonly #givingUp = manyWaitFor()
+  readonly #givingUp = sharedController()
   #historyQuery: Statement | undefined
   #queueQuery: Statement | undefined
 
@@ -89,7 +94,10 @@ export class Database implements Queries {
     this.schema = settings.schema
     this.quotedSchema = `"${settings.schema.replaceAll('"', '""')}"`
     this.#prepare = settings.prepare
-    this.timeline = new ServerTimeline((position, client) => this.#testify(position, client), settings.logger)
+    this.timeline = new ServerTimeline(
+      (position, client) => this.#readServerState(position, client),
+      settings.logger,
+    )
     const servers = serversOf(settings.pool ? '' : settings.connectionString)
     this.#servers = servers
     const { listenConnectionString } = settings
@@ -97,13 +105,13 @@ export class Database implements Queries {
     this.#connections = new Connections(settings, servers)
   }
 
-  /** What a connection of its own is opened with: to the server whose turn it is, or elsewhere. */
+  /** The configuration of a separate connection: to the current server, or to another address. */
   connectionConfig(applicationName: string, connectionString?: string): pg.ClientConfig {
     const elsewhere = connectionString === undefined ? this.#servers.current : { connectionString }
     return { ...connectionConfig(this.settings, applicationName), ...elsewhere }
   }
 
-  /** What the listener is connected with, outside the pool, and the servers it is tried on in turn. */
+  /** The configuration of the listener's connection, which is outside the pool, and the servers that it tries in turn. */
   listenConfig(): { config: pg.ClientConfig; servers: Servers | undefined } {
     const { settings } = this
     if (settings.listenConnectionString === undefined && settings.pool) {
@@ -130,7 +138,7 @@ export class Database implements Queries {
     return this.statement(sql[`queries/${name}.sql`]!)
   }
 
-  /** Run a statement on any connection, or on the caller's. `progress.sent` tells when it has left us. */
+  /** Runs a statement on any connection, or on the caller's. `progress.sent` tells whether it was sent. */
   query(
     statement: Statement,
     values: unknown[] = [],
@@ -144,15 +152,15 @@ export class Database implements Queries {
     })
   }
 
-  /** Run a statement, and keep only as many of its rows as fit in `maxBytes`; the first row always fits. */
+  /** Runs a statement, and keeps only as many of its rows as fit in `maxBytes`. The first row always fits. */
   async page(
     statement: Statement,
     values: unknown[],
     maxBytes: number,
     client?: pg.ClientBase,
-  ): Promise<Answer> {
+  ): Promise<BoundedRows> {
     const run = async (on: pg.ClientBase) => {
-      const answer = new Answer(maxBytes)
+      const answer = new BoundedRows(maxBytes)
       await this.#run(on, statement, values, { answer })
       return answer
     }
@@ -160,10 +168,11 @@ export class Database implements Queries {
   }
 
   /**
-   * Borrow a connection; one that broke or timed out is thrown away.
+   * Borrows a connection. A connection that broke or timed out is closed.
    *
-   * If it has lost a prepared statement, all is done again from the beginning: what is asked together keeps its order, and a
-   * transaction was undone. Once for each statement, for behind a pooler that gives sessions away they are lost for ever.
+   * If the connection has lost a prepared statement, `use` runs again from the start: queries that are sent together keep their
+   * order, and a transaction was rolled back. This happens once per statement, because behind some poolers statements are lost
+   * each time.
    */
   async withClient<T>(use: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     const connections = this.#connections
@@ -174,7 +183,7 @@ export class Database implements Queries {
     try {
       for (;;) {
         try {
-          if (!this.timeline.isChecked(client)) await this.#prove(client)
+          if (!this.timeline.isChecked(client)) await this.#checkTimeline(client)
           return await use(client)
         } catch (error) {
           const name = lostStatement(client, error)
@@ -184,7 +193,7 @@ export class Database implements Queries {
       }
     } catch (error) {
       connections.failed(connection, error)
-      if (isQueueFull(error)) this.mendNotifications()
+      if (isQueueFull(error)) this.freeNotificationQueue()
       throw error
     } finally {
       this.#borrowed.delete(client)
@@ -201,27 +210,30 @@ export class Database implements Queries {
   }
 
   /**
-   * NOTIFY's queue stays full after a session that listened in an open transaction has ended. To ask how full it is frees it.
+   * NOTIFY's queue stays full after a session ends that listened in an open transaction. Asking how full it is frees it.
    * Returns whether there is room now.
    */
-  async mendNotifications(): Promise<boolean> {
+  async freeNotificationQueue(): Promise<boolean> {
     try {
       this.#queueQuery ??= this.file('notification_queue')
       const [row] = await this.query(this.#queueQuery)
       return Number(row![0]) < FULL
     } catch {
-      return false // the failure that led here says more
+      return false // the original error tells more
     }
   }
 
-  /** Before its first use: it may be to another server than before. Where that can't be told, the use itself will say why. */
-  async #prove(client: pg.ClientBase): Promise<void> {
+  /**
+   * Checks the timeline before the connection's first use, because it may be to another server than before. If the check fails
+   * for another reason, the use itself will report that.
+   */
+  async #checkTimeline(client: pg.ClientBase): Promise<void> {
     await this.timeline.check(client).catch((error) => {
-      if (isOfServer(error) || lostStatement(client, error) !== undefined) throw error
+      if (isServerFailure(error) || lostStatement(client, error) !== undefined) throw error
     })
   }
 
-  async #testify(position: number | null, client: pg.ClientBase): Promise<ServerState> {
+  async #readServerState(position: number | null, client: pg.ClientBase): Promise<ServerState> {
     this.#historyQuery ??= this.file('history')
     const [row] = await this.#run(client, this.#historyQuery, [position])
     const [standby, server, head, id, newestPosition, newestId] = row as readonly (string | null)[]
@@ -238,31 +250,31 @@ export class Database implements Queries {
     client: pg.ClientBase,
     statement: Statement,
     values: unknown[],
-    { answer, commits = false }: { answer?: Answer; commits?: boolean | undefined } = {},
+    { answer, commits = false }: { answer?: BoundedRows; commits?: boolean | undefined } = {},
   ): Promise<Row[]> {
     if (this.refusal && !statement.always) throw new SchemaError(this.schema, this.refusal)
     const { queryTimeoutMs } = this.settings
     const name = this.#prepare ? statement.name : undefined
     try {
       const asked = { name, text: statement.text, values, commits }
-      return await ask(client, asked, queryTimeoutMs, answer)
+      return await runQuery(client, asked, queryTimeoutMs, answer)
     } catch (error) {
-      if (isError(error)) Error.captureStackTrace(error) // who asked, not what read the answer
+      if (isError(error)) Error.captureStackTrace(error) // the stack of the caller, not of the socket
       throw this.translate(error, client)
     }
   }
 
-  /** An error of the driver or the server as one of ours that says what to do, whichever `client` threw it. */
+  /** Converts an error of the driver or the server to one of ours that says what to do. */
   translate(error: unknown, client?: pg.ClientBase): unknown {
     return translate(error, this.settings, client)
   }
 
-  /** Aborts when nobody waits any more for what is under way. */
+  /** Aborts when the store closes and no longer waits for work in progress. */
   get givenUp(): AbortSignal {
     return this.#givingUp.signal
   }
 
-  /** Ends every connection, whatever it is at; there will be no other. */
+  /** Ends every connection at once. No other will be opened. */
   giveUp(): void {
     this.#givingUp.abort(new ClosedError())
     this.#connections.giveUp()
@@ -278,7 +290,7 @@ function serversOf(connectionString: string | undefined): Servers {
   try {
     return new Servers(connectionString)
   } catch (error) {
-    // What is given as an option was checked; so it is the environment.
+    // An option was validated before, so the mistake is in the environment.
     const { PGHOST, PGPORT, PGTARGETSESSIONATTRS } = process.env
     const problem = `with PGPORT and PGTARGETSESSIONATTRS names no servers (${(error as Error).message})`
     throw new ValidationError('PGHOST', problem, { PGHOST, PGPORT, PGTARGETSESSIONATTRS })

@@ -7,7 +7,7 @@ const ENCODING = {
   always: true,
 }
 
-/** The database of a store, and how it encodes text. */
+/** The name and the encoding of the store's database. */
 export async function encodingOf(
   db: Queries,
   client?: pg.ClientBase,

@@ -2,18 +2,18 @@ import type pg from 'pg'
 import { ConnectionError, LimitError, MeowError, SchemaError, TimeoutError } from '../core/errors.ts'
 import { isError } from '../core/kinds.ts'
 
-/** pg's words where an answer does not come in time. */
-export const LATE = 'Query read timeout'
+/** pg's message if an answer does not come in time. */
+export const QUERY_TIMEOUT = 'Query read timeout'
 
 /**
- * A connection has a named statement no longer that it was thought to have, or has it already. It was not run. Inside a
- * transaction the server has aborted that.
+ * A connection no longer has a prepared statement that it should have, or already has it. The statement did not run. If this
+ * happened inside a transaction, the server has aborted it.
  */
 export class StatementLost extends Error {
   readonly code: '26000' | '42P05'
   readonly statement: string
   readonly inTransaction: boolean
-  /** Which connection: a function, for who prints an error has no use for all of that. */
+  /** The connection. It is a function, so that printing the error does not print the connection. */
   readonly connection: () => object
 
   constructor(
@@ -31,7 +31,7 @@ export class StatementLost extends Error {
   }
 }
 
-/** An error after which the server ended the session, though its SQLSTATE alone does not say so. */
+/** The server ended the session with this error, although the SQLSTATE alone does not tell. */
 export class SessionEnded extends Error {
   readonly code: string | undefined
 
@@ -41,87 +41,87 @@ export class SessionEnded extends Error {
   }
 }
 
-/** The server is still there, and has not committed. */
+/** The commit failed, and the server is still there: nothing was committed. */
 export class CommitFailed extends MeowError {
   constructor(cause: unknown) {
     super('ERR_COMMIT', 'a transaction could not be committed', cause)
   }
 }
 
-/** The session is over, or never began: connection exceptions, shutdowns, no connection left, its own time limits, logins. */
+/** The session ended or never began: connection exceptions, shutdowns, no free connection, time limits of sessions, logins. */
 const ENDS_SESSION = /^(08|28|57P|53300|25P03|25P04|3D000)/
 
-/** What the server answers because of its own state, whatever it is asked; some of it may have ended the session. */
+/** Failures of the server itself, whatever the query is. Some of them end the session. */
 const OF_SERVER = /^(08|25P0[34]|40|53|54|55|57|58|F0|XX)/
 
-/** Not migrated, or too new; the end of all positions; what the functions of the schema refuse. */
+/** Failures that no retry solves: not migrated or too new, no position left, refusals of the schema's functions. */
 const PERMANENT = /^(3F000|42P01|42883|42703|2200H|MW)/
 
 /**
- * Whether a failure is the connection's, not the query's: to be tried again, and on another connection. What the server says
- * has a severity, whose text it translates; the driver's and the system's own errors have none.
+ * Whether the connection failed, not the query, so that a retry on another connection makes sense. Errors of the server have a
+ * severity (in the server's language); errors of the driver and the operating system have none.
  */
 export function isLost(error: unknown): boolean {
   if (error instanceof ConnectionError || error instanceof TimeoutError) return isLost(error.cause)
   if (error instanceof MeowError || error instanceof StatementLost || !isError(error)) return false
-  if (isAnswer(error)) return ENDS_SESSION.test(codeOf(error))
+  if (isServerError(error)) return ENDS_SESSION.test(codeOf(error))
   return !/^(Type|Range|Reference|Syntax)Error$/.test(error.name)
 }
 
-/** Whether it is a standby's answer: somewhere there is a primary, or will be. */
+/** Whether a standby or a read-only server refused the write. A primary exists elsewhere, or will exist soon. */
 export function isReadOnly(error: unknown): boolean {
   return ['25006', 'MW005'].includes(codeOf(error))
 }
 
-/** Whether it is the state of the server, not what it was asked, that it failed by. Its connection is not used again. */
-export function isOfServer(error: unknown): boolean {
+/** Whether the server's state caused the failure, not the query. The connection is not used again. */
+export function isServerFailure(error: unknown): boolean {
   return isLost(error) || isReadOnly(error) || OF_SERVER.test(codeOf(error))
 }
 
 /**
- * Whether what goes on for ever should try again: whatever the server says may pass, unless it is known to need a person. What
- * handlers and other code of users throw is not to be asked about here.
+ * Whether an endless loop should retry. Everything that the server reports may pass, unless it is known to need a person. Do
+ * not pass errors of handlers or other user code.
  */
 export function isTransient(error: unknown): boolean {
   if (isLost(error) || isReadOnly(error) || error instanceof StatementLost) return true
   if (error instanceof ConnectionError || error instanceof TimeoutError) return isTransient(error.cause)
-  return !(error instanceof MeowError) && isAnswer(error) && !PERMANENT.test(codeOf(error))
+  return !(error instanceof MeowError) && isServerError(error) && !PERMANENT.test(codeOf(error))
 }
 
 /**
- * The same for what has never succeeded yet: a right that is missing from the beginning was not taken away for a moment, and a
- * pooler that gives sessions away will go on to do so.
+ * The same for an operation that has never succeeded: a missing privilege was not taken away for a moment, and a pooler that
+ * switches sessions will continue to do so.
  */
 export function isTransientAtStart(error: unknown): boolean {
   return isTransient(error) && !/^(42501|26000|42P05)$/.test(codeOf(error))
 }
 
-/** NOTIFY's queue is full. Other limits have the same SQLSTATE, and what the server says may be in any language. */
+/** Whether NOTIFY's queue is full. Other limits have the same SQLSTATE, and the message may be in any language. */
 export function isQueueFull(error: unknown): boolean {
   const { code, file } = (error ?? {}) as { code?: string; file?: string }
   return code === '54000' && file === 'async.c'
 }
 
-/** Whether the server was reached, and did not do what it was asked: not that the connection ended, or the server does. */
+/** Whether the server received the query and refused it, and neither the connection nor the server has ended. */
 export function isRefusal(error: unknown): boolean {
   if (error instanceof ConnectionError || error instanceof TimeoutError) return isRefusal(error.cause)
-  return (isAnswer(error) || error instanceof StatementLost) && !/^(08|57P)/.test(codeOf(error))
+  return (isServerError(error) || error instanceof StatementLost) && !/^(08|57P)/.test(codeOf(error))
 }
 
-/** Whether the server said it. */
-export function isAnswer(error: unknown): boolean {
+/** Whether the error comes from the server. */
+export function isServerError(error: unknown): boolean {
   return (error as { severity?: unknown } | null | undefined)?.severity !== undefined
 }
 
-/** A client of pg, of whichever copy: it has a connection, or libpq's. */
-export function isOfPg(client: pg.ClientBase): boolean {
+/** Whether it is a client of any copy of pg: it has a connection, or uses libpq. */
+export function isPgClient(client: pg.ClientBase): boolean {
   const { connection, native } = client as { connection?: { stream?: unknown }; native?: unknown }
   return connection?.stream !== undefined || native !== undefined
 }
 
 /**
- * The SQLSTATE that is behind an error, or the driver's or system's code, or ''. Only of what we have made of an error of the
- * database: what a handler threw may look like one.
+ * The SQLSTATE of an error, or the driver's or operating system's code, or ''. It looks inside only those errors of ours that
+ * wrap a database error, because an error of a handler may look like one.
  */
 export function codeOf(error: unknown): string {
   const { code } = ((error instanceof MeowError ? causeOf(error) : error) ?? {}) as { code?: string }

@@ -1,22 +1,22 @@
 import type { Clock } from '../core/clock.ts'
 import type { Logger } from '../core/logger.ts'
 import { isTransient } from './failures.ts'
-import type { Retries, Teller } from './retries.ts'
-import { Trouble } from './retries.ts'
+import type { Retries, RetryReporting } from './retry-reporter.ts'
+import { RetryReporter } from './retry-reporter.ts'
 
-/** For how long, by which clock, and who hears of it. */
-export interface RetryPolicy extends Teller {
+/** What a retry loop needs: an abort signal, a clock and a logger. */
+export interface RetryPolicy extends RetryReporting {
   readonly signal: AbortSignal
 }
 
-/** What knows that of a store. */
+/** The parts of a store that a retry policy is made of. */
 export interface RetryContext {
   readonly clock: Clock
   readonly settings: { readonly logger: Logger }
   readonly retries?: Retries | undefined
 }
 
-/** `scope`: whose status tells of what is tried again; the store's does in any case. */
+/** `scope` is the part whose status reports the retries. The store's status reports them in any case. */
 export const retryPolicy = (
   { clock, settings, retries }: RetryContext,
   signal: AbortSignal,
@@ -24,8 +24,8 @@ export const retryPolicy = (
 ): RetryPolicy => ({ signal, clock, logger: settings.logger, retries, scope })
 
 /**
- * Do it until it is done, over lost connections and whatever the server refuses for a while; rejects with an error that is not
- * `transient` (by default what surely needs a person), or once the signal aborts. Nothing but the database may fail in `action`.
+ * Repeats an action until it succeeds, over lost connections and temporary refusals of the server. Rejects with an error that
+ * is not `transient` (by default: one that needs a person), or when the signal aborts. Only the database may fail in `action`.
  */
 export async function retryForever<T>(
   action: () => Promise<T>,
@@ -33,17 +33,17 @@ export async function retryForever<T>(
   transient: (error: unknown) => boolean = isTransient,
 ): Promise<T> {
   const { signal, clock } = patience
-  let trouble: Trouble | undefined
+  let trouble: RetryReporter | undefined
   try {
     for (;;) {
       signal.throwIfAborted()
       try {
         const result = await action()
-        trouble?.over()
+        trouble?.succeeded()
         return result
       } catch (error) {
         if (signal.aborted || !transient(error)) throw error
-        trouble ??= new Trouble(patience)
+        trouble ??= new RetryReporter(patience)
         await clock.sleep(trouble.failed(error), signal)
       }
     }

@@ -1,11 +1,11 @@
 import { ConnectionError } from '../core/errors.ts'
 import type { Database } from './database.ts'
 
-/** A table whose rows this role sees only as policies let it: all may look empty, and no error says so. */
+/** A table with row security for this role. It may look empty without any error. */
 export interface GuardedTable {
   readonly table: string
   readonly role: string
-  /** A policy lets this role read rows, if perhaps not all. */
+  /** Whether a policy lets this role read rows, perhaps not all of them. */
   readonly isReadable: boolean
 }
 
@@ -14,7 +14,7 @@ export async function guardedTables(db: Database): Promise<GuardedTable[]> {
   return rows.map(([table, role, readable]) => ({ table: table!, role: role!, isReadable: readable === 't' }))
 }
 
-/** What is wrong with one that can't be read, and what to do. */
+/** What is wrong if the role can't read the table, and what to do. */
 export function whyHidden(db: Database, { table, role }: GuardedTable): { problem: string; mend: string } {
   const at = `${db.quotedSchema}.${table}`
   return {
@@ -23,7 +23,7 @@ export function whyHidden(db: Database, { table, role }: GuardedTable): { proble
   }
 }
 
-/** Refuse a store whose events, or whose state, would look empty. */
+/** Refuses a store whose events or migrations would look empty. */
 export async function refuseHidden(db: Database): Promise<void> {
   const guarded = await guardedTables(db)
   const hidden = guarded.find(

@@ -1,17 +1,17 @@
 import type pg from 'pg'
-import { manyWaitFor } from '../core/abort.ts'
+import { sharedController } from '../core/abort.ts'
 import { HistoryLostError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 
-/** What a server says of the store. */
+/** What a server reports about the store. */
 export interface ServerState {
-  /** It is a standby: what it has not got yet may come. */
+  /** Whether it is a standby: missing events may still arrive there. */
   readonly standby: boolean
-  /** Which run of which server it is. */
+  /** Identifies one run of one server. */
   readonly server: string
-  /** The last position that was handed out. */
+  /** The last position that was assigned. */
   readonly head: number
-  /** Of the event at the position that was asked for; null: there is none. */
+  /** The id of the event at the position that was asked for; null if there is none. */
   readonly id: string | null
   readonly newest: { readonly position: number; readonly id: string } | null
 }
@@ -19,48 +19,47 @@ export interface ServerState {
 interface Anchor {
   readonly position: number
   readonly id: string
-  /** Where it was there; null: nobody was asked yet. */
+  /** The server that had the event; null if no server was asked yet. */
   readonly server: string | null
 }
 
 /**
- * Notices when the store has gone back: its server was replaced by one that had not got all of its events (asynchronous
- * replication, a restore), which hands their positions out again. Whoever goes on from a position would pass over what
- * takes it now.
+ * Notices when the store has gone back: a server that did not have all of its events replaced it (asynchronous replication, a
+ * restore), and assigns their positions to new events. A reader that continues from an old position would miss these.
  *
- * The highest event that this process has seen, by position and id, is looked for on each connection before its first
- * use, and with each look at the horizons. Where another has its place, or nobody, on another server than it was seen on,
- * history is lost. (On the same one it was erased.)
+ * It remembers the highest event that this process has seen, by position and id. It looks for this event on each connection
+ * before its first use, and whenever the horizons are fetched. History is lost if another event has its position, or if the
+ * event is missing on a different server. (If it is missing on the same server, it was erased.)
  */
 export class ServerTimeline {
-  readonly #ask: (position: number | null, client: pg.ClientBase) => Promise<ServerState>
+  readonly #readState: (position: number | null, client: pg.ClientBase) => Promise<ServerState>
   readonly #logger: Logger
-  readonly #proven = new WeakSet<pg.ClientBase>()
+  readonly #checked = new WeakSet<pg.ClientBase>()
   #anchor: Anchor | undefined
-  #server: string | null = null // that was last asked
-  #era = manyWaitFor()
+  #server: string | null = null // the server that was asked last
+  #current = sharedController()
   readonly #listeners = new Set<(error: HistoryLostError) => void>()
-  readonly #emptied = new Set<() => void>()
+  readonly #emptiedListeners = new Set<() => void>()
 
   constructor(ask: (position: number | null, client: pg.ClientBase) => Promise<ServerState>, logger: Logger) {
-    this.#ask = ask
+    this.#readState = ask
     this.#logger = logger
   }
 
-  /** Aborts, with the error, when all that is known of positions is void; then there is another. */
+  /** Aborts with the error when the timeline changed: then all known positions are void. A new signal replaces it. */
   get current(): AbortSignal {
-    return this.#era.signal
+    return this.#current.signal
   }
 
-  /** Call back at once when the store has gone back, until the returned function is called. */
+  /** Calls back at once when the store has gone back, until the returned function is called. */
   onLoss(listener: (error: HistoryLostError) => void): () => void {
     this.#listeners.add(listener)
     return () => void this.#listeners.delete(listener)
   }
 
-  /** Call back when the newest event that was seen is no longer there, on the same server: positions stay what they are. */
+  /** Calls back when the newest event that was seen has gone on the same server. Positions stay valid. */
   onEmptied(listener: () => void): void {
-    this.#emptied.add(listener)
+    this.#emptiedListeners.add(listener)
   }
 
   /** The highest position that is known to be committed. */
@@ -68,34 +67,34 @@ export class ServerTimeline {
     return this.#anchor?.position ?? 0
   }
 
-  /** An event was read, in the era of then. */
-  saw({ position, id }: { position: number; id: string }, era: AbortSignal): void {
-    if (era.aborted || position <= this.position) return
+  /** Remembers an event that was read on the timeline `current`. */
+  saw({ position, id }: { position: number; id: string }, current: AbortSignal): void {
+    if (current.aborted || position <= this.position) return
     this.#anchor = { position, id, server: this.#server }
   }
 
-  /** Whether nothing is known yet that this connection could contradict, or it did not. */
+  /** Whether the connection was checked, or no event is known yet to check. */
   isChecked(client: pg.ClientBase): boolean {
-    return this.#anchor === undefined || this.#proven.has(client)
+    return this.#anchor === undefined || this.#checked.has(client)
   }
 
-  /** Ask on this connection. */
+  /** Checks the timeline on this connection. */
   async check(client: pg.ClientBase): Promise<void> {
     const anchor = this.#anchor
-    const era = this.current
-    const said = await this.#ask(anchor?.position ?? null, client)
-    if (said.standby || era.aborted) return
+    const current = this.current
+    const said = await this.#readState(anchor?.position ?? null, client)
+    if (said.standby || current.aborted) return
     if (anchor && contradicts(said, anchor)) {
-      // Once more: it may have been a standby when the statement began.
-      const again = await this.#ask(anchor.position, client)
-      if (era.aborted) return
+      // Ask again: it may have been a standby when the statement began.
+      const again = await this.#readState(anchor.position, client)
+      if (current.aborted) return
       if (contradicts(again, anchor)) return this.#lose(anchor, again)
     }
-    this.#proven.add(client)
+    this.#checked.add(client)
     const { newest, server } = said
     this.#server = server
     if (anchor && said.id === null && this.#anchor === anchor)
-      for (const listener of this.#emptied) listener()
+      for (const listener of this.#emptiedListeners) listener()
     if (this.#anchor === anchor || this.position < (newest?.position ?? 0))
       this.#anchor = newest ? { ...newest, server } : undefined
   }
@@ -104,8 +103,8 @@ export class ServerTimeline {
     const error = new HistoryLostError(position, head, id)
     this.#logger.error({ err: error, position, id, lastPosition: head }, 'the store has gone back')
     this.#anchor = newest ? { ...newest, server } : undefined
-    const lost = this.#era
-    this.#era = manyWaitFor()
+    const lost = this.#current
+    this.#current = sharedController()
     lost.abort(error)
     for (const listener of [...this.#listeners]) listener(error)
   }

@@ -2,25 +2,25 @@ import type { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
 import type pg from 'pg'
 import { after } from '../core/clock.ts'
-import { isAnswer, isOfServer, SessionEnded } from './failures.ts'
+import { isServerError, isServerFailure, SessionEnded } from './failures.ts'
 
-/** What we use of pg's connection. */
+/** The parts of pg's connection that we use. */
 type Wire = EventEmitter & { readonly stream: Duplex }
 
-/** Errors behind which the server was ready for the next query. */
+/** Errors after which the server was ready for the next query. */
 const survived = new WeakSet<object>()
 const watched = new WeakSet<Wire>()
 
-/** How long the server may take to say that it is ready, or to end the connection. */
+/** How long the server may take to report that it is ready or to end the connection. In ms. */
 const ENDING_MS = 1_000
 
-/** Undefined: of pg's native client, or of one that is not pg's. */
+/** Undefined for pg's native client, and for a client of another driver. */
 function wireOf(client: pg.ClientBase): Wire | undefined {
   const { connection } = client as unknown as { connection?: Partial<Wire> }
   return typeof connection?.on === 'function' && connection.stream ? (connection as Wire) : undefined
 }
 
-/** Take note, from now on, of the errors that a session outlives. */
+/** Starts to record the errors that a session survives. */
 export function watchErrors(client: pg.ClientBase): void {
   const wire = wireOf(client)
   if (!wire || watched.has(wire)) return
@@ -31,13 +31,13 @@ export function watchErrors(client: pg.ClientBase): void {
 }
 
 /**
- * The error, or a `SessionEnded` if the server ended the session with it (FATAL, PANIC), which leaves open whether a commit was
- * done. Its severity would tell, but is translated: so it is known by what follows, ReadyForQuery or the end of the connection.
+ * The error, or a `SessionEnded` if the server ended the session with it (FATAL, PANIC). Then a commit may or may not have
+ * happened. The severity is translated, so this waits for what follows: ReadyForQuery or the end of the connection.
  */
 export async function sessionError(client: pg.ClientBase, error: unknown): Promise<unknown> {
-  if (!isAnswer(error) || survived.has(error as object)) return error
+  if (!isServerError(error) || survived.has(error as object)) return error
   const wire = wireOf(client)
-  const alive = wire ? await isReady(wire) : !isOfServer(error) // it does not tell
+  const alive = wire ? await isReady(wire) : !isServerFailure(error) // other clients do not tell
   return alive ? error : new SessionEnded(error as Error)
 }
 

@@ -1,11 +1,11 @@
 import { Socket } from 'node:net'
 import { after } from '../core/clock.ts'
 
-/** The sockets of some connections, made here to be able to destroy them: a dead peer never answers a goodbye. */
+/** Creates the sockets of some connections, so that they can be destroyed: a dead peer never answers a goodbye. */
 export class Sockets {
   readonly #open = new Set<Socket>()
 
-  /** pg's option `stream`. */
+  /** The value of pg's option `stream`. */
   readonly make = (): Socket => {
     const socket = new Socket()
     this.#open.add(socket)
@@ -17,10 +17,10 @@ export class Sockets {
     for (const socket of this.#open) socket.destroy()
   }
 
-  /** Resolves once all are closed, by themselves or, after `patienceMs`, by force. */
-  async closed(patienceMs: number): Promise<void> {
+  /** Resolves when all sockets are closed. After `timeoutMs` they are destroyed. */
+  async closed(timeoutMs: number): Promise<void> {
     const open = [...this.#open]
-    const forget = after(patienceMs, () => open.forEach((socket) => void socket.destroy()))
+    const forget = after(timeoutMs, () => open.forEach((socket) => void socket.destroy()))
     await Promise.all(open.map((socket) => new Promise((resolve) => socket.once('close', resolve))))
     forget()
   }

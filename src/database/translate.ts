@@ -2,21 +2,21 @@ import type pg from 'pg'
 import { ConnectionError, LimitError, SchemaError, TimeoutError } from '../core/errors.ts'
 import { redact } from '../core/secrets.ts'
 import { connectionProblem, lostConnection } from './connection-problems.ts'
-import { isAnswer, isLost, isOfPg, LATE, StatementLost } from './failures.ts'
+import { isLost, isPgClient, isServerError, QUERY_TIMEOUT, StatementLost } from './failures.ts'
 
-/** pg-pool's words. */
+/** pg-pool's message if no connection becomes free in time. */
 export const POOL_TIMEOUT = 'timeout exceeded when trying to connect'
 
 /**
- * An error of the driver or the server as one of ours that says what to do; others pass as they are. So does what a
- * `client` throws that is not pg's: it need not have to do with a connection.
+ * Converts an error of the driver or the server to one of ours that says what to do. Other errors are returned unchanged, and
+ * so are those of a `client` that is not pg's: they may have nothing to do with a connection.
  */
 export function translate(
   error: unknown,
   { schema, queryTimeoutMs }: { readonly schema: string; readonly queryTimeoutMs: number },
   client?: pg.ClientBase,
 ): unknown {
-  const isOurs = !client || isOfPg(client) || isAnswer(error)
+  const isOurs = !client || isPgClient(client) || isServerError(error)
   const problem = isOurs ? connectionProblem(error) : undefined
   if (problem !== undefined) return new ConnectionError(problem, error)
   const { code, message } = error as { code?: string; message?: string }
@@ -80,7 +80,7 @@ export function translate(
       error,
     )
   }
-  if (message === LATE) return new TimeoutError('a query', queryTimeoutMs, error)
+  if (message === QUERY_TIMEOUT) return new TimeoutError('a query', queryTimeoutMs, error)
   if (isOurs && isLost(error)) {
     return new ConnectionError(lostConnection(reason(error)), error)
   }

@@ -11,12 +11,13 @@ import { ERASED, isEmptied, isReserved, MODEL } from './event.ts'
 import { EventSchema } from './schema.ts'
 import type { EventSchemas, NewEventOptions, Reserved, TypedCategory } from './types.ts'
 
-/** What `defineCategory` takes beside name and schemas. */
+/** The options of `defineCategory`. */
 export interface CategoryOptions {
   /**
-   * Default false: what is stored was checked when it was appended. True: check events again when they are read, once they
-   * are upcast; for stores that others write to as well. One that fails is an `UpcastError`. The schema has to take what it
-   * returns: one with a transform is refused. Events with codecs are always checked when they are read.
+   * Default false: events were checked when they were appended. If true, events are also checked when they are read, after
+   * upcasting; use this if other programs write to the store. An event that fails the check is an `UpcastError`. The schema
+   * must accept its own output, so a schema with a transform is refused. Events with codecs are always checked when they are
+   * read.
    */
   validateOnRead?: boolean | undefined
 }
@@ -25,25 +26,28 @@ const categoryOptions = z.strictObject({ validateOnRead: z.boolean().default(fal
 const RESERVED: readonly string[] = ['name', 'stream', 'then'] satisfies (keyof Reserved)[]
 
 /**
- * A kind of stream whose events have zod schemas: a creator for each type, checked on append, and a union that TypeScript
- * narrows by `known` and `type` where events are read. Give it wherever a category's name is taken.
+ * Defines a category whose events have zod schemas.
  *
- * What is stored is what the schema returns, defaults filled in, so it has to be JSON: a type that JSON can't give back, such
- * as `z.date()` or `z.map()`, is refused here, and what a transform makes when it is appended. A schema with a codec
- * (`z.codec`) takes what it returns, such as a Date: that is encoded when it is appended, and what is stored is decoded and
- * checked when it is read; transforms have no place beside a codec, and defaults are filled in only on read. The schema must
- * not be asynchronous. A schema that changes gets a `version` and a step from each older one; the version is kept in
- * `metadata.schemaVersion` (absent: 1). Stored events stay as they are, and are upcast when they are read; a step gets and
- * returns data as it is stored, before it is decoded.
+ * It has a creator for each type of event. Events are checked when they are appended, and TypeScript narrows them by `known`
+ * and `type` when they are read. Pass the category wherever a category's name is accepted.
  *
- * Events of a type that is not defined, of a newer version than is known, or that were erased come as they are stored,
- * `known: false`.
+ * What the schema returns is stored, with its defaults, so it must be JSON. A type that JSON can't return, such as `z.date()`
+ * or `z.map()`, is refused here; the output of a transform is checked when it is appended. With a codec (`z.codec`) you
+ * append what the schema returns, such as a Date. It is encoded when it is appended, and decoded and checked when it is read.
+ * A schema with a codec can't have transforms, and its defaults are filled in on read only. A schema must not be asynchronous.
+ *
+ * If a schema changes, give it a `version` and a step from each older version. The version is stored in
+ * `metadata.schemaVersion` (if absent: 1). Stored events do not change; they are upcast when they are read. A step receives
+ * and returns data as it is stored, before it is decoded.
+ *
+ * An event is returned as it is stored, with `known: false`, if its type is not defined, if its version is newer than the
+ * schema's, or if it was erased.
  *
  * @param name non-empty, at most 255 characters
  * @param schemas by type: a zod schema, or `{ schema, version, upcast: { 1: (old) => next } }`
- * @throws ValidationError for a schema that returns what JSON has not, such as a date, or has a transform that would have to be
- *   undone or done again on read, with the path and what to take instead
- * @throws ValidationError for a type named `stream`, `name` or `then`, one that begins with `$` (but `$erased`, which is only
+ * @throws ValidationError for a schema that returns what JSON can't hold, such as a date, or has a transform that would have to be
+ *   undone or repeated on read; with the path and what to use instead
+ * @throws ValidationError for a type named `stream`, `name` or `then`, one that begins with `$` (except `$erased`, which is only
  *   read), or a version without the steps that lead to it
  * @example
  * const Order = defineCategory('order', {
@@ -66,7 +70,8 @@ export function defineCategory<const Name extends string, Schemas extends EventS
   const types = new Map<string, EventSchema>()
   for (const [type, definition] of Object.entries(schemas)) {
     const path = `schemas.${type}`
-    if (RESERVED.includes(type)) throw new ValidationError(path, 'is not free for a type of event', type)
+    if (RESERVED.includes(type))
+      throw new ValidationError(path, 'is reserved and can not be a type of event', type)
     // The tombstone of an erased stream can be read as any event, but no one can append it.
     if (isReserved(type) && type !== ERASED)
       throw new ValidationError(path, "must not begin with '$': such types are reserved", type)
@@ -84,7 +89,7 @@ export function defineCategory<const Name extends string, Schemas extends EventS
   ) as TypedCategory<Name, Schemas>
 }
 
-/** Whether a value is a category, and not its name. */
+/** Whether a value is a category, not the name of one. */
 export function isCategory(value: unknown): value is { name: string; readonly [MODEL]: EventModel } {
   return typeof value === 'object' && value !== null && MODEL in value && 'stream' in value
 }
@@ -120,7 +125,7 @@ class CategoryModel implements EventModel {
       return { ...event, known: false }
     if (from === schema.version && !schema.reads) return { ...event, known: true }
     try {
-      // Other observers share the event; an upcaster may well change what it is given.
+      // Other observers share the event, and an upcaster may change its argument.
       const data = from === schema.version ? event.data : schema.upcast(cloned(event.data), from)
       return { ...event, data: schema.reads ? schema.read(data, 'data') : data, known: true }
     } catch (error) {
@@ -133,7 +138,7 @@ function create(model: EventModel, version: number, event: NewEvent): NewEvent {
   return withModel({ ...event, ...versioned(event.metadata, version) }, model)
 }
 
-/** A copy, however deep: structuredClone alone overflows the stack, as what raw SQL wrote can be made to. */
+/** A copy of data of any depth. structuredClone alone overflows the stack if raw SQL has written very deep data. */
 function cloned(data: unknown): unknown {
   try {
     return structuredClone(data)
@@ -143,14 +148,14 @@ function cloned(data: unknown): unknown {
   }
 }
 
-/** Version 1 goes without saying. */
+/** Version 1 is not written to the metadata. */
 function versioned(metadata: object | undefined, version: number): { metadata?: object } {
   return version === 1
     ? {}
     : { metadata: { ...(metadata && plainObject(metadata, 'metadata')), schemaVersion: version } }
 }
 
-/** Not enumerable: what is printed, compared or sent is the plain value. */
+/** The model is not enumerable, so that only the plain value is printed, compared and sent. */
 function withModel<T extends object>(value: T, model: EventModel): T {
   return Object.defineProperty(value, MODEL, { value: model })
 }

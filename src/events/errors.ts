@@ -2,11 +2,11 @@ import { explain, MeowError } from '../core/errors.ts'
 import { redact } from '../core/secrets.ts'
 import type { NewEvent, StreamRef } from './event.ts'
 
-/** The stream is not at the expected version. Nothing was written: load it again and decide anew. */
+/** The stream is not at the expected version. Nothing was written: load the stream again, decide again and retry. */
 export class VersionConflictError extends MeowError {
   declare readonly stream: StreamRef
   declare readonly expected: number | string
-  /** Version of the stream's last event; -1 where there is no such stream. */
+  /** The version of the stream's last event; -1 if the stream does not exist. */
   declare readonly actual: number
 
   constructor(stream: StreamRef, expected: number | string, actual: number) {
@@ -19,16 +19,16 @@ export class VersionConflictError extends MeowError {
   }
 }
 
-/** An event id is known already with another stream, type or data, or only some ids of the call are known. Nothing was written. */
+/** An event id is already recorded with a different stream, type or data, or as part of another call. Nothing was written. */
 export class DuplicateEventError extends MeowError {
   declare readonly id: string
-  /** The stream that this call was to append to. */
+  /** The stream that this call tried to append to. */
   declare readonly stream: StreamRef
 
   constructor(id: string, stream: StreamRef) {
     super(
       'ERR_DUPLICATE_EVENT',
-      `event id ${id}, appended to stream ${label(stream)}, is already recorded with a different stream, type or data, or as part of another call`,
+      `event id ${id}, appended to stream ${label(stream)}, is already recorded with a different stream, type or data, or as part of another call: append the same events together, or use a new id`,
       undefined,
       { id, stream },
     )
@@ -36,15 +36,15 @@ export class DuplicateEventError extends MeowError {
 }
 
 /**
- * A handler waits for what waits for that handler to end: `worker.stop()` or `meow.close()`. What it began goes on: begin it
- * without waiting for it, or from outside of the handler.
+ * A handler waits for something that waits for the handler to end: `worker.stop()` or `meow.close()`. The stop continues. Call
+ * it without awaiting it, or from outside of the handler.
  *
  * `ERR_DEADLOCK`
  */
 export class DeadlockError extends MeowError {
-  /** Undefined: the handler is an inline projection. */
+  /** The name of the subscription; undefined if the handler is an inline projection. */
   declare readonly subscription: string | undefined
-  /** Of the event that the handler is called for. */
+  /** The position of the event that the handler is called for. */
   declare readonly position: number
 
   constructor(what: string, subscription: string | undefined, position: number) {
@@ -52,28 +52,28 @@ export class DeadlockError extends MeowError {
       subscription === undefined ? 'an inline projection' : `a handler of subscription "${subscription}"`
     super(
       'ERR_DEADLOCK',
-      `${what} was called by ${who}, which is still at work on position ${position}: each would wait for the other; it goes on: call it without waiting for it (void ${what}), or from outside of the handler, or with a timeoutMs`,
+      `${what} was called by ${who}, which still runs for position ${position}: each would wait for the other. ${what} continues; call it without awaiting it (void ${what}), from outside of the handler, or with a timeoutMs`,
       undefined,
       { subscription, position },
     )
   }
 }
 
-/** One stream's part of what was sent, ids included. */
+/** The part of the call that was for one stream, with event ids. */
 export interface UnknownWrite {
   readonly stream: StreamRef
-  /** With the ids that they were sent with: that is what makes it safe to append them again. */
+  /** The events with the ids that were sent, which make it safe to append them again. */
   readonly events: NewEvent[]
   readonly expectedVersion: number | 'any' | 'no-stream' | 'stream-exists'
 }
 
-/** An event is stored as its category's upcasters, or its schema, can't take it. The `cause` says why. */
+/** A stored event does not fit its category's upcasters or schema. The `cause` says why. */
 export class UpcastError extends MeowError {
   declare readonly stream: StreamRef
-  /** Of the event in its stream. */
+  /** The version of the event in its stream. */
   declare readonly version: number
   declare readonly type: string
-  /** The version of the schema that it was stored by. */
+  /** The version of the schema that the event was stored with. */
   declare readonly schemaVersion: number
 
   constructor(
@@ -95,13 +95,16 @@ export class UpcastError extends MeowError {
   }
 }
 
-/** Sent, but the answer was lost and could not be looked up. Append the same again, ids and all: it is written once. */
+/**
+ * The events were sent, but the answer was lost and could not be recovered. Append the same events again, with the same ids:
+ * they are written once.
+ */
 export class OutcomeUnknownError extends MeowError {
-  /** The stream; of `appendAll` the first one. */
+  /** The stream; for `appendAll` the first one. */
   declare readonly stream: StreamRef
-  /** The events, of all streams. */
+  /** The events of all streams. */
   declare readonly events: NewEvent[]
-  /** The call's writes, one a stream: what `appendAll` takes. */
+  /** The writes of the call, one per stream. Pass them to `appendAll`. */
   declare readonly writes: readonly UnknownWrite[]
 
   constructor(writes: readonly UnknownWrite[], cause?: unknown) {
@@ -110,7 +113,7 @@ export class OutcomeUnknownError extends MeowError {
     const others = new Set(writes.map((write) => label(write.stream))).size - 1
     super(
       'ERR_OUTCOME_UNKNOWN',
-      `whether ${events.length} event(s) were appended to stream ${label(stream)}${others > 0 ? ` and ${others} more` : ''} is unknown: the answer was lost and could not be looked up in time; ${
+      `whether ${events.length} event(s) were appended to stream ${label(stream)}${others > 0 ? ` and ${others} more` : ''} is unknown: the answer was lost and could not be recovered in time; ${
         writes.length > 1 ? 'call appendAll(error.writes)' : 'append error.events'
       } again (same ids), which is safe`,
       cause,

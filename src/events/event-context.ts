@@ -3,50 +3,51 @@ import { ValidationError } from '../core/errors.ts'
 import { encodeJson, isText, plainObject } from '../core/json.ts'
 import type { RecordedEvent } from './event.ts'
 
-/** A call of a handler. Other calls may be made inside it. */
+/** One call of a handler. Other calls may happen inside it. */
 export interface HandlerCall {
-  /** The store whose events it handles. */
+  /** The store whose events the handler receives. */
   readonly store: unknown
-  /** What waits for it, of a subscription. */
+  /** The worker of the subscription, which waits for the call. */
   readonly worker?: unknown
-  /** The name of that; undefined: it is an inline projection. */
+  /** The name of the subscription; undefined if it is an inline projection. */
   readonly subscription?: string
   readonly position: number
-  /** It has not ended yet. */
+  /** Whether the call has not ended yet. */
   active: boolean
-  /** The call that this one is made inside of. */
+  /** The call inside which this one happens. */
   readonly outer: HandlerCall | undefined
 }
 
-/** The call of a handler that a delivery of a subscription is handled by; for the operator `handle`. */
+/** Where a delivery keeps the handler call that it belongs to, for the operator `handle`. */
 export const CALL: unique symbol = Symbol('meowmx.call')
 
 export interface Called {
   readonly [CALL]?: () => HandlerCall
 }
 
-interface Around {
+interface EventContext {
   readonly metadata: object
   readonly call: HandlerCall | undefined
 }
 
-const storage = new AsyncLocalStorage<Around>()
+const storage = new AsyncLocalStorage<EventContext>()
 
-/** Metadata by which events are told to belong together. */
+/** Metadata that shows which events belong together. */
 export interface Causation {
-  /** Of all that one first event, or request, has led to. */
+  /** The same for everything that one first event or request has caused. */
   correlationId: string
-  /** The event that this one was made because of. */
+  /** The id of the event that caused this one. */
   causationId: string
   /** W3C trace context: https://www.w3.org/TR/trace-context/#traceparent-header */
   traceparent?: string
 }
 
 /**
- * The metadata of an event that is made because of another: `causationId` is that one's id, `correlationId` and `traceparent`
- * are its own; if it has no `correlationId` it is the first, and its id is taken. What no event can hold, such as half a
- * surrogate pair that was written by plain SQL, counts as not there. Handlers of `process` and `handle` need not say so:
- * what they append has it by itself.
+ * Returns the metadata of an event that is caused by another event.
+ *
+ * `causationId` is the id of that event. `correlationId` and `traceparent` are copied from it; if it has no `correlationId`,
+ * its own id is used. A value that no event can contain, such as a lone surrogate that plain SQL has written, is ignored.
+ * Handlers of `process` and `handle` don't need this: what they append has this metadata automatically.
  *
  * @example
  * for await (const event of meow.iterate({ category: 'order' }))
@@ -62,11 +63,13 @@ export function causedBy({ id, metadata }: Pick<RecordedEvent, 'id' | 'metadata'
 }
 
 /**
- * Run a function, all of whose appends, however deep or late, carry this metadata: each event's own metadata comes before it,
- * property by property; one that is `undefined` there is left out. Inside another, both count, the inner one first.
+ * Runs a function, and adds this metadata to every event that is appended inside it, at any depth and at any later time.
+ *
+ * An event's own metadata overrides it, property by property; a property that is `undefined` there is left out. If calls are
+ * nested, both apply, and the inner one overrides the outer one.
  *
  * @returns what the function returns
- * @throws ValidationError for metadata that is no object, or no function; what JSON can't hold is refused by the append
+ * @throws ValidationError if the metadata is not an object or `run` is not a function; the append refuses metadata that is not JSON
  * @example
  * app.use((request, _, next) => withMetadata({ correlationId: request.id, traceparent: request.headers.traceparent }, next))
  */
@@ -74,16 +77,13 @@ export function withMetadata<T>(metadata: object, run: () => T): T {
   if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata))
     throw new ValidationError('metadata', 'must be an object', metadata)
   if (typeof run !== 'function') throw new ValidationError('run', 'must be a function', run)
-  const carried = plainObject(metadata, 'metadata')
+  const own = plainObject(metadata, 'metadata')
   const around = storage.getStore()
-  return storage.run(
-    { metadata: mergeMetadata(around?.metadata, carried, 'metadata'), call: around?.call },
-    run,
-  )
+  return storage.run({ metadata: mergeMetadata(around?.metadata, own, 'metadata'), call: around?.call }, run)
 }
 
-/** Run a handler: what it appends is caused by the event, and by nothing that happened to be around. */
-export function handling<T>(
+/** Runs a handler. What it appends is caused by the event, whatever the context of the caller is. */
+export function runCausedBy<T>(
   event: Pick<RecordedEvent, 'id' | 'metadata'>,
   run: () => T,
   call = storage.getStore()?.call,
@@ -91,22 +91,25 @@ export function handling<T>(
   return storage.run({ metadata: causedBy(event), call }, run)
 }
 
-/** What events that are appended now carry. */
-export const carried = (): object | undefined => storage.getStore()?.metadata
+/** The metadata that events appended now inherit. */
+export const inheritedMetadata = (): object | undefined => storage.getStore()?.metadata
 
-/** Of the calls of handlers that this is done inside of, and that have not ended, the innermost one that is meant. */
-export function openCall(isMeant: (call: HandlerCall) => boolean = () => true): HandlerCall | undefined {
+/** The innermost handler call around this code that has not ended and that `isMeant` accepts. */
+export function enclosingCall(isMeant: (call: HandlerCall) => boolean = () => true): HandlerCall | undefined {
   let call = storage.getStore()?.call
   while (call && !(call.active && isMeant(call))) call = call.outer
   return call
 }
 
-/** Metadata of one's own beside what is inherited. A getter of one's own that throws is refused, with its path. */
+/**
+ * The inherited metadata, overridden by the event's own. If a getter of the event's own metadata throws, that is refused with
+ * its path.
+ */
 export function mergeMetadata(inherited: object | undefined, own: object | undefined, path: string): object {
   try {
     return { ...inherited, ...own }
   } catch {
-    encodeJson(own, path) // says which
+    encodeJson(own, path) // throws with the path of the getter
     throw new ValidationError(path, 'can not be read', '[a getter that throws]')
   }
 }

@@ -1,4 +1,4 @@
-// Which zod schemas promise what JSON can't give back: a date is stored as text, and is read as text, unless a codec says how.
+// Finds zod schemas whose output JSON can't return: without a codec, a date is stored as text and read as text.
 import { ValidationError } from '../core/errors.ts'
 import { isOrdinary } from '../core/json.ts'
 
@@ -7,22 +7,22 @@ interface Definition {
   readonly [part: string]: unknown
 }
 
-/** What zod can promise and JSON has not, and what to take instead. */
+/** The outputs of zod that JSON can't hold, and what to use instead. */
 const REMEDIES: Readonly<Record<string, string>> = {
-  date: 'take z.codec(z.iso.datetime(), z.date(), { decode: (s) => new Date(s), encode: (d) => d.toISOString() }), or z.iso.datetime() alone',
+  date: 'use z.codec(z.iso.datetime(), z.date(), { decode: (s) => new Date(s), encode: (d) => d.toISOString() }), or z.iso.datetime() alone',
   bigint:
-    'take z.codec(z.string(), z.bigint(), { decode: (s) => BigInt(s), encode: (n) => String(n) }), or z.string() alone',
-  map: 'take z.record(), or a z.codec() to what JSON has',
-  set: 'take z.array(), or a z.codec() to it',
-  nan: 'take z.null()',
-  symbol: 'take z.string()',
+    'use z.codec(z.string(), z.bigint(), { decode: (s) => BigInt(s), encode: (n) => String(n) }), or z.string() alone',
+  map: 'use z.record(), or a z.codec() to a JSON value',
+  set: 'use z.array(), or a z.codec() to it',
+  nan: 'use z.null()',
+  symbol: 'use z.string()',
   function: 'leave it out',
   promise: 'await it before the event is made',
-  file: 'store it elsewhere, and take z.string() for its address',
+  file: 'store it elsewhere, and use z.string() for its address',
 }
 
 const TRANSFORM_REMEDY =
-  'take z.codec(), which says both ways, or, where the type stays the same, .overwrite() instead of .transform()'
+  'use z.codec(), which converts both ways, or .overwrite() instead of .transform() if the type stays the same'
 
 const PARTS = [
   'innerType',
@@ -42,35 +42,37 @@ const LISTS = ['element', 'items', 'rest']
 
 /** How the data of a schema is stored. */
 export interface Storing {
-  /** It has codecs: what they encode is stored, and what is read is decoded. */
+  /** Whether it has codecs: then what they encode is stored, and what is read is decoded. */
   readonly codecs: boolean
-  /** Only what is stored tells whether JSON gives it back: functions of the schema's author make it. */
+  /** Whether functions of the schema's author make the data, so that it has to be checked at each append. */
   readonly makes: boolean
 }
 
 /**
- * Refuse a schema whose data can't be read as it promises, with the path to the part that is at fault. `again`: what is read is
- * to pass the schema again.
+ * Refuses a schema whose data can't be read back as it promises. `again`: what is read has to pass the schema again.
  *
- * @throws ValidationError with the remedy
+ * @throws ValidationError with the path to the part and what to use instead
  */
-export function storing(schema: unknown, path: string, again: boolean): Storing {
+export function storingOf(schema: unknown, path: string, again: boolean): Storing {
   let codecs = false
   walk(schema, path, 'out', ({ reverseTransform }) => {
     codecs ||= typeof reverseTransform === 'function'
   })
   let makes = codecs
-  // With codecs what goes into the schema is stored, without them what comes out of it.
+  // With codecs, the input of the schema is stored; without them, its output.
   walk(schema, path, codecs ? 'in' : 'out', (definition, path, stored) => {
     const { type = '', out } = definition
     const refuse = (what: string, remedy: string) => {
       throw new ValidationError(path, `${what}: ${remedy}`, type)
     }
     if (codecs && type === 'transform')
-      refuse('must not be a transform, which can not be undone, beside a codec', TRANSFORM_REMEDY)
+      refuse(
+        'must not be a transform beside a codec, because a transform can not be undone',
+        TRANSFORM_REMEDY,
+      )
     if (!codecs && again && type === 'pipe' && definitionOf(out)?.type === 'transform')
       refuse(
-        'must not be a transform, which validateOnRead would do again with what it made',
+        'must not be a transform, because validateOnRead would apply it again to its own output',
         TRANSFORM_REMEDY,
       )
     const kind = kindOf(definition)
@@ -92,36 +94,36 @@ const definitionOf = (schema: unknown): Definition | undefined =>
 
 type Visit = (definition: Definition, path: string, stored: boolean) => void
 
-/** A schema and all that is in it; `side`: which end of a pipe is stored. */
+/** Visits a schema and everything in it. `side` tells which end of a pipe is stored. */
 function walk(schema: unknown, path: string, side: 'in' | 'out', visit: Visit): void {
   const seen = { stored: new Set<unknown>(), passing: new Set<unknown>() }
-  const look = (schema: unknown, path: string, stored: boolean): void => {
-    if (Array.isArray(schema)) for (const one of schema) look(one, path, stored)
+  const visitAll = (schema: unknown, path: string, stored: boolean): void => {
+    if (Array.isArray(schema)) for (const one of schema) visitAll(one, path, stored)
     const definition = definitionOf(schema)
     const before = stored ? seen.stored : seen.passing
     if (!definition || before.has(schema)) return
     before.add(schema)
     visit(definition, path, stored)
     for (const [key, property] of Object.entries((definition.shape as object | undefined) ?? {}))
-      look(property, `${path}.${key}`, stored)
+      visitAll(property, `${path}.${key}`, stored)
     for (const part of PARTS) {
       const kept = part === side || (part !== 'in' && part !== 'out' && part !== 'keyType')
-      look(definition[part], LISTS.includes(part) ? `${path}[]` : path, stored && kept)
+      visitAll(definition[part], LISTS.includes(part) ? `${path}[]` : path, stored && kept)
     }
-    if (definition.type === 'lazy') look((definition.getter as () => unknown)(), path, stored)
+    if (definition.type === 'lazy') visitAll((definition.getter as () => unknown)(), path, stored)
   }
-  look(schema, path, true)
+  visitAll(schema, path, true)
 }
 
-/** Refuse a value, made by a schema with functions of its author's, that reading it from JSON would not give back. */
-export function refuseUnlike(value: unknown, path: string): void {
+/** Refuses a value that would be different after it was stored as JSON. Functions of the schema's author made it. */
+export function refuseChangedByJson(value: unknown, path: string): void {
   if (typeof value !== 'object' || value === null) return
   if (!isOrdinary(value) || typeof (value as { toJSON?: unknown }).toJSON === 'function')
     throw new ValidationError(
       path,
-      'would come back from JSON as something else than its schema has made: have it make plain objects, arrays, text, numbers and booleans',
+      'would be different after it was stored as JSON: the schema must return plain objects, arrays, text, numbers and booleans',
       value,
     )
   for (const [key, item] of Object.entries(value))
-    refuseUnlike(item, Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`)
+    refuseChangedByJson(item, Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`)
 }

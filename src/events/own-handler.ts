@@ -2,16 +2,19 @@ import type { Clock } from '../core/clock.ts'
 import { DeadlockError } from './errors.ts'
 import type { HandlerCall } from './event-context.ts'
 
-/** How long a handler may still run after it has called `stop()` or `close()`: then it is taken to wait for that. */
+/**
+ * How long a handler may still run after it has called `stop()` or `close()`. If it takes longer, it probably awaits that call.
+ * In ms.
+ */
 const PATIENCE_MS = 1_000
 
 /**
- * What was begun from inside of a handler and waits for that handler: if the handler still runs after a while, it is taken to
- * wait for this, and would do so for ever. Only the promise rejects; what was begun goes on.
+ * Rejects if a handler awaits a stop that waits for the same handler: without this, both would wait forever. If the handler
+ * still runs after a while, it is assumed to await. Only the promise rejects; the stop continues.
  *
- * Nobody need look at the promise.
+ * The promise may be ignored.
  */
-export function unlessOwn(
+export function rejectOwnHandler(
   what: string,
   ended: Promise<void>,
   call: HandlerCall | undefined,

@@ -5,13 +5,13 @@ import { encodeJson } from '../core/json.ts'
 import { check, checked, parse } from '../core/validate.ts'
 import type { Storable } from './event.ts'
 import type { Storing } from './json-output.ts'
-import { refuseUnlike, storing } from './json-output.ts'
+import { refuseChangedByJson, storingOf } from './json-output.ts'
 import type { EventSchemas, VersionedSchema } from './types.ts'
 
-/** One type of event, complete: its schema of now, and the steps from each older one. */
+/** One type of event: its current schema, and the steps from each older version. */
 export class EventSchema {
   readonly version: number
-  /** What is read has to pass the schema: it has codecs, or its category validates on read. */
+  /** Whether events are checked by the schema when they are read: it has codecs, or its category has `validateOnRead`. */
   readonly reads: boolean
   readonly #schema: z.ZodType
   readonly #storing: Storing
@@ -26,12 +26,12 @@ export class EventSchema {
       ? { schema: definition }
       : (parse(versioned, definition, path) as VersionedSchema)
     const older = Array.from({ length: version - 1 }, (_, i) => i + 1)
-    const stranger = Object.keys(upcast).find((key) => !older.some((from) => String(from) === key))
-    if (stranger !== undefined)
+    const unknownProperty = Object.keys(upcast).find((key) => !older.some((from) => String(from) === key))
+    if (unknownProperty !== undefined)
       throw new ValidationError(
-        `${path}.upcast.${stranger}`,
-        `leads from no version below ${version}`,
-        stranger,
+        `${path}.upcast.${unknownProperty}`,
+        `must be a version below ${version}`,
+        unknownProperty,
       )
     for (const from of older)
       if (!upcast[from])
@@ -42,44 +42,44 @@ export class EventSchema {
         )
     this.version = version
     this.#schema = schema
-    this.#storing = storing(schema, path, validateOnRead)
+    this.#storing = storingOf(schema, path, validateOnRead)
     this.reads = this.#storing.codecs || validateOnRead
     this.#steps = older.map((from) => upcast[from]!)
   }
 
-  /** Data as it is to be stored, complete, and as its readers will get it; else a ValidationError with the whole path. */
+  /** The data to store, and the data that its readers will get. Otherwise a ValidationError with the whole path. */
   store(data: unknown, path: string): Pick<Storable, 'data' | 'seen'> {
-    const stored = this.#asked(data, path, this.#storing.codecs ? 'encode' : 'decode')
-    if (this.#storing.makes) refuseUnlike(stored, path)
+    const stored = this.#validated(data, path, this.#storing.codecs ? 'encode' : 'decode')
+    if (this.#storing.makes) refuseChangedByJson(stored, path)
     if (!this.reads) return { data: stored }
     const json = JSON.parse(encodeJson(stored, path))
     try {
       return { data: stored, seen: { data: this.read(json, path) } }
     } catch (error) {
       const { path, value } = error as ValidationError
-      const problem = `would be stored so that its schema does not take it when it is read (${explain(error)})`
+      const problem = `would be stored in a form that its schema does not accept on read (${explain(error)})`
       throw new ValidationError(path, problem, value)
     }
   }
 
-  /** What is stored, decoded and checked; else a ValidationError with the whole path. */
+  /** The stored data, decoded and checked. Otherwise a ValidationError with the whole path. */
   read(stored: unknown, path: string): unknown {
-    return this.#asked(stored, path, 'decode')
+    return this.#validated(stored, path, 'decode')
   }
 
-  #asked(data: unknown, path: string, way: 'encode' | 'decode'): unknown {
-    const stranger = 'is not in the schema'
+  #validated(data: unknown, path: string, way: 'encode' | 'decode'): unknown {
+    const unknownProperty = 'is not in the schema'
     try {
-      if (way === 'decode') return check(this.#schema, data, path, stranger)
-      return checked(z.safeEncode(this.#schema, data, { reportInput: true }), path, stranger)
+      if (way === 'decode') return check(this.#schema, data, path, unknownProperty)
+      return checked(z.safeEncode(this.#schema, data, { reportInput: true }), path, unknownProperty)
     } catch (error) {
       if (attempt(() => error instanceof ValidationError)) throw error
-      // A function of the user's threw, or the schema is asynchronous.
+      // A function of the user has thrown, or the schema is asynchronous.
       throw new ValidationError(path, `can not be checked by its schema (${explain(error)})`, data)
     }
   }
 
-  /** Data of an older version as that of now. */
+  /** Converts data of an older version to the current one. */
   upcast(data: unknown, from: number): unknown {
     return this.#steps.slice(from - 1).reduce((old, step) => step(old), data)
   }

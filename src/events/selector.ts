@@ -8,27 +8,27 @@ import { MODEL } from './event.ts'
 import type { AnyCategory } from './types.ts'
 
 /**
- * Which events: of a category or several, of one stream, of some types. `{}` is every event. A property must not be
- * `undefined`: leave it out, if that is meant.
+ * Selects events by category, stream or type. `{}` selects every event. A property must not be `undefined`: leave it out
+ * instead.
  */
 export interface Selector<C extends string | AnyCategory = string | AnyCategory> {
-  /** A category's name, or a zod category, which types the events that are selected; or several. */
+  /** The name of a category, or a zod category, which gives the selected events their types; or an array of these. */
   category?: C | readonly C[]
-  /** Only events of these types; filtered in the database. */
+  /** Only events of these types. The database filters them. */
   types?: readonly string[]
-  /** Only this stream; needs exactly one category. */
+  /** Only this stream. Requires exactly one category. */
   streamId?: string
 }
 
-/** A selector, checked; lists are sorted and without repeats, so that equal selectors are equal. */
+/** A selector after validation. Lists are sorted and have no duplicates, so equal selectors are equal. */
 export interface Selection {
-  /** Empty: every category. */
+  /** If empty, every category. */
   readonly categories: readonly string[]
   readonly types: readonly string[] | null
   readonly streamId: string | null
-  /** Equal for equal selectors. */
+  /** The same text for equal selectors. */
   readonly key: string
-  /** How who selects by a zod category sees an event; null: as it is stored. */
+  /** Converts an event for a reader that selects by a zod category; null: the event stays as it is stored. */
   readonly view: View | null
 }
 
@@ -41,7 +41,7 @@ export const selectorShape = {
 }
 const selector = z.strictObject(selectorShape)
 
-/** Refuse a selector that a variable without a value has made wider than it looks. */
+/** Refuses a selector that selects more than it seems to, because a variable has no value. */
 export function refuseWide(value: Pick<Selector, 'category'>, path: string): void {
   refuseUndefined(value, path, {
     category: 'every category',
@@ -65,7 +65,7 @@ export function select(value: Selector, path = 'selector'): Selection {
   return Object.freeze({ ...selection, key: JSON.stringify(Object.values(selection)), view })
 }
 
-/** Names instead of categories. */
+/** Replaces categories by their names. */
 function names(category: unknown): unknown {
   if (Array.isArray(category)) return category.map(names)
   return isCategory(category) ? category.name : category

@@ -1,25 +1,28 @@
 import type { z } from 'zod'
 import type { EventModel, MODEL, NewEvent, RecordedEvent, StreamRef } from './event.ts'
 
-/** A type of event whose schema has changed since its first events were appended. */
+/** A type of event whose schema has changed after its first events were appended. */
 export interface VersionedSchema<Schema extends z.ZodType = z.ZodType> {
-  /** The schema of now. */
+  /** The current schema. */
   schema: Schema
   /** The version of that schema, kept in `metadata.schemaVersion`. Default 1, minimum 1. */
   version?: number | undefined
-  /** From each older version to the next one: `{ 1: (old) => next, 2: … }`; run one after the other when an old event is read. */
+  /**
+   * One step from each older version to the next: `{ 1: (old) => next, 2: … }`. When an old event is read, the steps run one
+   * after the other.
+   */
   upcast?: { readonly [from: number]: (old: any) => unknown } | undefined
 }
 
-/** What a category is defined by: a schema for each type of event. */
+/** The definition of a category: a schema for each type of event. */
 export type EventSchemas = { readonly [type: string]: z.ZodType | VersionedSchema }
 
 type SchemaOf<D> = D extends z.ZodType ? D : D extends { schema: infer S extends z.ZodType } ? S : never
 
-/** What is given to append: what the schema takes, or, where it has a codec, what it returns. */
+/** The data to append: the input of the schema, or its output if it has a codec. */
 type DataOf<S extends z.ZodType> = HasCodec<S> extends true ? z.output<S> : z.input<S>
 
-/** Level by level; a schema that holds itself has no last one. */
+/** Searches level by level, up to 16, because a recursive schema never ends. */
 type HasCodec<S, Depth extends 0[] = []> = [S] extends [never]
   ? false
   : Depth['length'] extends 16
@@ -36,7 +39,7 @@ type HasCodec<S, Depth extends 0[] = []> = [S] extends [never]
 
 type Definition<D> = { readonly _zod: { readonly def: D } }
 
-/** The schemas right within one, as zod keeps them. */
+/** The schemas directly inside a schema, as zod keeps them. */
 type Within<D> =
   | (D extends { innerType: infer T } ? T : never)
   | (D extends { element: infer T } ? T : never)
@@ -54,16 +57,16 @@ type Within<D> =
 export interface KnownEvent<Name extends string, Type extends string, Data> extends RecordedEvent {
   category: Name
   type: Type
-  /** What its schema returned, as of now: upcast where it was stored by an older one. */
+  /** The output of its schema. Data that was stored by an older version is upcast. */
   data: Data
-  /** Tells it from an `UnknownEvent`: ask this first, then `type`. */
+  /** Distinguishes it from an `UnknownEvent`. Check this first, then `type`. */
   known: true
 }
 
-/** An event that its category does not define, or in a newer version, or that was erased: as it is stored. */
+/** An event, as it is stored, that its category does not define, that has a newer version, or that was erased. */
 export interface UnknownEvent<Name extends string = string> extends RecordedEvent {
   category: Name
-  /** As it is stored; nobody has checked it. */
+  /** The data as it is stored, without a check. */
   data: unknown
   known: false
 }
@@ -74,30 +77,30 @@ export interface TypedNewEvent<Type extends string, Data> extends NewEvent {
   data: Data
 }
 
-/** What can be given along with an event's data. */
+/** What can be passed with an event's data. */
 export type NewEventOptions = Pick<NewEvent, 'id' | 'metadata'>
 
-/** Any category, whatever its events. */
+/** Any category, with any events. */
 export interface AnyCategory {
-  /** As streams and selectors have it. */
+  /** The name, as in streams and selectors. */
   readonly name: string
   /** A stream of this category. */
   stream(streamId: string): StreamRef
   readonly [MODEL]: EventModel
 }
 
-/** Types of events in a category: what its creators would hide is refused, as is `then`, which `await` would call. */
+/** The names that no type of event may have: the category's own properties, and `then`, which `await` would call. */
 export type Reserved = { readonly name?: never; readonly stream?: never; readonly then?: never }
 
-/** A kind of stream whose events have schemas, made by `defineCategory`; without arguments any of them. */
+/** A category with schemas, made by `defineCategory`. Without type arguments: any such category. */
 export type Category<Name extends string = string, Schemas extends EventSchemas = any> =
   IsAny<Schemas> extends true ? AnyCategory : TypedCategory<Name, Schemas>
 
 /** A category with the creators of its events. */
 export type TypedCategory<Name extends string, Schemas extends EventSchemas> = {
-  /** As streams and selectors have it. */
+  /** The name, as in streams and selectors. */
   readonly name: Name
-  /** A stream of this category: appends to it are checked, and what is loaded from it is typed. */
+  /** A stream of this category. Appends to it are checked, and events that are loaded from it are typed. */
   stream(streamId: string): StreamRef<TypedCategory<Name, Schemas>>
   readonly [MODEL]: EventModel & Phantom<Name, Schemas>
 } & {
@@ -108,7 +111,7 @@ export type TypedCategory<Name extends string, Schemas extends EventSchemas> = {
   ) => TypedNewEvent<Type, DataOf<SchemaOf<Schemas[Type]>>>
 }
 
-/** Only in types: the events of a category. */
+/** Exists only in types: the events of a category. */
 interface Phantom<Name extends string, Schemas extends EventSchemas> {
   readonly recorded?: Recorded<Name, Schemas>
   readonly fresh?: Fresh<Schemas>
@@ -124,7 +127,7 @@ type Fresh<Schemas extends EventSchemas> = {
 }[keyof Schemas & string]
 
 type IsAny<T> = 0 extends 1 & T ? true : false
-/** The category that a stream is of, or a category itself. */
+/** The category of a stream, or the category itself. */
 type CategoryOf<S> = S extends AnyCategory ? S : S extends StreamRef<infer C> ? C : unknown
 type Typed<C, Key extends 'recorded' | 'fresh', Plain> =
   IsAny<C> extends true
@@ -138,7 +141,7 @@ type Typed<C, Key extends 'recorded' | 'fresh', Plain> =
       : Plain
 
 /**
- * The events of a category or of a stream as they are read: a union that `known` and then `type` narrow; of a plain stream
+ * The events of a category or of a stream as they are read: a union that `known` and then `type` narrow. For a plain stream:
  * `RecordedEvent`.
  *
  * @example
@@ -146,13 +149,10 @@ type Typed<C, Key extends 'recorded' | 'fresh', Plain> =
  */
 export type EventOf<S> = Typed<CategoryOf<S>, 'recorded', RecordedEvent>
 
-/** What can be appended to a stream, or to the streams of a category; of a plain stream any `NewEvent`. */
+/** What can be appended to a stream, or to the streams of a category. For a plain stream: any `NewEvent`. */
 export type NewEventOf<S> = Typed<CategoryOf<S>, 'fresh', NewEvent>
 
-/**
- * The events that a selector with these categories selects: those of its zod categories, and, where it names others beside
- * them, unknown ones.
- */
+/** The events that a selector selects: those of its zod categories and, if it also names other categories, unknown events. */
 export type SelectedEvent<C> = [C] extends [string]
   ? RecordedEvent
   : AnyCategory extends C

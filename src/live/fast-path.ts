@@ -19,7 +19,7 @@ export function makeFastPath(
   let likely = true // the last page had no gap
   return async (after, promised) => {
     if (likely && promised > after && promised - after <= pageSize) {
-      const cut = await pages.behind(after, pageSize)
+      const cut = await pages.fastPath(after, pageSize)
       const page = cut(Number.MAX_SAFE_INTEGER)
       const settled = withoutGap(page, after)
       if (settled >= promised) {

@@ -1,9 +1,9 @@
-import { aborted, abortWith, manyWaitFor } from '../core/abort.ts'
+import { abortable, abortWith, sharedController } from '../core/abort.ts'
 import { ClosedError } from '../core/errors.ts'
 import type { Queries, Statement } from '../database/database.ts'
 import { isTransientAtStart } from '../database/failures.ts'
-import { READS } from '../database/retries.ts'
 import { retryForever, retryPolicy } from '../database/retry-policy.ts'
+import { READS } from '../database/retry-reporter.ts'
 import type { Selection } from '../events/selector.ts'
 import type { ListenConnection } from '../notify/listen-connection.ts'
 import { Listener } from '../notify/listener.ts'
@@ -43,7 +43,7 @@ export class Live {
   #horizons: HorizonReader
   readonly #scope: Statement
   readonly #tails = new Map<string, SharedTail>()
-  readonly #closing = manyWaitFor()
+  readonly #closing = sharedController()
   readonly #saw: (position: number) => void
   #endPoll = () => {}
 
@@ -68,7 +68,7 @@ export class Live {
     const closing = new AbortController()
     // Without waiting where there is nothing to wait for: a page is asked for before the consumer is given the last one.
     const read = async (from: number, signal: AbortSignal) => {
-      tail ??= await aborted(shared.tail, signal)
+      tail ??= await abortable(shared.tail, signal)
       return tail.read(from, signal)
     }
     const more = (position: number) => tail !== undefined && position < tail.horizon
@@ -83,7 +83,7 @@ export class Live {
       horizon: () => tail?.horizon ?? after,
       held: () => tail?.held ?? false,
       begun: async () => {
-        const tail = await aborted(shared.tail, closing.signal)
+        const tail = await abortable(shared.tail, closing.signal)
         await tail.begun(closing.signal)
       },
       close: () => {
@@ -104,7 +104,7 @@ export class Live {
     const horizons = this.#horizons
     const look: TailPorts['fetchHorizon'] = (after, promised) =>
       // A poll finds nothing, as a rule: no page is asked for before there is one.
-      promised === 0 ? horizons.look() : horizons.look((client) => pages.behind(after, PAGE_SIZE, client))
+      promised === 0 ? horizons.fetch() : horizons.fetch((client) => pages.fastPath(after, PAGE_SIZE, client))
     const deafen: (() => void)[] = []
     let closed = false
     const open = async () => {

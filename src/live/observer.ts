@@ -1,6 +1,6 @@
 import { finalize, identity, map, Observable } from 'rxjs'
 import { z } from 'zod'
-import { abortWith, manyWaitFor } from '../core/abort.ts'
+import { abortWith, sharedController } from '../core/abort.ts'
 import { ClosedError } from '../core/errors.ts'
 import { position, signal } from '../core/fields.ts'
 import { parse } from '../core/validate.ts'
@@ -44,7 +44,7 @@ export type OpenSource = (
 /** Events without a checkpoint: pushed as an Observable, or pulled as an AsyncIterable. */
 export class Observer {
   readonly #open: OpenSource
-  readonly #closing = manyWaitFor()
+  readonly #closing = sharedController()
 
   constructor(open: OpenSource) {
     this.#open = open

@@ -1,9 +1,9 @@
-import { aborted } from '../core/abort.ts'
+import { abortable } from '../core/abort.ts'
 import { HistoryLostError } from '../core/errors.ts'
 import type { Queries } from '../database/database.ts'
 import { isTransientAtStart } from '../database/failures.ts'
-import { READS } from '../database/retries.ts'
 import { retryForever, retryPolicy } from '../database/retry-policy.ts'
+import { READS } from '../database/retry-reporter.ts'
 import { PageReader } from '../read/page-reader.ts'
 import type { Reader } from '../read/reader.ts'
 import { Feed } from './feed.ts'
@@ -43,7 +43,7 @@ export function fromDatabase(
     const read = (after: number, signal: AbortSignal) =>
       after >= horizon
         ? Promise.resolve({ events: [], hashes: [], sizes: [], bytes: 0, after, position: after })
-        : aborted(
+        : abortable(
             retryForever(() => pages.forward(after, horizon, PAGE_SIZE), retryPolicy(db, signal, READS)),
             current,
           )

@@ -1,15 +1,15 @@
-import { aborted, manyWaitFor } from '../core/abort.ts'
+import { abortable, sharedController } from '../core/abort.ts'
 import { Condition } from '../core/condition.ts'
 import { isTransient, isTransientAtStart } from '../database/failures.ts'
-import type { Teller } from '../database/retries.ts'
 import { retryForever } from '../database/retry-policy.ts'
+import type { RetryReporting } from '../database/retry-reporter.ts'
 import type { Budget } from '../read/budget.ts'
 import type { Horizons } from '../read/horizon.ts'
 import type { Page } from '../read/page.ts'
 import { PageCache } from './page-cache.ts'
 
 /** What a tail needs of the world. */
-export interface TailPorts extends Teller {
+export interface TailPorts extends RetryReporting {
   /**
    * All horizons as of a moment after the call; where it comes cheap, with the page above `after`, read behind it.
    * `promised` is what notifications tell of, 0 where there may be more than they tell.
@@ -45,7 +45,7 @@ const KEPT = 1_024
  */
 export class Tail {
   readonly #ports: TailPorts
-  readonly #closing = manyWaitFor()
+  readonly #closing = sharedController()
   readonly #ring: PageCache
   readonly #reads = new Map<number, Promise<Page>>()
   #horizon = -1 // the highest seen: it may step back, what is below it stays settled
@@ -77,15 +77,15 @@ export class Tail {
       signal.throwIfAborted()
       const kept = this.#ring.read(after)
       if (kept) return kept
-      if (after < this.#horizon) return aborted(this.#page(after), signal)
-      const fresh = await aborted(this.#advance(), signal)
+      if (after < this.#horizon) return abortable(this.#page(after), signal)
+      const fresh = await abortable(this.#advance(), signal)
       if (fresh?.after === after) return fresh // it may be too large to be kept
     }
   }
 
   /** Resolves once the horizon is known. */
   async begun(signal: AbortSignal): Promise<void> {
-    if (this.#horizon < 0) await aborted(this.#advance(), signal)
+    if (this.#horizon < 0) await abortable(this.#advance(), signal)
   }
 
   get horizon(): number {
@@ -158,7 +158,7 @@ export class Tail {
       // that is there. (It may not be seen yet because an append holds it back, of whose rollback nobody is notified.)
       this.#expected = Math.max(this.#expected, Math.min(promised, horizons.committed))
       // Nor will one come that nobody holds back: it was rolled back.
-      if (!horizons.holds(this.#ports.keys)) this.#expected = 0
+      if (!horizons.isHeldBack(this.#ports.keys)) this.#expected = 0
       this.#horizon = Math.max(this.#horizon, horizons.of(this.#ports.keys))
       if (this.#horizon > from) {
         const fresh = from >= 0 ? page?.(this.#horizon) : undefined

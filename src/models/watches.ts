@@ -1,6 +1,6 @@
 import type { MonoTypeOperatorFunction } from 'rxjs'
 import { Observable, ReplaySubject, share } from 'rxjs'
-import { abortWith, manyWaitFor } from '../core/abort.ts'
+import { abortWith, sharedController } from '../core/abort.ts'
 import { ClosedError, HistoryLostError } from '../core/errors.ts'
 import { name } from '../core/fields.ts'
 import { parse } from '../core/validate.ts'
@@ -33,7 +33,7 @@ export class Watches {
   readonly #observer: Observer
   readonly #states: States
   readonly #shared = new WeakMap<object, Map<string, Observable<Watched<any>>>>()
-  readonly #closing = manyWaitFor()
+  readonly #closing = sharedController()
 
   constructor(db: RetryContext, observer: Observer, states: States) {
     this.#db = db

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { aborted, abortWith, manyWaitFor } from '../core/abort.ts'
+import { abortable, abortWith, sharedController } from '../core/abort.ts'
 import { backoff } from '../core/backoff.ts'
 import type { Clock } from '../core/clock.ts'
 import { Condition } from '../core/condition.ts'
-import { GOODBYE_MS } from '../database/connections.ts'
+import { CLOSE_TIMEOUT_MS } from '../database/connections.ts'
 import type { Connect, Subscriber } from './subscriber.ts'
 
 /** A store that shares the connection. */
@@ -39,7 +39,7 @@ export class ListenConnection {
   readonly #reconnectDelayMs: number | undefined
   readonly #stores = new Set<ListeningStore>() // the oldest first
   readonly #channels = new Map<string, Set<ListeningStore>>()
-  readonly #closing = manyWaitFor()
+  readonly #closing = sharedController()
   #listening = false
   #subscriber: Subscriber | undefined
   #lose: ((error: unknown) => void) | undefined
@@ -121,7 +121,7 @@ export class ListenConnection {
 
   /** One connection, until it is lost; rejects with the cause. */
   async #session(established: () => void): Promise<void> {
-    const losing = manyWaitFor()
+    const losing = sharedController()
     const lost = losing.signal
     const lose = (error: unknown) => losing.abort(error)
     this.#lose = lose
@@ -139,16 +139,16 @@ export class ListenConnection {
       oldest!.schema,
     )
     try {
-      await aborted(subscriber.connect(), lost)
+      await abortable(subscriber.connect(), lost)
       this.#subscriber = subscriber
       this.#listens = Promise.resolve()
       for (const channel of this.#channels.keys()) this.#listen(channel)
-      await aborted(this.#settledListens(), lost)
+      await abortable(this.#settledListens(), lost)
       const probe = async () => {
-        await aborted(subscriber.listenTo(probeChannel), lost)
+        await abortable(subscriber.listenTo(probeChannel), lost)
         await this.#probe(probes, subscriber.notify(probeChannel), lost)
         // Each append wakes every connection that listens to anything; a process that only writes should sleep on.
-        if (this.#channels.size === 0) await aborted(subscriber.unlisten(probeChannel), lost)
+        if (this.#channels.size === 0) await abortable(subscriber.unlisten(probeChannel), lost)
       }
       await probe()
       established()
@@ -163,7 +163,7 @@ export class ListenConnection {
     } finally {
       this.#subscriber = undefined
       this.#lose = undefined
-      await subscriber.close(this.#closing.signal.aborted ? GOODBYE_MS : 0)
+      await subscriber.close(this.#closing.signal.aborted ? CLOSE_TIMEOUT_MS : 0)
     }
   }
 
@@ -201,7 +201,7 @@ export class ListenConnection {
       waiting.abort(new Error('the connection is stale: a liveness probe did not come back')),
     )
     try {
-      await aborted(
+      await abortable(
         sent.then(() => back),
         waiting.signal,
       )

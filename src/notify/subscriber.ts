@@ -3,21 +3,21 @@ import type pg from 'pg'
 import createSubscriber from '#pg-listen'
 import { after, every } from '../core/clock.ts'
 import type { Database } from '../database/database.ts'
-import { LATE } from '../database/failures.ts'
-import type { Servers } from '../database/hosts.ts'
+import { QUERY_TIMEOUT } from '../database/failures.ts'
+import type { Servers } from '../database/servers.ts'
 import { Sockets } from '../database/sockets.ts'
 
-/** One LISTEN connection, used once: made, connected, lost or closed. */
+/** One LISTEN connection. It is used once and then closed. */
 export interface Subscriber {
   connect(): Promise<void>
   listenTo(channel: string): Promise<unknown>
   unlisten(channel: string): Promise<unknown>
   notify(channel: string): Promise<unknown>
-  /** Resolves once its sockets are closed, by force after so many ms. */
-  close(patienceMs: number): Promise<void>
+  /** Resolves when its sockets are closed. After `timeoutMs` they are destroyed. */
+  close(timeoutMs: number): Promise<void>
 }
 
-/** What it reports. */
+/** What a subscriber reports. */
 export interface SubscriberEvents {
   lost(error: unknown): void
   notified(channel: string, payload: string): void
@@ -34,9 +34,9 @@ export interface ListenConfig extends pg.ClientConfig {
 /** How a LISTEN connection is opened, and the servers that are tried in turn. */
 export interface ListenSettings {
   readonly config: ListenConfig
-  /** Pause between two checks whether the connection is alive. */
+  /** The pause between two checks whether the connection is alive. In ms. */
   readonly checkMs: number
-  /** The longest pause between two attempts. */
+  /** The longest pause between two attempts to connect. In ms. */
   readonly reconnectDelayMs: number
   readonly servers: Servers | undefined
 }
@@ -64,7 +64,7 @@ export function listenSettingsOf(db: Database): ListenSettings {
 
 /** A channel that nobody notifies. */
 const ALIVE = 'meowmx_alive'
-/** pg's own timer comes first. */
+/** pg's own timer fires first, so this adds some time. In ms. */
 const LATER_MS = 500
 
 /**
@@ -90,10 +90,10 @@ export function makeSubscriber(
     { retryLimit: 1, paranoidChecking: false, parse: (payload) => payload },
   )
   subscriber.events.on('error', lost)
-  // A channel may be called "error", and an emitter throws an error that nobody listens to.
+  // A channel may be called "error", and an emitter throws if nobody listens to an error.
   subscriber.notifications.on('error', () => {})
   subscriber.events.on('notification', ({ channel, payload }) => notified(channel, payload ?? ''))
-  // The server does not answer, or is a standby, where LISTEN is refused.
+  // The server does not answer, or it is a standby, which refuses LISTEN.
   const elsewhere = (error: unknown): never => {
     servers?.moveOn(server)
     throw error
@@ -101,7 +101,7 @@ export function makeSubscriber(
   const inTime = <T>(answer: Promise<T> | undefined) => {
     let forget = () => {}
     const late = new Promise<never>((_, reject) => {
-      forget = after(config.query_timeout + LATER_MS, () => reject(new Error(LATE)))
+      forget = after(config.query_timeout + LATER_MS, () => reject(new Error(QUERY_TIMEOUT)))
     })
     return Promise.race([answer, late]).finally(forget)
   }
@@ -129,11 +129,11 @@ export function makeSubscriber(
     listenTo: async (channel) => subscriber.listenTo(channel)?.catch(elsewhere),
     unlisten: async (channel) => subscriber.unlisten(channel),
     notify: (channel) => subscriber.notify(channel, ''),
-    close: (patienceMs) => {
+    close: (timeoutMs) => {
       closed = true
       forget()
       subscriber.close().catch(() => {})
-      return sockets.closed(patienceMs)
+      return sockets.closed(timeoutMs)
     },
   }
 }

@@ -1,12 +1,12 @@
-/** How many bytes a page may have: reads it with that bound. */
+/** Limits the size of a page: reads it with the number of bytes that it may have. */
 export interface PageBound {
   page<T>(read: (maxBytes: number) => Promise<T>): Promise<T>
 }
 
-/** Pages that may always have so many bytes. */
+/** A bound that is always the same. */
 export const pagesOf = (maxBytes: number): PageBound => ({ page: (read) => read(Math.floor(maxBytes)) })
 
-/** A page has at most this part of the whole. */
+/** A page has at most one fourth of the budget. */
 export const PAGE_SHARE = 4
 /** Pages that were handed on are kept for others in at most this part of the whole. */
 const KEPT_SHARE = 2
@@ -15,9 +15,9 @@ const LEAST_SHARE = 128
 
 /** Keeps pages that can be read again. */
 export interface Keeper {
-  /** How much it keeps. */
+  /** How many bytes it keeps. */
   readonly bytes: number
-  /** Let go of the oldest page. */
+  /** Drops the oldest page. */
   drop(): void
 }
 
@@ -42,12 +42,12 @@ export class Budget implements PageBound {
     return this.#used
   }
 
-  /** True: nothing is to be read before its consumer asks for it. */
+  /** If true, nothing may be prefetched. */
   get isFull(): boolean {
     return this.#used >= this.#max
   }
 
-  /** So many bytes more are held, or fewer. */
+  /** Adds to the number of bytes that are held, or subtracts if negative. */
   add(bytes: number): void {
     this.#used += bytes
   }

@@ -1,14 +1,14 @@
 import type pg from 'pg'
-import { together } from '../database/ask.ts'
 import type { Queries, Row, Statement } from '../database/database.ts'
+import { runTogether } from '../database/fast-query.ts'
 import { toPosition } from '../events/event.ts'
 
-/** All horizons of the store at one moment; sql/functions/horizons.sql says how they come about. */
+/** All horizons of the store at one moment; sql/functions/horizons.sql explains how they are computed. */
 export class Horizons {
-  /** The last position handed out. */
+  /** The last position that was assigned. */
   readonly head: number
   readonly #free: number
-  readonly #held: ReadonlyMap<number, number>
+  readonly #limits: ReadonlyMap<number, number>
 
   constructor(rows: readonly Row[]) {
     const held = new Map<number, number>()
@@ -19,7 +19,7 @@ export class Horizons {
     }
     this.head = toPosition(rows[0]?.[2] ?? '0')
     this.#free = free
-    this.#held = held
+    this.#limits = held
   }
 
   /** For whom it is known otherwise that all up to here is settled, and not what lies above, nor who holds it back. */
@@ -31,34 +31,35 @@ export class Horizons {
     ])
   }
 
-  /** The highest position that was committed then, settled or not. */
+  /** The highest position that was committed at that moment, even if it is above a horizon. */
   get committed(): number {
     return this.#free
   }
 
-  /** The horizon of whoever heeds these lock keys: its categories', or the store's. */
+  /** The horizon for these lock keys, which stand for categories or the store. */
   of(keys: readonly number[]): number {
-    return [EVERY, ...keys].reduce((least, key) => Math.min(least, this.#held.get(key) ?? least), this.#free)
+    const limits = this.#limits
+    return [EVERY, ...keys].reduce((least, key) => Math.min(least, limits.get(key) ?? least), this.#free)
   }
 
-  /** Whether somebody holds back whoever heeds these keys. */
-  holds(keys: readonly number[]): boolean {
-    return [EVERY, ...keys].some((key) => this.#held.has(key))
+  /** Whether an open append holds back the horizon of these keys. */
+  isHeldBack(keys: readonly number[]): boolean {
+    return [EVERY, ...keys].some((key) => this.#limits.has(key))
   }
 
   /** The head, where nothing below it can still appear and all of it is committed; else null: look again. */
   get settledHead(): number | null {
-    return this.#held.size === 0 && this.#free === this.head ? this.head : null
+    return this.#limits.size === 0 && this.#free === this.head ? this.head : null
   }
 }
 
 /** The key that announces every category. */
 const EVERY = -1
 
-/** A query to be sent right behind a look, on its connection: it runs in a later snapshot, as a read has to. */
-export type Behind<T> = (client: pg.ClientBase) => Promise<T>
+/** A query that is sent right after the horizons' on the same connection. It runs in a later snapshot, as a read must. */
+export type FastPathRead<T> = (client: pg.ClientBase) => Promise<T>
 
-/** Reads the horizons; asked by many at once it asks the server once. */
+/** Fetches the horizons. Concurrent calls share one query. */
 export class HorizonReader {
   readonly #db: Queries
   readonly #statement: Statement
@@ -72,14 +73,15 @@ export class HorizonReader {
   }
 
   /**
-   * The horizons as of a moment after this call. A look under way may have begun before it: then the next one.
+   * The horizons at a moment after this call. A fetch that is running may have begun before the call; then the next one is
+   * used.
    *
-   * Where nobody else is looking, the answer to `behind` comes in the same round trip. Without it nothing new is expected.
+   * If no fetch is running, the result of `read` comes in the same round trip.
    */
-  async look<T = undefined>(behind?: Behind<T>): Promise<[Horizons, T | undefined]> {
-    if (this.#running) return [await this.#lookNext(), undefined]
+  async fetch<T = undefined>(read?: FastPathRead<T>): Promise<[Horizons, T | undefined]> {
+    if (this.#running) return [await this.#fetchNext(), undefined]
     const both = this.#db.withClient((client) =>
-      behind ? this.#lookBehind(client, behind) : this.#lookIdly<T>(client),
+      read ? this.#fetchWithRead(client, read) : this.#fetchAlone<T>(client),
     )
     this.#running = both
       .then(([horizons]) => horizons)
@@ -90,26 +92,28 @@ export class HorizonReader {
     return both
   }
 
-  /** Last the newest event, by which the store is recognized: it is no lower than the horizon. */
-  async #lookBehind<T>(client: pg.ClientBase, behind: Behind<T>): Promise<[Horizons, T]> {
+  /** Checks the timeline last: the newest event that it finds is then not below the horizon. */
+  async #fetchWithRead<T>(client: pg.ClientBase, read: FastPathRead<T>): Promise<[Horizons, T]> {
     const { timeline } = this.#db
-    const known = () => timeline.check(client)
-    const [horizons, more] = await together(client, [() => this.#read(client), () => behind(client), known])
+    const horizon = () => this.#read(client)
+    const page = () => read(client)
+    const check = () => timeline.check(client)
+    const [horizons, more] = await runTogether(client, [horizon, page, check])
     return [horizons, more]
   }
 
-  /** One query, as long as the store stands still. */
-  async #lookIdly<T>(client: pg.ClientBase): Promise<[Horizons, T | undefined]> {
+  /** One query, as long as nothing is appended. */
+  async #fetchAlone<T>(client: pg.ClientBase): Promise<[Horizons, T | undefined]> {
     const before = this.#last
     const horizons = await this.#read(client)
     if (horizons !== before) await this.#db.timeline.check(client)
     return [horizons, undefined]
   }
 
-  #lookNext(): Promise<Horizons> {
+  #fetchNext(): Promise<Horizons> {
     this.#next ??= this.#running!.catch(() => {}).then(async () => {
       this.#next = undefined
-      const [horizons] = await this.look()
+      const [horizons] = await this.fetch()
       return horizons
     })
     return this.#next

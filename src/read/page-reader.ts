@@ -14,13 +14,13 @@ import { firstAbove, LazyPage, pageColumns, positionOf, slicePage, withCategory 
  */
 const hidden = (n: number, type: string) => `(select $${n}::${type})`
 const LIMIT = hidden(3, 'bigint')
-/** Above this many categories, one walk through the store is read instead of a merge of each category's index. */
+/** Above this number of categories, one scan of the store replaces a merge of each category's index. */
 const MAX_MERGED = 8
 /** Positions that one query walks at most where it may find nothing: it has to end in time, in a store of any size. */
 const MAX_WALK = 100_000
 
-/** How a page is asked for. */
-type Way = 'forward' | 'backward'
+/** The direction in which a page is read. */
+type Direction = 'forward' | 'backward'
 
 /**
  * Reads pages of one selection, as large as `bound` allows. The only query that is put together in code: its shape depends on
@@ -37,7 +37,7 @@ export class PageReader {
   readonly #selection: Selection
   readonly #bound: PageBound
   readonly #statements = new Map<string, Statement>()
-  /** The category, where there is just one. */
+  /** The category, if there is only one. */
   readonly #only: string | undefined
   /** Bytes of an event, on the average of the last page; undefined: not known, or the last page could not be read. */
   #eventBytes: number | undefined
@@ -72,7 +72,7 @@ export class PageReader {
   }
 
   /** A page that is read before its horizon is known, in a later snapshot than the horizon's: cut it there. */
-  async behind(after: number, limit: number, client?: pg.ClientBase): Promise<(horizon: number) => Page> {
+  async fastPath(after: number, limit: number, client?: pg.ClientBase): Promise<(horizon: number) => Page> {
     const end = this.#sparse ? after + MAX_WALK : Number.MAX_SAFE_INTEGER
     const { rows, isWhole } = await this.#read('forward', after, after < 0 ? after : end, limit, client)
     const page = new LazyPage(rows, after, isWhole ? end : positionOf(rows.at(-1)!), this.#only)
@@ -98,14 +98,14 @@ export class PageReader {
     return types !== null || categories.length > MAX_MERGED
   }
 
-  #read(way: Way, after: number, until: number, limit: number, client?: pg.ClientBase) {
+  #read(way: Direction, after: number, until: number, limit: number, client?: pg.ClientBase) {
     if (after >= until) return { rows: [], isWhole: true }
     return this.#bound.page((maxBytes) => this.#query(way, after, until, limit, maxBytes, client))
   }
 
   /** `isWhole`: there are no more rows up to `until`. */
   async #query(
-    way: Way,
+    way: Direction,
     after: number,
     until: number,
     limit: number,
@@ -124,7 +124,7 @@ export class PageReader {
     return { rows, isWhole: rows.length < most && !isFull && COMPRESSION * bytes < maxBytes }
   }
 
-  #statement(way: Way, isBounded: boolean): Statement {
+  #statement(way: Direction, isBounded: boolean): Statement {
     const key = `${way} ${isBounded}`
     let statement = this.#statements.get(key)
     if (!statement) {
@@ -135,7 +135,7 @@ export class PageReader {
   }
 }
 
-/** What a query of the selection takes behind after, until and limit. */
+/** The parameters of a selection's query, after the first three. */
 function parameters({ categories, types, streamId }: Selection): unknown[] {
   const scope = categories.length > MAX_MERGED ? [categories] : categories
   return [...(types ? [types] : []), ...scope, ...(streamId === null ? [] : [streamId])]
@@ -145,7 +145,7 @@ function parameters({ categories, types, streamId }: Selection): unknown[] {
  * The query of a selection; exported for the test of its plan. Parameters: after, until, limit, types?, categories, and, if it
  * `isBounded`, how many bytes the rows may have together. The first row is always among them.
  */
-export function pageQuery(selection: Selection, way: Way, isBounded = false): string {
+export function pageQuery(selection: Selection, way: Direction, isBounded = false): string {
   const order = `order by ${selection.streamId === null ? 'position' : 'version'}${way === 'forward' ? '' : ' desc'}`
   const columns = selection.categories.length === 1 ? pageColumns('null') : pageColumns()
   if (!isBounded) return `select ${columns} from ${rowsOf(selection, order)}`

@@ -2,32 +2,32 @@ import type { Row } from '../database/database.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import { eventColumns, toEvent, toPosition } from '../events/event.ts'
 
-/** Events in order, and the position up to which they are all there is. */
+/** Events in order, and the position up to which they are complete. */
 export interface Page {
   readonly events: RecordedEvent[]
-  /** Of each event: the hash of its stream, by which subscriptions spread streams over partitions. */
+  /** For each event, the hash of its stream, which decides its partition. */
   readonly hashes: number[]
-  /** Of each event: how many bytes of text it was read from. */
+  /** For each event, the size in bytes of the text that it was read from. */
   readonly sizes: number[]
-  /** All of these together. */
+  /** The sum of all sizes. */
   readonly bytes: number
-  /** Where this page began: it holds what lies above. */
+  /** The position after which this page begins. */
   readonly after: number
-  /** Resume after this. */
+  /** The position after which to continue. */
   readonly position: number
 }
 
-/** Columns of an event, and behind them the hash. */
+/** The columns of an event, followed by the hash. */
 export const pageColumns = (category?: string): string =>
   `${eventColumns(category)}, meowmx.stream_hash(category, stream_id)`
 const CATEGORY = 4
 const DATA = 7
 const METADATA = 8
 const HASH = 9
-/** What else there is of an event: its names, its numbers, the object itself. */
+/** The size of the rest of an event in bytes: names, numbers and the object. */
 const REST = 250
 
-/** About how many bytes an event takes that is made from these columns. */
+/** The approximate size in bytes of an event with these columns. */
 export const sizeOf = (row: Row): number => row[DATA]!.length + row[METADATA]!.length + REST
 
 const sum = (sizes: readonly number[]): number => sizes.reduce((sum, size) => sum + size, 0)

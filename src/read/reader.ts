@@ -14,25 +14,25 @@ import { PAGE_SHARE } from './budget.ts'
 import type { Page } from './page.ts'
 import { PageReader } from './page-reader.ts'
 
-/** Which events of a stream. */
+/** The range of events of a stream. */
 export interface LoadOptions {
   /** Inclusive; default 0, minimum 0. */
   fromVersion?: number | undefined
-  /** Exclusive; default: to the end. */
+  /** Exclusive; default: the end of the stream. */
   toVersion?: number | undefined
   /** Default `'forward'`; `'backward'`: the same range, newest first. */
   direction?: 'forward' | 'backward' | undefined
-  /** Events at most; default: all, minimum 1. */
+  /** The maximum number of events; default: all, minimum 1. */
   limit?: number | undefined
   /** Read inside this client's transaction. */
   client?: pg.ClientBase | undefined
 }
 
-/** Which page. */
+/** The range of a page. */
 export interface ReadOptions {
   /** Exclusive; default 0: from the start, minimum 0. */
   after?: number | undefined
-  /** Inclusive; default, and at most: the horizon. */
+  /** Inclusive; default and maximum: the horizon. */
   until?: number | undefined
   /** Events at most; default 512, minimum 1, maximum 100_000. Fewer, if they would be larger than `maxBufferedBytes` together. */
   limit?: number | undefined
@@ -44,9 +44,9 @@ export interface ReadOptions {
 
 /** A page of events. */
 export interface ReadResult<E = RecordedEvent> {
-  /** In the order that was asked for. */
+  /** The events in the order that was requested. */
   events: E[]
-  /** Resume after this (backward: it is the `until` of the next page). */
+  /** The position after which to continue (backward: the `until` of the next page). */
   position: number
   /** The position up to which, for this selector, nothing can still appear. */
   horizon: number
@@ -55,19 +55,19 @@ export interface ReadResult<E = RecordedEvent> {
 /** A category that has events. */
 export interface CategoryName {
   category: string
-  /** The position of the newest of its events. */
+  /** The position of its newest event. */
   lastPosition: number
 }
 
-/** What a category holds. */
+/** The counts of a category. */
 export interface CategoryInfo extends CategoryName {
-  /** How many streams. */
+  /** The number of streams. */
   streams: number
-  /** How many events. */
+  /** The number of events. */
   events: number
 }
 
-/** What of the categories `meow.categories()` counts. */
+/** The options of `categories()`. */
 export interface CategoriesOptions {
   /**
    * Count only events above this position, and the streams that began there: it takes as long as reading these. Default 0: all.
@@ -115,16 +115,16 @@ const LOAD_PAGE = 2_000
 /** A part of a stream. */
 export interface StreamPage {
   readonly events: RecordedEvent[]
-  /** There may be more of what was asked for. */
+  /** Whether more events may follow. */
   readonly more: boolean
 }
 
 /** The rows of one query of `load`. */
 interface Part {
   readonly rows: readonly Row[]
-  /** There may be more of what was asked for. */
+  /** Whether more events may follow. */
   readonly more: boolean
-  /** With which range to read on. */
+  /** The range with which to continue. */
   readonly rest: Partial<z.output<typeof loadOptions>>
 }
 
@@ -217,7 +217,7 @@ export class Reader {
     }
   }
 
-  /** Whether positions have come that far; throws where not. */
+  /** Throws if the store has not yet assigned this position. */
   async reaches(position: number): Promise<void> {
     const head = await this.#lastPosition()
     if (position > head) throw new HistoryLostError(position, head)
@@ -261,14 +261,14 @@ const categoryInfo = ([category, streams, events, lastPosition]: Row): CategoryI
   lastPosition: Number(lastPosition),
 })
 
-/** Adds what was counted later, above the positions that were counted before. */
+/** Adds counts of later positions to earlier counts. */
 export function addCounts(found: Map<string, CategoryInfo>, more: CategoryInfo): void {
   const known = found.get(more.category)
   const { streams, events } = known ?? { streams: 0, events: 0 }
   found.set(more.category, { ...more, streams: streams + more.streams, events: events + more.events })
 }
 
-/** By their bytes, as the database has them. */
+/** Compares names byte by byte, as the database does. */
 const byName = (a: CategoryInfo, b: CategoryInfo) =>
   Buffer.compare(Buffer.from(a.category), Buffer.from(b.category))
 

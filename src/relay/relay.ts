@@ -1,9 +1,9 @@
 import type { Observable } from 'rxjs'
-import { aborted, unless, whenAborted } from '../core/abort.ts'
+import { abortable, settledOrAborted, whenAborted } from '../core/abort.ts'
 import { backoff } from '../core/backoff.ts'
 import { messageOf, readable } from '../core/describe.ts'
 import type { StopOptions } from '../core/stop-options.ts'
-import { stopOptions, TimeLimit } from '../core/stop-options.ts'
+import { stopOptionsSchema, TimeLimit } from '../core/stop-options.ts'
 import { parse } from '../core/validate.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import type { SubscriptionStatus } from '../subscriptions/status.ts'
@@ -77,10 +77,10 @@ export class Relay implements Worker {
    * @throws ValidationError for a `timeoutMs` that can't be right
    */
   async stop(options: StopOptions = {}): Promise<void> {
-    const { timeoutMs } = parse(stopOptions, options, 'options')
+    const { timeoutMs } = parse(stopOptionsSchema, options, 'options')
     this.#stopping.abort()
     if (timeoutMs !== undefined) this.#limit.set(timeoutMs)
-    await unless(
+    await settledOrAborted(
       this.done.catch(() => {}),
       this.#limit.over,
     )
@@ -105,7 +105,7 @@ export class Relay implements Worker {
       throw error
     } finally {
       closed.unsubscribe()
-      await unless(broker.close(), this.#limit.over)
+      await settledOrAborted(broker.close(), this.#limit.over)
     }
   }
 
@@ -117,7 +117,7 @@ export class Relay implements Worker {
     const { up } = this.#limit
     for (let attempt = 1; !signal.aborted; attempt++) {
       try {
-        await aborted(broker.open(context), up)
+        await abortable(broker.open(context), up)
         return !signal.aborted
       } catch (failed) {
         if (up.aborted) return false
@@ -146,13 +146,13 @@ export class Relay implements Worker {
     const forgetLimit = whenAborted(this.#limit.up, () => void worker.stop({ timeoutMs: 0 }))
     worker.ready.then(ready, () => {})
     try {
-      await unless(worker.done, away.signal)
+      await settledOrAborted(worker.done, away.signal)
       if (!away.signal.aborted) this.#stopping.abort() // or the store has closed
     } finally {
       forget()
       await worker.stop()
       forgetLimit()
-      await unless(this.#settings.broker.close(), this.#limit.over)
+      await settledOrAborted(this.#settings.broker.close(), this.#limit.over)
     }
   }
 

@@ -1,4 +1,4 @@
-import { aborted, abortWith } from '../core/abort.ts'
+import { abortable, abortWith } from '../core/abort.ts'
 import { sleep } from '../core/clock.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import type { Meow } from '../meow.ts'
@@ -67,7 +67,7 @@ export class Tail {
   async #follow(signal: AbortSignal): Promise<boolean> {
     const before = this.#position
     const reading = this.#meow.read({}, { limit: RECENT, direction: 'backward' })
-    const { events, horizon } = await aborted(reading, signal)
+    const { events, horizon } = await abortable(reading, signal)
     if (before === 0) for (const event of events.reverse()) this.#hear(event, true)
     else if (horizon > before) this.#ears.skipped(horizon - before)
     this.#position = horizon

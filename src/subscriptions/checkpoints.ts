@@ -1,5 +1,5 @@
 import { isTransient } from '../database/failures.ts'
-import { Trouble } from '../database/retries.ts'
+import { RetryReporter } from '../database/retry-reporter.ts'
 import { now } from './instant.ts'
 import type { Partition } from './partition.ts'
 import type { Store } from './store.ts'
@@ -30,7 +30,7 @@ export class Checkpoints {
   readonly #options: CheckpointOptions
   readonly #events: CheckpointEvents
   readonly #moved = new Set<Partition>()
-  readonly #trouble: Trouble
+  readonly #trouble: RetryReporter
   #running: Promise<void> | undefined
   #next = -Infinity // when one is due
   #forgetNext: (() => void) | undefined
@@ -40,7 +40,7 @@ export class Checkpoints {
     this.#store = store
     this.#options = options
     this.#events = events
-    this.#trouble = new Trouble(store)
+    this.#trouble = new RetryReporter(store)
   }
 
   /** The watermark of a partition may have moved. */
@@ -106,7 +106,7 @@ export class Checkpoints {
             this.#events.lost(partition)
           }
         }
-        this.#trouble.over()
+        this.#trouble.succeeded()
         this.#events.written(partitions.filter(({ lost }) => !lost))
         return
       } catch (error) {

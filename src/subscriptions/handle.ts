@@ -2,14 +2,14 @@ import { AsyncResource } from 'node:async_hooks'
 import type { OperatorFunction } from 'rxjs'
 import { isObservable, Observable, Subject, takeUntil, takeWhile, timer } from 'rxjs'
 import { z } from 'zod'
-import { manyWaitFor } from '../core/abort.ts'
+import { sharedController } from '../core/abort.ts'
 import { after } from '../core/clock.ts'
 import { method } from '../core/fields.ts'
 import { isPromise } from '../core/kinds.ts'
 import { parse } from '../core/validate.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import type { Called } from '../events/event-context.ts'
-import { CALL, handling } from '../events/event-context.ts'
+import { CALL, runCausedBy } from '../events/event-context.ts'
 import type { Told } from '../telemetry/telemetry.ts'
 import { PROCESS } from '../telemetry/telemetry.ts'
 import type { Delivery } from './delivery.ts'
@@ -59,7 +59,7 @@ export function handle<E>(
     new Observable((subscriber) => {
       const streams = new Streams<Delivery<E>>(concurrency, ({ event }) => streamOf(event))
       const unsettled = new Map<Delivery<E>, 'waiting or running' | 'acked'>() // in the order of arrival
-      const ended = manyWaitFor()
+      const ended = sharedController()
       const cancel = new Subject<never>()
       const { signal } = ended
       let open = true
@@ -129,7 +129,7 @@ export function handle<E>(
         const processing = (delivery as Told)[PROCESS]?.()
         const own = (delivery as Called)[CALL]?.()
         const within = <T>(call: () => T): T => {
-          const caused = () => (isEvent(event) ? handling(event, call, own) : call())
+          const caused = () => (isEvent(event) ? runCausedBy(event, call, own) : call())
           return processing ? processing.run(caused) : caused()
         }
         const end = (failure?: { error: unknown }) => {

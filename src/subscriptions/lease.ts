@@ -1,4 +1,4 @@
-import { manyWaitFor } from '../core/abort.ts'
+import { sharedController } from '../core/abort.ts'
 import type { Clock } from '../core/clock.ts'
 import { Condition } from '../core/condition.ts'
 import type { LeaseLostError } from './errors.ts'
@@ -15,7 +15,7 @@ export class Lease {
   draining = false
   readonly #leaseMs: number
   readonly #clock: Clock
-  readonly #ending = manyWaitFor()
+  readonly #ending = sharedController()
   readonly #renewed = new Condition()
   #lost: LeaseLostError | undefined
 

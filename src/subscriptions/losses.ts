@@ -1,5 +1,5 @@
-import type { Teller } from '../database/retries.ts'
-import { Trouble } from '../database/retries.ts'
+import type { RetryReporting } from '../database/retry-reporter.ts'
+import { RetryReporter } from '../database/retry-reporter.ts'
 
 /** Pause before a partition is claimed again that was lost by an error: the first one; each further one is twice as long. */
 export const LOST_MS = 250
@@ -8,7 +8,7 @@ const MAX_LOST_MS = 4_000
 const QUIET_MS = 10_000
 
 interface Loss {
-  readonly trouble: Trouble
+  readonly trouble: RetryReporter
   lostAt: number
   forget: () => void
 }
@@ -18,10 +18,10 @@ interface Loss {
  * another.
  */
 export class Losses {
-  readonly #teller: Teller
+  readonly #teller: RetryReporting
   readonly #of = new Map<number, Loss>()
 
-  constructor(teller: Teller) {
+  constructor(teller: RetryReporting) {
     this.#teller = teller
   }
 
@@ -29,7 +29,7 @@ export class Losses {
   lost(number: number, cause: unknown): number {
     const { clock } = this.#teller
     const loss = this.#of.get(number) ?? {
-      trouble: new Trouble(this.#teller),
+      trouble: new RetryReporter(this.#teller),
       lostAt: -Infinity,
       forget: () => {},
     }
@@ -37,7 +37,7 @@ export class Losses {
     const { trouble } = loss
     if (clock.now() - loss.lostAt >= QUIET_MS) trouble.end()
     loss.lostAt = clock.now()
-    trouble.tell(cause)
+    trouble.report(cause)
     if (trouble.attempt === 1) return LOST_MS
     loss.forget()
     loss.forget = clock.after(QUIET_MS, () => trouble.end())
@@ -48,7 +48,7 @@ export class Losses {
   over(number: number): void {
     const loss = this.#of.get(number)
     loss?.forget()
-    loss?.trouble.over()
+    loss?.trouble.succeeded()
     this.#of.delete(number)
   }
 

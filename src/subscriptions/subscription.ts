@@ -7,7 +7,7 @@ import { parse } from '../core/validate.ts'
 import type { Queries } from '../database/database.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import type { Called, HandlerCall } from '../events/event-context.ts'
-import { CALL, handling, openCall } from '../events/event-context.ts'
+import { CALL, enclosingCall, runCausedBy } from '../events/event-context.ts'
 import type { Selection, View } from '../events/selector.ts'
 import type { ConsumerTelemetry, Told } from '../telemetry/telemetry.ts'
 import { PROCESS } from '../telemetry/telemetry.ts'
@@ -172,7 +172,7 @@ export class DurableSubscription<E = RecordedEvent> {
       }
       let result: unknown
       try {
-        result = handling(event, () => handler(view ? view(event) : event, context), call)
+        result = runCausedBy(event, () => handler(view ? view(event) : event, context), call)
       } catch (error) {
         end()
         throw error
@@ -196,7 +196,7 @@ export class DurableSubscription<E = RecordedEvent> {
 
   /** A call of a handler for this event begins. */
   #call({ position }: RecordedEvent, worker?: BaseWorker): HandlerCall {
-    const outer = openCall() // of a handler that has started this consumer
+    const outer = enclosingCall() // of a handler that has started this consumer
     return { store: this.db, worker, subscription: this.name, position, active: true, outer }
   }
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { Subject } from 'rxjs'
-import { aborted, manyWaitFor, unless } from '../core/abort.ts'
+import { abortable, settledOrAborted, sharedController } from '../core/abort.ts'
 import { ClosedError } from '../core/errors.ts'
 import { name } from '../core/fields.ts'
 import { Semaphore } from '../core/semaphore.ts'
@@ -34,7 +34,7 @@ export class Subscriptions implements Executors {
   readonly #running = new Map<string, Set<Running>>()
   /** Completes once the store is closed. */
   readonly closed$ = new Subject<never>()
-  readonly #closing = manyWaitFor()
+  readonly #closing = sharedController()
 
   constructor(db: Queries, live: Live, reader: Reader) {
     this.#db = db
@@ -66,7 +66,7 @@ export class Subscriptions implements Executors {
     // Who is on its way out here, and only waits for late acks, makes room.
     const leaving = [...siblings].filter(({ retired }) => retired)
     const owner = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`
-    const releasing = manyWaitFor()
+    const releasing = sharedController()
     const about = { name, owner, selection, ...options }
     const store = new Store(this.#db, this.#reader, about, releasing.signal, this.#live.budget)
     const { pollIntervalMs } = this.#db.settings
@@ -136,7 +136,7 @@ export class Subscriptions implements Executors {
       return await action()
     } catch (error) {
       if (!(error instanceof SubscriptionNotFoundError) || begun.length === 0) throw error
-      await Promise.any(begun.map((ready) => aborted(ready, signal))).catch(() => {
+      await Promise.any(begun.map((ready) => abortable(ready, signal))).catch(() => {
         throw signal.aborted ? signal.reason : error
       })
       return action()
@@ -182,7 +182,7 @@ export class Subscriptions implements Executors {
   async close({ up, over }: Pick<TimeLimit, 'up' | 'over'> = new TimeLimit(this.#db.clock)): Promise<void> {
     this.#closing.abort(new ClosedError())
     const ends = [...this.#running.values()].flatMap((siblings) => [...siblings].map(({ end }) => end(up)))
-    await unless(Promise.all(ends), over)
+    await settledOrAborted(Promise.all(ends), over)
     if (over.aborted)
       this.#db.settings.logger.warn(
         { subscriptions: [...this.#running.keys()] },

@@ -1,14 +1,14 @@
 import type pg from 'pg'
-import { aborted, whenAborted } from '../core/abort.ts'
+import { abortable, whenAborted } from '../core/abort.ts'
 import { Condition } from '../core/condition.ts'
 import { readable } from '../core/describe.ts'
 import { explain, MeowError } from '../core/errors.ts'
 import { Queue } from '../core/queue.ts'
 import type { Semaphore } from '../core/semaphore.ts'
-import { lostStatement } from '../database/ask.ts'
 import type { Queries } from '../database/database.ts'
-import { CommitFailed, isLost, isOfServer, isReadOnly, isTransient } from '../database/failures.ts'
-import { failedQuery, forgetFailedQuery, lend } from '../database/lend.ts'
+import { CommitFailed, isLost, isReadOnly, isServerFailure, isTransient } from '../database/failures.ts'
+import { lostStatement } from '../database/fast-query.ts'
+import { failedQuery, forgetFailedQuery, lendClient } from '../database/lent-client.ts'
 import { sessionError } from '../database/session.ts'
 import type { DeliveryOwner, HandedOut } from './delivery.ts'
 import { invoke } from './invoke.ts'
@@ -227,7 +227,7 @@ export class TransactionalWorker extends BaseWorker {
       })
     } catch (error) {
       if (error instanceof CommitFailed) {
-        if (handled === 0 || isOfServer(error.cause)) throw error.cause
+        if (handled === 0 || isServerFailure(error.cause)) throw error.cause
         // What some handler left was not refused until the commit: by halves it is found out whose it is.
         if (handled === 1) batch[0]!.failure = { error: error.cause }
         return this.#carefully(batch.slice(0, Math.ceil(handled / 2)))
@@ -268,17 +268,17 @@ export class TransactionalWorker extends BaseWorker {
   async #invoke(delivery: HandedOut, client: pg.ClientBase): Promise<void> {
     if (delivery.failure) throw new HandlerFailed(delivery.failure.error, delivery)
     delivery.call()
-    const lent = lend(client, delivery)
+    const lent = lendClient(client, delivery)
     this.inHand.add(delivery)
     try {
       const handled = invoke(this.handling.handler, delivery, this.handling, lent.client)
-      if (handled) await aborted(handled, this.givenUp)
+      if (handled) await abortable(handled, this.givenUp)
     } catch (error) {
       this.givenUp.throwIfAborted()
       throw lent.foundAborted ? abortedBefore(client, error) : new HandlerFailed(readable(error), delivery)
     } finally {
       this.inHand.delete(delivery)
-      lent.takeBack()
+      lent.revoke()
     }
   }
 
@@ -333,7 +333,7 @@ export class TransactionalWorker extends BaseWorker {
 /** What was deferred until the commit does not hold; or the server can't commit just now. */
 function refused(cause: unknown): HandlerFailed {
   const failed = new HandlerFailed(cause)
-  failed.unsure = isOfServer(cause)
+  failed.unsure = isServerFailure(cause)
   return failed
 }
 
@@ -354,7 +354,7 @@ function failedHere(client: pg.ClientBase, error: unknown): never {
 
 /** Handlers left the session so that the checkpoint can't be written; what is the server's own passes as it is. */
 function unfit(client: pg.ClientBase, error: unknown): never {
-  const isServers = isOfServer(error) && !isReadOnly(error) // a handler may have made its transaction read-only
+  const isServers = isServerFailure(error) && !isReadOnly(error) // a handler may have made its transaction read-only
   if (isServers || lostStatement(client, error) !== undefined) throw error
   failedHere(client, error)
 }

@@ -1,14 +1,14 @@
-import { aborted, whenAborted } from '../core/abort.ts'
+import { abortable, whenAborted } from '../core/abort.ts'
 import type { Clock } from '../core/clock.ts'
 import { Condition } from '../core/condition.ts'
 import { readable } from '../core/describe.ts'
 import type { Logger } from '../core/logger.ts'
 import type { StopOptions } from '../core/stop-options.ts'
-import { stopOptions, TimeLimit } from '../core/stop-options.ts'
+import { stopOptionsSchema, TimeLimit } from '../core/stop-options.ts'
 import { parse } from '../core/validate.ts'
 import { streamKey } from '../events/event.ts'
-import { openCall } from '../events/event-context.ts'
-import { unlessOwn } from '../events/own-handler.ts'
+import { enclosingCall } from '../events/event-context.ts'
+import { rejectOwnHandler } from '../events/own-handler.ts'
 import type { ConsumerTelemetry } from '../telemetry/telemetry.ts'
 import type { DeliveryOwner, HandedOut, Retry } from './delivery.ts'
 import { logEnd, logExhausted } from './ended.ts'
@@ -184,9 +184,9 @@ export abstract class BaseWorker implements Worker {
 
   stop(options: StopOptions = {}): Promise<void> {
     try {
-      const { timeoutMs } = parse(stopOptions, options, 'options')
-      const own = timeoutMs === undefined ? openCall(({ worker }) => worker === this) : undefined
-      return unlessOwn('worker.stop()', this.#stop(timeoutMs), own, this.handling.clock)
+      const { timeoutMs } = parse(stopOptionsSchema, options, 'options')
+      const own = timeoutMs === undefined ? enclosingCall(({ worker }) => worker === this) : undefined
+      return rejectOwnHandler('worker.stop()', this.#stop(timeoutMs), own, this.handling.clock)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -197,7 +197,7 @@ export abstract class BaseWorker implements Worker {
     this.#executor.stop()
     this.wake()
     if (timeoutMs !== undefined) this.#limit.set(timeoutMs)
-    await aborted(this.done, this.#limit.over).catch(() => {})
+    await abortable(this.done, this.#limit.over).catch(() => {})
   }
 
   /** `stop`, and give up when the signal aborts. */

@@ -2,7 +2,7 @@ import type * as Api from '@opentelemetry/api'
 import { ValidationError } from '../core/errors.ts'
 import { redact, redactText } from '../core/secrets.ts'
 import type { RecordedEvent } from '../events/event.ts'
-import { carried, withMetadata } from '../events/event-context.ts'
+import { inheritedMetadata, withMetadata } from '../events/event-context.ts'
 import { OpenTelemetryConsumer } from './consumer.ts'
 import { makeGauges } from './gauges.ts'
 import type { Instruments } from './instruments.ts'
@@ -103,7 +103,7 @@ export class OpenTelemetry implements Telemetry {
    * them. What a handler's appends carry on from its event is none: they are the handler's, and so is their context.
    */
   #given(writes: readonly Write[]): { links: Api.Link[]; alone: boolean } {
-    const around = carried() as { traceparent?: unknown } | undefined
+    const around = inheritedMetadata() as { traceparent?: unknown } | undefined
     const handled = this.#api.context.active().getValue(this.#handled)
     const alone =
       around !== undefined &&

@@ -1,14 +1,14 @@
 import { z } from 'zod'
 import { Appender } from '../append/append.ts'
 import type { Request } from '../append/request.ts'
-import { unless } from '../core/abort.ts'
+import { settledOrAborted } from '../core/abort.ts'
 import { systemClock } from '../core/clock.ts'
 import { ClosedError, ValidationError } from '../core/errors.ts'
 import { method } from '../core/fields.ts'
 import { isDate } from '../core/kinds.ts'
 import { silent } from '../core/logger.ts'
 import type { StopOptions } from '../core/stop-options.ts'
-import { closeOptions, TimeLimit } from '../core/stop-options.ts'
+import { closeOptionsSchema, TimeLimit } from '../core/stop-options.ts'
 import { parse } from '../core/validate.ts'
 import { Observer } from '../live/observer.ts'
 import { Aggregates } from '../models/aggregate.ts'
@@ -80,12 +80,12 @@ export function memoryStore(options: MemoryStoreOptions = {}): EventStore {
   }
   const limit = new TimeLimit(systemClock)
   const close = async (options: StopOptions = {}) => {
-    const { timeoutMs } = parse(closeOptions, options, 'options')
+    const { timeoutMs } = parse(closeOptionsSchema, options, 'options')
     closed = true
     observer.close()
     watches.close()
     limit.set(timeoutMs)
-    await unless(Promise.allSettled(calls), limit.up)
+    await settledOrAborted(Promise.allSettled(calls), limit.up)
     limit.clear()
   }
 

@@ -63,7 +63,7 @@ export const observing: Contract = (test, store, open) => {
         for (const error of await Promise.all(errors)) {
           assert.is(error.position, ahead)
           assert.ok(error.lastPosition >= position && error.lastPosition < ahead)
-          assert.match(error.message, /begin at a position of this store/)
+          assert.match(error.message, /start from a position of this store/)
         }
       }
     // The last one is not ahead of it.

@@ -1,7 +1,7 @@
-import { manyWaitFor } from '../../src/core/abort.ts'
+import { sharedController } from '../../src/core/abort.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import { parse } from '../../src/core/validate.ts'
-import { Answer } from '../../src/database/answer.ts'
+import { BoundedRows } from '../../src/database/bounded-rows.ts'
 import { connectOptions } from '../../src/database/connect-options.ts'
 import type { Queries, Row, Statement } from '../../src/database/database.ts'
 import type { Connect, SubscriberEvents } from '../../src/notify/subscriber.ts'
@@ -229,7 +229,7 @@ export class Machine {
       clock: this.clock,
       // It never goes back.
       timeline: {
-        current: manyWaitFor().signal,
+        current: sharedController().signal,
         onLoss: () => () => {},
         onEmptied() {},
         position: Number.MAX_SAFE_INTEGER,
@@ -242,7 +242,7 @@ export class Machine {
       discard: () => {},
       cut: async () => {},
       page: async (statement, values, maxBytes, client) => {
-        const answer = new Answer(maxBytes)
+        const answer = new BoundedRows(maxBytes)
         answer.addAll(await query(statement, values, client))
         return answer
       },

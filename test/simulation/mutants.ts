@@ -24,14 +24,14 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'no horizon',
     file: 'src/read/horizon.ts',
-    from: 'return [EVERY, ...keys].reduce((least, key) => Math.min(least, this.#held.get(key) ?? least), this.#free)',
+    from: 'return [EVERY, ...keys].reduce((least, key) => Math.min(least, limits.get(key) ?? least), this.#free)',
     to: 'return this.#free',
   },
   {
     name: 'horizon and read in one snapshot',
     file: 'src/read/horizon.ts',
-    from: 'const [horizons, more] = await together(client, [() => this.#read(client), () => behind(client), known])',
-    to: 'const [more, horizons] = await together(client, [() => behind(client), () => this.#read(client), known])',
+    from: 'const [horizons, more] = await runTogether(client, [horizon, page, check])',
+    to: 'const [more, horizons] = await runTogether(client, [page, horizon, check])',
   },
   {
     name: 'catch-up before LISTEN',
@@ -93,7 +93,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'what the server refuses ends an executor',
     file: 'src/database/failures.ts',
-    from: 'isAnswer(error) && !PERMANENT.test(codeOf(error))',
+    from: 'isServerError(error) && !PERMANENT.test(codeOf(error))',
     to: 'false',
   },
   {

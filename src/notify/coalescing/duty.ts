@@ -1,4 +1,4 @@
-import { manyWaitFor } from '../../core/abort.ts'
+import { sharedController } from '../../core/abort.ts'
 import type { Queries } from '../../database/database.ts'
 import { isLost, isTransient } from '../../database/failures.ts'
 import { conduct } from './coalescer.ts'
@@ -34,7 +34,7 @@ export class Duty {
   readonly #rules: DutyRules
   readonly #lease: QuietLease
   #looked = -Infinity // when
-  readonly #closing = manyWaitFor()
+  readonly #closing = sharedController()
   #head = 0 // the highest position that was seen here
   #checked: { head: number; at: number } | undefined
   #failures = 0 // in a row

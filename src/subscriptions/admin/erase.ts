@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { z } from 'zod'
 import type { ProjectedAppends } from '../../append/projected.ts'
 import type { Projections } from '../../append/projections.ts'
-import { bare } from '../../append/projections.ts'
+import { causeOfProjection } from '../../append/projections.ts'
 import { checkStream } from '../../append/request.ts'
 import { ownTransaction } from '../../append/transaction.ts'
 import { client, name } from '../../core/fields.ts'
@@ -57,10 +57,10 @@ export class Erasure {
     for (let attempt = 1; ; attempt++) {
       try {
         return await (client
-          ? this.#projected.inside(client, () => erase(client))
+          ? this.#projected.inTransactionOf(client, () => erase(client))
           : ownTransaction(this.#db, erase))
       } catch (failed) {
-        const error = bare(failed)
+        const error = causeOfProjection(failed)
         const { code } = (error ?? {}) as { code?: string }
         if (client || (code !== '40P01' && code !== '40001') || attempt === ATTEMPTS) throw error
       }
@@ -76,7 +76,7 @@ export class Erasure {
     const [erased, ...event] = row!
     const events = Number(erased)
     const tombstone = event[0] === null ? null : toEvent(event)
-    const along = this.#projections.along(() => [category])
+    const along = this.#projections.select(() => [category])
     // What a read model says of the stream goes with it.
     if (along && tombstone && events > 0) await this.#projections.run(along, [tombstone], client)
     return { events, tombstone }

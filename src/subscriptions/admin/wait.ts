@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
 import { z } from 'zod'
-import { aborted, abortWith, manyWaitFor } from '../../core/abort.ts'
+import { abortable, abortWith, sharedController } from '../../core/abort.ts'
 import { Condition } from '../../core/condition.ts'
 import { ClosedError, TimeoutError } from '../../core/errors.ts'
 import { ms, name, position, signal } from '../../core/fields.ts'
@@ -9,7 +9,7 @@ import { parse } from '../../core/validate.ts'
 import type { Queries, Statement } from '../../database/database.ts'
 import { isTransientAtStart } from '../../database/failures.ts'
 import { retryForever, retryPolicy } from '../../database/retry-policy.ts'
-import { openCall } from '../../events/event-context.ts'
+import { enclosingCall } from '../../events/event-context.ts'
 import type { Listener } from '../../notify/listener.ts'
 import { SubscriptionNotFoundError } from '../errors.ts'
 
@@ -41,7 +41,7 @@ export class Waiting {
   readonly #look: Statement
   readonly #enter: Statement
   readonly #leave: Statement
-  readonly #closing = manyWaitFor()
+  readonly #closing = sharedController()
 
   constructor(db: Queries, listener: Listener, known: Known) {
     this.#db = db
@@ -62,7 +62,7 @@ export class Waiting {
       leave: () => {},
     }
     const { timeoutMs, signal } = parse(waitOptions, options, 'options')
-    const own = openCall(
+    const own = enclosingCall(
       (call) => call.store === this.#db && call.subscription === subscription && at >= call.position,
     )
     const giveUp = abortWith(this.#closing.signal, signal)
@@ -72,7 +72,7 @@ export class Waiting {
     })
     try {
       giveUp.signal.throwIfAborted()
-      await aborted(this.#wait(waiter, giveUp.signal), giveUp.signal)
+      await abortable(this.#wait(waiter, giveUp.signal), giveUp.signal)
     } finally {
       forget()
       giveUp.abort()

@@ -1,8 +1,8 @@
 // Of an answer as many rows are kept as fit, whole and in order, however they come; the first one always.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Row } from '../src/database/answer.ts'
-import { Answer } from '../src/database/answer.ts'
+import type { Row } from '../src/database/bounded-rows.ts'
+import { BoundedRows } from '../src/database/bounded-rows.ts'
 
 const row = (n: number, length: number): Row => [
   String(n),
@@ -12,7 +12,7 @@ const row = (n: number, length: number): Row => [
 ]
 
 /** As pg's own query makes rows: each value through the parser of its column. */
-function throughParsers(answer: Answer, rows: readonly Row[]): Row[] {
+function throughParsers(answer: BoundedRows, rows: readonly Row[]): Row[] {
   const { types } = answer
   const parsers = rows[0]!.map(() => types.getTypeParser())
   return rows.map((row) => row.map((value, i) => (value === null ? value : parsers[i]!(value))))
@@ -22,7 +22,7 @@ const all = [0, 900, 50, 0, 3_000, 1].map((length, n) => row(n, length))
 
 for (const maxBytes of [1, 100, 1_000, 1_050, 4_000, 10_000, Infinity]) {
   test(`at most ${maxBytes} bytes`, () => {
-    const answer = new Answer(maxBytes)
+    const answer = new BoundedRows(maxBytes)
     answer.addAll(throughParsers(answer, all))
     const { rows, bytes, isFull } = answer
     assert.ok(rows.length > 0)
@@ -33,7 +33,7 @@ for (const maxBytes of [1, 100, 1_000, 1_050, 4_000, 10_000, Infinity]) {
 }
 
 test('what is beyond the bound is not held while it arrives', () => {
-  const answer = new Answer(100)
+  const answer = new BoundedRows(100)
   const rows = Array.from({ length: 10 }, (_, n) => row(n, 1_000))
   const parsed = throughParsers(answer, rows)
   assert.equal(parsed[0], rows[0])
@@ -41,7 +41,7 @@ test('what is beyond the bound is not held while it arrives', () => {
 })
 
 test('a larger row behind a small one does not fit: it is first the next time', () => {
-  const answer = new Answer(1_000)
+  const answer = new BoundedRows(1_000)
   answer.add(row(0, 10), 50)
   answer.add(row(1, 100_000), 100_000)
   answer.add(row(2, 10), 50)

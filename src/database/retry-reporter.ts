@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.ts'
 import type { Logger } from '../core/logger.ts'
 import { codeOf, isLost, isRefusal } from './failures.ts'
 
-/** What is tried again: since when, and why. */
+/** An operation that is being retried: since when, and the last error. */
 export interface Retrying {
   readonly since: Date
   readonly error: unknown
@@ -12,19 +12,19 @@ export interface Retrying {
 /** The scope of all reads of a store. */
 export const READS = Symbol('reads')
 
-/** What a store is trying again just now, for whoever tells how it stands. */
+/** The operations that a store is retrying now, for its status. */
 export class Retries {
   readonly #all = new Map<object, Retrying & { readonly scope: unknown }>()
   readonly #listeners = new Set<() => void>()
 
-  /** The oldest of one of these scopes, or of any. */
+  /** The oldest operation in one of these scopes, or in any scope. */
   current(...scopes: unknown[]): Retrying | undefined {
     for (const { scope, since, error } of this.#all.values())
       if (scopes.length === 0 || scopes.includes(scope)) return { since, error }
     return undefined
   }
 
-  /** Call back when something changes; what it returns ends that. */
+  /** Calls back after each change. The returned function ends this. */
   onChange(call: () => void): () => void {
     this.#listeners.add(call)
     return () => void this.#listeners.delete(call)
@@ -37,47 +37,50 @@ export class Retries {
   }
 }
 
-/** By which clock something is tried again, and who hears of it. */
-export interface Teller {
+/** Where retries are reported: a clock, a logger, and the status of the store. */
+export interface RetryReporting {
   readonly clock: Clock
   readonly logger: Logger
   readonly retries?: Retries | undefined
   readonly scope?: unknown
 }
 
-/** A server that is back is found within 2 s; one that refuses is asked less often. */
+/** The longest pauses, in ms: work continues within 2 s after a server is back; a server that refuses is asked less often. */
 const LOST_PAUSE_MS = 1_000
 const REFUSED_PAUSE_MS = 5_000
-/** How often the log repeats the same trouble. */
+/** How often the same failure is logged again. In ms. */
 const AGAIN_MS = 60_000
 
-/** Something that fails and is tried again: told in the log the first time, then seldom, and in the status from its second try on. */
-export class Trouble {
-  readonly #teller: Teller
+/**
+ * Reports an operation that fails and is retried: in the log first at once and then rarely, and in the status from the second
+ * failure on.
+ */
+export class RetryReporter {
+  readonly #reporting: RetryReporting
   #attempt = 0
   #began = 0
   #since = new Date(0)
-  #saidAt = -Infinity
-  #saidAloud = false
+  #loggedAt = -Infinity
+  #wasLogged = false
 
-  constructor(teller: Teller) {
-    this.#teller = teller
+  constructor(teller: RetryReporting) {
+    this.#reporting = teller
   }
 
-  /** How often it has failed. */
+  /** The number of failures so far. */
   get attempt(): number {
     return this.#attempt
   }
 
-  /** It failed. Returns how long to wait before the next try, in ms. */
+  /** Reports a failure. Returns the pause before the next attempt, in ms. */
   failed(error: unknown): number {
-    this.tell(error)
-    return backoff(this.#attempt, this.#teller.clock, isLost(error) ? LOST_PAUSE_MS : REFUSED_PAUSE_MS)
+    this.report(error)
+    return backoff(this.#attempt, this.#reporting.clock, isLost(error) ? LOST_PAUSE_MS : REFUSED_PAUSE_MS)
   }
 
-  /** It failed, and when to try again is for the caller to say. */
-  tell(error: unknown): void {
-    const { clock, retries, scope } = this.#teller
+  /** Reports a failure. The caller decides when to retry. */
+  report(error: unknown): void {
+    const { clock, retries, scope } = this.#reporting
     this.#attempt++
     if (this.#attempt === 1) {
       this.#began = clock.now()
@@ -85,38 +88,37 @@ export class Trouble {
     } else {
       retries?.set(this, { since: this.#since, error, scope })
     }
-    this.#say(error)
+    this.#log(error)
   }
 
-  /** It succeeded. */
-  over(): void {
+  /** Reports that the operation succeeded. */
+  succeeded(): void {
     if (this.#attempt === 0) return
-    const { clock, logger } = this.#teller
+    const { clock, logger } = this.#reporting
     const said = { ms: Math.round(clock.now() - this.#began), attempts: this.#attempt }
-    logger[this.#saidAloud ? 'info' : 'debug'](said, 'the database does what it is asked again')
+    logger[this.#wasLogged ? 'info' : 'debug'](said, 'the database works again')
     this.end()
   }
 
-  /** Nobody wants it any more. */
+  /** Ends the report, because the operation is no longer needed. */
   end(): void {
     if (this.#attempt === 0) return
-    this.#teller.retries?.set(this, undefined)
+    this.#reporting.retries?.set(this, undefined)
     this.#attempt = 0
-    this.#saidAt = -Infinity
-    this.#saidAloud = false
+    this.#loggedAt = -Infinity
+    this.#wasLogged = false
   }
 
-  #say(error: unknown): void {
-    const { clock, logger } = this.#teller
+  #log(error: unknown): void {
+    const { clock, logger } = this.#reporting
     const said = { err: error, attempt: this.#attempt, since: this.#since }
-    const again = clock.now() - this.#saidAt < AGAIN_MS
-    if (!again) this.#saidAt = clock.now()
+    const again = clock.now() - this.#loggedAt < AGAIN_MS
+    if (!again) this.#loggedAt = clock.now()
     const isRefused = isRefusal(error)
     const isRace = codeOf(error).startsWith('40')
     const level = again ? 'debug' : isRefused && !isRace ? 'error' : 'warn'
-    this.#saidAloud ||= level !== 'debug'
-    if (isRefused)
-      logger[level](said, 'the database refused what it was asked; trying again until it does it')
+    this.#wasLogged ||= level !== 'debug'
+    if (isRefused) logger[level](said, 'the database refused a query; trying again until it succeeds')
     else logger[level](said, 'the database did not answer; trying again')
   }
 }

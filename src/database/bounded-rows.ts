@@ -1,10 +1,10 @@
-/** Rows as arrays of text, as PostgreSQL sends them: parsing is the caller's, who knows the columns. */
+/** A row as an array of text, as PostgreSQL sends it; null for NULL. The caller knows the columns and parses them. */
 export type Row = readonly string[]
 
 const RAW_TEXT = { getTypeParser: () => (value: string) => value }
 
-/** The rows of an answer, as many as fit in `maxBytes`; the first row always fits. The others are dropped as they arrive. */
-export class Answer {
+/** The rows of a query, as many as fit in `maxBytes`. The first row always fits. The other rows are dropped as they arrive. */
+export class BoundedRows {
   readonly rows: Row[] = []
   readonly #maxBytes: number
   #bytes = 0
@@ -15,17 +15,17 @@ export class Answer {
     this.#maxBytes = maxBytes
   }
 
-  /** Size of the rows that were kept, as they were sent. */
+  /** The size of the rows that were kept, in bytes as they were sent. */
   get bytes(): number {
     return this.#bytes
   }
 
-  /** True: rows were dropped. */
+  /** Whether rows were dropped. */
   get isFull(): boolean {
     return this.#isFull
   }
 
-  /** The average size of a row, those that were dropped among them; undefined if there are none. */
+  /** The average size of all rows in bytes, including dropped ones; undefined if there are no rows. */
   get rowBytes(): number | undefined {
     const { rows, bytes } = this.#received
     return rows === 0 ? undefined : bytes / rows
@@ -43,12 +43,14 @@ export class Answer {
     }
   }
 
-  /** Add rows that somebody else has received. */
+  /** Adds rows that a query of pg has collected. */
   addAll(rows: readonly Row[]): void {
     for (const row of rows) this.add(row, sizeOf(row))
   }
 
-  /** Parsers that leave the texts as they are, for pg's own queries: these keep every row, so later rows are made empty. */
+  /**
+   * Type parsers for pg's own queries, which keep every row. They leave the texts unchanged, and empty those that do not fit.
+   */
   get types(): typeof RAW_TEXT {
     if (this.#maxBytes === Infinity) return RAW_TEXT
     let fields = 0

@@ -3,9 +3,9 @@
 import pg from 'pg'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { ask, together } from '../src/database/ask.ts'
-import { LATE } from '../src/database/failures.ts'
-import { Servers } from '../src/database/hosts.ts'
+import { QUERY_TIMEOUT } from '../src/database/failures.ts'
+import { runQuery, runTogether } from '../src/database/fast-query.ts'
+import { Servers } from '../src/database/servers.ts'
 import { rejects } from './support/rejects.ts'
 import { databaseUrl } from './support/store.ts'
 import { until } from './support/until.ts'
@@ -32,7 +32,7 @@ test.after.each(({ client }) => client.end())
 
 test('rows are arrays of text', async ({ client }) => {
   assert.equal(
-    await ask(client, { text: 'select 1 as a, $1::text as b, null as c', values: ['x'] }, TIME_MS),
+    await runQuery(client, { text: 'select 1 as a, $1::text as b, null as c', values: ['x'] }, TIME_MS),
     [['1', 'x', null]],
   )
 })
@@ -44,21 +44,24 @@ test('of who hands on a copy of it too', async ({ client }) => {
   })
   const asked = { name: 'copied', text: 'select 1 as a, $1::text as b, null as c', values: ['x'] }
   for (const any of [instrumented, client, instrumented])
-    assert.equal(await ask(any, asked, TIME_MS), [['1', 'x', null]])
-  assert.is((await rejects(ask(instrumented, { text: LONG }, TIME_MS), Error)).message, LATE)
+    assert.equal(await runQuery(any, asked, TIME_MS), [['1', 'x', null]])
+  assert.is((await rejects(runQuery(instrumented, { text: LONG }, TIME_MS), Error)).message, QUERY_TIMEOUT)
 })
 
 test('an error of the server is the error', async ({ client }) => {
-  assert.is((await rejects(ask(client, { text: 'select 1/0' }, TIME_MS), pg.DatabaseError)).code, '22012')
-  assert.equal(await ask(client, { text: 'select 1' }, TIME_MS), [['1']])
+  assert.is(
+    (await rejects(runQuery(client, { text: 'select 1/0' }, TIME_MS), pg.DatabaseError)).code,
+    '22012',
+  )
+  assert.equal(await runQuery(client, { text: 'select 1' }, TIME_MS), [['1']])
 })
 
 test('what is sent behind a late one fails with it, and the connection is of no more use', async ({
   client,
 }) => {
-  const late = ask(client, { text: LONG }, TIME_MS)
-  const behind = rejects(ask(client, { text: 'select 1' }, 60_000), Error)
-  assert.is((await rejects(late, Error)).message, LATE)
+  const late = runQuery(client, { text: LONG }, TIME_MS)
+  const behind = rejects(runQuery(client, { text: 'select 1' }, 60_000), Error)
+  assert.is((await rejects(late, Error)).message, QUERY_TIMEOUT)
   assert.match((await behind).message, /terminated/)
   assert.match((await rejects(client.query('select 1'), Error)).message, /not queryable/)
 })
@@ -69,9 +72,9 @@ test('a client that was taken back takes no connection along', async ({ client }
       throw new Error('taken back')
     },
   })
-  assert.is((await rejects(ask(lent, { text: 'select 1' }, TIME_MS), Error)).message, 'taken back')
+  assert.is((await rejects(runQuery(lent, { text: 'select 1' }, TIME_MS), Error)).message, 'taken back')
   // Longer than the time of that query, which nobody waits for any more.
-  assert.is((await ask(client, { text: `select pg_sleep(${(2 * TIME_MS) / 1000})` }, 60_000)).length, 1)
+  assert.is((await runQuery(client, { text: `select pg_sleep(${(2 * TIME_MS) / 1000})` }, 60_000)).length, 1)
 })
 
 test('several together: a pipeline has all at once, and one that fails waits for the others', async ({
@@ -80,16 +83,19 @@ test('several together: a pipeline has all at once, and one that fails waits for
   const said: string[] = []
   const question = (text: string) => async () => {
     said.push(`asked ${text}`)
-    const rows = await ask(client, { text }, 60_000)
+    const rows = await runQuery(client, { text }, 60_000)
     said.push(`answered ${text}`)
     return rows
   }
   const one = question('select 1')
   const slow = question('select 2 from pg_sleep(0.1)')
-  assert.equal(await together(client, [one, slow]), [[['1']], [['2']]])
+  assert.equal(await runTogether(client, [one, slow]), [[['1']], [['2']]])
   assert.match(said.join(), /^asked select 1,asked select 2/)
   said.length = 0
-  assert.is((await rejects(together(client, [question('select 1/0'), slow]), pg.DatabaseError)).code, '22012')
+  assert.is(
+    (await rejects(runTogether(client, [question('select 1/0'), slow]), pg.DatabaseError)).code,
+    '22012',
+  )
   assert.is(said.at(-1), 'answered select 2 from pg_sleep(0.1)')
 })
 
@@ -99,14 +105,14 @@ test('several together: any other connection is asked one after the other, up to
   const said: string[] = []
   const question = (text: string) => async () => {
     said.push('asked')
-    const rows = await ask(plain, { text }, 60_000)
+    const rows = await runQuery(plain, { text }, 60_000)
     said.push('answered')
     return rows
   }
-  assert.equal(await together(plain, [question('select 1'), question('select 2')]), [[['1']], [['2']]])
+  assert.equal(await runTogether(plain, [question('select 1'), question('select 2')]), [[['1']], [['2']]])
   assert.equal(said, ['asked', 'answered', 'asked', 'answered'])
   said.length = 0
-  await rejects(together(plain, [question('select 1/0'), question('select 2')]), pg.DatabaseError)
+  await rejects(runTogether(plain, [question('select 1/0'), question('select 2')]), pg.DatabaseError)
   assert.equal(said, ['asked'])
   await plain.end()
 })
@@ -141,7 +147,7 @@ const ways: Record<string, (client: pg.Client, text: string) => Promise<any>> = 
 for (const [name, way] of Object.entries(ways)) {
   test(`of whoever has the connection: ${name}`, async ({ client }) => {
     assert.equal((await way(client, 'select 1 as a')).rows, [{ a: 1 }])
-    assert.is((await rejects(way(client, LONG), Error)).message, LATE)
+    assert.is((await rejects(way(client, LONG), Error)).message, QUERY_TIMEOUT)
   })
 }
 

@@ -1,8 +1,8 @@
-/** Runs what has the same key one after the other, in the order of the calls; a key is forgotten once nothing has it. */
-export class Turns<K> {
+/** Runs actions with the same key one after the other, in the order of the calls. A key without actions takes no memory. */
+export class KeyedQueue<K> {
   readonly #last = new Map<K, Promise<void>>()
 
-  /** Runs `action` once all earlier ones with any of these keys have settled. */
+  /** Runs `action` after all earlier actions with any of these keys have settled. */
   run<T>(keys: readonly K[], action: () => Promise<T>): Promise<T> {
     const earlier = keys.flatMap((key) => this.#last.get(key) ?? [])
     const turn = Promise.all(earlier).then(action)
@@ -17,12 +17,12 @@ export class Turns<K> {
     return turn
   }
 
-  /** Resolves once the last one with this key has settled; undefined: there is none. */
+  /** Resolves after the last action with this key has settled; undefined if there is none. */
   last(key: K): Promise<void> | undefined {
     return this.#last.get(key)
   }
 
-  /** Resolves once all that was begun has settled. */
+  /** Resolves after all actions that were started have settled. */
   async settled(): Promise<void> {
     await Promise.all(this.#last.values())
   }

@@ -1,36 +1,39 @@
 import type pg from 'pg'
 
-/** A query that failed in a transaction which was usable until then, and for whom it was run. */
+/** A query that failed in a transaction, and the borrower for which it ran. */
 export interface FailedQuery {
   readonly error: unknown
   readonly borrower: unknown
 }
 
-/** The last one of each client. */
+/** The last failed query of each client. */
 const failedQueries = new WeakMap<pg.ClientBase, FailedQuery>()
 
-/** Why the transaction of a client is aborted, if a query of a handler did that. */
+/** The query that aborted the client's transaction, if a handler ran it. */
 export const failedQuery = (client: pg.ClientBase): FailedQuery | undefined => failedQueries.get(client)
 
-/** A transaction begins: what failed before has nothing to do with it. */
+/** Called when a transaction begins: earlier failures do not belong to it. */
 export const forgetFailedQuery = (client: pg.ClientBase): void => void failedQueries.delete(client)
 
-/** A client that is lent. */
-export interface Lent {
+/** A client that a handler may use until it is revoked. */
+export interface LentClient {
   readonly client: pg.ClientBase
-  /** Its first query that failed did so because the transaction was aborted before. */
+  /** Whether the transaction was already aborted when its first query failed. */
   readonly foundAborted: boolean
-  takeBack(): void
+  revoke(): void
 }
 
-/** The client for as long as a handler runs: one that goes on afterwards must not write into another's transaction. */
-export function lend(client: pg.ClientBase, borrower?: unknown): Lent {
+/**
+ * Lends a client to a handler. After `revoke` it refuses queries, so that code that continues can't write into another
+ * transaction.
+ */
+export function lendClient(client: pg.ClientBase, borrower?: unknown): LentClient {
   let ended = false
   let foundAborted: boolean | undefined
   const note = (error: unknown) => {
     const isAborted = (error as { code?: unknown } | null)?.code === '25P02'
     foundAborted ??= isAborted
-    // What follows in an aborted transaction fails, too: it is not what went wrong.
+    // In an aborted transaction all later queries fail as well, but they are not the cause.
     if (!isAborted) failedQueries.set(client, { error, borrower })
   }
   const query = (...args: unknown[]) => {
@@ -44,13 +47,13 @@ export function lend(client: pg.ClientBase, borrower?: unknown): Lent {
     get foundAborted() {
       return foundAborted === true
     },
-    takeBack: () => {
+    revoke: () => {
       ended = true
     },
   }
 }
 
-/** A query is answered by a promise, or by a callback: an argument, or one that the query brings along. */
+/** Watches the result of a query, which is a promise, a callback argument, or the callback of a query object. */
 function noting(note: (error: unknown) => void): (argument: unknown) => unknown {
   const noted = (callback: (...args: unknown[]) => unknown) =>
     function (this: unknown, error: unknown, ...rest: unknown[]) {

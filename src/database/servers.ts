@@ -1,35 +1,35 @@
 import pg from 'pg'
 import { after } from '../core/clock.ts'
 import { isPromise } from '../core/kinds.ts'
-import { patienceMs, TIMED } from './ask.ts'
 import { cancel } from './cancel.ts'
-import { isAnswer, LATE } from './failures.ts'
+import { isServerError, QUERY_TIMEOUT } from './failures.ts'
+import { cancelTimeoutMs, OWN_TIMEOUT } from './fast-query.ts'
 
-/** How one server is reached: what of pg's configuration names it. Empty: by the PG* environment variables alone. */
+/** How to reach one server: the part of pg's configuration that names it. If empty, the PG* environment variables name it. */
 type Server = { readonly connectionString?: string; readonly host?: string; readonly port?: number }
 
 const WANTS = ['any', 'read-write', 'primary']
-/** pg's own timer comes first. */
+/** pg's own timer fires first, so this adds some time. In ms. */
 const LATER_MS = 500
-/** Scheme, authority, path, query. */
+/** The scheme, authority, path and query of an address. */
 const URL_FORM = /^((?!socket:)[a-z][a-z0-9+.-]*:\/\/)([^/?#]*)([^?#]*)(?:\?([^#]*))?$/i
 
-/** A server was reached, but can only be read: a standby, or one that is set so. */
+/** The server can only be read: it is a standby, or it is set to be read-only. */
 export class ReadOnlyError extends Error {
-  readonly code = '25006' // read_only_sql_transaction, as a server says it
+  readonly code = '25006' // read_only_sql_transaction, as a server reports it
 }
 
 /**
- * The servers of which one is the primary, as libpq's connection strings list them:
- * `postgres://host1:5432,host2:5433/db?target_session_attrs=read-write`. pg itself knows one server only.
+ * The servers of a connection string, of which one is the primary, in libpq's format:
+ * `postgres://host1:5432,host2:5433/db?target_session_attrs=read-write`. pg itself supports only one server.
  */
 export class Servers {
-  /** Whether it has to be one that can be written to. */
+  /** Whether the server must accept writes. */
   readonly writable: boolean
   readonly all: readonly Server[]
   #at = 0
 
-  /** Throws an Error that says what is wrong with the string, and does not print it. `mistakeIn` has looked at it before. */
+  /** Throws an Error that says what is wrong with the string, without quoting it. `mistakeIn` has checked the string before. */
   constructor(connectionString?: string) {
     const { servers, wants } =
       connectionString === undefined ? fromEnvironment(process.env) : fromString(connectionString)
@@ -44,12 +44,14 @@ export class Servers {
     return this.all.length
   }
 
-  /** The one that connections are made to. */
+  /** The server that new connections go to. */
   get current(): Server {
     return this.all[this.#at]!
   }
 
-  /** What a pool makes its connections by. All servers together take no longer than `timeoutMs`, nor does a query. */
+  /**
+   * The client class that the pool uses. Connecting to all servers together takes at most `timeoutMs`, and so does each query.
+   */
   client(timeoutMs: number): new (config?: pg.ClientConfig) => pg.Client & { readonly server: Server } {
     const servers = this
     const eachMs = timeoutMs / servers.count
@@ -59,13 +61,13 @@ export class Servers {
       constructor(config?: pg.ClientConfig) {
         const server = servers.current
         super({ ...config, ...server, connectionTimeoutMillis: eachMs })
-        Object.defineProperty(this, 'server', { value: server }) // not enumerable: it may hold a password
-        // Whoever has it listens too; but between two of them an error would end the process.
+        Object.defineProperty(this, 'server', { value: server }) // not enumerable, because it may contain a password
+        // Each borrower listens for errors. Between two borrowers an error without a listener would end the process.
         this.on('error', () => {})
       }
 
       override connect(...args: any[]): any {
-        // pg's own timer may be a fake, and so may be what Node opens a socket by: once that is taken away, nothing comes of it.
+        // A test may have replaced pg's timer and Node's sockets by fakes that never call back. So this timer ends the attempt.
         const forget = after(eachMs + LATER_MS, () => {
           this.connection.stream.destroy(new Error('timeout expired'))
         })
@@ -73,41 +75,41 @@ export class Servers {
         return super.connect(...(args as []))
       }
 
-      /** Queries of those that borrow it: one that is late is cancelled, unless it commits (ask.ts says why). */
+      /** Cancels a late query of a borrower, unless it commits (fast-query.ts explains why). */
       async #cancelled<T>(answer: Promise<T>, query: string | { text?: string }): Promise<T> {
         try {
           return await answer
         } catch (error) {
           const text = typeof query === 'string' ? query : (query.text ?? '')
-          if ((error as Error).message === LATE && !/\bcommit\b/i.test(text))
-            await cancel(this, patienceMs(timeoutMs))
+          if ((error as Error).message === QUERY_TIMEOUT && !/\bcommit\b/i.test(text))
+            await cancel(this, cancelTimeoutMs(timeoutMs))
           throw error
         }
       }
 
       override query(...args: any[]): any {
         const { connectionParameters } = this as unknown as { connectionParameters: pg.ClientConfig }
-        connectionParameters.query_timeout = args[0]?.[TIMED] ? 0 : timeoutMs // pg reads it in this call
+        connectionParameters.query_timeout = args[0]?.[OWN_TIMEOUT] ? 0 : timeoutMs // pg reads it in this call
         const answer = super.query(...(args as [any])) as unknown
-        return args[0]?.[TIMED] || !isPromise(answer) ? answer : this.#cancelled(answer, args[0])
+        return args[0]?.[OWN_TIMEOUT] || !isPromise(answer) ? answer : this.#cancelled(answer, args[0])
       }
     }
   }
 
-  /** That one does not serve: it is the next one's turn, unless it is already. */
+  /** Continues with the next server, unless that has already happened. */
   moveOn(server: Server | undefined): void {
     if (server === this.current) this.#at = (this.#at + 1) % this.count
   }
 }
 
-/** Whether another server may do better than the one that failed so. As with libpq, one that refuses a login is taken at its word. */
-export function isElsewhere(error: unknown): boolean {
+/** Whether another server may work. As in libpq, no other server is tried if one refuses the login. */
+export function mayWorkElsewhere(error: unknown): boolean {
   const { code } = error as { code?: string }
-  return !isAnswer(error) || /^(08|53|57P|58|XX)/.test(code ?? '')
+  return !isServerError(error) || /^(08|53|57P|58|XX)/.test(code ?? '')
 }
 
-/** What is said where none serves: of each server its own. */
-export function noneServes(failures: readonly (readonly [Server, unknown])[]): Error {
+/** The error if no server works: it lists the error of each one. */
+export function noServerError(failures: readonly (readonly [Server, unknown])[]): Error {
   const [first] = failures
   if (failures.length === 1) return first![1] as Error
   const words = failures.map(([server, error]) => {
@@ -115,12 +117,12 @@ export function noneServes(failures: readonly (readonly [Server, unknown])[]): E
     const { message, code } = error as { message?: string; code?: string }
     return `${host}:${port}: ${message || code}`
   })
-  // Where one is there, it may be about to be promoted.
+  // A standby that was reached may soon be promoted.
   const aside = failures.some(([, error]) => error instanceof ReadOnlyError)
   return new (aside ? ReadOnlyError : Error)(words.join('; '), { cause: first![1] })
 }
 
-/** Throws where pg can't read it, in words that hold nothing of it. */
+/** Throws if pg can't read the configuration, without quoting it. */
 function checkReadable(server: Server): void {
   let port: number
   try {
@@ -130,7 +132,7 @@ function checkReadable(server: Server): void {
     if (code === 'ENOENT') throw new Error('a file that it names is not there')
     throw new Error(/^(Invalid URL|URI malformed)$/.test(message) ? message : 'pg can not read it')
   }
-  // With one that is none a pool never ends.
+  // With an invalid port, a pool never ends.
   if (!(Number.isInteger(port) && port >= 0 && port <= 65_535)) throw new Error('its port is no port')
 }
 
@@ -169,7 +171,7 @@ function fromEnvironment(env: NodeJS.ProcessEnv): { servers: Server[]; wants: st
   return { servers, wants }
 }
 
-/** Hosts and ports as two lists: as many of both, or one port for all. */
+/** Pairs a list of hosts with a list of ports: one port for each host, or one port for all. */
 function pairs(hosts: string, ports: string): (readonly [host: string, port: string])[] {
   const [names, numbers] = [named(hosts.split(',')), ports.split(',')]
   if (numbers.length > 1 && numbers.length !== names.length)
