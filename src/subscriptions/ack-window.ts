@@ -17,11 +17,11 @@ export interface Entry {
   /** How many bytes of text it was read from. */
   readonly bytes: number
   readonly position: number
-  state: 'queued' | 'out' | 'held' | 'acked'
+  state: 'queued' | 'out' | 'waiting' | 'acked'
   /** 1, 2, 3 …: one more with each nack of its own. */
   attempt: number
   /** Raised when it is taken back: what was handed out before does nothing any more. */
-  turn: number
+  generation: number
   /** When the consumer got it, by the monotonic clock. */
   since: number
   /** Called once a checkpoint covers it, or with an error once none ever will. */
@@ -68,7 +68,7 @@ export class AckWindow {
   }
 
   /** How many a drain has to wait for: the consumer has them, or begins with them yet. */
-  get left(): number {
+  get unfinished(): number {
     let queued = 0
     for (const { state } of this.#entries) if (state === 'queued') queued++
     return this.#out + queued
@@ -78,8 +78,10 @@ export class AckWindow {
    * How many come again if we end now; `strict`: those too that are acked behind one that is not. But where a nacked one
    * holds the checkpoint back these never count: the others flow on.
    */
-  load(strict: boolean): number {
-    return this.#covered.length + (strict && this.#nacked.size === 0 ? this.#entries.length : this.#unacked)
+  load(countsAcked: boolean): number {
+    return (
+      this.#covered.length + (countsAcked && this.#nacked.size === 0 ? this.#entries.length : this.#unacked)
+    )
   }
 
   /** How many are acked, and wait for nothing but the checkpoint. */
@@ -109,10 +111,10 @@ export class AckWindow {
 
   add(event: RecordedEvent, bytes = 0): Entry {
     const { position } = event
-    const entry: Entry = { event, bytes, position, state: 'queued', attempt: 1, turn: 0, since: 0 }
+    const entry: Entry = { event, bytes, position, state: 'queued', attempt: 1, generation: 0, since: 0 }
     this.#entries.push(entry)
     this.#unacked++
-    this.#hold(bytes)
+    this.#addBytes(bytes)
     this.#passed = Math.max(this.#passed, event.position)
     return entry
   }
@@ -128,7 +130,7 @@ export class AckWindow {
   /** All that is to be delivered up to `position` was added. */
   pass(position: number): void {
     this.#passed = Math.max(this.#passed, position)
-    this.#move()
+    this.#advance()
   }
 
   ack(entry: Entry): void {
@@ -136,13 +138,13 @@ export class AckWindow {
     if (this.#abandoned || entry.state === 'acked') return
     if (entry.state === 'out') this.#out--
     entry.state = 'acked'
-    entry.turn++ // who acked it can't nack or park it any more
+    entry.generation++ // who acked it can't nack or park it any more
     this.#unacked--
-    this.#hold(-entry.bytes)
+    this.#addBytes(-entry.bytes)
     entry.event = NO_EVENT
     this.#nacked.delete(entry)
-    if (entry === this.#entries.first) this.#move()
-    else this.#settleHeldBack([entry])
+    if (entry === this.#entries.first) this.#advance()
+    else this.#settleBehindNacked([entry])
   }
 
   /** Take back `entry` and the later ones of its stream that are not acked: all of them come again, in order. */
@@ -152,7 +154,7 @@ export class AckWindow {
     for (const other of this.#entries) {
       const { event, position, state } = other
       if (position < entry.position || state === 'acked') continue
-      if (event.streamId === streamId && event.category === category) taken.push(this.#withhold(other))
+      if (event.streamId === streamId && event.category === category) taken.push(this.#wait(other))
     }
     return taken
   }
@@ -160,7 +162,7 @@ export class AckWindow {
   /** Take back all that is not acked. */
   takeBackAll(): void {
     for (const entry of this.#entries) {
-      if (entry.state === 'out' || entry.state === 'queued') this.#withhold(entry)
+      if (entry.state === 'out' || entry.state === 'queued') this.#wait(entry)
     }
   }
 
@@ -168,16 +170,16 @@ export class AckWindow {
   nacked(entry: Entry, counts = true): void {
     if (counts) entry.attempt++
     this.#nacked.add(entry)
-    this.#settleHeldBack(this.#entries)
+    this.#settleBehindNacked(this.#entries)
   }
 
   /** The first of each stream among those that wait below what is acked: a checkpoint can't pass them. */
-  leftBehind(): Map<string, Entry> {
+  waitingBelowAcked(): Map<string, Entry> {
     const entries = [...this.#entries]
     const last = entries.findLastIndex(({ state }) => state === 'acked')
     const first = new Map<string, Entry>()
     for (const entry of entries.slice(0, Math.max(last, 0))) {
-      if (entry.state !== 'held') continue
+      if (entry.state !== 'waiting') continue
       const key = streamKey(entry.event)
       if (!first.has(key)) first.set(key, entry)
     }
@@ -188,7 +190,7 @@ export class AckWindow {
   withdraw(): void {
     const entries = [...this.#entries]
     const last = entries.findLastIndex(({ state }) => state === 'acked' || state === 'out')
-    for (const entry of entries.slice(last + 1)) if (entry.state === 'queued') this.#withhold(entry)
+    for (const entry of entries.slice(last + 1)) if (entry.state === 'queued') this.#wait(entry)
   }
 
   /** A checkpoint at `position` is durable. */
@@ -203,31 +205,31 @@ export class AckWindow {
   abandon(error: unknown): void {
     this.#abandoned ??= { error }
     for (const entry of [...this.#covered.clear(), ...this.#entries.clear()]) entry.settle?.(error)
-    this.#hold(-this.#bytes)
+    this.#addBytes(-this.#bytes)
     this.#unacked = this.#out = 0
     this.#nacked.clear()
   }
 
-  #hold(bytes: number): void {
+  #addBytes(bytes: number): void {
     this.#bytes += bytes
     this.#budget.add(bytes)
   }
 
-  #withhold(entry: Entry): Entry {
+  #wait(entry: Entry): Entry {
     if (entry.state === 'out') this.#out--
-    entry.state = 'held'
-    entry.turn++
+    entry.state = 'waiting'
+    entry.generation++
     return entry
   }
 
   /** Who waits for the checkpoint of what is acked behind a nacked one would wait for long. */
-  #settleHeldBack(entries: Iterable<Entry>): void {
+  #settleBehindNacked(entries: Iterable<Entry>): void {
     if (this.#nacked.size === 0) return
     const first = Math.min(...[...this.#nacked].map(({ position }) => position))
     for (const entry of entries) if (entry.state === 'acked' && entry.position > first) entry.settle?.()
   }
 
-  #move(): void {
+  #advance(): void {
     for (let entry = this.#entries.first; entry?.state === 'acked'; entry = this.#entries.first) {
       this.#entries.shift()
       this.#watermark = entry.position

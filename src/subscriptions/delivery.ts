@@ -66,7 +66,7 @@ export interface DeliveryOwner {
   readonly logger: Logger
   readonly telemetry: ConsumerTelemetry | undefined
   /** Whether the partition is still ours; waits until that is certain. */
-  ours(): Promise<boolean>
+  stillOwned(): Promise<boolean>
   throwIfLost(): void
   /** The lease is known to be lost. */
   lose(cause?: unknown): void
@@ -83,13 +83,13 @@ export interface Source {
   nack(entry: Entry, options: Nack): void
   park(entry: Entry, error: unknown): Promise<void>
   /** In the consumer's transaction, as its last statement: handled up to `entry`. False: the lease is lost. */
-  write(client: pg.ClientBase, entry: Entry): Promise<boolean>
+  writeCheckpoint(client: pg.ClientBase, entry: Entry): Promise<boolean>
   /** That transaction is committed. */
-  written(entries: readonly Entry[]): void
+  checkpointCommitted(entries: readonly Entry[]): void
   /** In the consumer's transaction: the stream is set aside, for good or (`replaying`) until it is tried again. */
-  writeAside(client: pg.ClientBase, entry: Entry, error: unknown, replaying: boolean): Promise<boolean>
+  writeParked(client: pg.ClientBase, entry: Entry, error: unknown, replaying: boolean): Promise<boolean>
   /** That transaction is committed. */
-  writtenAside(entry: Entry, retryInMs: number | null): void
+  parkedCommitted(entry: Entry, retryInMs: number | null): void
 }
 
 /** A delivery as this library's own consumers see it. */
@@ -101,14 +101,14 @@ export class HandedOut {
   /** Its handler has failed, and is not called once more for this delivery. */
   failure: { readonly error: unknown; retry?: Retry } | undefined
   #calls = 0
-  readonly #turn: number
+  readonly #generation: number
 
   constructor(source: Source, entry: Entry) {
     this.source = source
     this.entry = entry
     this.event = entry.event
     this.attempt = entry.attempt
-    this.#turn = entry.turn
+    this.#generation = entry.generation
   }
 
   get partition(): number {
@@ -122,17 +122,17 @@ export class HandedOut {
 
   /** Taken back, or the lease is lost: what is done with it does nothing. */
   get stale(): boolean {
-    return this.entry.turn !== this.#turn || this.source.partition.lost
+    return this.entry.generation !== this.#generation || this.source.partition.lost
   }
 
   /** False: the lease may have run out unnoticed (we were frozen, or cut off). Then `ours` finds out. */
-  get certain(): boolean {
+  get leaseIsValid(): boolean {
     return this.source.partition.valid
   }
 
   /** Whether the partition is still ours; waits until that is certain. */
-  ours(): Promise<boolean> {
-    return this.source.partition.ours()
+  stillOwned(): Promise<boolean> {
+    return this.source.partition.stillOwned()
   }
 
   /** From here on the consumer has it. False: it is taken back. */

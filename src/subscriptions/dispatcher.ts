@@ -17,7 +17,7 @@ export interface DispatcherOptions {
   partitions: number
   maxInFlight: number
   /** What is acked behind an unacked one is in flight too. */
-  strict: boolean
+  countsAcked: boolean
 }
 
 /**
@@ -25,14 +25,14 @@ export interface DispatcherOptions {
  * theirs until maxInFlight are out, or as many bytes as the budget allows.
  */
 export class Dispatcher {
-  readonly #holdings: OwnedPartitions
+  readonly #owned: OwnedPartitions
   readonly #options: DispatcherOptions
   readonly #ports: DispatcherPorts
   #restart = new AbortController()
-  #held = () => false
+  #isHeldBack = () => false
 
   constructor(holdings: OwnedPartitions, options: DispatcherOptions, ports: DispatcherPorts) {
-    this.#holdings = holdings
+    this.#owned = holdings
     this.#options = options
     this.#ports = ports
   }
@@ -43,17 +43,17 @@ export class Dispatcher {
   }
 
   /** Whether an open append holds back what is to be read next. */
-  get held(): boolean {
-    return this.#held()
+  get isHeldBack(): boolean {
+    return this.#isHeldBack()
   }
 
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      const changed = this.#holdings.changed.next()
+      const changed = this.#owned.changed.next()
       this.#restart = new AbortController()
       const end = () => this.#restart.abort()
       signal.addEventListener('abort', end, { once: true })
-      const { active } = this.#holdings
+      const { active } = this.#owned
       try {
         if (active.length === 0) await changed
         else await this.#follow(Math.min(...active.map(({ window }) => window.passed)), this.#restart.signal)
@@ -65,26 +65,26 @@ export class Dispatcher {
 
   async #follow(after: number, restart: AbortSignal): Promise<void> {
     const feed = this.#ports.follow(after)
-    this.#held = () => feed.held()
+    this.#isHeldBack = () => feed.isHeldBack()
     const close = () => feed.close()
     restart.addEventListener('abort', close)
     let position = after
     const report = () => {
-      if (this.#holdings.active.length === 0) return // all are lost, or on their way back
+      if (this.#owned.active.length === 0) return // all are lost, or on their way back
       this.#ports.report(position < feed.horizon() ? 'catching-up' : 'live', feed.horizon())
     }
     try {
       this.#ports.report('catching-up')
       // Where nothing is left to do, the first page is long in coming.
       feed
-        .begun()
+        .horizonKnown()
         .then(() => restart.aborted || report())
         .catch(() => {})
-      while (!restart.aborted && this.#holdings.active.length > 0) {
+      while (!restart.aborted && this.#owned.active.length > 0) {
         const page = await feed.next()
         if (!(await this.#handOut(page, restart)) || restart.aborted) return
         position = page.position
-        for (const partition of this.#holdings.active) partition.window.pass(position)
+        for (const partition of this.#owned.active) partition.window.pass(position)
         this.#ports.passed()
         report()
       }
@@ -93,25 +93,25 @@ export class Dispatcher {
     } finally {
       restart.removeEventListener('abort', close)
       feed.close()
-      this.#held = () => false
+      this.#isHeldBack = () => false
     }
   }
 
   /** False: interrupted. What was handed out till then is known by each partition's `passed`. */
   async #handOut({ events, hashes, sizes }: Page, restart: AbortSignal): Promise<boolean> {
-    const { partitions, maxInFlight, strict } = this.#options
+    const { partitions, maxInFlight, countsAcked } = this.#options
     const { budget } = this.#ports
     let room = 0
     let inFlight = 0 // bytes, at most
     for (let i = 0; i < events.length; i++) {
       const event = events[i]!
-      const partition = this.#holdings.get(partitions === 1 ? 0 : hashes[i]! % partitions)?.partition
+      const partition = this.#owned.get(partitions === 1 ? 0 : hashes[i]! % partitions)?.partition
       if (!partition || partition.draining || event.position <= partition.window.passed) continue
       const bytes = sizes[i]!
       while (room <= 0 || !budget.allows(inFlight, bytes) || !partition.valid) {
-        const changed = this.#holdings.changed.next()
-        room = this.#holdings.room(maxInFlight, strict)
-        inFlight = this.#holdings.bytes
+        const changed = this.#owned.changed.next()
+        room = this.#owned.room(maxInFlight, countsAcked)
+        inFlight = this.#owned.bytes
         if (restart.aborted || partition.draining) break
         if (room > 0 && budget.allows(inFlight, bytes) && partition.valid) break
         this.#ports.report('catching-up')

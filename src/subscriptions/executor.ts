@@ -21,7 +21,7 @@ import { Replay } from './replay.ts'
 import type { ExecutorStatus } from './report.ts'
 import { Report } from './report.ts'
 import type { Grant, ParkedStream, Share, Store } from './store.ts'
-import { watchUnacked } from './unacked.ts'
+import { warnOfUnacked } from './unacked.ts'
 
 export interface ExecutorPorts {
   /** Make sure that the subscription exists. */
@@ -29,14 +29,14 @@ export interface ExecutorPorts {
   /** Events after a position, without end. */
   follow(after: number): LiveFeed
   /** Call back when there is something to look for: a free partition, a newcomer, a replay. */
-  onBell(ring: () => void): () => void
+  onWake(ring: () => void): () => void
   /** Call back when the store has gone back: what is known of positions is void. */
-  onLoss(lost: (error: unknown) => void): () => void
+  onHistoryLost(lost: (error: unknown) => void): () => void
   /** Rejects with a HistoryLostError where a checkpoint is ahead of the store. */
   checkReached(position: number): Promise<void>
   status(status: ExecutorStatus): void
   /** Whether anybody is told of it. */
-  watched(): boolean
+  isWatched(): boolean
 }
 
 export interface ExecutorOptions {
@@ -47,9 +47,9 @@ export interface ExecutorOptions {
   pollIntervalMs: number
   unackedWarningMs: number
   /** How long a partition that is to be given back waits for the next ack. */
-  patienceMs: number
+  ackWaitMs: number
   /** What is acked behind an unacked one is in flight too, so that a takeover never repeats more than maxInFlight. */
-  strict: boolean
+  isWorker: boolean
 }
 
 /**
@@ -63,17 +63,17 @@ export class Executor {
   readonly #store: Store
   readonly #options: ExecutorOptions
   readonly #deliver: (delivery: HandedOut) => void
-  readonly #holdings = new OwnedPartitions()
+  readonly #owned = new OwnedPartitions()
   readonly #checkpoints: Checkpoints
   readonly #report: Report
-  readonly #pump: Dispatcher
-  readonly #giveBack: HandOver
+  readonly #dispatcher: Dispatcher
+  readonly #handOver: HandOver
   readonly #stopping = new AbortController()
   readonly #releasing: AbortController
-  readonly #rung = new Condition()
-  #forgetClaim: (() => void) | undefined // of partitions that were lost by an error
-  #losses = 0 // of the store's history
-  readonly #troubles: Losses // of partitions, by errors of the database
+  readonly #woken = new Condition()
+  #cancelClaim: (() => void) | undefined // of partitions that were lost by an error
+  #historyLosses = 0 // of the store's history
+  readonly #partitionLosses: Losses // of partitions, by errors of the database
   #failure: { error: unknown } | undefined // what ended it
   /** Settles once it is stopped and has given all back; rejects where it can't go on. */
   readonly done: Promise<void>
@@ -93,24 +93,44 @@ export class Executor {
     this.#options = options
     this.#deliver = deliver
     this.#releasing = releasing
-    this.#report = new Report(this.#holdings, store, ports.status, ports.watched, () => this.#pump.held)
-    this.#troubles = new Losses(store)
-    this.#checkpoints = new Checkpoints(store, options, {
-      written: (partitions) => {
-        for (const { number } of partitions) this.#troubles.over(number)
-        this.#holdings.changed.fire()
-        this.#report.is()
+    this.#report = new Report(
+      this.#owned,
+      store,
+      ports.status,
+      ports.isWatched,
+      () => this.#dispatcher.isHeldBack,
+    )
+    this.#partitionLosses = new Losses(store)
+    this.#checkpoints = new Checkpoints(
+      store,
+      { maxInFlight: options.maxInFlight, isPaced: options.isWorker },
+      {
+        written: (partitions) => {
+          for (const { number } of partitions) this.#partitionLosses.over(number)
+          this.#owned.changed.fire()
+          this.#report.update()
+        },
+        lost: (partition, cause) => this.#lose(partition, cause),
+        partitions: () => this.#owned.size,
       },
-      lost: (partition, cause) => this.#lose(partition, cause),
-      partitions: () => this.#holdings.size,
-    })
-    this.#pump = new Dispatcher(this.#holdings, options, {
-      follow: ports.follow,
-      report: (state, horizon) => this.#report.is(state, horizon),
-      budget: store.budget,
-      passed: () => this.#checkpoints.pokeLater(() => this.#holdings.partitions, options.pollIntervalMs),
-    })
-    this.#giveBack = new HandOver(this.#holdings, this.#checkpoints, store, options, releasing.signal)
+    )
+    this.#dispatcher = new Dispatcher(
+      this.#owned,
+      { ...options, countsAcked: options.isWorker },
+      {
+        follow: ports.follow,
+        report: (state, horizon) => this.#report.update(state, horizon),
+        budget: store.budget,
+        passed: () => this.#checkpoints.updateLater(() => this.#owned.partitions, options.pollIntervalMs),
+      },
+    )
+    this.#handOver = new HandOver(
+      this.#owned,
+      this.#checkpoints,
+      store,
+      { ...options, parksUnfinished: options.isWorker },
+      releasing.signal,
+    )
     let done: Promise<void> = Promise.resolve()
     this.ready = new Promise((resolve, reject) => {
       done = this.#run({ resolve, reject })
@@ -131,16 +151,16 @@ export class Executor {
   }
 
   /** How it stands; what there is to catch up with is counted for whoever asks. */
-  ask(): Promise<ExecutorStatus> {
-    return this.#report.ask()
+  status(): Promise<ExecutorStatus> {
+    return this.#report.read()
   }
 
   /** Hand out nothing more. Partitions are kept until what was handed out is acked, or `release` is called. */
   stop(): void {
     this.#stopping.abort()
-    for (const { partition } of this.#holdings) partition.drain()
-    this.#holdings.changed.fire()
-    this.#rung.fire()
+    for (const { partition } of this.#owned) partition.drain()
+    this.#owned.changed.fire()
+    this.#woken.fire()
   }
 
   /** Stop because of an error of the consumer's own, which the status tells in the end. */
@@ -152,11 +172,11 @@ export class Executor {
   /** Take back what the consumer has in hand: what it does with that counts for nothing, and a drain need not wait for it. */
   giveUp(): void {
     this.stop()
-    for (const { partition, replay } of this.#holdings) {
+    for (const { partition, replay } of this.#owned) {
       partition.takeBack()
       replay.takeBack()
     }
-    this.#holdings.changed.fire()
+    this.#owned.changed.fire()
   }
 
   /** Give the partitions back, with their checkpoints as far as they go. */
@@ -168,13 +188,13 @@ export class Executor {
 
   async #run(ready: { resolve(): void; reject(error: unknown): void }): Promise<void> {
     const { signal } = this.#stopping
-    const silence = this.#ports.onBell(() => this.#rung.fire())
+    const stopListening = this.#ports.onWake(() => this.#woken.fire())
     const { retries } = this.#store
     const forgetRetries = retries?.onChange(() =>
       this.#report.retrying(retries.current(READS, this.#store.scope)),
     )
-    const forgetHistory = this.#ports.onLoss((error) => this.#loseAll(error))
-    const endWatch = watchUnacked(this.#options, this.#store, () => [...this.#holdings])
+    const forgetHistory = this.#ports.onHistoryLost((error) => this.#loseHistory(error))
+    const endWatch = warnOfUnacked(this.#options, this.#store, () => [...this.#owned])
     let failure: { error: unknown } | undefined
     const until = async (loop: Promise<void>) => {
       await loop.catch((error) => {
@@ -189,13 +209,13 @@ export class Executor {
       this.stop()
     }
     try {
-      const registered = this.#persist(() => this.#ports.register(), isTransientAtStart)
+      const registered = this.#retry(() => this.#ports.register(), isTransientAtStart)
       // All of them, for a claim under way may still take something.
       await Promise.all([
-        until(registered.then(() => this.#share(ready.resolve))),
+        until(registered.then(() => this.#keepShare(ready.resolve))),
         until(
           registered
-            .then(() => this.#pump.run(signal))
+            .then(() => this.#dispatcher.run(signal))
             .catch((error) => {
               this.#releasing.abort() // nobody should have to ack first to hear of it
               throw error
@@ -204,91 +224,92 @@ export class Executor {
       ])
       if (failure) throw (failure as { error: unknown }).error
     } finally {
-      await this.#giveBack.all()
+      await this.#handOver.all()
       this.#releasing.abort()
       endWatch()
-      silence()
+      stopListening()
       forgetHistory()
       forgetRetries?.()
-      this.#troubles.end()
+      this.#partitionLosses.end()
       this.#checkpoints.close()
-      this.#forgetClaim?.()
+      this.#cancelClaim?.()
       this.#report.stopped(this.#failure)
     }
   }
 
-  async #share(claimed: () => void): Promise<void> {
+  async #keepShare(claimed: () => void): Promise<void> {
     const { leaseMs, pollIntervalMs } = this.#options
     for (;;) {
-      const rung = this.#rung.next() // before the claim, which may miss what it rings for
+      const woken = this.#woken.next() // before the claim, which may miss what it rings for
       const { share, waitMs } = await this.#claim()
       claimed()
       // Who has not got his share yet looks more often: the bell may not be heard.
-      const wanting = this.#holdings.size === 0 || this.#holdings.size < share
-      const forget = this.#store.clock.after(
-        Math.min(leaseMs / 3, wanting ? pollIntervalMs : Infinity, Math.max(waitMs ?? Infinity, 0) + 1),
-        () => this.#rung.fire(),
+      const isShort = this.#owned.size === 0 || this.#owned.size < share
+      const cancel = this.#store.clock.after(
+        Math.min(leaseMs / 3, isShort ? pollIntervalMs : Infinity, Math.max(waitMs ?? Infinity, 0) + 1),
+        () => this.#woken.fire(),
       )
-      await rung
-      forget()
+      await woken
+      cancel()
       this.#stopping.signal.throwIfAborted()
     }
   }
 
   /** Say that we are alive, and take, renew and give back. */
   async #claim(): Promise<Share> {
-    const held = this.#holdings.partitions
-    const losses = this.#losses
+    const owned = this.#owned.partitions
+    const losses = this.#historyLosses
     const at = now(this.#store.clock)
-    const share = await this.#persist(() => this.#store.claim(held))
-    for (const partition of held) {
+    const share = await this.#retry(() => this.#store.claim(owned))
+    for (const partition of owned) {
       const { number, epoch } = partition
-      if (share.held.some((grant) => grant.partition === number && grant.epoch === epoch))
+      if (share.errorText.some((grant) => grant.partition === number && grant.epoch === epoch))
         partition.renewed(at)
-      else if (!partition.returning) this.#lose(partition)
+      else if (!partition.isReleasing) this.#lose(partition)
     }
-    await this.#take(share.taken, at, () => losses === this.#losses)
-    const kept = [...this.#holdings].filter(({ leaving }) => !leaving)
-    for (const holding of kept.slice(share.share)) this.#giveBack.one(holding).then(() => this.#report.is())
-    if (kept.length === 0) this.#report.is('waiting')
-    else if (this.#pump.held) this.#report.count()
-    for (const { partition } of kept) this.#checkpoints.poke(partition)
-    this.#holdings.changed.fire()
+    await this.#take(share.taken, at, () => losses === this.#historyLosses)
+    const kept = [...this.#owned].filter(({ leaving }) => !leaving)
+    for (const partition of kept.slice(share.share))
+      this.#handOver.one(partition).then(() => this.#report.update())
+    if (kept.length === 0) this.#report.update('waiting')
+    else if (this.#dispatcher.isHeldBack) this.#report.count()
+    for (const { partition } of kept) this.#checkpoints.update(partition)
+    this.#owned.changed.fire()
     return share
   }
 
   /** What a store granted that has gone back since is not counted on: it is claimed anew. */
-  async #take(taken: readonly Grant[], at: Instant, stands: () => boolean): Promise<void> {
+  async #take(taken: readonly Grant[], at: Instant, isCurrent: () => boolean): Promise<void> {
     const numbers = taken.map(({ partition }) => partition)
     // Streams are set aside by us, or before: only whether they are to be replayed is for others to say.
     // The answer may be older than what becomes of a replay meanwhile: it tells only of those that wait now.
-    const waiting = new Set<ParkedStream>()
-    for (const { partition } of this.#holdings) {
-      if (partition.asides.size > 0) numbers.push(partition.number)
-      for (const aside of partition.asides.values()) if (!aside.replaying) waiting.add(aside)
+    const notReplaying = new Set<ParkedStream>()
+    for (const { partition } of this.#owned) {
+      if (partition.parked.size > 0) numbers.push(partition.number)
+      for (const aside of partition.parked.values()) if (!aside.replaying) notReplaying.add(aside)
     }
     if (numbers.length === 0) return
-    const asides = await this.#persist(() => this.#store.asides(numbers))
-    if (!stands()) return
+    const rows = await this.#retry(() => this.#store.parkedStreams(numbers))
+    if (!isCurrent()) return
     for (const grant of taken) {
       const partition = this.#partition(grant, at)
-      for (const [number, aside] of asides)
-        if (number === grant.partition) partition.asides.set(streamKey(aside), aside)
-      this.#holdings.add({ partition, replay: new Replay(partition, this.#store) })
+      for (const [number, aside] of rows)
+        if (number === grant.partition) partition.parked.set(streamKey(aside), aside)
+      this.#owned.add({ partition, replay: new Replay(partition, this.#store) })
     }
-    for (const [number, { replaying, attempts, ...stream }] of asides) {
-      const holding = this.#holdings.get(number) // or lost or given back meanwhile
-      const aside = holding?.partition.asides.get(streamKey(stream))
-      if (aside && replaying && waiting.has(aside)) Object.assign(aside, { replaying, attempts })
+    for (const [number, { replaying, attempts, ...stream }] of rows) {
+      const holding = this.#owned.get(number) // or lost or given back meanwhile
+      const aside = holding?.partition.parked.get(streamKey(stream))
+      if (aside && replaying && notReplaying.has(aside)) Object.assign(aside, { replaying, attempts })
     }
-    for (const { replay } of this.#holdings) replay.wake()
+    for (const { replay } of this.#owned) replay.wake()
     if (taken.length === 0) return
     const { name: subscription } = this.#options
     this.#store.logger.info(
       { subscription, partitions: taken.map(({ partition }) => partition) },
       'took partitions',
     )
-    this.#pump.restart()
+    this.#dispatcher.restart()
     const furthest = Math.max(...taken.map(({ position }) => position))
     this.#ports.checkReached(furthest).catch((error) => {
       if (error instanceof HistoryLostError)
@@ -300,12 +321,12 @@ export class Executor {
     return new Partition(grant, at, this.#store, this.#options.leaseMs, {
       deliver: this.#deliver,
       changed: (partition) => {
-        if (partition.durable > grant.position) this.#troubles.over(partition.number)
-        this.#checkpoints.poke(partition)
-        this.#holdings.changed.fire()
+        if (partition.durable > grant.position) this.#partitionLosses.over(partition.number)
+        this.#checkpoints.update(partition)
+        this.#owned.changed.fire()
       },
-      aside: (partition) => this.#holdings.get(partition.number)?.replay.wake(),
-      replay: () => this.#report.is(),
+      replayAdded: (partition) => this.#owned.get(partition.number)?.replay.wake(),
+      replayChanged: () => this.#report.update(),
       lost: (partition, cause) => this.#lose(partition, cause),
     })
   }
@@ -316,30 +337,30 @@ export class Executor {
     this.#store.logger.warn({ err: error }, 'a lease is lost')
     this.#store.telemetry?.leaseLost()
     partition.end(error)
-    this.#holdings.remove(partition)
-    this.#holdings.changed.fire()
+    this.#owned.remove(partition)
+    this.#owned.changed.fire()
     if (cause === undefined) {
-      this.#rung.fire()
+      this.#woken.fire()
       return
     }
     // What failed may fail again: not at once. All that is lost until then is claimed together.
     const isTrouble = isTransient(cause) && !this.#stopping.signal.aborted
-    const pauseMs = isTrouble ? this.#troubles.lost(partition.number, cause) : LOST_MS
-    this.#forgetClaim ??= this.#store.clock.after(pauseMs, () => {
-      this.#forgetClaim = undefined
-      this.#rung.fire()
+    const pauseMs = isTrouble ? this.#partitionLosses.lost(partition.number, cause) : LOST_MS
+    this.#cancelClaim ??= this.#store.clock.after(pauseMs, () => {
+      this.#cancelClaim = undefined
+      this.#woken.fire()
     })
   }
 
   /** The store has gone back: go on from the checkpoints that it has. */
-  #loseAll(error: unknown): void {
-    this.#losses++
-    for (const partition of this.#holdings.partitions) this.#lose(partition, error)
-    this.#report.restart()
-    this.#pump.restart()
+  #loseHistory(error: unknown): void {
+    this.#historyLosses++
+    for (const partition of this.#owned.partitions) this.#lose(partition, error)
+    this.#report.forgetHorizon()
+    this.#dispatcher.restart()
   }
 
-  #persist<T>(action: () => Promise<T>, transient?: (error: unknown) => boolean): Promise<T> {
+  #retry<T>(action: () => Promise<T>, transient?: (error: unknown) => boolean): Promise<T> {
     const { clock, logger, retries, scope } = this.#store
     return retryForever(action, { signal: this.#stopping.signal, clock, logger, retries, scope }, transient)
   }

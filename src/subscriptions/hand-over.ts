@@ -10,9 +10,9 @@ export interface HandOverOptions {
   name: string
   leaseMs: number
   /** How long a partition that goes to another executor waits for the next ack. */
-  patienceMs: number
+  ackWaitMs: number
   /** The consumer waits for its deliveries' checkpoints: what it could not finish is handed over, too. */
-  strict: boolean
+  parksUnfinished: boolean
 }
 
 /** How long a server that refuses is asked again. */
@@ -23,7 +23,7 @@ const REFUSED_MS = 2_000
  * the next owner repeats nothing.
  */
 export class HandOver {
-  readonly #holdings: OwnedPartitions
+  readonly #owned: OwnedPartitions
   readonly #checkpoints: Checkpoints
   readonly #store: Store
   readonly #options: HandOverOptions
@@ -37,7 +37,7 @@ export class HandOver {
     options: HandOverOptions,
     releasing: AbortSignal,
   ) {
-    this.#holdings = holdings
+    this.#owned = holdings
     this.#checkpoints = checkpoints
     this.#store = store
     this.#options = options
@@ -45,65 +45,66 @@ export class HandOver {
   }
 
   /** One partition, to another executor. */
-  one(holding: OwnedPartition): Promise<void> {
-    holding.partition.drain()
-    holding.leaving = this.#drained([holding], this.#options.patienceMs)
-      .then(() => this.#release([holding], false))
+  one(owned: OwnedPartition): Promise<void> {
+    owned.partition.drain()
+    owned.leaving = this.#drained([owned], this.#options.ackWaitMs)
+      .then(() => this.#release([owned], false))
       .catch(() => {})
-    return holding.leaving
+    return owned.leaving
   }
 
   /** All, in the end: the executor takes part no longer. */
   async all(): Promise<void> {
-    const all = [...this.#holdings]
+    const all = [...this.#owned]
     for (const { partition } of all) partition.drain()
     await Promise.all(all.map(({ leaving }) => leaving))
-    const rest = all.filter(({ partition }) => this.#holdings.has(partition))
+    const rest = all.filter(({ partition }) => this.#owned.has(partition))
     await this.#drained(rest)
     await this.#release(rest, true)
   }
 
   /** The consumer has nothing of these in hand any more, or nobody is to wait for that: nothing was acked for long. */
-  async #drained(holdings: readonly OwnedPartition[], patienceMs = Infinity): Promise<void> {
+  async #drained(partitions: readonly OwnedPartition[], ackWaitMs = Infinity): Promise<void> {
     const { clock } = this.#store
-    const { changed } = this.#holdings
+    const { changed } = this.#owned
     const renewMs = this.#options.leaseMs / 3
-    const left = () =>
-      holdings.reduce((sum, { partition, replay }) => {
+    const countUnfinished = () =>
+      partitions.reduce((sum, { partition, replay }) => {
         if (partition.lost) return sum
-        const inHand = partition.window.left + (replay.oldest ? 1 : 0)
+        const inHand = partition.window.unfinished + (replay.oldest ? 1 : 0)
         // What is yet to be written waits for the database, but no longer than the lease.
-        const unwritten = partition.parking + (replay.busy && !replay.oldest ? 1 : 0)
+        const unwritten = partition.parksUnderWay + (replay.busy && !replay.oldest ? 1 : 0)
         return sum + inHand + (partition.valid ? unwritten : 0)
       }, 0)
     const wake = () => changed.fire()
     this.#releasing.addEventListener('abort', wake)
     let since = clock.now()
-    for (let before = left(); before > 0 && !this.#releasing.aborted; ) {
-      const forget = clock.after(Math.min(renewMs, patienceMs), wake)
+    for (let before = countUnfinished(); before > 0 && !this.#releasing.aborted; ) {
+      const cancel = clock.after(Math.min(renewMs, ackWaitMs), wake)
       await changed.next()
-      forget()
-      const after = left()
+      cancel()
+      const after = countUnfinished()
       if (after < before) since = clock.now()
-      else if (clock.now() - since >= patienceMs) break
+      else if (clock.now() - since >= ackWaitMs) break
       before = after
-      for (const { partition } of holdings)
+      for (const { partition } of partitions)
         if (elapsed(clock, partition.renewedAt) > renewMs) this.#checkpoints.renew(partition)
     }
     this.#releasing.removeEventListener('abort', wake)
   }
 
-  async #release(holdings: readonly OwnedPartition[], leaving: boolean): Promise<void> {
-    if (this.#options.strict && !this.#releasing.aborted) {
-      for (const { partition } of holdings) partition.handOver().catch((error) => partition.lose(error))
-      await this.#drained(holdings)
+  async #release(partitions: readonly OwnedPartition[], leaving: boolean): Promise<void> {
+    if (this.#options.parksUnfinished && !this.#releasing.aborted) {
+      for (const { partition } of partitions)
+        partition.parkUnfinished().catch((error) => partition.lose(error))
+      await this.#drained(partitions)
     }
-    const ours = holdings.map(({ partition }) => partition).filter(({ lost }) => !lost)
-    for (const partition of ours) partition.returning = true
-    const reached = ours.map((partition) => ({ partition, position: partition.window.watermark }))
+    const stillOwned = partitions.map(({ partition }) => partition).filter(({ lost }) => !lost)
+    for (const partition of stillOwned) partition.isReleasing = true
+    const reached = stillOwned.map((partition) => ({ partition, position: partition.window.watermark }))
     try {
-      if (ours.length > 0 || leaving) {
-        const released = await this.#released(reached, leaving)
+      if (stillOwned.length > 0 || leaving) {
+        const released = await this.#releaseInDatabase(reached, leaving)
         for (const { partition, position } of reached)
           if (released.includes(partition.number)) partition.checkpoint(position)
         if (released.length > 0)
@@ -115,13 +116,14 @@ export class HandOver {
     } catch (error) {
       this.#store.logger.warn({ err: error }, 'a lease could not be given back; it runs out by itself')
     }
-    for (const partition of ours) partition.end(new LeaseLostError(this.#options.name, partition.number))
-    for (const { partition } of holdings) this.#holdings.remove(partition)
-    this.#holdings.changed.fire()
+    for (const partition of stillOwned)
+      partition.end(new LeaseLostError(this.#options.name, partition.number))
+    for (const { partition } of partitions) this.#owned.remove(partition)
+    this.#owned.changed.fire()
   }
 
   /** At once on another connection, for an old one may have broken unnoticed; a server that refuses is asked for a while. */
-  async #released(reached: Parameters<Store['release']>[0], leaving: boolean): Promise<number[]> {
+  async #releaseInDatabase(reached: Parameters<Store['release']>[0], leaving: boolean): Promise<number[]> {
     const { clock } = this.#store
     const began = clock.now()
     for (let attempt = 1; ; attempt++) {

@@ -15,7 +15,7 @@ export class Lease {
   draining = false
   readonly #leaseMs: number
   readonly #clock: Clock
-  readonly #ending = manyWaitFor()
+  readonly #ended = manyWaitFor()
   readonly #renewed = new Condition()
   #lost: LeaseLostError | undefined
 
@@ -34,7 +34,7 @@ export class Lease {
 
   /** Aborts when it is given back or lost. */
   get signal(): AbortSignal {
-    return this.#ending.signal
+    return this.#ended.signal
   }
 
   /** False: it may have run out (we were frozen, or cut off). Nothing is to be begun until it is renewed. */
@@ -51,7 +51,7 @@ export class Lease {
   }
 
   /** Whether it still is ours; waits until that is certain. */
-  async ours(): Promise<boolean> {
+  async stillOwned(): Promise<boolean> {
     while (!this.valid && !this.signal.aborted) await this.#renewed.next()
     return !this.signal.aborted
   }
@@ -64,7 +64,7 @@ export class Lease {
   /** Begin nothing more under it. */
   drain(): void {
     this.draining = true
-    this.#ending.abort()
+    this.#ended.abort()
     this.#renewed.fire()
   }
 

@@ -5,7 +5,7 @@ import { Trouble } from '../database/retries.ts'
 export const LOST_MS = 250
 const MAX_LOST_MS = 4_000
 /** How long a partition is not lost by an error until that counts as over, if it makes no progress. */
-const QUIET_MS = 10_000
+const RECOVERED_MS = 10_000
 
 interface Loss {
   readonly trouble: Trouble
@@ -19,7 +19,7 @@ interface Loss {
  */
 export class Losses {
   readonly #teller: Teller
-  readonly #of = new Map<number, Loss>()
+  readonly #losses = new Map<number, Loss>()
 
   constructor(teller: Teller) {
     this.#teller = teller
@@ -28,35 +28,35 @@ export class Losses {
   /** This partition is lost. Returns the pause before it is claimed again in ms: the longer, the more often that happened. */
   lost(number: number, cause: unknown): number {
     const { clock } = this.#teller
-    const loss = this.#of.get(number) ?? {
+    const loss = this.#losses.get(number) ?? {
       trouble: new Trouble(this.#teller),
       lostAt: -Infinity,
       forget: () => {},
     }
-    this.#of.set(number, loss)
+    this.#losses.set(number, loss)
     const { trouble } = loss
-    if (clock.now() - loss.lostAt >= QUIET_MS) trouble.end()
+    if (clock.now() - loss.lostAt >= RECOVERED_MS) trouble.end()
     loss.lostAt = clock.now()
     trouble.tell(cause)
     if (trouble.attempt === 1) return LOST_MS
     loss.forget()
-    loss.forget = clock.after(QUIET_MS, () => trouble.end())
+    loss.forget = clock.after(RECOVERED_MS, () => trouble.end())
     return Math.min(LOST_MS * 2 ** (trouble.attempt - 1), MAX_LOST_MS)
   }
 
   /** This partition makes progress. */
   over(number: number): void {
-    const loss = this.#of.get(number)
+    const loss = this.#losses.get(number)
     loss?.forget()
     loss?.trouble.over()
-    this.#of.delete(number)
+    this.#losses.delete(number)
   }
 
   end(): void {
-    for (const { trouble, forget } of this.#of.values()) {
+    for (const { trouble, forget } of this.#losses.values()) {
       forget()
       trouble.end()
     }
-    this.#of.clear()
+    this.#losses.clear()
   }
 }

@@ -51,7 +51,7 @@ export class Outage {
   #probe: HandedOut | undefined
   #tries = 0
   #nextAt = 0
-  #forget = () => {}
+  #cancelWake = () => {}
 
   constructor(options: OutageOptions, events: OutageEvents) {
     this.#options = options
@@ -95,7 +95,7 @@ export class Outage {
     const key = streamKey(delivery.event)
     this.#failed.add(key)
     this.#waiting.set(key, delivery)
-    this.#forgetLost()
+    this.#forgetLeft()
     if (this.#failing) {
       this.#failing = { ...this.#failing, error }
       if (delivery === this.#probe) this.#tries++
@@ -116,12 +116,12 @@ export class Outage {
 
   /** A partition has left: another executor tries what waited in it. */
   left(): void {
-    this.#forgetLost()
+    this.#forgetLeft()
     if (this.#waiting.size === 0) this.#end('what failed is tried by other executors')
   }
 
   close(): void {
-    this.#forget()
+    this.#cancelWake()
   }
 
   #begin(error: unknown): void {
@@ -135,7 +135,7 @@ export class Outage {
     )
   }
 
-  #forgetLost(): void {
+  #forgetLeft(): void {
     for (const [key, { source }] of this.#waiting) {
       if (!source.partition.signal.aborted) continue
       this.#waiting.delete(key)
@@ -145,7 +145,7 @@ export class Outage {
 
   #end(why: string): void {
     if (!this.#failing) return
-    this.#forget()
+    this.#cancelWake()
     this.#probe = undefined
     this.#failing = undefined
     const { clock, logger, subscription } = this.#options
@@ -162,9 +162,9 @@ export class Outage {
   }
 
   #wakeLater(): void {
-    this.#forget()
+    this.#cancelWake()
     if (!this.#failing) return
-    this.#forget = this.#options.clock.after(this.pauseMs + 1, () => {
+    this.#cancelWake = this.#options.clock.after(this.pauseMs + 1, () => {
       if (this.pauseMs > 0)
         this.#wakeLater() // Node may call back a little before the time
       else this.#events.wake()

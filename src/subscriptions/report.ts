@@ -43,11 +43,11 @@ const COUNT_MS = 1_000
 
 /** Tells how an executor stands. */
 export class Report {
-  readonly #holdings: OwnedPartitions
+  readonly #owned: OwnedPartitions
   readonly #store: Store
-  readonly #tell: (status: ExecutorStatus) => void
-  readonly #watched: () => boolean
-  readonly #held: () => boolean
+  readonly #emit: (status: ExecutorStatus) => void
+  readonly #isWatched: () => boolean
+  readonly #isHeldBack: () => boolean
   #state: ExecutorStatus['state'] = 'waiting'
   #position = 0
   #horizon = 0
@@ -67,50 +67,50 @@ export class Report {
     watched: () => boolean,
     held: () => boolean,
   ) {
-    this.#held = held
-    this.#holdings = holdings
+    this.#isHeldBack = held
+    this.#owned = holdings
     this.#store = store
-    this.#tell = tell
-    this.#watched = watched
+    this.#emit = tell
+    this.#isWatched = watched
   }
 
-  is(state = this.#state, horizon = 0): void {
-    const { partitions } = this.#holdings
+  update(state = this.#state, horizon = 0): void {
+    const { partitions } = this.#owned
     this.#state = state
     this.#horizon = Math.max(this.#horizon, horizon)
     this.count()
     if (partitions.length > 0) this.#position = Math.min(...partitions.map(({ durable }) => durable))
-    this.#tell(this.#status())
+    this.#emit(this.#status())
   }
 
   /** It has ended, by an error or because it was to. */
   stopped(failure: { error: unknown } | undefined): void {
     this.#failing = failure && { ...failure, since: new Date(this.#store.clock.wall()) }
-    this.is('stopped')
+    this.update('stopped')
   }
 
   failing(failing: Failing | undefined): void {
     if (this.#state === 'stopped') return
     this.#failing = failing
-    this.is()
+    this.update()
   }
 
   /** What the database is asked is tried again, and why; undefined: no longer. */
   retrying(retrying: Failing | undefined): void {
     if (retrying?.error === this.#retrying?.error) return
     this.#retrying = retrying
-    if (this.#state !== 'stopped') this.is()
+    if (this.#state !== 'stopped') this.update()
   }
 
   /** Horizons of before are no measure any more. */
-  restart(): void {
+  forgetHorizon(): void {
     this.#horizon = 0
   }
 
   #status(): ExecutorStatus {
-    const { partitions, inFlight } = this.#holdings
+    const { partitions, inFlight } = this.#owned
     const failing = this.#state === 'stopped' ? this.#failing : (this.#retrying ?? this.#failing)
-    const { lag, lagIsEstimate, heldBack } = this.#behind ? this.#lag : NOTHING
+    const { lag, lagIsEstimate, heldBack } = this.#hasMore ? this.#lag : NOTHING
     return {
       state: failing && this.#state !== 'stopped' ? 'failing' : this.#state,
       position: this.#position,
@@ -125,27 +125,27 @@ export class Report {
   }
 
   /** How it stands now, for one who asks; he waits for a count, but not for long: the database may be away. */
-  async ask(): Promise<ExecutorStatus> {
-    const enough = new AbortController()
-    const late = this.#store.clock.sleep(COUNT_MS, enough.signal).catch(() => {})
+  async read(): Promise<ExecutorStatus> {
+    const counted = new AbortController()
+    const late = this.#store.clock.sleep(COUNT_MS, counted.signal).catch(() => {})
     await Promise.race([this.#counted(), late])
-    enough.abort()
+    counted.abort()
     return this.#status()
   }
 
   /** Whether there may be more than what is in flight. */
-  get #behind(): boolean {
-    return this.#state === 'catching-up' || (this.#state === 'live' && this.#held())
+  get #hasMore(): boolean {
+    return this.#state === 'catching-up' || (this.#state === 'live' && this.#isHeldBack())
   }
 
   /** How much there is to catch up with. */
   count(): void {
-    if (this.#watched()) this.#counted()
+    if (this.#isWatched()) this.#counted()
   }
 
   /** Once a second at most. */
   async #counted(): Promise<void> {
-    if (!this.#behind) {
+    if (!this.#hasMore) {
       this.#lag = NOTHING
       return
     }
@@ -154,7 +154,7 @@ export class Report {
     this.#countedAt = now
     try {
       this.#lag = await this.#store.lag()
-      if (this.#behind) this.is()
+      if (this.#hasMore) this.update()
     } catch (error) {
       this.#store.logger.debug({ err: error }, 'a lag could not be counted')
     }

@@ -36,7 +36,7 @@ export interface Share {
   /** Taken just now. */
   taken: Grant[]
   /** Held before, and still. */
-  held: Grant[]
+  errorText: Grant[]
 }
 
 /** A stream that is set aside. */
@@ -55,11 +55,11 @@ export interface ParkedStream {
 }
 
 /** One that is held: what a write needs of it. */
-type Held = { readonly number: number; readonly epoch: number; readonly lost?: boolean }
+type OwnedRef = { readonly number: number; readonly epoch: number; readonly lost?: boolean }
 
 /** How far it has come. */
 interface Reached {
-  readonly partition: Held
+  readonly partition: OwnedRef
   readonly position: number
 }
 
@@ -124,12 +124,12 @@ export class Store {
     return (await this.#call('reached', [this.#name, 0])).length > 0
   }
 
-  async claim(held: readonly Held[]): Promise<Share> {
+  async claim(owned: readonly OwnedRef[]): Promise<Share> {
     const rows = await this.#call('claim', [
       this.#name,
       this.#owner,
       this.#leaseMs,
-      ...arrays(held),
+      ...arrays(owned),
       this.#revision,
     ])
     const [, , , , share, waitMs] = rows[0] as readonly (string | null)[] as string[]
@@ -145,7 +145,7 @@ export class Store {
       share: Number(share),
       waitMs: waitMs == null ? null : Number(waitMs),
       taken: grants('t'),
-      held: grants('f'),
+      errorText: grants('f'),
     }
   }
 
@@ -162,28 +162,28 @@ export class Store {
   }
 
   async park(
-    held: Held,
+    partition: OwnedRef,
     { category, streamId, position }: RecordedEvent,
     attempts: number,
     error: unknown,
     replaying: boolean,
     client?: pg.ClientBase,
   ): Promise<boolean> {
-    const stream = [this.#name, held.number, held.epoch, category, streamId, position]
-    const said = kept(error)
-    const text = NOT_ASCII.test(said) ? await this.#storable(said, client) : said
+    const stream = [this.#name, partition.number, partition.epoch, category, streamId, position]
+    const described = kept(error)
+    const text = NOT_ASCII.test(described) ? await this.#encodable(described, client) : described
     const values = () => [...stream, attempts, text, replaying]
-    return yes((await this.#callFenced('park', values, [{ partition: held }], client)) ?? [['f']])
+    return isTrue((await this.#callFenced('park', values, [{ partition: partition }], client)) ?? [['f']])
   }
 
   /** A text that the database can hold: one whose encoding is not UTF8 has no place for some characters. */
-  async #storable(text: string, client?: pg.ClientBase): Promise<string> {
+  async #encodable(text: string, client?: pg.ClientBase): Promise<string> {
     this.#encoding ??= (await encodingOf(this.#db, client)).encoding
     return this.#encoding === 'UTF8' ? text : escaped(text)
   }
 
   /** The streams of these partitions that are set aside, by partition. */
-  async asides(partitions: readonly number[]): Promise<[partition: number, aside: ParkedStream][]> {
+  async parkedStreams(partitions: readonly number[]): Promise<[partition: number, aside: ParkedStream][]> {
     const rows = await this.#call('parked_streams', [this.#name, partitions])
     return rows.map(([partition, category, streamId, position, attempts, replaying]) => [
       Number(partition),
@@ -200,7 +200,7 @@ export class Store {
   }
 
   /** Events of a stream that is set aside, up to a position, as many as `maxBytes` allow. */
-  async replayed(
+  async readParked(
     { category, streamId, position }: ParkedStream,
     until: number,
     limit: number,
@@ -213,14 +213,14 @@ export class Store {
   }
 
   /** The stream is set aside from a position on, or (null) no longer. */
-  async moveAside(
-    held: Held,
+  async moveParked(
+    partition: OwnedRef,
     { category, streamId }: ParkedStream,
     position: number | null,
     client?: pg.ClientBase,
   ): Promise<boolean> {
-    const values = () => [this.#name, held.number, held.epoch, category, streamId, position]
-    return yes((await this.#callFenced('replayed', values, [{ partition: held }], client)) ?? [['f']])
+    const values = () => [this.#name, partition.number, partition.epoch, category, streamId, position]
+    return isTrue((await this.#callFenced('replayed', values, [{ partition: partition }], client)) ?? [['f']])
   }
 
   /** How many events the subscription has still to handle: of many an estimate. */
@@ -234,7 +234,7 @@ export class Store {
   }
 
   /** The channel on which executors are called. */
-  async bell(): Promise<string> {
+  async channel(): Promise<string> {
     const [row] = await this.#call('bell', [this.#name])
     return row![0]!
   }
@@ -243,7 +243,7 @@ export class Store {
    * For those whose lease is not lost by the time that there is a connection, which may be to a server that has gone back.
    * Undefined, and nothing is written, where none is left; what was lost must not take the others along.
    */
-  async #callFenced<T extends { readonly partition: Held }>(
+  async #callFenced<T extends { readonly partition: OwnedRef }>(
     file: string,
     values: (still: readonly T[]) => unknown[],
     held: readonly T[],
@@ -279,12 +279,15 @@ export class Store {
   }
 }
 
-const arrays = (held: readonly Held[]) => [held.map(({ number }) => number), held.map(({ epoch }) => epoch)]
+const arrays = (held: readonly OwnedRef[]) => [
+  held.map(({ number }) => number),
+  held.map(({ epoch }) => epoch),
+]
 const fences = (reached: readonly Reached[]) => [
   ...arrays(reached.map(({ partition }) => partition)),
   reached.map(({ position }) => position),
 ]
-const yes = ([row]: readonly (readonly string[])[]): boolean => row![0] === 't'
+const isTrue = ([row]: readonly (readonly string[])[]): boolean => row![0] === 't'
 const numbers = ([row]: readonly (readonly string[])[]): number[] =>
   row![0]! === '{}' ? [] : row![0]!.slice(1, -1).split(',').map(Number)
 

@@ -1,6 +1,6 @@
 import { Queue } from '../core/queue.ts'
 
-interface Held<T> {
+interface Waiting<T> {
   readonly item: T
   readonly arrival: number
 }
@@ -18,10 +18,10 @@ export class Streams<T extends object> {
   readonly #concurrency: number
   readonly #keyOf: (item: T) => string
   readonly #arrived = new Queue<T>()
-  readonly #streams = new Map<string, Queue<Held<T>> | undefined>() // that are busy or hold items
-  readonly #free: Queue<Held<T>>[] = [] // what is held by those that are not busy
+  readonly #streams = new Map<string, Queue<Waiting<T>> | undefined>() // that are busy or hold items
+  readonly #free: Queue<Waiting<T>>[] = [] // what is held by those that are not busy
   #arrival = 0
-  #held = 0
+  #waitingCount = 0
 
   constructor(concurrency: number, keyOf: (item: T) => string) {
     this.#concurrency = concurrency
@@ -35,7 +35,7 @@ export class Streams<T extends object> {
 
   /** How many items `next` has not returned yet. */
   get waiting(): number {
-    return this.#arrived.length + this.#held
+    return this.#arrived.length + this.#waitingCount
   }
 
   push(item: T): void {
@@ -49,17 +49,17 @@ export class Streams<T extends object> {
     for (let item = this.#arrived.shift(); item; item = this.#arrived.shift()) {
       const key = this.#keyOf(item)
       const arrival = this.#arrival++
-      const held = this.#streams.get(key)
-      if (held) held.push({ item, arrival })
+      const queue = this.#streams.get(key)
+      if (queue) queue.push({ item, arrival })
       else if (!this.#streams.has(key)) {
         this.#streams.set(key, undefined)
         return item
       } else {
-        const queue = new Queue<Held<T>>()
+        const queue = new Queue<Waiting<T>>()
         queue.push({ item, arrival })
         this.#streams.set(key, queue)
       }
-      this.#held++
+      this.#waitingCount++
     }
     return undefined
   }
@@ -67,19 +67,19 @@ export class Streams<T extends object> {
   /** Once for each item that `next` returned. */
   done(item: T): void {
     const key = this.#keyOf(item)
-    const held = this.#streams.get(key)
-    if (held?.first) this.#free.push(held)
+    const queue = this.#streams.get(key)
+    if (queue?.first) this.#free.push(queue)
     else this.#streams.delete(key)
   }
 
   /** Forget what is waiting; returns it in the order of arrival. What is under way is, until `done`. */
   clear(): T[] {
     const free = this.#free.splice(0).map((queue) => this.#keyOf(queue.first!.item))
-    const held = [...this.#streams.values()].flatMap((queue) => queue?.clear() ?? [])
+    const waiting = [...this.#streams.values()].flatMap((queue) => queue?.clear() ?? [])
     for (const key of free) this.#streams.delete(key)
-    this.#held = 0
-    held.sort((a, b) => a.arrival - b.arrival)
-    return [...held.map(({ item }) => item), ...this.#arrived.clear()]
+    this.#waitingCount = 0
+    waiting.sort((a, b) => a.arrival - b.arrival)
+    return [...waiting.map(({ item }) => item), ...this.#arrived.clear()]
   }
 
   #oldest(): T {
@@ -91,7 +91,7 @@ export class Streams<T extends object> {
     const queue = free[oldest]!
     const last = free.pop()!
     if (last !== queue) free[oldest] = last
-    this.#held--
+    this.#waitingCount--
     return queue.shift()!.item
   }
 }

@@ -2,17 +2,17 @@ import { Observable } from 'rxjs'
 import { whenAborted } from '../core/abort.ts'
 import { readable } from '../core/describe.ts'
 import { method } from '../core/fields.ts'
-import { isPromise } from '../core/kinds.ts'
 import { parse } from '../core/validate.ts'
 import type { Queries } from '../database/database.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import type { Called, HandlerCall } from '../events/event-context.ts'
-import { CALL, handling, openCall } from '../events/event-context.ts'
+import { CALL, openCall } from '../events/event-context.ts'
 import type { Selection, View } from '../events/selector.ts'
 import type { ConsumerTelemetry, Told } from '../telemetry/telemetry.ts'
 import { PROCESS } from '../telemetry/telemetry.ts'
 import type { Delivery, HandedOut } from './delivery.ts'
 import type { Executor } from './executor.ts'
+import { callScope, runIn } from './handler-scope.ts'
 import type { Handler } from './invoke.ts'
 import type { Options, ProcessOptions } from './options.ts'
 import { nackOptions, processOptions } from './options.ts'
@@ -37,9 +37,9 @@ export interface Consumer {
   deliver(delivery: HandedOut): void
   end(up: AbortSignal): Promise<void>
   /** How long a partition that is to be given back waits for the next ack. */
-  patienceMs: number
+  ackWaitMs: number
   /** Whether what is acked behind an unacked one is in flight too. */
-  strict: boolean
+  isWorker: boolean
 }
 
 /** What a subscription asks of those of its store. */
@@ -114,11 +114,11 @@ export class DurableSubscription<E = RecordedEvent> {
         running.retired = true
         executor.stop()
         const release = () => void executor.release()
-        const forget = this.db.clock.after(patienceMs, release)
-        const forgetLimit = up && whenAborted(up, release)
+        const cancel = this.db.clock.after(patienceMs, release)
+        const cancelLimit = up && whenAborted(up, release)
         await executor.done.catch(() => {})
-        forget()
-        forgetLimit?.()
+        cancel()
+        cancelLimit?.()
       }
       const running = this.#subscriptions.start(this, {
         deliver: (delivery) => {
@@ -128,8 +128,8 @@ export class DurableSubscription<E = RecordedEvent> {
           if (seen) subscriber.next(seen as Delivery<E>)
         },
         end: (up) => retire(Math.min(leaseMs, CLOSING_MS), up),
-        patienceMs: leaseMs,
-        strict: false,
+        ackWaitMs: leaseMs,
+        isWorker: false,
       })
       const executor: Executor = running.executor
       executor.done.then(
@@ -166,28 +166,15 @@ export class DurableSubscription<E = RecordedEvent> {
     const checked = parse(processOptions, options, 'options')
     const { view } = this.selection
     const seeing: Handler = (event, context) => {
-      const call = this.#call(event, worker)
-      const end = () => {
-        call.active = false
-      }
-      let result: unknown
-      try {
-        result = handling(event, () => handler(view ? view(event) : event, context), call)
-      } catch (error) {
-        end()
-        throw error
-      }
-      // Asked once: what is thenable may do its work whenever it is asked, as query builders do.
-      if (isPromise(result)) return Promise.resolve(result).finally(end)
-      end()
-      return result
+      const scope = callScope(event, this.#call(event, worker))
+      return runIn(scope, () => handler(view ? view(event) : event, context))
     }
     const worker: BaseWorker = this.#subscriptions.work(this, { handler: seeing, ...checked }, (deliver) => {
       const settings: Consumer = {
         deliver,
         end: (up) => worker.stopBefore(up),
-        patienceMs: Infinity,
-        strict: true,
+        ackWaitMs: Infinity,
+        isWorker: true,
       }
       return this.#subscriptions.start(this, settings).executor
     })

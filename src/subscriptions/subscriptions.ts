@@ -15,6 +15,7 @@ import type { Reader } from '../read/reader.ts'
 import type { ConsumerTelemetry, Standing } from '../telemetry/telemetry.ts'
 import { SubscriptionNotFoundError } from './errors.ts'
 import { Executor } from './executor.ts'
+import { HandlerWorker } from './handler-worker.ts'
 import type { SubscriptionOptions } from './options.ts'
 import { subscriptionOptions } from './options.ts'
 import { merge } from './status.ts'
@@ -23,7 +24,6 @@ import type { Consumer, Executors, Running } from './subscription.ts'
 import { DurableSubscription } from './subscription.ts'
 import { TransactionalWorker } from './transaction.ts'
 import type { BaseWorker, Handling, Start } from './worker.ts'
-import { HandlerWorker } from './worker.ts'
 
 /** The durable subscriptions of a store in this process: makes them, and ends their executors on close. */
 export class Subscriptions implements Executors {
@@ -58,7 +58,7 @@ export class Subscriptions implements Executors {
   }
 
   /** @internal */
-  start(subscription: DurableSubscription<any>, { deliver, end, patienceMs, strict }: Consumer): Running {
+  start(subscription: DurableSubscription<any>, { deliver, end, ackWaitMs, isWorker }: Consumer): Running {
     if (this.#closing.signal.aborted) throw new ClosedError()
     const { name, selection, options, statuses } = subscription
     const siblings = this.#running.get(name) ?? new Set()
@@ -77,17 +77,17 @@ export class Subscriptions implements Executors {
           await store.register(options.from)
         },
         follow: (after) => this.#live.follow(selection, after),
-        onBell: (ring) => this.#onBell(store, ring),
-        onLoss: (lost) => this.#db.timeline.onLoss(lost),
+        onWake: (ring) => this.#onWake(store, ring),
+        onHistoryLost: (lost) => this.#db.timeline.onLoss(lost),
         checkReached: async (position) => {
           if (position <= this.#db.timeline.position) return
           await retryForever(() => this.#reader.reaches(position), retryPolicy(this.#db, releasing.signal))
         },
         status: (status) => statuses.set(owner, status),
-        watched: () => statuses.status$.observed,
+        isWatched: () => statuses.status$.observed,
       },
       store,
-      { name, ...options, pollIntervalMs, patienceMs, strict },
+      { name, ...options, pollIntervalMs, ackWaitMs, isWorker },
       releasing,
       deliver,
     )
@@ -161,7 +161,7 @@ export class Subscriptions implements Executors {
   /** How those stand that this process has executors of. */
   standings(): Promise<Standing[]> {
     const ask = async ([subscription, siblings]: [string, Set<Running>]) => {
-      const all = await Promise.all([...siblings].map(({ executor }) => executor.ask()))
+      const all = await Promise.all([...siblings].map(({ executor }) => executor.status()))
       const { lag, inFlight } = merge(all)
       return { subscription, lag, inFlight }
     }
@@ -191,13 +191,13 @@ export class Subscriptions implements Executors {
     this.closed$.complete()
   }
 
-  #onBell(store: Store, ring: () => void): () => void {
+  #onWake(store: Store, ring: () => void): () => void {
     const closing = new AbortController()
     let off = () => {}
     const { clock, settings } = this.#db
     // Where nobody listens, each poll is a ring.
     const endPolls = clock.every(settings.pollIntervalMs, () => this.#live.listener.listening || ring())
-    retryForever(() => store.bell(), retryPolicy(this.#db, closing.signal))
+    retryForever(() => store.channel(), retryPolicy(this.#db, closing.signal))
       .then((channel) => {
         if (!closing.signal.aborted) off = this.#live.listener.on(channel, ring)
       })

@@ -2,52 +2,34 @@ import type pg from 'pg'
 import { aborted, whenAborted } from '../core/abort.ts'
 import { Condition } from '../core/condition.ts'
 import { readable } from '../core/describe.ts'
-import { explain, MeowError } from '../core/errors.ts'
 import { Queue } from '../core/queue.ts'
 import type { Semaphore } from '../core/semaphore.ts'
 import { lostStatement } from '../database/ask.ts'
 import type { Queries } from '../database/database.ts'
-import { CommitFailed, isLost, isOfServer, isReadOnly, isTransient } from '../database/failures.ts'
-import { failedQuery, forgetFailedQuery, lend } from '../database/lend.ts'
+import { CommitFailed, isLost, isOfServer, isTransient } from '../database/failures.ts'
+import { forgetFailedQuery, lend } from '../database/lend.ts'
 import { sessionError } from '../database/session.ts'
 import type { DeliveryOwner, HandedOut } from './delivery.ts'
 import { invoke } from './invoke.ts'
+import {
+  CheckpointRefused,
+  CommitUnknown,
+  commitFailed,
+  earlierFailure,
+  HandlerFailed,
+  throwHandlerFailed,
+  throwIfSessionEnded,
+  throwUnwritable,
+} from './transaction-errors.ts'
 import type { Handling, Start } from './worker.ts'
 import { BaseWorker } from './worker.ts'
 
 /** Events of one transaction with a savepoint each: more than 64 subtransactions in one slow everybody down. */
-const CAREFUL = 64
+const MAX_SAVEPOINTS = 64
 
 /** What was deferred must hold; but it is to be deferred still for those who follow. */
 const CHECK = 'savepoint deferred; set constraints all immediate'
 const CHECKED = 'rollback to deferred; release savepoint meowmx'
-
-/** A handler threw `cause`, or left a transaction that can't be committed; `delivery` is undefined if it may be any of several. */
-class HandlerFailed extends MeowError {
-  readonly delivery: HandedOut | undefined
-  /** It need not be the handler's fault: the session ended, or the server could not commit. */
-  unsure = false
-
-  constructor(cause: unknown, delivery?: HandedOut) {
-    super('ERR_HANDLER', 'a handler failed')
-    this.cause = cause // as it is: it is handed on, not printed
-    this.delivery = delivery
-  }
-}
-
-/** No answer to a commit came: only the database knows whether it was done. */
-class CommitUnknown extends MeowError {
-  constructor(cause: unknown) {
-    super('ERR_COMMIT', 'no answer to a commit came', cause)
-  }
-}
-
-/** The checkpoint was refused: another owns the partition. */
-class Fenced extends MeowError {
-  constructor() {
-    super('ERR_FENCED', 'a checkpoint was refused')
-  }
-}
 
 /**
  * Handles events in transactions that also carry the checkpoint, as their last statement and fenced by the epoch: what a
@@ -67,7 +49,7 @@ export class TransactionalWorker extends BaseWorker {
   readonly #leaseMs: number
   readonly #slots: Semaphore
   readonly #queues = new Map<DeliveryOwner, Queue<HandedOut>>()
-  readonly #cuts: Promise<void>[] = [] // of transactions that were given up
+  readonly #cancelled: Promise<void>[] = [] // of transactions that were given up
   readonly #woken = new Condition()
 
   /** `slots`: of the connections of `db`, those that such transactions may keep. */
@@ -80,7 +62,7 @@ export class TransactionalWorker extends BaseWorker {
   }
 
   protected override async released(): Promise<void> {
-    await Promise.all(this.#cuts)
+    await Promise.all(this.#cancelled)
   }
 
   protected deliver(delivery: HandedOut): void {
@@ -107,18 +89,18 @@ export class TransactionalWorker extends BaseWorker {
       if (batch.length === 0) return void this.#queues.delete(partition)
       try {
         let left = batch
-        while (left.length > 0 && (await partition.ours()) && !this.stopping)
+        while (left.length > 0 && (await partition.stillOwned()) && !this.stopping)
           left = await this.#inTurn(left, partition)
         for (const delivery of left) delivery.nack() // let go of them: a drain waits for that
       } catch (failed) {
         if (partition.lost) continue // and all that waits is stale
         const error = failed instanceof CommitUnknown ? failed.cause : failed
-        if (!(error instanceof Fenced) && (partition.signal.aborted || !isTransient(error))) {
+        if (!(error instanceof CheckpointRefused) && (partition.signal.aborted || !isTransient(error))) {
           if (!partition.signal.aborted) this.fail(error)
           for (const delivery of batch) delivery.nack({ error })
         } else {
           // Nobody knows what was committed: what the database has of us says where to go on.
-          partition.lose(error instanceof Fenced ? undefined : error)
+          partition.lose(error instanceof CheckpointRefused ? undefined : error)
         }
       }
     }
@@ -154,36 +136,36 @@ export class TransactionalWorker extends BaseWorker {
     const [first] = begun
     if (!first) return []
     const { maxAttempts } = this.handling.retry
-    let careful = Math.min(begun.length, CAREFUL)
+    let count = Math.min(begun.length, MAX_SAVEPOINTS)
     if (!first.called && maxAttempts > 1) {
       try {
-        await this.#plainly(begun)
+        await this.#withoutSavepoints(begun)
         return []
       } catch (error) {
         if (!(error instanceof HandlerFailed) || first.signal.aborted) throw error
         const suspect = error.delivery ?? (begun.length === 1 ? first : undefined)
-        if (suspect && (!error.unsure || suspect.attempt >= maxAttempts))
+        if (suspect && (!error.isUncertain || suspect.attempt >= maxAttempts))
           suspect.failure = { error: error.cause }
-        else if (suspect && suspect !== first) careful = Math.min(careful, begun.indexOf(suspect))
+        else if (suspect && suspect !== first) count = Math.min(count, begun.indexOf(suspect))
       }
     }
-    return begun.slice(await this.#carefully(begun.slice(0, careful)))
+    return begun.slice(await this.#withSavepoints(begun.slice(0, count)))
   }
 
-  async #plainly(batch: readonly HandedOut[]): Promise<void> {
+  async #withoutSavepoints(batch: readonly HandedOut[]): Promise<void> {
     const last = batch.at(-1)!
     await this.#transaction(async (client) => {
       for (const delivery of batch) await this.#invoke(delivery, client)
-      await this.#write(client, last).catch(endedHere)
+      await this.#write(client, last).catch(throwIfSessionEnded)
     }).catch((error) => {
-      throw error instanceof CommitFailed ? refused(error.cause) : error
+      throw error instanceof CommitFailed ? commitFailed(error.cause) : error
     })
-    last.source.written(batch.map(({ entry }) => entry))
+    last.source.checkpointCommitted(batch.map(({ entry }) => entry))
     this.outage.succeeded()
   }
 
   /** Returns how many of the batch are dealt with. */
-  async #carefully(batch: readonly HandedOut[]): Promise<number> {
+  async #withSavepoints(batch: readonly HandedOut[]): Promise<number> {
     const { source } = batch[0]!
     let handled = 0
     let failure: { delivery: HandedOut; error: unknown; delayMs: number | null } | undefined
@@ -195,7 +177,7 @@ export class TransactionalWorker extends BaseWorker {
         try {
           await this.#invoke(delivery, client)
           // A query of the handler's may have failed, and it did not say so.
-          await client.query(CHECK).catch((error) => failedHere(client, error))
+          await client.query(CHECK).catch((error) => throwHandlerFailed(client, error))
           // Nor must it be what keeps the checkpoint from being written; undone, for nobody is to wait for its row.
           await this.#write(client, delivery)
           await client.query(CHECKED)
@@ -213,9 +195,11 @@ export class TransactionalWorker extends BaseWorker {
       const aside = failure && (failure.delayMs !== null || this.handling.onExhausted === 'park')
       if (failure && aside) {
         const { delivery, error, delayMs } = failure
-        if (!(await source.writeAside(client, delivery.entry, error, delayMs !== null))) throw new Fenced()
+        if (!(await source.writeParked(client, delivery.entry, error, delayMs !== null)))
+          throw new CheckpointRefused()
         // A replay's own row tells of it already.
-        if (!source.isReplay && !(await source.write(client, delivery.entry))) throw new Fenced()
+        if (!source.isReplay && !(await source.writeCheckpoint(client, delivery.entry)))
+          throw new CheckpointRefused()
       } else if (handled > 0) {
         await this.#write(client, batch[handled - 1]!)
       }
@@ -230,15 +214,15 @@ export class TransactionalWorker extends BaseWorker {
         if (handled === 0 || isOfServer(error.cause)) throw error.cause
         // What some handler left was not refused until the commit: by halves it is found out whose it is.
         if (handled === 1) batch[0]!.failure = { error: error.cause }
-        return this.#carefully(batch.slice(0, Math.ceil(handled / 2)))
+        return this.#withSavepoints(batch.slice(0, Math.ceil(handled / 2)))
       }
       if (!failure || !isTransient(error)) throw error
       // The session ended while the handler had it: idle for longer than the lease, or killed by what it did.
-      if (handled > 0) return this.#carefully(batch.slice(0, handled))
+      if (handled > 0) return this.#withSavepoints(batch.slice(0, handled))
       await this.#transaction(write)
     }
     if (handled > 0) {
-      source.written(batch.slice(0, handled).map(({ entry }) => entry))
+      source.checkpointCommitted(batch.slice(0, handled).map(({ entry }) => entry))
       this.outage.succeeded()
     }
     if (!failure) return handled
@@ -251,7 +235,7 @@ export class TransactionalWorker extends BaseWorker {
       this.fail(error, delivery) // and what is left is let go
       return handled
     }
-    source.writtenAside(delivery.entry, delayMs)
+    source.parkedCommitted(delivery.entry, delayMs)
     return handled + 1
   }
 
@@ -269,22 +253,24 @@ export class TransactionalWorker extends BaseWorker {
     if (delivery.failure) throw new HandlerFailed(delivery.failure.error, delivery)
     delivery.call()
     const lent = lend(client, delivery)
-    this.inHand.add(delivery)
+    this.running.add(delivery)
     try {
       const handled = invoke(this.handling.handler, delivery, this.handling, lent.client)
       if (handled) await aborted(handled, this.givenUp)
     } catch (error) {
       this.givenUp.throwIfAborted()
-      throw lent.foundAborted ? abortedBefore(client, error) : new HandlerFailed(readable(error), delivery)
+      throw lent.foundAborted ? earlierFailure(client, error) : new HandlerFailed(readable(error), delivery)
     } finally {
-      this.inHand.delete(delivery)
+      this.running.delete(delivery)
       lent.takeBack()
     }
   }
 
   async #write(client: pg.ClientBase, { source, entry }: HandedOut): Promise<void> {
-    const written = await source.write(client, entry).catch((error) => unfit(client, error))
-    if (!written) throw new Fenced()
+    const written = await source
+      .writeCheckpoint(client, entry)
+      .catch((error) => throwUnwritable(client, error))
+    if (!written) throw new CheckpointRefused()
   }
 
   /** If it fails, nobody else is to get the connection, and to find the transaction open. */
@@ -303,12 +289,12 @@ export class TransactionalWorker extends BaseWorker {
       forgetFailedQuery(client)
       // One that freezes here must not keep its successor waiting: the server ends it with its lease.
       await client.query(`begin; set local idle_in_transaction_session_timeout = ${this.#leaseMs}`)
-      const forget = whenAborted(this.givenUp, () => void this.#cuts.push(this.#db.cut(client)))
+      const forget = whenAborted(this.givenUp, () => void this.#cancelled.push(this.#db.cut(client)))
       try {
         await body(client)
       } catch (error) {
         await this.#rollback(client).catch(() => {
-          if (error instanceof HandlerFailed) error.unsure = true
+          if (error instanceof HandlerFailed) error.isUncertain = true
         })
         throw error
       } finally {
@@ -328,38 +314,4 @@ export class TransactionalWorker extends BaseWorker {
       throw error === lostCommit ? new CommitUnknown(error) : error
     })
   }
-}
-
-/** What was deferred until the commit does not hold; or the server can't commit just now. */
-function refused(cause: unknown): HandlerFailed {
-  const failed = new HandlerFailed(cause)
-  failed.unsure = isOfServer(cause)
-  return failed
-}
-
-/** The transaction was aborted by an earlier query, of which its handler has not said that it failed. */
-function abortedBefore(client: pg.ClientBase, error: unknown): HandlerFailed {
-  const failed = failedQuery(client)
-  if (!failed) return new HandlerFailed(error)
-  const why = `a query of the handler failed, which the handler kept to itself: ${explain(failed.error)}`
-  return new HandlerFailed(new MeowError('ERR_HANDLER', why, failed.error), failed.borrower as HandedOut)
-}
-
-/** What the handler left does not hold: a query that failed and it did not say so, a constraint that was deferred. */
-function failedHere(client: pg.ClientBase, error: unknown): never {
-  throw (error as { code?: string }).code === '25P02'
-    ? abortedBefore(client, error)
-    : new HandlerFailed(error)
-}
-
-/** Handlers left the session so that the checkpoint can't be written; what is the server's own passes as it is. */
-function unfit(client: pg.ClientBase, error: unknown): never {
-  const isServers = isOfServer(error) && !isReadOnly(error) // a handler may have made its transaction read-only
-  if (isServers || lostStatement(client, error) !== undefined) throw error
-  failedHere(client, error)
-}
-
-/** The session ended while a handler had it: it may have been idle for longer than the lease. */
-function endedHere(error: unknown): never {
-  throw isLost(error) ? new HandlerFailed(error) : error
 }

@@ -8,7 +8,7 @@ import type { Replay } from './replay.ts'
  * Warns, once each, of a delivery that its consumer has had for long and does not ack: a `filter()` that drops it, a
  * handler that hangs. The checkpoint stays below it, and in the end nothing is delivered any more.
  */
-export function watchUnacked(
+export function warnOfUnacked(
   { name, unackedWarningMs }: { name: string; unackedWarningMs: number },
   { clock, logger }: { clock: Clock; logger: Logger },
   partitions: () => readonly { partition: Partition; replay: Replay }[],

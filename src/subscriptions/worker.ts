@@ -1,26 +1,20 @@
 import { aborted, whenAborted } from '../core/abort.ts'
 import type { Clock } from '../core/clock.ts'
-import { Condition } from '../core/condition.ts'
-import { readable } from '../core/describe.ts'
 import type { Logger } from '../core/logger.ts'
 import type { StopOptions } from '../core/stop-options.ts'
 import { stopOptions, TimeLimit } from '../core/stop-options.ts'
 import { parse } from '../core/validate.ts'
-import { streamKey } from '../events/event.ts'
 import { openCall } from '../events/event-context.ts'
 import { unlessOwn } from '../events/own-handler.ts'
 import type { ConsumerTelemetry } from '../telemetry/telemetry.ts'
 import type { DeliveryOwner, HandedOut, Retry } from './delivery.ts'
 import { logEnd, logExhausted } from './ended.ts'
-import { LeaseLostError } from './errors.ts'
 import type { Executor } from './executor.ts'
 import type { Handler } from './invoke.ts'
-import { invoke } from './invoke.ts'
 import { Outage } from './outage.ts'
 
 import type { RetryPolicy } from './retry.ts'
 import { retryPause } from './retry.ts'
-import { Streams } from './streams.ts'
 
 /** A running executor with a handler. */
 export interface Worker extends AsyncDisposable {
@@ -74,7 +68,7 @@ export abstract class BaseWorker implements Worker {
   /** All is drained and given back. */
   protected ended = false
   /** Those that a handler is at work on. */
-  protected readonly inHand = new Set<HandedOut>()
+  protected readonly running = new Set<HandedOut>()
   readonly #limit: TimeLimit
   protected readonly outage: Outage
   readonly #watched = new WeakSet<DeliveryOwner>()
@@ -166,19 +160,19 @@ export abstract class BaseWorker implements Worker {
     const { retry, clock, logger, subscription, onExhausted } = this.handling
     const { attempt, event } = delivery
     const { position, category, streamId, type } = event
-    const said = { err: error, subscription, attempt, position, category, streamId, type }
+    const details = { err: error, subscription, attempt, position, category, streamId, type }
     if (!this.outage.failed(delivery, error)) {
-      logger.warn(said, 'a handler failed during an outage; trying again, this attempt does not count')
+      logger.warn(details, 'a handler failed during an outage; trying again, this attempt does not count')
       return { delayMs: this.outage.pauseMs, counts: false }
     }
     if (attempt >= retry.maxAttempts) {
       if (onExhausted === 'park') {
-        logger.error(said, 'a handler failed for the last time; its stream is parked')
+        logger.error(details, 'a handler failed for the last time; its stream is parked')
         this.outage.parked(delivery)
       }
       return { delayMs: null, counts: true }
     }
-    logger.warn(said, 'a handler failed; trying again')
+    logger.warn(details, 'a handler failed; trying again')
     return { delayMs: retryPause(attempt, retry, clock), counts: true }
   }
 
@@ -212,7 +206,7 @@ export abstract class BaseWorker implements Worker {
 
   #giveUp(): void {
     const { logger, subscription } = this.handling
-    for (const { stale, entry, event, attempt, partition } of this.inHand) {
+    for (const { stale, entry, event, attempt, partition } of this.running) {
       if (stale || entry.state !== 'out') continue
       const { position, category, streamId, type } = event
       logger.warn(
@@ -221,110 +215,5 @@ export abstract class BaseWorker implements Worker {
       )
     }
     this.#executor.giveUp()
-  }
-}
-
-/** Runs a handler over deliveries, several streams at once, one stream in order, acking each. */
-export class HandlerWorker extends BaseWorker {
-  readonly #streams: Streams<HandedOut>
-  readonly #arrived = new Condition()
-
-  constructor(start: Start, handling: Handling) {
-    super(handling)
-    this.#streams = new Streams(handling.concurrency, ({ event }) => streamKey(event))
-    this.launch(start)
-    this.#run().catch((error) => this.fail(error))
-  }
-
-  protected deliver(delivery: HandedOut): void {
-    this.watch(delivery.source.partition)
-    this.#streams.push(delivery)
-    this.#arrived.fire()
-  }
-
-  protected override wake(): void {
-    this.#arrived.fire()
-  }
-
-  async #run(): Promise<void> {
-    // A drain waits for some that are not begun yet.
-    while (!this.ended) {
-      const arrived = this.#arrived.next()
-      if (this.outage.failing) this.#letGo()
-      for (let delivery = this.#next(); delivery; delivery = this.#next()) {
-        const handled = this.#handle(delivery)
-        if (handled) this.#finish(handled, delivery)
-        else this.#done(delivery)
-      }
-      await arrived
-    }
-  }
-
-  async #finish(handled: Promise<void>, delivery: HandedOut): Promise<void> {
-    this.inHand.add(delivery)
-    await handled.catch((error) => this.fail(error))
-    this.inHand.delete(delivery)
-    this.#done(delivery)
-    this.#arrived.fire()
-  }
-
-  #done(delivery: HandedOut): void {
-    this.outage.settled(delivery)
-    this.#streams.done(delivery)
-  }
-
-  /** During an outage one at a time; a worker that stops waits for nothing. */
-  #next(): HandedOut | undefined {
-    return this.outage.mayBegin || this.stopping ? this.#streams.next() : undefined
-  }
-
-  /** A partition that leaves during an outage does not wait until its events are tried. */
-  #letGo(): void {
-    for (const delivery of this.#streams.clear()) {
-      if (delivery.signal.aborted) delivery.nack()
-      else this.#streams.push(delivery)
-    }
-  }
-
-  /** A promise only where there is something to wait for. */
-  #handle(delivery: HandedOut): undefined | Promise<void> {
-    if (this.failed || this.givenUp.aborted) return void delivery.nack() // let go of it
-    if (!delivery.certain)
-      return delivery.ours().then((ours) => (ours ? this.#handle(delivery) : delivery.nack()))
-    if (!delivery.begin()) return
-    this.outage.begin(delivery)
-    try {
-      const result = invoke(this.handling.handler, delivery, this.handling)
-      if (!result) {
-        this.#handled(delivery)
-        return
-      }
-      return result.then(
-        () => this.#handled(delivery),
-        (error) => this.#failed(delivery, error),
-      )
-    } catch (error) {
-      return this.#failed(delivery, error)
-    }
-  }
-
-  #handled(delivery: HandedOut): void {
-    delivery.done()
-    this.outage.succeeded()
-  }
-
-  async #failed(delivery: HandedOut, thrown: unknown): Promise<void> {
-    const error = readable(thrown)
-    // Told to hurry, it gave up: that is no fault of the event, which comes again.
-    if (delivery.signal.aborted) return delivery.nack({ error })
-    const { delayMs, counts } = this.retry(delivery, error)
-    if (delayMs !== null) return delivery.nack({ delayMs, error, counts })
-    if (this.handling.onExhausted === 'stop') {
-      delivery.nack({ error })
-      return this.fail(error, delivery)
-    }
-    await delivery.park(error).catch((cause) => {
-      if (!(cause instanceof LeaseLostError) && !delivery.signal.aborted) throw cause
-    })
   }
 }

@@ -38,18 +38,18 @@ export class Waiting {
   readonly #db: Queries
   readonly #listener: Listener
   readonly #known: Known
-  readonly #look: Statement
-  readonly #enter: Statement
-  readonly #leave: Statement
+  readonly #reached: Statement
+  readonly #register: Statement
+  readonly #unregister: Statement
   readonly #closing = manyWaitFor()
 
   constructor(db: Queries, listener: Listener, known: Known) {
     this.#db = db
     this.#listener = listener
     this.#known = known
-    this.#look = db.file('reached')
-    this.#enter = db.file('await_position')
-    this.#leave = db.file('leave_position')
+    this.#reached = db.file('reached')
+    this.#register = db.file('await_position')
+    this.#unregister = db.file('leave_position')
   }
 
   async waitFor(subscription: string, at: number, options: WaitOptions = {}): Promise<void> {
@@ -57,8 +57,8 @@ export class Waiting {
       subscription: parse(name, subscription, 'name'),
       position: parse(position, at, 'position'),
       id: randomUUID(),
-      heard: new Condition(),
-      entering: Promise.resolve(),
+      woken: new Condition(),
+      registering: Promise.resolve(),
       leave: () => {},
     }
     const { timeoutMs, signal } = parse(waitOptions, options, 'options')
@@ -77,7 +77,7 @@ export class Waiting {
       forget()
       giveUp.abort()
       waiter.leave()
-      waiter.heard.fire() // so that what waits for it ends
+      waiter.woken.fire() // so that what waits for it ends
     }
   }
 
@@ -93,53 +93,53 @@ export class Waiting {
     signal.throwIfAborted()
     this.#listen(waiter, first.channel)
     for (let attempt = 0; ; ) {
-      const heard = waiter.heard.next()
-      const look = () => this.#enterAndRead(waiter)
-      const { reached, changing } = await retryForever(look, retryPolicy(this.#db, signal, waiter))
+      const woken = waiter.woken.next()
+      const check = () => this.#registerAndRead(waiter)
+      const { reached, changing } = await retryForever(check, retryPolicy(this.#db, signal, waiter))
       if (reached) return
       const pauseMs = changing ? Math.min(2 ** attempt, settings.pollIntervalMs) : settings.pollIntervalMs
-      let rung = true
-      const forget = clock.after(pauseMs, () => {
-        rung = false
-        waiter.heard.fire()
+      let wasWoken = true
+      const cancel = clock.after(pauseMs, () => {
+        wasWoken = false
+        waiter.woken.fire()
       })
-      await heard
-      forget()
-      attempt = rung || !changing ? 0 : attempt + 1
+      await woken
+      cancel()
+      attempt = wasWoken || !changing ? 0 : attempt + 1
     }
   }
 
   #listen(waiter: Waiter, channel: string): void {
-    const deafen = this.#listener.on(channel, (payload) => {
+    const stopListening = this.#listener.on(channel, (payload) => {
       // A checkpoint, and none is higher; else: look.
-      if (!payload || !(Number(payload) < waiter.position)) waiter.heard.fire()
+      if (!payload || !(Number(payload) < waiter.position)) waiter.woken.fire()
     })
     waiter.leave = () => {
-      deafen()
+      stopListening()
       // Behind an entering that is under way, which would come after it. Nobody need wait for that: where it fails, the row
       // runs out.
-      const leave = () => this.#db.query(this.#leave, [waiter.subscription, waiter.position, waiter.id])
-      waiter.entering.then(leave, leave).catch(() => {})
+      const leave = () => this.#db.query(this.#unregister, [waiter.subscription, waiter.position, waiter.id])
+      waiter.registering.then(leave, leave).catch(() => {})
     }
   }
 
   /** Two statements, one sent right behind the other: the look has to see what is committed once we are entered. */
-  #enterAndRead(waiter: Waiter): Promise<Look> {
+  #registerAndRead(waiter: Waiter): Promise<Progress> {
     const { subscription, position, id } = waiter
     const keptMs = 3 * this.#db.settings.pollIntervalMs + KEPT_MS
     const looking = this.#db.withClient(async (client) => {
-      const entered = this.#db.query(this.#enter, [subscription, position, id, keptMs], client)
+      const entered = this.#db.query(this.#register, [subscription, position, id, keptMs], client)
       const look = this.#read(waiter, client)
       await Promise.allSettled([entered, look])
       await entered
       return look
     })
-    waiter.entering = looking
+    waiter.registering = looking
     return looking
   }
 
-  async #read({ subscription, position }: Waiter, client?: pg.ClientBase): Promise<Look> {
-    const [row] = await this.#db.query(this.#look, [subscription, position], client)
+  async #read({ subscription, position }: Waiter, client?: pg.ClientBase): Promise<Progress> {
+    const [row] = await this.#db.query(this.#reached, [subscription, position], client)
     if (!row) throw new SubscriptionNotFoundError(subscription)
     const [reached, changing, channel] = row
     return { reached: reached === 't', changing: changing === 't', channel: channel! }
@@ -147,19 +147,19 @@ export class Waiting {
 }
 
 /** Does something about a subscription, once it is made where it is just being made. */
-type Known = (subscription: string, action: () => Promise<Look>, signal: AbortSignal) => Promise<Look>
+type Known = (subscription: string, action: () => Promise<Progress>, signal: AbortSignal) => Promise<Progress>
 
 interface Waiter {
   readonly subscription: string
   readonly position: number
   readonly id: string
-  readonly heard: Condition
+  readonly woken: Condition
   /** The last time that it said that it waits. */
-  entering: Promise<unknown>
+  registering: Promise<unknown>
   leave(): void
 }
 
-interface Look {
+interface Progress {
   readonly reached: boolean
   /** A checkpoint is just being written. */
   readonly changing: boolean
