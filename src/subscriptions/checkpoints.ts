@@ -4,26 +4,27 @@ import { now } from './instant.ts'
 import type { Partition } from './partition.ts'
 import type { Store } from './store.ts'
 
+/** What an executor is told about its checkpoints. */
 export interface CheckpointEvents {
   written(partitions: readonly Partition[]): void
   lost(partition: Partition, cause?: unknown): void
-  /** How many share the window. */
+  /** How many partitions share `maxInFlight`. */
   partitions(): number
 }
 
 /** How an executor's checkpoints are written. */
 export interface CheckpointOptions {
   maxInFlight: number
-  /** Nobody waits for the checkpoints, so there need not be one for each few events. */
+  /** Write less often, because no ack waits for its checkpoint. */
   isPaced: boolean
 }
 
-/** While events keep coming a write every so many ms is enough, unless what waits for it fills half the window. */
+/** The shortest time between two writes in ms, unless deliveries that wait for a checkpoint fill half of the window. */
 const PACE_MS = 5
 
 /**
- * Writes the checkpoints of an executor's partitions, all by one statement, which renews their leases too. At most one is
- * under way, and the next one carries the newest watermarks, so that acks cost what the database can take and not more.
+ * Writes the checkpoints of an executor's partitions with one statement, which also renews their leases. At most one write is
+ * under way. The next one writes the newest watermarks, so many acks never queue up many writes.
  */
 export class Checkpoints {
   readonly #store: Store
@@ -32,7 +33,7 @@ export class Checkpoints {
   readonly #moved = new Set<Partition>()
   readonly #trouble: Trouble
   #running: Promise<void> | undefined
-  #nextAt = -Infinity // when one is due
+  #nextAt = -Infinity // when the next write may begin
   #cancelNext: (() => void) | undefined
   #cancelLater: (() => void) | undefined
 
@@ -48,18 +49,18 @@ export class Checkpoints {
     if (partition.window.watermark > partition.durable) this.renew(partition)
   }
 
-  /** Write it in any case, for the sake of the lease. */
+  /** Write the checkpoint even if it has not moved, to renew the lease. */
   renew(partition: Partition): void {
     if (partition.lost || partition.isReleasing || this.#store.signal.aborted) return
     this.#moved.add(partition)
-    if (this.#running) return // which looks again when it ends
+    if (this.#running) return // the write under way continues with this partition
     const { clock } = this.#store
     const pauseMs = this.#isUrgent(partition) ? 0 : this.#nextAt - clock.now()
     if (pauseMs <= 0) this.#start()
     else this.#cancelNext ??= clock.after(pauseMs, () => this.#start())
   }
 
-  /** Nothing was acked, but passed over: that is worth a write now and then. */
+  /** Only events of other partitions were passed: write that after `ms`. */
   updateLater(partitions: () => Iterable<Partition>, ms: number): void {
     this.#cancelLater ??= this.#store.clock.after(ms, () => {
       this.#cancelLater = undefined
@@ -72,7 +73,7 @@ export class Checkpoints {
     this.#cancelNext?.()
   }
 
-  /** What only waits for a checkpoint takes half of this partition's share of the window. */
+  /** Whether deliveries that only wait for a checkpoint fill half of this partition's share of the window. */
   #isUrgent({ window }: Partition): boolean {
     const { isPaced, maxInFlight } = this.#options
     return !isPaced || 2 * window.covered * this.#events.partitions() >= maxInFlight

@@ -3,12 +3,13 @@ import type { Budget } from '../read/budget.ts'
 import type { Page } from '../read/page.ts'
 import type { OwnedPartitions } from './owned-partitions.ts'
 
+/** What a dispatcher needs from its executor. */
 export interface DispatcherPorts {
-  /** Events after a position, without end. */
+  /** Read events after a position, without end. */
   follow(after: number): LiveFeed
-  /** How it stands: what is there is handed out, or not yet. */
+  /** Report the state: `live` when all events up to the horizon are handed out. */
   report(state: 'catching-up' | 'live', horizon?: number): void
-  /** All up to a position was handed out, or passed over. */
+  /** A page is done: its events are handed out, or belong to other partitions. */
   passed(): void
   budget: Pick<Budget, 'allows'>
 }
@@ -16,13 +17,13 @@ export interface DispatcherPorts {
 export interface DispatcherOptions {
   partitions: number
   maxInFlight: number
-  /** What is acked behind an unacked one is in flight too. */
+  /** Acked deliveries above the watermark count as in flight. */
   countsAcked: boolean
 }
 
 /**
- * Reads from the least position of the partitions that are held on, by one feed for all of them, and hands out what is
- * theirs until maxInFlight are out, or as many bytes as the budget allows.
+ * Reads pages with one feed, from the lowest position of the owned partitions, and hands their deliveries to the
+ * partitions. It pauses when `maxInFlight` deliveries are in flight, or as many bytes as the budget allows.
  */
 export class Dispatcher {
   readonly #owned: OwnedPartitions
@@ -37,12 +38,12 @@ export class Dispatcher {
     this.#ports = ports
   }
 
-  /** Begin anew, further back: partitions came. */
+  /** Read again from the lowest position, because partitions were added. */
   restart(): void {
     this.#restart.abort()
   }
 
-  /** Whether an open append holds back what is to be read next. */
+  /** Whether an open append holds back the next events. */
   get isHeldBack(): boolean {
     return this.#isHeldBack()
   }
@@ -70,12 +71,12 @@ export class Dispatcher {
     restart.addEventListener('abort', close)
     let position = after
     const report = () => {
-      if (this.#owned.active.length === 0) return // all are lost, or on their way back
+      if (this.#owned.active.length === 0) return // all partitions are lost or being handed over
       this.#ports.report(position < feed.horizon() ? 'catching-up' : 'live', feed.horizon())
     }
     try {
       this.#ports.report('catching-up')
-      // Where nothing is left to do, the first page is long in coming.
+      // Without new events the first page may take long, so the state is reported as soon as the horizon is known.
       feed
         .horizonKnown()
         .then(() => restart.aborted || report())
@@ -97,7 +98,7 @@ export class Dispatcher {
     }
   }
 
-  /** False: interrupted. What was handed out till then is known by each partition's `passed`. */
+  /** False: interrupted by a restart. `passed` of each partition says which events were handed out by then. */
   async #handOut({ events, hashes, sizes }: Page, restart: AbortSignal): Promise<boolean> {
     const { partitions, maxInFlight, countsAcked } = this.#options
     const { budget } = this.#ports

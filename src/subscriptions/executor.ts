@@ -23,19 +23,20 @@ import { Report } from './report.ts'
 import type { Grant, ParkedStream, Share, Store } from './store.ts'
 import { warnOfUnacked } from './unacked.ts'
 
+/** What an executor needs from outside. */
 export interface ExecutorPorts {
-  /** Make sure that the subscription exists. */
+  /** Create the subscription if it does not exist. */
   register(): Promise<void>
-  /** Events after a position, without end. */
+  /** Read events after a position, without end. */
   follow(after: number): LiveFeed
-  /** Call back when there is something to look for: a free partition, a newcomer, a replay. */
+  /** Call back when the executor should claim again: a partition is free, an executor came, a replay was asked for. */
   onWake(ring: () => void): () => void
-  /** Call back when the store has gone back: what is known of positions is void. */
+  /** Call back when the server has lost history: known positions are not valid any more. */
   onHistoryLost(lost: (error: unknown) => void): () => void
-  /** Rejects with a HistoryLostError where a checkpoint is ahead of the store. */
+  /** Rejects with a HistoryLostError if a checkpoint is ahead of the store. */
   checkReached(position: number): Promise<void>
   status(status: ExecutorStatus): void
-  /** Whether anybody is told of it. */
+  /** Whether anyone observes the status. */
   isWatched(): boolean
 }
 
@@ -46,17 +47,19 @@ export interface ExecutorOptions {
   leaseMs: number
   pollIntervalMs: number
   unackedWarningMs: number
-  /** How long a partition that is to be given back waits for the next ack. */
+  /** How long a partition that is handed over waits for the next ack, in ms. */
   ackWaitMs: number
-  /** What is acked behind an unacked one is in flight too, so that a takeover never repeats more than maxInFlight. */
+  /** The consumer is a worker of `process()`, so no ack waits for its checkpoint. Else it is `deliveries()`. */
   isWorker: boolean
 }
 
 /**
- * One executor of a subscription. Two loops:
+ * One executor of a subscription. It runs two loops:
  *
- *     share   says that it is alive, renews its leases, takes its fair share of the partitions, gives back what is more
- *     pump    reads, and hands out what belongs to its partitions
+ *     claim     registers as alive, renews leases, takes its share of the partitions, and hands over what is above the share
+ *     dispatch  reads events and hands deliveries to its partitions
+ *
+ *     waiting (owns no partition) <-> catching-up <-> live -> stopped
  */
 export class Executor {
   readonly #ports: ExecutorPorts
@@ -71,20 +74,20 @@ export class Executor {
   readonly #stopping = new AbortController()
   readonly #releasing: AbortController
   readonly #woken = new Condition()
-  #cancelClaim: (() => void) | undefined // of partitions that were lost by an error
-  #historyLosses = 0 // of the store's history
-  readonly #partitionLosses: Losses // of partitions, by errors of the database
-  #failure: { error: unknown } | undefined // what ended it
-  /** Settles once it is stopped and has given all back; rejects where it can't go on. */
+  #cancelClaim: (() => void) | undefined // a claim that waits, after partitions were lost by an error
+  #historyLosses = 0 // how often the server has lost history
+  readonly #partitionLosses: Losses // losses caused by errors of the database
+  #failure: { error: unknown } | undefined // the error that ended it
+  /** Resolves when it is stopped and has released all partitions; rejects with the error that ended it. */
   readonly done: Promise<void>
-  /** Registered: the subscription exists, and this is one of its executors. */
+  /** Resolves when the subscription exists and this executor is registered. */
   readonly ready: Promise<void>
 
   constructor(
     ports: ExecutorPorts,
     store: Store,
     options: ExecutorOptions,
-    /** Aborted: wait for no ack any more. The store gives up then too. */
+    /** When it aborts, wait for no further acks. Calls of the database end too. */
     releasing: AbortController,
     deliver: (delivery: HandedOut) => void,
   ) {
@@ -140,22 +143,22 @@ export class Executor {
     this.done.catch(() => {})
   }
 
-  /** Somebody begins to watch. */
+  /** An observer of the status came. */
   watch(): void {
     this.#report.count()
   }
 
-  /** Its handlers fail, and why; undefined: no longer. */
+  /** Its handlers fail; undefined: no longer. */
   failing(failing: Failing | undefined): void {
     this.#report.failing(failing)
   }
 
-  /** How it stands; what there is to catch up with is counted for whoever asks. */
+  /** Its status, with a fresh count of the lag. */
   status(): Promise<ExecutorStatus> {
     return this.#report.read()
   }
 
-  /** Hand out nothing more. Partitions are kept until what was handed out is acked, or `release` is called. */
+  /** Hand out no more deliveries. Partitions are owned until all deliveries are acked, or until `release` is called. */
   stop(): void {
     this.#stopping.abort()
     for (const { partition } of this.#owned) partition.drain()
@@ -163,13 +166,13 @@ export class Executor {
     this.#woken.fire()
   }
 
-  /** Stop because of an error of the consumer's own, which the status tells in the end. */
+  /** Stop because of an error of the consumer. The last status contains it. */
   fail(error: unknown): void {
     this.#failure ??= { error }
     this.stop()
   }
 
-  /** Take back what the consumer has in hand: what it does with that counts for nothing, and a drain need not wait for it. */
+  /** Stop, and take back all deliveries that the consumer has: later acks do nothing, and nothing waits for them. */
   giveUp(): void {
     this.stop()
     for (const { partition, replay } of this.#owned) {
@@ -179,7 +182,7 @@ export class Executor {
     this.#owned.changed.fire()
   }
 
-  /** Give the partitions back, with their checkpoints as far as they go. */
+  /** Stop, and release the partitions with their latest checkpoints, without waiting for acks. */
   async release(): Promise<void> {
     this.#releasing.abort()
     this.stop()
@@ -198,7 +201,7 @@ export class Executor {
     let failure: { error: unknown } | undefined
     const until = async (loop: Promise<void>) => {
       await loop.catch((error) => {
-        // What fails once we are stopped is of no interest.
+        // An error after the stop does not matter any more.
         if (!signal.aborted) {
           failure ??= { error }
           this.#failure ??= failure
@@ -210,14 +213,14 @@ export class Executor {
     }
     try {
       const registered = this.#retry(() => this.#ports.register(), isTransientAtStart)
-      // All of them, for a claim under way may still take something.
+      // Wait for both loops, because a claim under way may still take partitions.
       await Promise.all([
         until(registered.then(() => this.#keepShare(ready.resolve))),
         until(
           registered
             .then(() => this.#dispatcher.run(signal))
             .catch((error) => {
-              this.#releasing.abort() // nobody should have to ack first to hear of it
+              this.#releasing.abort() // the consumer must learn of the error without acking first
               throw error
             }),
         ),
@@ -240,10 +243,10 @@ export class Executor {
   async #keepShare(claimed: () => void): Promise<void> {
     const { leaseMs, pollIntervalMs } = this.#options
     for (;;) {
-      const woken = this.#woken.next() // before the claim, which may miss what it rings for
+      const woken = this.#woken.next() // before the claim, which may not see what the wake-up is about
       const { share, waitMs } = await this.#claim()
       claimed()
-      // Who has not got his share yet looks more often: the bell may not be heard.
+      // An executor without its full share claims more often, because a wake-up may be missed.
       const isShort = this.#owned.size === 0 || this.#owned.size < share
       const cancel = this.#store.clock.after(
         Math.min(leaseMs / 3, isShort ? pollIntervalMs : Infinity, Math.max(waitMs ?? Infinity, 0) + 1),
@@ -255,7 +258,7 @@ export class Executor {
     }
   }
 
-  /** Say that we are alive, and take, renew and give back. */
+  /** Register as alive, renew leases, take free partitions, and hand over what is above the share. */
   async #claim(): Promise<Share> {
     const owned = this.#owned.partitions
     const losses = this.#historyLosses
@@ -278,11 +281,11 @@ export class Executor {
     return share
   }
 
-  /** What a store granted that has gone back since is not counted on: it is claimed anew. */
+  /** Add partitions that were granted. If the server has lost history since, they are claimed again instead. */
   async #take(taken: readonly Grant[], at: Instant, isCurrent: () => boolean): Promise<void> {
     const numbers = taken.map(({ partition }) => partition)
-    // Streams are set aside by us, or before: only whether they are to be replayed is for others to say.
-    // The answer may be older than what becomes of a replay meanwhile: it tells only of those that wait now.
+    // Only the owner parks streams, but any process may ask to replay them, so the rows are read again. The answer may be
+    // older than a replay that ends meanwhile, so it only counts for streams that are not being replayed now.
     const notReplaying = new Set<ParkedStream>()
     for (const { partition } of this.#owned) {
       if (partition.parked.size > 0) numbers.push(partition.number)
@@ -293,12 +296,12 @@ export class Executor {
     if (!isCurrent()) return
     for (const grant of taken) {
       const partition = this.#partition(grant, at)
-      for (const [number, aside] of rows)
-        if (number === grant.partition) partition.parked.set(streamKey(aside), aside)
+      for (const [number, stream] of rows)
+        if (number === grant.partition) partition.parked.set(streamKey(stream), stream)
       this.#owned.add({ partition, replay: new Replay(partition, this.#store) })
     }
     for (const [number, { replaying, attempts, ...stream }] of rows) {
-      const holding = this.#owned.get(number) // or lost or given back meanwhile
+      const holding = this.#owned.get(number) // undefined if it was lost or handed over meanwhile
       const aside = holding?.partition.parked.get(streamKey(stream))
       if (aside && replaying && notReplaying.has(aside)) Object.assign(aside, { replaying, attempts })
     }
@@ -313,7 +316,10 @@ export class Executor {
     const furthest = Math.max(...taken.map(({ position }) => position))
     this.#ports.checkReached(furthest).catch((error) => {
       if (error instanceof HistoryLostError)
-        this.#store.logger.error({ err: error, subscription }, 'a checkpoint is ahead of the store')
+        this.#store.logger.error(
+          { err: error, subscription },
+          'a checkpoint is ahead of the store: events up to it would be skipped; set it with resetSubscription()',
+        )
     })
   }
 
@@ -334,7 +340,7 @@ export class Executor {
   #lose(partition: Partition, cause?: unknown): void {
     if (partition.lost) return
     const error = new LeaseLostError(this.#options.name, partition.number, cause)
-    this.#store.logger.warn({ err: error }, 'a lease is lost')
+    this.#store.logger.warn({ err: error }, 'a lease is lost; its unacked events are delivered again')
     this.#store.telemetry?.leaseLost()
     partition.end(error)
     this.#owned.remove(partition)
@@ -343,7 +349,7 @@ export class Executor {
       this.#woken.fire()
       return
     }
-    // What failed may fail again: not at once. All that is lost until then is claimed together.
+    // The error may come again, so wait before the next claim. It claims all partitions that are lost until then.
     const isTrouble = isTransient(cause) && !this.#stopping.signal.aborted
     const pauseMs = isTrouble ? this.#partitionLosses.lost(partition.number, cause) : LOST_MS
     this.#cancelClaim ??= this.#store.clock.after(pauseMs, () => {
@@ -352,7 +358,7 @@ export class Executor {
     })
   }
 
-  /** The store has gone back: go on from the checkpoints that it has. */
+  /** The server has lost history: continue from the checkpoints that it has now. */
   #loseHistory(error: unknown): void {
     this.#historyLosses++
     for (const partition of this.#owned.partitions) this.#lose(partition, error)

@@ -6,21 +6,23 @@ import { elapsed } from './instant.ts'
 import type { OwnedPartition, OwnedPartitions } from './owned-partitions.ts'
 import type { Store } from './store.ts'
 
+/** How partitions are handed over. */
 export interface HandOverOptions {
   name: string
   leaseMs: number
-  /** How long a partition that goes to another executor waits for the next ack. */
+  /** How long a partition that goes to another executor waits for the next ack, in ms. */
   ackWaitMs: number
-  /** The consumer waits for its deliveries' checkpoints: what it could not finish is handed over, too. */
+  /** Streams that wait for their next attempt are parked to be replayed by the next owner, so the checkpoint passes them. */
   parksUnfinished: boolean
 }
 
-/** How long a server that refuses is asked again. */
+/** How long a release is tried again if the server refuses it, in ms. */
 const REFUSED_MS = 2_000
 
 /**
- * Gives partitions back cleanly: begin nothing more, wait until what the consumer has is acked, write that, let go. So
- * the next owner repeats nothing.
+ * Hands partitions over cleanly, so that the next owner repeats no event:
+ *
+ *     begin nothing more -> wait for acks -> write the checkpoint and release the lease
  */
 export class HandOver {
   readonly #owned: OwnedPartitions
@@ -29,22 +31,22 @@ export class HandOver {
   readonly #options: HandOverOptions
   readonly #releasing: AbortSignal
 
-  /** `releasing`, aborted: wait for no ack any more. */
+  /** When `releasing` aborts, acks are not waited for any more. */
   constructor(
-    holdings: OwnedPartitions,
+    owned: OwnedPartitions,
     checkpoints: Checkpoints,
     store: Store,
     options: HandOverOptions,
     releasing: AbortSignal,
   ) {
-    this.#owned = holdings
+    this.#owned = owned
     this.#checkpoints = checkpoints
     this.#store = store
     this.#options = options
     this.#releasing = releasing
   }
 
-  /** One partition, to another executor. */
+  /** Hand one partition over to another executor. */
   one(owned: OwnedPartition): Promise<void> {
     owned.partition.drain()
     owned.leaving = this.#drained([owned], this.#options.ackWaitMs)
@@ -53,7 +55,7 @@ export class HandOver {
     return owned.leaving
   }
 
-  /** All, in the end: the executor takes part no longer. */
+  /** Hand all partitions over and unregister the executor. */
   async all(): Promise<void> {
     const all = [...this.#owned]
     for (const { partition } of all) partition.drain()
@@ -63,7 +65,7 @@ export class HandOver {
     await this.#release(rest, true)
   }
 
-  /** The consumer has nothing of these in hand any more, or nobody is to wait for that: nothing was acked for long. */
+  /** Wait until the consumer has no delivery of these partitions, or has acked nothing for `ackWaitMs`, or `releasing` aborts. */
   async #drained(partitions: readonly OwnedPartition[], ackWaitMs = Infinity): Promise<void> {
     const { clock } = this.#store
     const { changed } = this.#owned
@@ -72,7 +74,7 @@ export class HandOver {
       partitions.reduce((sum, { partition, replay }) => {
         if (partition.lost) return sum
         const inHand = partition.window.unfinished + (replay.oldest ? 1 : 0)
-        // What is yet to be written waits for the database, but no longer than the lease.
+        // Writes under way are waited for as long as the lease is valid.
         const unwritten = partition.parksUnderWay + (replay.busy && !replay.oldest ? 1 : 0)
         return sum + inHand + (partition.valid ? unwritten : 0)
       }, 0)
@@ -114,7 +116,7 @@ export class HandOver {
           )
       }
     } catch (error) {
-      this.#store.logger.warn({ err: error }, 'a lease could not be given back; it runs out by itself')
+      this.#store.logger.warn({ err: error }, 'a lease could not be released; it expires by itself')
     }
     for (const partition of stillOwned)
       partition.end(new LeaseLostError(this.#options.name, partition.number))
@@ -122,7 +124,7 @@ export class HandOver {
     this.#owned.changed.fire()
   }
 
-  /** At once on another connection, for an old one may have broken unnoticed; a server that refuses is asked for a while. */
+  /** Try a second time at once, because the connection may have been broken before; if the server refuses, try for REFUSED_MS. */
   async #releaseInDatabase(reached: Parameters<Store['release']>[0], leaving: boolean): Promise<number[]> {
     const { clock } = this.#store
     const began = clock.now()

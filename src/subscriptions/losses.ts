@@ -1,10 +1,11 @@
 import type { Teller } from '../database/retries.ts'
 import { Trouble } from '../database/retries.ts'
 
-/** Pause before a partition is claimed again that was lost by an error: the first one; each further one is twice as long. */
+/** The first pause before a partition that was lost by an error is claimed again, in ms. Each further one is twice as long. */
 export const LOST_MS = 250
+/** The longest of these pauses. */
 const MAX_LOST_MS = 4_000
-/** How long a partition is not lost by an error until that counts as over, if it makes no progress. */
+/** A partition that is not lost again for so many ms counts as recovered, even if it makes no progress. */
 const RECOVERED_MS = 10_000
 
 interface Loss {
@@ -13,10 +14,7 @@ interface Loss {
   forget: () => void
 }
 
-/**
- * By which errors of the database an executor loses partitions, by partition number: that one makes progress says nothing of
- * another.
- */
+/** Counts, for each partition, how often an executor lost it because of errors of the database. */
 export class Losses {
   readonly #teller: Teller
   readonly #losses = new Map<number, Loss>()
@@ -25,7 +23,7 @@ export class Losses {
     this.#teller = teller
   }
 
-  /** This partition is lost. Returns the pause before it is claimed again in ms: the longer, the more often that happened. */
+  /** A partition was lost. Returns the pause before it is claimed again, in ms. */
   lost(number: number, cause: unknown): number {
     const { clock } = this.#teller
     const loss = this.#losses.get(number) ?? {
@@ -44,7 +42,7 @@ export class Losses {
     return Math.min(LOST_MS * 2 ** (trouble.attempt - 1), MAX_LOST_MS)
   }
 
-  /** This partition makes progress. */
+  /** A partition makes progress. */
   over(number: number): void {
     const loss = this.#losses.get(number)
     loss?.forget()

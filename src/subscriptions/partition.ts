@@ -15,32 +15,39 @@ import { Lease } from './lease.ts'
 import type { Grant, ParkedStream, Store } from './store.ts'
 import { WaitingStreams } from './waiting-streams.ts'
 
+/** What an executor is told by its partitions. */
 export interface PartitionEvents {
   deliver(delivery: HandedOut): void
   /** The watermark may have moved, or there is room. */
   changed(partition: Partition): void
-  /** A stream was set aside, to be tried again later. */
+  /** A stream was parked to be tried again later. */
   replayAdded(partition: Partition): void
-  /** The consumer got an event of a replay, or has dealt with it. */
+  /** The consumer got an event of a replay, or has finished with it. */
   replayChanged(): void
-  /** A write said that another owns it. */
+  /** Another executor owns it, or (with `cause`) nobody knows. */
   lost(partition: Partition, cause?: unknown): void
 }
 
-/** A partition that we own: what of it is on its way, what waits to be tried again, and what is set aside. */
+/**
+ * A partition that this executor owns: its deliveries, its waiting streams and its parked streams.
+ *
+ *     event -> its stream is parked?   -> skip it
+ *           -> its stream is waiting?  -> it waits too
+ *           -> otherwise               -> hand it out
+ */
 export class Partition extends Lease implements Source {
   readonly partition = this
   readonly isReplay = false
   readonly window: AckWindow
-  /** Streams that are set aside, by stream. */
+  /** The parked streams, by stream key. */
   readonly parked = new Map<string, ParkedStream>()
-  /** Fires when a checkpoint is durable, and in the end. */
+  /** Fires when a checkpoint is durable, and when the partition ends. */
   readonly checkpointed = new Condition()
-  /** The checkpoint. */
+  /** The position of the durable checkpoint. */
   durable: number
-  /** Parks under way. */
+  /** How many streams are being parked. */
   parksUnderWay = 0
-  /** On its way back: its last checkpoint goes along. */
+  /** It is being released. The release writes its last checkpoint. */
   isReleasing = false
   readonly #store: Store
   readonly #events: PartitionEvents
@@ -64,7 +71,7 @@ export class Partition extends Lease implements Source {
     return this.#store.telemetry
   }
 
-  /** It may be another's: we hold it no longer, and claim it anew. */
+  /** Another executor may own it: give it up, and claim it again. */
   lose(cause?: unknown): void {
     this.#events.lost(this, cause)
   }
@@ -76,7 +83,7 @@ export class Partition extends Lease implements Source {
     this.checkpointed.fire()
   }
 
-  /** The next event of this partition: hand it out, or have it wait with its stream, or pass over it. */
+  /** Take the next event of this partition: hand it out, let it wait with its stream, or skip it. */
   offer(event: RecordedEvent, bytes: number): void {
     if (this.#paused) {
       this.#paused.push(this.#addWaiting(event, bytes))
@@ -99,7 +106,7 @@ export class Partition extends Lease implements Source {
     this.handOut(this, this.window.add(event, bytes))
   }
 
-  /** One that waited: hand it out, or have it wait on with its stream, or pass over it. */
+  /** Take a delivery that waited: hand it out, let it wait with its stream, or skip it. */
   #admit(entry: Entry): void {
     const key = streamKey(entry.event)
     const parked = this.parked.get(key)
@@ -163,7 +170,7 @@ export class Partition extends Lease implements Source {
     const waiting = this.#waiting.add(key, this.window.takeBack(entry))
     waiting.parksUnderWay++
     this.parksUnderWay++
-    // One after the other: of two events of a stream the earlier one counts.
+    // Events of a stream are parked one after the other, because the earlier one counts.
     const turn = (this.#lastPark.get(key) ?? Promise.resolve()).then(() => this.#park(key, entry, error))
     const settled = turn.catch(() => {})
     this.#lastPark.set(key, settled)
@@ -194,8 +201,8 @@ export class Partition extends Lease implements Source {
   }
 
   /**
-   * What waits for another try, while later ones are acked, goes to the next owner as a stream to be replayed, so that the
-   * checkpoint can pass and nothing is repeated.
+   * Park streams that wait for their next attempt below acked deliveries. The next owner replays them, so the checkpoint can
+   * pass them and nothing is repeated.
    */
   async parkUnfinished(): Promise<void> {
     if (this.window.unfinished > 0) return
@@ -243,7 +250,7 @@ export class Partition extends Lease implements Source {
     return entry
   }
 
-  /** Whatever comes waits, until the returned function is called. */
+  /** Let all new events wait until the returned function is called. */
   pause(): () => void {
     const paused: Entry[] = []
     this.#paused = paused
@@ -253,7 +260,7 @@ export class Partition extends Lease implements Source {
     }
   }
 
-  /** What waits goes out, in order; but not once more what is taken back by the very consumer that gets it. */
+  /** Hand out what waits, in order, except deliveries that the consumer takes back while this runs. */
   #resume(key: string): void {
     const waiting = this.#waiting.get(key)
     if (!waiting || waiting.parksUnderWay > 0) return
@@ -268,7 +275,7 @@ export class Partition extends Lease implements Source {
     })
   }
 
-  /** What of the stream lies at or behind `aside` is set aside; what lies before it still waits. */
+  /** The stream is parked: skip its deliveries from the parked position on. Earlier ones still wait. */
   #markParked(key: string, parked: ParkedStream): void {
     const later = this.#waiting.cut(key, parked.position)
     const before = this.parked.get(key)?.skipped ?? 0
@@ -279,20 +286,20 @@ export class Partition extends Lease implements Source {
     this.#events.changed(this)
   }
 
-  /** An event of a replay is in flight, or no longer: a drain may wait for that. */
+  /** The delivery of a replay begins or ends. A drain may wait for that. */
   replayChanged(): void {
     this.#events.changed(this)
     this.#events.replayChanged()
   }
 
-  /** Begin nothing more of it: what the consumer has is all there is to wait for. */
+  /** Begin nothing more, and wait only for what the consumer has. */
   override drain(): void {
     this.window.withdraw()
     this.#waiting.stop()
     super.drain()
   }
 
-  /** All that the consumer has, or is to get yet: of a partition that is drained. */
+  /** Take back all unacked deliveries of a partition that is drained. */
   takeBack(): void {
     this.window.takeBackAll()
   }

@@ -8,7 +8,7 @@ import type { Nack, Source } from './delivery.ts'
 import type { Partition } from './partition.ts'
 import type { ParkedStream, Store } from './store.ts'
 
-/** Events of a stream that are fetched at once. */
+/** How many events of a stream are read at once. */
 const PAGE_EVENTS = 100
 
 interface Sized {
@@ -16,15 +16,19 @@ interface Sized {
   readonly bytes: number
 }
 
-/** How one replayed event ended. `written`: its progress is in the store already. */
-type Outcome = 'done' | 'written' | 'again' | 'aside'
+/** How the delivery of a replayed event ended. `written`: its progress is already in the store. */
+type Outcome = 'done' | 'written' | 'again' | 'parked'
 
 /**
- * Streams that were set aside and are put back: their events go out again one after the other, and what is next is
- * written behind each, so that a takeover goes on there.
+ * Replays the parked streams of a partition: it delivers their events again, one at a time, and writes the progress after
+ * each, so that the next owner continues there.
  *
- * Only what lies below the partition's checkpoint is replayed: above it, a takeover would find the events once more. In
- * the end the stream's new events wait while its row is deleted, and then follow.
+ *     parked -> replaying: deliver the next event -> write progress -> ... -> no event left -> delete the row -> normal
+ *                  |                       |
+ *                  +- wait until it is due <- nack
+ *
+ * It only replays events below the partition's checkpoint, because the next owner would read those above it again. While
+ * the row is deleted, new events of the stream wait.
  */
 export class Replay implements Source {
   readonly partition: Partition
@@ -43,28 +47,28 @@ export class Replay implements Source {
     this.#store = store
     partition.signal.addEventListener('abort', () => {
       this.#cancelWake()
-      if (this.#current?.state === 'queued') this.#current.generation++ // taken back
+      if (this.#current?.state === 'queued') this.#current.generation++ // it is taken back
       this.#settled.fire()
     })
   }
 
-  /** The consumer has one of these, and a drain has to wait for it. */
+  /** Whether a drain must wait: the consumer has a delivery, or its progress is not written yet. */
   get busy(): boolean {
     return this.#busy
   }
 
-  /** What the consumer has of it, and has not parked. */
+  /** The delivery that the consumer has, unless it is being parked. */
   get oldest(): Entry | undefined {
     return this.#current?.state === 'out' && this.#current.generation === 0 ? this.#current : undefined
   }
 
-  /** What the consumer has of it, and is not parking, comes again: to the next owner. */
+  /** Take back the delivery that the consumer has, unless it is being parked. The next owner delivers it again. */
   takeBack(): void {
     const out = this.#current
     if (out && out.generation === 0 && out.state !== 'acked') this.#end(out, 'again')
   }
 
-  /** Some stream may be due. */
+  /** Replay the streams that are due. */
   wake(): void {
     if (this.#running || this.partition.signal.aborted) return
     this.#cancelWake()
@@ -82,7 +86,7 @@ export class Replay implements Source {
       })
   }
 
-  /** Look again when the next one is due. */
+  /** Set a timer for the next stream that is due. */
   #wakeWhenDue(): void {
     const waiting = [...this.partition.parked.values()].filter(({ replaying }) => replaying)
     if (waiting.length === 0 || this.partition.signal.aborted) return
@@ -114,8 +118,8 @@ export class Replay implements Source {
       if (!(await this.#page(parked, page))) return
       if (!isEmpty) continue
       if (parked.skipped <= until) break
-      // Some were passed over that no checkpoint covers yet.
-      partition.replayChanged() // nothing else may be acked that has one written
+      // Events of the stream were skipped above the checkpoint. Ask for a checkpoint that covers them, and wait for it.
+      partition.replayChanged()
       if (partition.durable <= until) await partition.checkpointed.next()
     }
     const resume = partition.pause()
@@ -125,11 +129,11 @@ export class Replay implements Source {
     const { category, streamId } = parked
     this.#store.logger.info(
       { category, streamId },
-      'a stream that was set aside is replayed, and flows again',
+      'a parked stream is replayed; its new events are delivered again',
     )
   }
 
-  /** Hand these events out, one after the other. False: the stream is to wait, or stays set aside. */
+  /** Deliver the events of a page, one after the other. False: the stream must wait, or is parked again. */
   async #page(parked: ParkedStream, page: Sized[]): Promise<boolean> {
     const { budget } = this.#store
     let bytes = page.reduce((sum, next) => sum + next.bytes, 0)
@@ -147,7 +151,7 @@ export class Replay implements Source {
         this.#setIdle()
         budget.add(-one.bytes)
         bytes -= one.bytes
-        if (outcome === 'again' || outcome === 'aside') return false
+        if (outcome === 'again' || outcome === 'parked') return false
       }
       return true
     } finally {
@@ -155,7 +159,7 @@ export class Replay implements Source {
     }
   }
 
-  /** Hand one event out, and wait for what becomes of it. */
+  /** Deliver one event, and wait for its outcome. */
   async #deliver({ event, bytes }: Sized, attempt: number): Promise<Outcome> {
     const { partition } = this
     while (!(await partition.stillOwned())) partition.signal.throwIfAborted()
@@ -190,7 +194,7 @@ export class Replay implements Source {
     return retryForever(action, this.#store)
   }
 
-  /** The consumer has nothing of ours, and what it had is written. */
+  /** The consumer has no delivery, and the progress is written. */
   #setIdle(): void {
     if (!this.#busy) return
     this.#busy = false
@@ -261,6 +265,6 @@ export class Replay implements Source {
     parked.attempts = entry.attempt
     parked.replaying = retryInMs !== null
     parked.due = this.#store.clock.now() + (retryInMs ?? 0)
-    this.#end(entry, retryInMs === null ? 'aside' : 'again')
+    this.#end(entry, retryInMs === null ? 'parked' : 'again')
   }
 }

@@ -1,11 +1,11 @@
 import type { Entry } from './ack-window.ts'
 
-/** A stream whose events wait: one of them was nacked, or is being set aside. */
+/** A stream whose events wait, because one of them was nacked or is being parked. */
 export interface WaitingStream {
   entries: Entry[]
-  /** Ends the pause of a nack. */
+  /** Cancels the timer of a nack's pause. */
   cancelPause?: (() => void) | undefined
-  /** Parks under way. */
+  /** How many of its events are being parked. */
   parksUnderWay: number
 }
 
@@ -21,7 +21,7 @@ export class WaitingStreams {
     return this.#streams.get(key)
   }
 
-  /** All later events of the stream wait, with these and those that wait already. */
+  /** Let these deliveries wait, and all later events of their stream. Returns the stream with all that waits. */
   add(key: string, entries: readonly Entry[]): WaitingStream {
     const stream: WaitingStream = this.#streams.get(key) ?? { entries: [], parksUnderWay: 0 }
     stream.cancelPause?.()
@@ -35,7 +35,7 @@ export class WaitingStreams {
     this.#streams.delete(key)
   }
 
-  /** What waits at or behind a position waits no longer: returns it. */
+  /** Remove the deliveries of a stream from a position on, and return them. */
   cut(key: string, position: number): Entry[] {
     const stream = this.#streams.get(key)
     if (!stream) return []
@@ -44,7 +44,7 @@ export class WaitingStreams {
     return later
   }
 
-  /** No pause ends any more. */
+  /** Cancel all pauses. */
   stop(): void {
     for (const { cancelPause } of this.#streams.values()) cancelPause?.()
   }
