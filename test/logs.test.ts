@@ -146,7 +146,7 @@ test('what comes and goes is told once, with what it is about', async () => {
     said('the schema is migrated').map(({ level, fields }) => [level, fields.schema]),
     [['info', schema]],
   )
-  const [aside, ...others] = said('a stream is set aside by its consumer')
+  const [aside, ...others] = said('a consumer has parked a stream; replayParked() delivers it again')
   const { err, ...fields } = aside!.fields
   assert.equal([aside!.level, others.length, err.name], ['warn', 0, 'RangeError'])
   assert.equal(fields, { attempt: 1, position, ...stream, type: 'T' })

@@ -4,7 +4,7 @@ import { now } from './instant.ts'
 import type { Partition } from './partition.ts'
 import type { Store } from './store.ts'
 
-/** What an executor is told about its checkpoints. */
+/** What checkpoints report to their executor. */
 export interface CheckpointEvents {
   written(partitions: readonly Partition[]): void
   lost(partition: Partition, cause?: unknown): void

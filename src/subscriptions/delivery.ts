@@ -66,7 +66,7 @@ export interface DeliveryOwner {
   readonly valid: boolean
   readonly logger: Logger
   readonly telemetry: ConsumerTelemetry | undefined
-  /** Whether the partition is still ours; waits until that is certain. */
+  /** Whether this executor still owns the partition; waits until that is certain. */
   stillOwned(): Promise<boolean>
   throwIfLost(): void
   /** Treat the lease as lost; `cause` is the error of the database, if there is one. */
@@ -131,7 +131,7 @@ export class HandedOut {
     return this.source.partition.valid
   }
 
-  /** Whether the partition is still ours; waits until that is certain. */
+  /** Whether this executor still owns the partition; waits until that is certain. */
   stillOwned(): Promise<boolean> {
     return this.source.partition.stillOwned()
   }

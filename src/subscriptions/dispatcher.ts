@@ -32,8 +32,8 @@ export class Dispatcher {
   #restart = new AbortController()
   #isHeldBack = () => false
 
-  constructor(holdings: OwnedPartitions, options: DispatcherOptions, ports: DispatcherPorts) {
-    this.#owned = holdings
+  constructor(owned: OwnedPartitions, options: DispatcherOptions, ports: DispatcherPorts) {
+    this.#owned = owned
     this.#options = options
     this.#ports = ports
   }

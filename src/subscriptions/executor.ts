@@ -30,7 +30,7 @@ export interface ExecutorPorts {
   /** Read events after a position, without end. */
   follow(after: number): LiveFeed
   /** Call back when the executor should claim again: a partition is free, an executor came, a replay was asked for. */
-  onWake(ring: () => void): () => void
+  onWake(wake: () => void): () => void
   /** Call back when the server has lost history: known positions are not valid any more. */
   onHistoryLost(lost: (error: unknown) => void): () => void
   /** Rejects with a HistoryLostError if a checkpoint is ahead of the store. */
@@ -289,7 +289,7 @@ export class Executor {
     const notReplaying = new Set<ParkedStream>()
     for (const { partition } of this.#owned) {
       if (partition.parked.size > 0) numbers.push(partition.number)
-      for (const aside of partition.parked.values()) if (!aside.replaying) notReplaying.add(aside)
+      for (const stream of partition.parked.values()) if (!stream.replaying) notReplaying.add(stream)
     }
     if (numbers.length === 0) return
     const rows = await this.#retry(() => this.#store.parkedStreams(numbers))
@@ -301,9 +301,9 @@ export class Executor {
       this.#owned.add({ partition, replay: new Replay(partition, this.#store) })
     }
     for (const [number, { replaying, attempts, ...stream }] of rows) {
-      const holding = this.#owned.get(number) // undefined if it was lost or handed over meanwhile
-      const aside = holding?.partition.parked.get(streamKey(stream))
-      if (aside && replaying && notReplaying.has(aside)) Object.assign(aside, { replaying, attempts })
+      const owned = this.#owned.get(number) // undefined if it was lost or handed over meanwhile
+      const parked = owned?.partition.parked.get(streamKey(stream))
+      if (parked && replaying && notReplaying.has(parked)) Object.assign(parked, { replaying, attempts })
     }
     for (const { replay } of this.#owned) replay.wake()
     if (taken.length === 0) return

@@ -8,7 +8,7 @@ import { Streams } from './streams.ts'
 import type { Handling, Start } from './worker.ts'
 import { BaseWorker } from './worker.ts'
 
-/** Runs a handler over deliveries, several streams at once, one stream in order, acking each. */
+/** Runs a handler on each delivery and acks it: several streams at once, the events of one stream in order. */
 export class HandlerWorker extends BaseWorker {
   readonly #streams: Streams<HandedOut>
   readonly #arrived = new Condition()
@@ -31,7 +31,7 @@ export class HandlerWorker extends BaseWorker {
   }
 
   async #run(): Promise<void> {
-    // A drain waits for some that are not begun yet.
+    // After a stop it goes on until the end, because a drain waits for deliveries that have not begun.
     while (!this.ended) {
       const arrived = this.#arrived.next()
       if (this.outage.failing) this.#nackLeaving()
@@ -57,12 +57,12 @@ export class HandlerWorker extends BaseWorker {
     this.#streams.done(delivery)
   }
 
-  /** During an outage one at a time; a worker that stops waits for nothing. */
+  /** The next delivery to handle. During an outage one at a time, unless the worker stops. */
   #next(): HandedOut | undefined {
     return this.outage.mayBegin || this.stopping ? this.#streams.next() : undefined
   }
 
-  /** A partition that leaves during an outage does not wait until its events are tried. */
+  /** Nack what waits of partitions that are handed over, so that they need not wait for the end of an outage. */
   #nackLeaving(): void {
     for (const delivery of this.#streams.clear()) {
       if (delivery.signal.aborted) delivery.nack()
@@ -70,11 +70,11 @@ export class HandlerWorker extends BaseWorker {
     }
   }
 
-  /** A promise only where there is something to wait for. */
+  /** Handle a delivery. Returns a promise only if there is something to wait for. */
   #handle(delivery: HandedOut): undefined | Promise<void> {
-    if (this.failed || this.givenUp.aborted) return void delivery.nack() // let go of it
+    if (this.failed || this.givenUp.aborted) return void delivery.nack() // the drain waits for it
     if (!delivery.leaseIsValid)
-      return delivery.stillOwned().then((ours) => (ours ? this.#handle(delivery) : delivery.nack()))
+      return delivery.stillOwned().then((owned) => (owned ? this.#handle(delivery) : delivery.nack()))
     if (!delivery.begin()) return
     this.outage.begin(delivery)
     try {
@@ -99,7 +99,7 @@ export class HandlerWorker extends BaseWorker {
 
   async #failed(delivery: HandedOut, thrown: unknown): Promise<void> {
     const error = readable(thrown)
-    // Told to hurry, it gave up: that is no fault of the event, which comes again.
+    // The handler gave up because its signal aborted. That is no attempt, and the event comes again.
     if (delivery.signal.aborted) return delivery.nack({ error })
     const { delayMs, counts } = this.retry(delivery, error)
     if (delayMs !== null) return delivery.nack({ delayMs, error, counts })

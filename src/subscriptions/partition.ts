@@ -15,7 +15,7 @@ import { Lease } from './lease.ts'
 import type { Grant, ParkedStream, Store } from './store.ts'
 import { WaitingStreams } from './waiting-streams.ts'
 
-/** What an executor is told by its partitions. */
+/** What a partition reports to its executor. */
 export interface PartitionEvents {
   deliver(delivery: HandedOut): void
   /** The watermark may have moved, or there is room. */
@@ -265,7 +265,7 @@ export class Partition extends Lease implements Source {
     const waiting = this.#waiting.get(key)
     if (!waiting || waiting.parksUnderWay > 0) return
     if (!this.valid) {
-      this.stillOwned().then((ours) => ours && !waiting.cancelPause && this.#resume(key))
+      this.stillOwned().then((owned) => owned && !waiting.cancelPause && this.#resume(key))
       return
     }
     this.#waiting.delete(key)

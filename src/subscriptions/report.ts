@@ -57,21 +57,21 @@ export class Report {
   #retrying: Failing | undefined
 
   /**
-   * The lag is counted only while `watched` returns true. `held` returns whether an open append holds back the next
+   * The lag is counted only while `isWatched` returns true. `isHeldBack` returns whether an open append holds back the next
    * events.
    */
   constructor(
-    holdings: OwnedPartitions,
+    owned: OwnedPartitions,
     store: Store,
-    tell: (status: ExecutorStatus) => void,
-    watched: () => boolean,
-    held: () => boolean,
+    emit: (status: ExecutorStatus) => void,
+    isWatched: () => boolean,
+    isHeldBack: () => boolean,
   ) {
-    this.#isHeldBack = held
-    this.#owned = holdings
+    this.#isHeldBack = isHeldBack
+    this.#owned = owned
     this.#store = store
-    this.#emit = tell
-    this.#isWatched = watched
+    this.#emit = emit
+    this.#isWatched = isWatched
   }
 
   update(state = this.#state, horizon = 0): void {

@@ -6,20 +6,21 @@ interface Waiting<T> {
 }
 
 /**
- * Work by stream: at most `concurrency` items under way at once, of one stream one at a time and in order. Next is the
- * oldest item whose stream is free, so that no stream starves; with concurrency 1 that is the order of arrival.
+ * Schedules items by stream: at most `concurrency` items run at once, and items of one stream run one at a time, in order.
+ * The oldest item whose stream is free runs next, so no stream starves. With concurrency 1 this is the order of arrival.
  *
- *     push -> arrived (-> held, where its stream is busy) -> next: under way -> done
+ *     push -> arrived -> stream is busy? -> waiting -> next(): running -> done
+ *                     -> otherwise       ----------->
  *
- * Nothing is taken from `arrived` while a free stream holds items. So what is held is older than all in `arrived`, which
- * is looked at once an item, and at most `concurrency` streams hold any.
+ * While a free stream has waiting items, no item is taken from `arrived`. So waiting items are older than arrived ones,
+ * each item is looked at once, and at most `concurrency` streams have waiting items.
  */
 export class Streams<T extends object> {
   readonly #concurrency: number
   readonly #keyOf: (item: T) => string
   readonly #arrived = new Queue<T>()
-  readonly #streams = new Map<string, Queue<Waiting<T>> | undefined>() // that are busy or hold items
-  readonly #free: Queue<Waiting<T>>[] = [] // what is held by those that are not busy
+  readonly #streams = new Map<string, Queue<Waiting<T>> | undefined>() // streams that are busy or have waiting items
+  readonly #free: Queue<Waiting<T>>[] = [] // the waiting items of streams that are not busy
   #arrival = 0
   #waitingCount = 0
 
@@ -28,12 +29,12 @@ export class Streams<T extends object> {
     this.#keyOf = concurrency === 1 ? () => '' : keyOf
   }
 
-  /** How many items are under way. */
+  /** How many items run. */
   get busy(): number {
     return this.#streams.size - this.#free.length
   }
 
-  /** How many items `next` has not returned yet. */
+  /** How many items have not begun. */
   get waiting(): number {
     return this.#arrived.length + this.#waitingCount
   }
@@ -42,7 +43,7 @@ export class Streams<T extends object> {
     this.#arrived.push(item)
   }
 
-  /** An item to begin with, where there is one and a slot for it. Its stream is busy until `done(item)`. */
+  /** The next item to run, if there is one and fewer than `concurrency` run. Its stream is busy until `done(item)`. */
   next(): T | undefined {
     if (this.busy >= this.#concurrency) return undefined
     if (this.#free.length > 0) return this.#oldest()
@@ -64,7 +65,7 @@ export class Streams<T extends object> {
     return undefined
   }
 
-  /** Once for each item that `next` returned. */
+  /** The item has ended; call it once for each item that `next` returned. */
   done(item: T): void {
     const key = this.#keyOf(item)
     const queue = this.#streams.get(key)
@@ -72,7 +73,7 @@ export class Streams<T extends object> {
     else this.#streams.delete(key)
   }
 
-  /** Forget what is waiting; returns it in the order of arrival. What is under way is, until `done`. */
+  /** Remove all items that have not begun, and return them in the order of arrival. Running items still need `done`. */
   clear(): T[] {
     const free = this.#free.splice(0).map((queue) => this.#keyOf(queue.first!.item))
     const waiting = [...this.#streams.values()].flatMap((queue) => queue?.clear() ?? [])

@@ -24,35 +24,38 @@ import {
 import type { Handling, Start } from './worker.ts'
 import { BaseWorker } from './worker.ts'
 
-/** Events of one transaction with a savepoint each: more than 64 subtransactions in one slow everybody down. */
+/** How many events of a transaction may have a savepoint each: with more than 64 subtransactions the whole server gets slow. */
 const MAX_SAVEPOINTS = 64
 
-/** What was deferred must hold; but it is to be deferred still for those who follow. */
+/** Checks deferred constraints now. The rollback after it defers them again for the next handlers. */
 const CHECK = 'savepoint deferred; set constraints all immediate'
 const CHECKED = 'rollback to deferred; release savepoint meowmx'
 
 /**
- * Handles events in transactions that also carry the checkpoint, as their last statement and fenced by the epoch: what a
- * handler writes through its client happens exactly once. One transaction a partition at a time.
+ * Handles events in transactions that also write the checkpoint, as their last statement and with the epoch of the lease. So
+ * what a handler writes with its client happens exactly once. Each partition has one transaction at a time.
  *
- * A batch first runs as it is. When an event fails, the batch is rolled back, and what was called of it runs again with a
- * savepoint before each event, so that what went before the failing one stays; the handler that failed is not called again
- * for it. The stream of the failing event is set aside in the same transaction, to be tried again later or to be parked, so
- * the checkpoint moves on, and other streams with it.
+ *     batch -> without savepoints -> committed
+ *                   | an event fails: roll back
+ *                   v
+ *              with savepoints: the events before the failed one, and the parked stream of the failed one -> committed
  *
- * Each call of a handler is an attempt, whatever became of its transaction. So nobody is called more often than needed: with
- * `maxAttempts: 1` a batch has savepoints from the start, and what went before an event that may have ended the session is
- * committed before that one is called again.
+ * The second time, the handler that failed is not called again: its event counts as failed. Its stream is parked in the same
+ * transaction, for good or until its next attempt, so that the checkpoint moves on and other streams continue.
+ *
+ * Each call of a handler is an attempt, even if its transaction is rolled back. To avoid needless calls, a batch uses
+ * savepoints at once if `maxAttempts` is 1. If an event may have ended the session, the events before it are committed
+ * before its handler is called again.
  */
 export class TransactionalWorker extends BaseWorker {
   readonly #db: Queries
   readonly #leaseMs: number
   readonly #slots: Semaphore
   readonly #queues = new Map<DeliveryOwner, Queue<HandedOut>>()
-  readonly #cancelled: Promise<void>[] = [] // of transactions that were given up
+  readonly #cancelled: Promise<void>[] = [] // transactions that stop() gave up
   readonly #woken = new Condition()
 
-  /** `slots`: of the connections of `db`, those that such transactions may keep. */
+  /** `slots` limits how many connections such transactions use at once. */
   constructor(start: Start, handling: Handling, db: Queries, leaseMs: number, slots: Semaphore) {
     super(handling)
     this.#slots = slots
@@ -81,9 +84,9 @@ export class TransactionalWorker extends BaseWorker {
   }
 
   async #run(partition: DeliveryOwner, queue: Queue<HandedOut>): Promise<void> {
-    await Promise.resolve() // what else is delivered now goes along
+    await Promise.resolve() // so that the batch gets everything that is delivered now
     for (;;) {
-      // A drain waits for what it can't take back; so let go of it.
+      // Nack what has not begun, because a drain waits for it.
       if (this.stopping) for (const delivery of queue.clear()) delivery.nack()
       const batch = this.#take(queue)
       if (batch.length === 0) return void this.#queues.delete(partition)
@@ -91,22 +94,22 @@ export class TransactionalWorker extends BaseWorker {
         let left = batch
         while (left.length > 0 && (await partition.stillOwned()) && !this.stopping)
           left = await this.#inTurn(left, partition)
-        for (const delivery of left) delivery.nack() // let go of them: a drain waits for that
+        for (const delivery of left) delivery.nack() // a drain waits for them
       } catch (failed) {
-        if (partition.lost) continue // and all that waits is stale
+        if (partition.lost) continue // all waiting deliveries are stale then
         const error = failed instanceof CommitUnknown ? failed.cause : failed
         if (!(error instanceof CheckpointRefused) && (partition.signal.aborted || !isTransient(error))) {
           if (!partition.signal.aborted) this.fail(error)
           for (const delivery of batch) delivery.nack({ error })
         } else {
-          // Nobody knows what was committed: what the database has of us says where to go on.
+          // It is unknown what was committed, so claim the partition again and continue at its checkpoint.
           partition.lose(error instanceof CheckpointRefused ? undefined : error)
         }
       }
     }
   }
 
-  /** The next of one source, the partition's or its replay's, at most `batchSize`. */
+  /** Take the next deliveries, at most `batchSize`, all from the partition or all from its replay. */
   #take(queue: Queue<HandedOut>): HandedOut[] {
     const batch: HandedOut[] = []
     while (queue.first && batch.length < this.handling.batchSize) {
@@ -117,7 +120,7 @@ export class TransactionalWorker extends BaseWorker {
     return batch
   }
 
-  /** Handle the batch, or during an outage its first event, when it may begin. Returns what is left of it. */
+  /** Handle the batch; during an outage only its first event, when it may begin. Returns what is left of the batch. */
   async #inTurn(batch: HandedOut[], partition: DeliveryOwner): Promise<HandedOut[]> {
     const [first] = batch as [HandedOut]
     while (!this.outage.mayBegin && !this.stopping && !partition.signal.aborted) await this.#woken.next()
@@ -164,27 +167,27 @@ export class TransactionalWorker extends BaseWorker {
     this.outage.succeeded()
   }
 
-  /** Returns how many of the batch are dealt with. */
+  /** Returns how many deliveries of the batch are finished. */
   async #withSavepoints(batch: readonly HandedOut[]): Promise<number> {
     const { source } = batch[0]!
     let handled = 0
     let failure: { delivery: HandedOut; error: unknown; delayMs: number | null } | undefined
     const handle = async (client: pg.ClientBase) => {
-      handled = 0 // it may be run again, where the connection had lost its statements
+      handled = 0 // this may run again, if the connection had lost its prepared statements
       failure = undefined
       for (const delivery of batch) {
         await client.query('savepoint meowmx')
         try {
           await this.#invoke(delivery, client)
-          // A query of the handler's may have failed, and it did not say so.
+          // A query of the handler may have failed although the handler did not throw.
           await client.query(CHECK).catch((error) => throwHandlerFailed(client, error))
-          // Nor must it be what keeps the checkpoint from being written; undone, for nobody is to wait for its row.
+          // Check also that the checkpoint can still be written. It is undone at once, so that no other transaction waits for its row.
           await this.#write(client, delivery)
           await client.query(CHECKED)
           handled++
         } catch (failed) {
           if (!(failed instanceof HandlerFailed) || delivery.signal.aborted) throw failed
-          if (lostStatement(client, failed) !== undefined) throw failed // no fault of the handler's: all is run again
+          if (lostStatement(client, failed) !== undefined) throw failed // not the handler's fault: everything runs again
           failure = { delivery, error: failed.cause, delayMs: this.#retry(delivery, failed.cause) }
           await client.query('rollback to savepoint meowmx')
           break
@@ -192,12 +195,12 @@ export class TransactionalWorker extends BaseWorker {
       }
     }
     const write = async (client: pg.ClientBase) => {
-      const aside = failure && (failure.delayMs !== null || this.handling.onExhausted === 'park')
-      if (failure && aside) {
+      const parks = failure && (failure.delayMs !== null || this.handling.onExhausted === 'park')
+      if (failure && parks) {
         const { delivery, error, delayMs } = failure
         if (!(await source.writeParked(client, delivery.entry, error, delayMs !== null)))
           throw new CheckpointRefused()
-        // A replay's own row tells of it already.
+        // The row of a replay already contains its progress.
         if (!source.isReplay && !(await source.writeCheckpoint(client, delivery.entry)))
           throw new CheckpointRefused()
       } else if (handled > 0) {
@@ -212,12 +215,12 @@ export class TransactionalWorker extends BaseWorker {
     } catch (error) {
       if (error instanceof CommitFailed) {
         if (handled === 0 || isOfServer(error.cause)) throw error.cause
-        // What some handler left was not refused until the commit: by halves it is found out whose it is.
+        // The commit refused what some handler wrote. Run half of the batch again, until the handler is found.
         if (handled === 1) batch[0]!.failure = { error: error.cause }
         return this.#withSavepoints(batch.slice(0, Math.ceil(handled / 2)))
       }
       if (!failure || !isTransient(error)) throw error
-      // The session ended while the handler had it: idle for longer than the lease, or killed by what it did.
+      // The session ended while the handler used it: it was idle for longer than the lease, or the handler's query killed it.
       if (handled > 0) return this.#withSavepoints(batch.slice(0, handled))
       await this.#transaction(write)
     }
@@ -232,14 +235,14 @@ export class TransactionalWorker extends BaseWorker {
       delayMs: number | null
     }
     if (delayMs === null && this.handling.onExhausted === 'stop') {
-      this.fail(error, delivery) // and what is left is let go
+      this.fail(error, delivery) // the rest of the batch is nacked
       return handled
     }
     source.parkedCommitted(delivery.entry, delayMs)
     return handled + 1
   }
 
-  /** The pause before the next attempt, null: there is none. It is decided once, however often the transaction runs. */
+  /** The pause before the next attempt in ms; null: there is none. It is decided once, even if the transaction runs again. */
   #retry(delivery: HandedOut, error: unknown): number | null {
     delivery.failure ??= { error }
     if (!delivery.failure.retry) {
@@ -273,7 +276,7 @@ export class TransactionalWorker extends BaseWorker {
     if (!written) throw new CheckpointRefused()
   }
 
-  /** If it fails, nobody else is to get the connection, and to find the transaction open. */
+  /** Roll back. If that fails, the connection is discarded, because its transaction may still be open. */
   async #rollback(client: pg.ClientBase): Promise<void> {
     try {
       await client.query('rollback')
@@ -287,7 +290,7 @@ export class TransactionalWorker extends BaseWorker {
     let lostCommit: unknown
     const run = this.#db.withClient(async (client) => {
       forgetFailedQuery(client)
-      // One that freezes here must not keep its successor waiting: the server ends it with its lease.
+      // If this process freezes, the next owner must not wait for its locks: the server ends the session after `leaseMs`.
       await client.query(`begin; set local idle_in_transaction_session_timeout = ${this.#leaseMs}`)
       const forget = whenAborted(this.givenUp, () => void this.#cancelled.push(this.#db.cut(client)))
       try {

@@ -16,31 +16,31 @@ import { Outage } from './outage.ts'
 import type { RetryPolicy } from './retry.ts'
 import { retryPause } from './retry.ts'
 
-/** A running executor with a handler. */
+/** An executor that runs a handler. `subscription.process` starts it. */
 export interface Worker extends AsyncDisposable {
-  /** Resolves once it is registered as an executor; rejects where it can't be. */
+  /** Resolves when it is registered as an executor; rejects if that fails. */
   readonly ready: Promise<void>
   /**
-   * Finish the events in hand, write the checkpoints, give the partitions back. Twice is fine.
+   * Finishes the running handlers, writes the checkpoints, and releases the partitions. It may be called several times.
    *
-   * By default it waits for handlers as long as they take. With `timeoutMs` (in ms, minimum 0) it gives up those that have not
-   * ended by then, with a warning in the log that names their events: these are handled again elsewhere, at once, and
-   * whatever such a handler still does counts for nothing (with `transactional` its transaction is rolled back). Of several
-   * calls the shortest limit counts. Giving the partitions back may take up to 5 s more if the database does not answer.
+   * By default it waits until all handlers end. With `timeoutMs` (in ms, minimum 0) it gives up handlers that have not ended by
+   * then, and logs a warning for each. Other executors handle their events again at once. What such a handler still does has
+   * no effect on the checkpoint; with `transactional` its transaction is rolled back. If `stop` is called several times, the
+   * shortest limit counts. Releasing the partitions may take 5 s more if the database does not answer.
    *
-   * @throws ValidationError for a `timeoutMs` that can't be right
-   * @throws DeadlockError if a handler of this worker waits for it, without a `timeoutMs`; the worker stops nevertheless
+   * @throws ValidationError for an invalid `timeoutMs`
+   * @throws DeadlockError if a handler of this worker waits for it without a `timeoutMs`; the worker stops nevertheless
    * @example
    * await worker.stop({ timeoutMs: 10_000 })
    */
   stop(options?: StopOptions): Promise<void>
-  /** Settles when it has ended: resolves after `stop()`, rejects with the error that ended it. */
+  /** Resolves when it has ended after `stop()`; rejects with the error that ended it. */
   readonly done: Promise<void>
   /** `stop()` without a limit. */
   [Symbol.asyncDispose](): Promise<void>
 }
 
-/** How a worker handles; complete. */
+/** How a worker handles events: all options, with defaults. */
 export interface Handling {
   readonly handler: Handler
   readonly concurrency: number
@@ -52,22 +52,26 @@ export interface Handling {
   readonly clock: Clock
   readonly logger: Logger
   readonly telemetry: ConsumerTelemetry | undefined
-  /** Its name. */
+  /** The name of the subscription. */
   readonly subscription: string
 }
 
-/** Makes the executor whose deliveries go to `deliver`. */
+/** Starts the executor whose deliveries go to `deliver`. */
 export type Start = (deliver: (delivery: HandedOut) => void) => Executor
 
-/** What both kinds of workers have in common: a life, and what becomes of a handler's failure. */
+/**
+ * What both kinds of workers share: how they start and stop, and what happens after a handler failed.
+ *
+ *     running -> stopping (stop, or an error) -> ended
+ */
 export abstract class BaseWorker implements Worker {
   ready!: Promise<void>
   done!: Promise<void>
   protected readonly handling: Handling
   protected stopping = false
-  /** All is drained and given back. */
+  /** All partitions are released. */
   protected ended = false
-  /** Those that a handler is at work on. */
+  /** Deliveries whose handler runs. */
   protected readonly running = new Set<HandedOut>()
   readonly #limit: TimeLimit
   protected readonly outage: Outage
@@ -91,7 +95,7 @@ export abstract class BaseWorker implements Worker {
     )
   }
 
-  /** Begin; the last thing that a constructor does. */
+  /** Start the executor. A constructor calls this last. */
   protected launch(start: Start): void {
     this.#executor = start((delivery) => this.deliver(delivery))
     this.ready = this.#executor.ready
@@ -112,18 +116,18 @@ export abstract class BaseWorker implements Worker {
       .finally(() => {
         if (this.#failure) throw this.#failure.error
       })
-    this.done.catch(() => {}) // logged, never unhandled
+    this.done.catch(() => {}) // it is logged, so it must not be unhandled
   }
 
   protected abstract deliver(delivery: HandedOut): void
 
-  /** Something to look at: a delivery, the end. */
+  /** Called when something changed, for example the outage or the end. */
   protected wake(): void {}
 
-  /** What is left to be ended once the partitions are given back. */
+  /** Resolves when everything has ended that runs on after the partitions are released. */
   protected async released(): Promise<void> {}
 
-  /** Wake when this partition leaves, too. */
+  /** Wake also when this partition is handed over or lost. */
   protected watch(partition: DeliveryOwner): void {
     if (this.#watched.has(partition)) return
     this.#watched.add(partition)
@@ -138,12 +142,12 @@ export abstract class BaseWorker implements Worker {
     return this.#failure !== undefined
   }
 
-  /** Aborts when handlers are waited for no longer. */
+  /** Aborts when handlers are not waited for any more. */
   protected get givenUp(): AbortSignal {
     return this.#limit.up
   }
 
-  /** The error that ends the worker; `exhausted`: of a handler, for the last time. */
+  /** End the worker with an error. `exhausted` is the delivery whose attempts are used up, if a handler is the reason. */
   protected fail(error: unknown, exhausted?: HandedOut): void {
     const { logger, subscription } = this.handling
     if (!this.#failure && exhausted)
@@ -155,7 +159,7 @@ export abstract class BaseWorker implements Worker {
     this.wake()
   }
 
-  /** What to do about a failure: how long to wait before the next attempt (null: there is none), and whether this one counts. */
+  /** Decide what happens after a failure: the pause before the next attempt, and whether this one counts. */
   protected retry(delivery: HandedOut, error: unknown): Retry {
     const { retry, clock, logger, subscription, onExhausted } = this.handling
     const { attempt, event } = delivery
@@ -167,7 +171,10 @@ export abstract class BaseWorker implements Worker {
     }
     if (attempt >= retry.maxAttempts) {
       if (onExhausted === 'park') {
-        logger.error(details, 'a handler failed for the last time; its stream is parked')
+        logger.error(
+          details,
+          'a handler failed for the last time; its stream is parked: remove the cause, then replayParked() delivers it again',
+        )
         this.outage.parked(delivery)
       }
       return { delayMs: null, counts: true }
@@ -194,7 +201,7 @@ export abstract class BaseWorker implements Worker {
     await aborted(this.done, this.#limit.over).catch(() => {})
   }
 
-  /** `stop`, and give up when the signal aborts. */
+  /** `stop()` that gives up running handlers when the signal aborts. */
   async stopBefore(up: AbortSignal): Promise<void> {
     const forget = whenAborted(up, () => void this.stop({ timeoutMs: 0 }))
     await this.#stop().finally(forget)
@@ -211,7 +218,7 @@ export abstract class BaseWorker implements Worker {
       const { position, category, streamId, type } = event
       logger.warn(
         { subscription, partition, position, category, streamId, type, attempt },
-        `stop() of a worker of "${subscription}" gave up waiting for the handler of position ${position} (${type} of stream "${category}/${streamId}"): the event is handled again, and what this handler still does counts for nothing`,
+        `stop() of a worker of "${subscription}" gave up waiting for the handler of position ${position} (${type} of stream "${category}/${streamId}"): the event is handled again, and what this handler still does has no effect on the checkpoint`,
       )
     }
     this.#executor.giveUp()

@@ -13,7 +13,7 @@ import { openCall } from '../../events/event-context.ts'
 import type { Listener } from '../../notify/listener.ts'
 import { SubscriptionNotFoundError } from '../errors.ts'
 
-/** How long `waitFor` waits. */
+/** Options of `waitFor`. */
 export interface WaitOptions {
   /** How long to wait at most. In ms; default 5000, minimum 1. */
   timeoutMs?: number | undefined
@@ -23,16 +23,17 @@ export interface WaitOptions {
 
 const waitOptions = z.strictObject({ timeoutMs: ms(1).default(5_000), signal: signal.optional() })
 
-/** How long the database keeps a waiter that is not heard of: three polls, and this. */
+/** A waiter that does not register again is forgotten after three poll intervals and this time, in ms. */
 const KEPT_MS = 5_000
 
 /**
- * Waits until a subscription has come to a position.
+ * Waits until the checkpoint of a subscription has reached a position.
  *
- *     look -> reached
- *          -> not yet: say in the store that we wait, look again (now no checkpoint passes us by without a ring)
- *             -> a ring, a fresh listener, a poll: look again
- *             -> a checkpoint is just being written, maybe by one who did not see us: look again soon, then less often
+ *     read the checkpoint -> reached: done
+ *                         -> not yet: register as a waiter and read again (from now on each checkpoint wakes it)
+ *                            -> a wake-up, a reconnected listener, a poll: register and read again
+ *                            -> a checkpoint is being written, perhaps by a session that did not see the waiter: read again
+ *                               soon, then less often
  */
 export class Waiting {
   readonly #db: Queries
@@ -67,7 +68,7 @@ export class Waiting {
     )
     const giveUp = abortWith(this.#closing.signal, signal)
     const forget = this.#db.clock.after(timeoutMs, () => {
-      const what = `waiting for subscription "${subscription}" to come to position ${at}${own?.active ? `, by its own handler, which is still at work on position ${own.position} and has to end first (do not wait for it there),` : ''}`
+      const what = `waiting for subscription "${subscription}" to reach position ${at}${own?.active ? `, inside its own handler, which must first finish position ${own.position} (do not call waitFor there),` : ''}`
       giveUp.abort(new TimeoutError(what, timeoutMs, this.#db.retries?.current(waiter)?.error))
     })
     try {
@@ -77,7 +78,7 @@ export class Waiting {
       forget()
       giveUp.abort()
       waiter.leave()
-      waiter.woken.fire() // so that what waits for it ends
+      waiter.woken.fire() // so that #wait ends
     }
   }
 
@@ -111,31 +112,32 @@ export class Waiting {
 
   #listen(waiter: Waiter, channel: string): void {
     const stopListening = this.#listener.on(channel, (payload) => {
-      // A checkpoint, and none is higher; else: look.
+      // A payload is the position of a checkpoint. A lower one is ignored; anything else means: read again.
       if (!payload || !(Number(payload) < waiter.position)) waiter.woken.fire()
     })
     waiter.leave = () => {
       stopListening()
-      // Behind an entering that is under way, which would come after it. Nobody need wait for that: where it fails, the row
-      // runs out.
-      const leave = () => this.#db.query(this.#unregister, [waiter.subscription, waiter.position, waiter.id])
-      waiter.registering.then(leave, leave).catch(() => {})
+      // Unregister after a registration that is under way, or the row would be written again. If this fails, the row
+      // expires.
+      const unregister = () =>
+        this.#db.query(this.#unregister, [waiter.subscription, waiter.position, waiter.id])
+      waiter.registering.then(unregister, unregister).catch(() => {})
     }
   }
 
-  /** Two statements, one sent right behind the other: the look has to see what is committed once we are entered. */
+  /** Two statements in one round trip. The second must see everything that was committed before the registration. */
   #registerAndRead(waiter: Waiter): Promise<Progress> {
     const { subscription, position, id } = waiter
     const keptMs = 3 * this.#db.settings.pollIntervalMs + KEPT_MS
-    const looking = this.#db.withClient(async (client) => {
-      const entered = this.#db.query(this.#register, [subscription, position, id, keptMs], client)
-      const look = this.#read(waiter, client)
-      await Promise.allSettled([entered, look])
-      await entered
-      return look
+    const reading = this.#db.withClient(async (client) => {
+      const registered = this.#db.query(this.#register, [subscription, position, id, keptMs], client)
+      const progress = this.#read(waiter, client)
+      await Promise.allSettled([registered, progress])
+      await registered
+      return progress
     })
-    waiter.registering = looking
-    return looking
+    waiter.registering = reading
+    return reading
   }
 
   async #read({ subscription, position }: Waiter, client?: pg.ClientBase): Promise<Progress> {
@@ -146,7 +148,7 @@ export class Waiting {
   }
 }
 
-/** Does something about a subscription, once it is made where it is just being made. */
+/** Runs an action on a subscription. If this process is just creating it, the action waits for that. */
 type Known = (subscription: string, action: () => Promise<Progress>, signal: AbortSignal) => Promise<Progress>
 
 interface Waiter {
@@ -154,14 +156,14 @@ interface Waiter {
   readonly position: number
   readonly id: string
   readonly woken: Condition
-  /** The last time that it said that it waits. */
+  /** Its last registration. */
   registering: Promise<unknown>
   leave(): void
 }
 
 interface Progress {
   readonly reached: boolean
-  /** A checkpoint is just being written. */
+  /** Whether a checkpoint is being written now. */
   readonly changing: boolean
   readonly channel: string
 }
