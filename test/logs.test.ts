@@ -128,7 +128,7 @@ test('what comes and goes is told once, with what it is about', async () => {
   await seen.has(2)
   await seen.all[1]!.ack()
   const said = (message: string) => told.filter((line) => line.message === message)
-  const again = 'a stream that was set aside is replayed, and flows again'
+  const again = 'a parked stream is replayed; its new events are delivered again'
   await until(() => said(again).length > 0, { what: 'the replay to end' })
   seen.subscription.unsubscribe()
   await until(() => said('gave partitions back').length > 0, { what: 'the end' })
@@ -146,7 +146,7 @@ test('what comes and goes is told once, with what it is about', async () => {
     said('the schema is migrated').map(({ level, fields }) => [level, fields.schema]),
     [['info', schema]],
   )
-  const [aside, ...others] = said('a stream is set aside by its consumer')
+  const [aside, ...others] = said('a consumer has parked a stream; replayParked() delivers it again')
   const { err, ...fields } = aside!.fields
   assert.equal([aside!.level, others.length, err.name], ['warn', 0, 'RangeError'])
   assert.equal(fields, { attempt: 1, position, ...stream, type: 'T' })

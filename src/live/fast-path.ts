@@ -5,38 +5,39 @@ import type { PageReader } from '../read/page-reader.ts'
 import type { TailPorts } from './tail.ts'
 
 /**
- * A look that mostly does without the locks. Where the events above `after` follow each other without a gap, each
- * position among them is committed, so nothing can still appear there: they are settled, whoever holds what. That is the
- * rule while one category is written to; where others interleave there are gaps, and the horizon has to be asked.
- * `saw` is told the event at which the horizon then stands.
+ * A faster way to find the horizon, which usually needs no look at the locks. If the events above `after` have no gap
+ * between their positions, every position among them is committed, so no event can still appear there. This is usual while
+ * appends go to one category. If other categories are written too, there are gaps, and the horizon must be fetched.
+ *
+ * `onEvent` is called with the event at the position that the fast path found.
  */
 export function makeFastPath(
   pages: PageReader,
-  look: TailPorts['fetchHorizon'],
+  fetchHorizon: TailPorts['fetchHorizon'],
   pageSize: number,
-  saw: (event: RecordedEvent) => void = () => {},
+  onEvent: (event: RecordedEvent) => void = () => {},
 ): TailPorts['fetchHorizon'] {
-  let likely = true // the last page had no gap
+  let lastHadNoGap = true // no gap in the last page
   return async (after, promised) => {
-    if (likely && promised > after && promised - after <= pageSize) {
+    if (lastHadNoGap && promised > after && promised - after <= pageSize) {
       const cut = await pages.fastPath(after, pageSize)
       const page = cut(Number.MAX_SAFE_INTEGER)
       const settled = withoutGap(page, after)
       if (settled >= promised) {
-        saw(page.events[settled - after - 1]!)
+        onEvent(page.events[settled - after - 1]!)
         return [Horizons.settled(settled), cut]
       }
     }
-    const [horizons, cut] = await look(after, promised)
+    const [horizons, cut] = await fetchHorizon(after, promised)
     const page = cut?.(Number.MAX_SAFE_INTEGER)
-    // A page that ends where its events do, and not with the horizon, was too small for all of them.
+    // A page that ends at its last event and not at the horizon was too small to hold all events.
     const last = page?.events.at(-1)?.position
-    if (last !== undefined) likely = withoutGap(page!, after) === last && page!.position > last
+    if (last !== undefined) lastHadNoGap = withoutGap(page!, after) === last && page!.position > last
     return [horizons, cut]
   }
 }
 
-/** The position up to which the events follow each other and `after`. */
+/** The position up to which the events follow `after` and each other without a gap. */
 function withoutGap({ events }: Page, after: number): number {
   let last = after
   for (const { position } of events) {

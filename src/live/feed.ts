@@ -2,52 +2,53 @@ import { Budget } from '../read/budget.ts'
 import type { Page } from '../read/page.ts'
 
 /**
- * Pages one after the other. Pulled, so bounded: where more is known to be there, and the budget has room for it, the next one
- * is on its way while the last is consumed. At the end nothing comes between an event and its consumer, and nothing is read
- * before he asks for more.
+ * Reads pages one after the other, each when its consumer asks for it.
+ *
+ * It reads one page ahead while the consumer works on the last one, if more events are known to exist and the budget has
+ * room. At the live end it reads nothing ahead, so that a new event reaches a waiting consumer at once.
  */
 export class Feed {
   readonly #read: (after: number, signal: AbortSignal) => Promise<Page>
-  readonly #more: (after: number) => boolean
+  readonly #hasMore: (after: number) => boolean
   readonly #budget: Budget
   readonly #closing = new AbortController()
   #after: number
   #next: Promise<Page> | undefined
-  #consumed = 0 // bytes of the page that the consumer has
-  #ahead = 0 // bytes of the page that was read ahead for it
+  #consumedBytes = 0 // bytes of the page that the consumer works on
+  #aheadBytes = 0 // bytes of the page that was read ahead
 
-  /** `more`: whether it is known that there is something above a position. */
+  /** `hasMore` tells whether events above a position are known to exist. */
   constructor(
     read: (after: number, signal: AbortSignal) => Promise<Page>,
     after: number,
-    more: (after: number) => boolean,
+    hasMore: (after: number) => boolean,
     budget = new Budget(),
   ) {
     this.#read = read
-    this.#more = more
+    this.#hasMore = hasMore
     this.#after = after
     this.#budget = budget
     this.#next = this.#start()
   }
 
-  /** The next page; waits for one where there is none yet. Rejects once the feed is closed and what was read ahead is taken. */
+  /** The next page; waits until there is one. It rejects when the feed is closed and the page that was read ahead is taken. */
   async next(): Promise<Page> {
-    this.#budget.add(-this.#consumed)
-    this.#consumed = 0
+    this.#budget.add(-this.#consumedBytes)
+    this.#consumedBytes = 0
     this.#next ??= this.#start()
     const page = await this.#next
     this.#after = page.position
-    this.#consumed = this.#ahead
-    this.#ahead = 0
-    this.#next = this.#more(page.position) && !this.#budget.isFull ? this.#start() : undefined
+    this.#consumedBytes = this.#aheadBytes
+    this.#aheadBytes = 0
+    this.#next = this.#hasMore(page.position) && !this.#budget.isFull ? this.#start() : undefined
     return page
   }
 
-  /** `reason`: what those who wait are told. */
+  /** Reads under way reject with `reason`. */
   close(reason?: unknown): void {
     this.#closing.abort(reason)
-    this.#budget.add(-this.#consumed - this.#ahead)
-    this.#consumed = this.#ahead = 0
+    this.#budget.add(-this.#consumedBytes - this.#aheadBytes)
+    this.#consumedBytes = this.#aheadBytes = 0
   }
 
   #start(): Promise<Page> {
@@ -55,10 +56,10 @@ export class Feed {
     page.then(
       ({ bytes }) => {
         if (this.#closing.signal.aborted) return
-        this.#ahead = bytes
+        this.#aheadBytes = bytes
         this.#budget.add(bytes)
       },
-      () => {}, // heard by whoever calls next()
+      () => {}, // next() throws this error
     )
     return page
   }

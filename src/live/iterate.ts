@@ -3,20 +3,22 @@ import type { View } from '../events/selector.ts'
 import type { Page } from '../read/page.ts'
 import type { Feed } from './feed.ts'
 
-/** Pages up to the one that reaches `until`. */
+/** Where an iteration reads: pages of `feed`, up to and including the one that reaches the position `until`. */
 export interface Source {
   feed: Pick<Feed, 'next' | 'close'>
   until: number
 }
 
 /**
- * Events pulled one by one. An iterator by hand: a generator that waits for a page can't be ended by return().
- * `begin` makes what ends it from outside. It is called on the first pull, for an iterator that nobody pulls is not to be
- * remembered anywhere. `view`: how the consumer sees an event; null: as it is.
+ * Returns events one by one to a consumer that asks for them. It is not a generator, because return() can't end a generator
+ * that waits for a page.
+ *
+ * `makeStop` makes the controller that can end the iteration from outside. It is called with the first next(), so that an
+ * iterator that is never used leaves no listener anywhere. `view` says how the consumer sees an event; null: as stored.
  */
 export function iterate(
   open: (signal: AbortSignal) => Promise<Source>,
-  begin: () => AbortController,
+  makeStop: () => AbortController,
   view: View | null = null,
 ): AsyncIterator<RecordedEvent> {
   const done = { done: true as const, value: undefined }
@@ -26,7 +28,7 @@ export function iterate(
   let i = 0
 
   const start = () => {
-    const controller = begin()
+    const controller = makeStop()
     const { signal } = controller
     if (!signal.aborted) source = open(signal)
     signal.addEventListener('abort', () => void source?.then(({ feed }) => feed.close()).catch(() => {}))
@@ -57,7 +59,7 @@ export function iterate(
     }
   }
 
-  // Calls that overlap are answered one after the other, as a generator does.
+  // Overlapping calls of next() are answered one after the other, as by a generator.
   let last: Promise<unknown> = Promise.resolve()
   return {
     next: () => {

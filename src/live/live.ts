@@ -15,27 +15,27 @@ import { Feed } from './feed.ts'
 import type { TailPorts } from './tail.ts'
 import { ANY_POSITION, Tail } from './tail.ts'
 
-/** Events of one query at most. */
+/** How many events one query reads at most. */
 export const PAGE_SIZE = 1_000
 
 export interface LiveFeed extends Pick<Feed, 'next' | 'close'> {
-  /** The highest horizon seen. */
+  /** The highest horizon that was fetched. */
   horizon(): number
-  /** Whether an open append holds back what is committed beyond it. */
-  held(): boolean
-  /** Resolves once that is known, which may be long before there is a page. */
-  begun(): Promise<void>
+  /** Whether an open append holds back committed events. */
+  isHeldBack(): boolean
+  /** Resolves once the horizon is known. The first page may come much later, if there are no new events. */
+  horizonKnown(): Promise<void>
 }
 
 interface SharedTail {
   tail: Promise<Tail>
-  /** Once it is there. */
+  /** The tail, once it is open. */
   opened?: Tail
   observers: number
   close(): void
 }
 
-/** What is live in this process: one listener, one poll timer, one look at the horizons, one tail a selection. */
+/** What all live reads of a store share in this process: one listener, one poll timer, one horizon reader, and one tail for each selection. */
 export class Live {
   readonly listener: Listener
   readonly budget: Budget
@@ -44,29 +44,29 @@ export class Live {
   readonly #scope: Statement
   readonly #tails = new Map<string, SharedTail>()
   readonly #closing = sharedController()
-  readonly #saw: (position: number) => void
+  readonly #onPosition: (position: number) => void
   #endPoll = () => {}
 
-  /** Without a line: poll only. `saw` is told the positions that were handed out. */
-  constructor(db: Queries, line?: ListenConnection, saw: (position: number) => void = () => {}) {
+  /** Without `connection` the store only polls. `onPosition` is called with the highest position that is known to be assigned. */
+  constructor(db: Queries, connection?: ListenConnection, onPosition: (position: number) => void = () => {}) {
     this.#db = db
-    this.#saw = saw
-    this.listener = new Listener(db, line)
+    this.#onPosition = onPosition
+    this.listener = new Listener(db, connection)
     this.budget = new Budget(db.settings.maxBufferedBytes)
     this.#horizons = new HorizonReader(db)
     this.#scope = db.file('scope')
     db.timeline.onLoss(() => this.#restart())
-    db.timeline.onEmptied(() => this.#forget())
+    db.timeline.onEmptied(() => this.#clearCaches())
   }
 
-  /** Pages of a selection from `after` on, without end. The caller closes it. */
+  /** Pages of a selection after the position `after`, without end. The caller must close the feed. */
   follow(selection: Selection, after: number): LiveFeed {
     if (this.#closing.signal.aborted) throw new ClosedError()
     const shared = this.#tails.get(selection.key) ?? this.#start(selection)
     shared.observers++
     let tail: Tail | undefined
     const closing = new AbortController()
-    // Without waiting where there is nothing to wait for: a page is asked for before the consumer is given the last one.
+    // An open tail is read at once, without waiting a tick.
     const read = async (from: number, signal: AbortSignal) => {
       tail ??= await abortable(shared.tail, signal)
       return tail.read(from, signal)
@@ -74,20 +74,20 @@ export class Live {
     const more = (position: number) => tail !== undefined && position < tail.horizon
     const feed = new Feed(read, after, more, this.budget)
     const close = feed.close.bind(feed)
-    // Where the store has gone back, `after` means nothing any more.
+    // If the server has lost history, the position `after` means nothing any more.
     const { current } = this.#db.timeline
-    const lost = () => close(current.reason)
-    current.addEventListener('abort', lost)
+    const endLost = () => close(current.reason)
+    current.addEventListener('abort', endLost)
     let open = true
     return Object.assign(feed, {
       horizon: () => tail?.horizon ?? after,
-      held: () => tail?.held ?? false,
-      begun: async () => {
+      isHeldBack: () => tail?.isHeldBack ?? false,
+      horizonKnown: async () => {
         const tail = await abortable(shared.tail, closing.signal)
-        await tail.begun(closing.signal)
+        await tail.horizonKnown(closing.signal)
       },
       close: () => {
-        current.removeEventListener('abort', lost)
+        current.removeEventListener('abort', endLost)
         close()
         closing.abort()
         if (open && --shared.observers === 0) shared.close()
@@ -99,37 +99,39 @@ export class Live {
   #start(selection: Selection): SharedTail {
     const pages = new PageReader(this.#db, selection, this.budget)
     const opening = abortWith(this.#closing.signal)
-    const waiting = retryPolicy(this.#db, opening.signal, READS)
+    const policy = retryPolicy(this.#db, opening.signal, READS)
     const { current } = this.#db.timeline
     const horizons = this.#horizons
-    const look: TailPorts['fetchHorizon'] = (after, promised) =>
-      // A poll finds nothing, as a rule: no page is asked for before there is one.
+    const fetchHorizon: TailPorts['fetchHorizon'] = (after, promised) =>
+      // A poll usually finds no new events, so it asks for no page.
       promised === 0 ? horizons.fetch() : horizons.fetch((client) => pages.fastPath(after, PAGE_SIZE, client))
-    const deafen: (() => void)[] = []
+    const stopListening: (() => void)[] = []
     let closed = false
     const open = async () => {
-      const find = () => this.#db.query(this.#scope, [selection.categories])
-      const scope = await retryForever(find, waiting, isTransientAtStart)
-      const glance = makeFastPath(pages, look, PAGE_SIZE, (event) => this.#db.timeline.saw(event, current))
+      const readScope = () => this.#db.query(this.#scope, [selection.categories])
+      const scope = await retryForever(readScope, policy, isTransientAtStart)
+      const fetchFast = makeFastPath(pages, fetchHorizon, PAGE_SIZE, (event) =>
+        this.#db.timeline.saw(event, current),
+      )
       const tail = new Tail({
         fetchHorizon: async (after, promised) => {
-          const seen = await glance(after, promised)
-          this.#saw(seen[0].head)
-          return seen
+          const fetched = await fetchFast(after, promised)
+          this.#onPosition(fetched[0].head)
+          return fetched
         },
         page: (after, until) => pages.forward(after, until, PAGE_SIZE),
         keys: scope.map(([, key]) => Number(key)),
         budget: this.budget,
-        clock: waiting.clock,
-        logger: waiting.logger,
-        retries: waiting.retries,
-        scope: waiting.scope,
+        clock: policy.clock,
+        logger: policy.logger,
+        retries: policy.retries,
+        scope: policy.scope,
       })
       shared.opened = tail
       if (closed) tail.close()
       else
         for (const [channel] of scope)
-          deafen.push(this.listener.on(channel!, (payload) => tail.wake(position(payload))))
+          stopListening.push(this.listener.on(channel!, (payload) => tail.wake(position(payload))))
       return tail
     }
     const shared: SharedTail = {
@@ -139,30 +141,30 @@ export class Live {
         closed = true
         opening.abort()
         if (this.#tails.get(selection.key) === shared) this.#tails.delete(selection.key)
-        for (const off of deafen) off()
+        for (const stop of stopListening) stop()
         shared.tail.then((tail) => tail.close()).catch(() => {})
         if (this.#tails.size === 0) this.#endPoll()
       },
     }
-    // One that could not be opened is not kept: the next observer tries again.
+    // A tail that could not be opened is forgotten, so that the next observer tries again.
     shared.tail.catch(() => this.#tails.get(selection.key) === shared && this.#tails.delete(selection.key))
     if (this.#tails.size === 0) {
-      this.#endPoll() // that of a tail which could not be opened, and is not closed yet
+      this.#endPoll() // the timer of a tail that could not be opened and is not closed yet
       this.#endPoll = this.#db.clock.every(this.#db.settings.pollIntervalMs, () => this.#wakeAll())
     }
     this.#tails.set(selection.key, shared)
     return shared
   }
 
-  /** When the store has gone back, all that is known here is void; `horizons` too, which remembers the head. */
+  /** The server has lost history: nothing known here is valid any more. The horizon reader remembers the head, so it is new too. */
   #restart(): void {
     for (const shared of [...this.#tails.values()]) shared.close()
     this.#horizons = new HorizonReader(this.#db)
   }
 
-  /** Events that are kept here are no longer in the store. */
-  #forget(): void {
-    for (const { opened } of this.#tails.values()) opened?.forget()
+  /** The store was emptied: cached events must not be served any more. */
+  #clearCaches(): void {
+    for (const { opened } of this.#tails.values()) opened?.clearCache()
   }
 
   #wakeAll(): void {
@@ -177,7 +179,7 @@ export class Live {
   }
 }
 
-/** Anybody may send anything on our channels: what is no position means: look. */
+/** The position in a notification. Anyone may send anything on a channel; if it is not a position, null: fetch the horizon. */
 function position(payload: string | null): number | null {
   if (payload === null) return ANY_POSITION
   const number = Number(payload)

@@ -4,8 +4,8 @@ import type { RecordedEvent } from '../events/event.ts'
 import type { Page } from '../read/page.ts'
 
 /**
- * Events from pages: asks for the next page once the last one is handed on, up to `until` (the position of the last
- * page to take), for ever by default.
+ * Emits the events of pages. It asks for the next page when all events of the last one are emitted, and completes after the
+ * page that reaches the position `until`; by default it never completes.
  */
 export function observe(next: () => ObservableInput<Page>, until = Infinity): Observable<RecordedEvent> {
   return defer(next).pipe(

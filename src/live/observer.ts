@@ -11,14 +11,14 @@ import type { Source } from './iterate.ts'
 import { iterate } from './iterate.ts'
 import { observe } from './observe.ts'
 
-/** Where to begin: at the first event, at the horizon of now, or after a position. */
+/** Where to begin: at the first event, at the horizon as it is now, or after a position. */
 export type From = 'start' | 'end' | { after: number }
 
-/** How to observe, for `events` and `iterate`. */
+/** Options of `events` and `iterate`. */
 export interface EventsOptions {
-  /** Default `'start'`. */
+  /** Where to begin. Default `'start'`. */
   from?: From | undefined
-  /** `false`: complete at the horizon found at the start. Default `true`: go on for ever. */
+  /** Whether to wait for new events. Default true; false: complete at the horizon found at the start. */
   live?: boolean | undefined
   /** Completes the Observable, or ends the iteration, when it aborts. */
   signal?: AbortSignal | undefined
@@ -33,7 +33,7 @@ const eventsOptions = z.strictObject({
   signal: signal.optional(),
 })
 
-/** How an observer comes by pages: for ever where it is live, else up to the end as it is now. */
+/** Opens the pages that an observer reads: without end if `live`, otherwise up to the horizon as it is now. */
 export type OpenSource = (
   selection: Selection,
   from: From,
@@ -41,7 +41,7 @@ export type OpenSource = (
   signal: AbortSignal,
 ) => Promise<Source>
 
-/** Events without a checkpoint: pushed as an Observable, or pulled as an AsyncIterable. */
+/** Serves events without a checkpoint, as an Observable or as an AsyncIterable. */
 export class Observer {
   readonly #open: OpenSource
   readonly #closing = sharedController()

@@ -3,7 +3,7 @@ import { Budget } from '../read/budget.ts'
 import type { Page } from '../read/page.ts'
 import { firstAbove, slicePage } from '../read/page.ts'
 
-/** The most recent pages, one following the other without a gap; bounded by a number of events, and by the budget. */
+/** Keeps the most recent pages in memory, without a gap between them. A number of events and the budget limit its size. */
 export class PageCache {
   readonly #capacity: number
   readonly #budget: Budget
@@ -16,12 +16,12 @@ export class PageCache {
     this.#budget = budget
   }
 
-  /** How many bytes of events it keeps. */
+  /** How many bytes of events are cached. */
   get bytes(): number {
     return this.#bytes
   }
 
-  /** What follows `after`, if it is kept: at least a step, at most a page. */
+  /** The rest of the page that contains the position after `after`, if it is cached. */
   read(after: number): Page | undefined {
     const page = this.#find(after)
     if (!page || page.after === after) return page
@@ -29,20 +29,21 @@ export class PageCache {
     return slicePage(page, firstAbove(events, after), events.length, { after, position })
   }
 
-  /** Keep a page. One that does not follow the last is kept only if it is newer, and then alone. */
+  /** Cache a page. If it is newer than the last one but does not follow it directly, all older pages are dropped. */
   push(page: Page): void {
     const end = this.#pages.at(-1)?.position ?? -1
     if (page.position <= page.after || page.position <= end) return
-    // A tombstone, and what came before it may have been emptied since it was read; this page was read behind it.
+    // A tombstone says that earlier events of its stream were erased, perhaps after the cached pages were read. This page was
+    // read after the erasure.
     if (page.after !== end || page.events.some(({ type }) => type === ERASED)) this.clear()
     this.#pages.push(page)
     this.#count(page, 1)
     while (this.#size > this.#capacity && this.#pages.length > 1) this.drop()
-    // Pages without events only carry the position on: they cost memory and no events, so they are counted too.
+    // Pages without events need memory too, so the number of pages is limited as well.
     while (this.#pages.length > this.#capacity) this.drop()
   }
 
-  /** Let go of the oldest page. */
+  /** Drop the oldest page. */
   drop(): void {
     const page = this.#pages.shift()
     if (page) this.#count(page, -1)
@@ -58,7 +59,7 @@ export class PageCache {
     this.#budget.keep(this, sign * bytes)
   }
 
-  /** The page that goes on from `after`, or holds it: by halves, for there may be as many pages as events. */
+  /** The page that begins at `after` or contains it. A binary search, because there may be as many pages as events. */
   #find(after: number): Page | undefined {
     const pages = this.#pages
     let low = 0

@@ -11,18 +11,21 @@ import type { Live } from './live.ts'
 import { PAGE_SIZE } from './live.ts'
 import type { OpenSource } from './observer.ts'
 
-/** Pages of the database: from the tail that all share, or up to the horizon of now. */
+/** Opens pages for observers: from the shared tail, or from the database up to the horizon as it is now. */
 export function fromDatabase(
   db: Queries,
   shared: Live,
   reader: Pick<Reader, 'horizon' | 'reaches'>,
 ): OpenSource {
-  /** Whoever began after a position that is still to come would pass over the events up to it. */
+  /** A reader that begins after a position the store has not reached yet would skip the events up to it. */
   const check = (after: number, signal: AbortSignal) =>
     retryForever(() => reader.reaches(after), retryPolicy(db, signal, READS), isTransientAtStart).catch(
       (error) => {
         if (error instanceof HistoryLostError)
-          db.settings.logger.error({ err: error }, 'a position to begin after is ahead of the store')
+          db.settings.logger.error(
+            { err: error },
+            `a reader can not begin after position ${after}, which the store has not reached: history was lost, or the position belongs to another store; begin after a lower position`,
+          )
         throw error
       },
     )

@@ -8,83 +8,84 @@ import type { Horizons } from '../read/horizon.ts'
 import type { Page } from '../read/page.ts'
 import { PageCache } from './page-cache.ts'
 
-/** What a tail needs of the world. */
+/** What a tail needs from outside. */
 export interface TailPorts extends RetryReporting {
   /**
-   * All horizons as of a moment after the call; where it comes cheap, with the page above `after`, read behind it.
-   * `promised` is what notifications tell of, 0 where there may be more than they tell.
+   * All horizons, as of a moment after the call. If one round trip gives both, also the page above `after`, which must be
+   * read after the horizons. `promised` is the highest notified position; 0: there may be more than was notified.
    */
   fetchHorizon(after: number, promised: number): Promise<[Horizons, ((horizon: number) => Page) | undefined]>
-  /** One page of what the tail selects, up to a settled position. */
+  /** One page of the selection, up to a position at or below the horizon. */
   page(after: number, until: number): Promise<Page>
-  /** The lock keys that this tail heeds. */
+  /** The lock keys of the selected categories: their announcements limit the horizon. */
   keys: readonly number[]
   budget?: Budget
 }
 
 interface FetchedHorizon {
-  /** The highest position that it was promised. */
+  /** The highest position that was notified before the fetch began. */
   readonly promised: number
   readonly found: ReturnType<TailPorts['fetchHorizon']>
 }
 
-/** What `wake` is told where notifications may have been missed: any position may have been one of them. */
+/** What `wake` gets if notifications may have been missed: any position may have been notified. */
 export const ANY_POSITION = Number.MAX_SAFE_INTEGER
 
-/** Events that a tail keeps for observers that are nearly up to date. */
-const KEPT = 1_024
+/** How many events a tail caches for observers that are nearly up to date. */
+const CACHED_EVENTS = 1_024
 
 /**
- * The live end of one selection, shared by all its observers in this process: it reads once and serves many.
+ * The live end of one selection. All observers of that selection in this process share it, so each event is read once.
  *
- *     read(after) -> kept in the ring?             -> from memory
- *                 -> below the horizon?            -> a page from the database, one for all who want the same
- *                 -> at the horizon?               -> wait to be woken, look at the horizon, again
+ *     read(after) -> in the page cache?       -> serve it from memory
+ *                 -> below the horizon?       -> read a page from the database, once for all that ask for it
+ *                 -> at the horizon?          -> wait for a wake-up, fetch the horizon, and try again
  *
- * It is woken by a notification, by a fresh listener, by the poll timer; all three only mean: look.
+ * A notification, a reconnected listener and the poll timer all wake it. A wake-up promises nothing: it only says that
+ * fetching the horizon may be worthwhile.
  */
 export class Tail {
   readonly #ports: TailPorts
   readonly #closing = sharedController()
-  readonly #ring: PageCache
+  readonly #cache: PageCache
   readonly #reads = new Map<number, Promise<Page>>()
-  #horizon = -1 // the highest seen: it may step back, what is below it stays settled
+  #horizon = -1 // the highest fetched; the horizon may step back, but what is below this stays complete
   #advancing: Promise<Page | undefined> | undefined
-  #promised = ANY_POSITION // the highest position that was notified since the last look began
-  #unsure = true // there may be more than was notified
-  #expected = 0 // the highest position that the horizon is known to have to reach
+  #promised = ANY_POSITION // the highest position that was notified since the last fetch began
+  #mayHaveMissed = true // notifications may have been missed
+  #expected = 0 // the horizon will reach at least this position
   #wakes = 1
-  #seen = 0 // wakes before the last look
+  #wakesAnswered = 0 // how many wake-ups the last fetch answers
   readonly #woken = new Condition()
 
   constructor(ports: TailPorts) {
     this.#ports = ports
-    this.#ring = new PageCache(KEPT, ports.budget)
+    this.#cache = new PageCache(CACHED_EVENTS, ports.budget)
   }
 
-  /** Something may have happened: a position was notified, or (null) anything at all. */
+  /** Fetch the horizon: a position was notified, or (null) something may have happened. */
   wake(position: number | null): void {
     if (position !== null && position <= this.#horizon) return
-    if (position === null) this.#unsure = true
+    if (position === null) this.#mayHaveMissed = true
     else if (position > this.#promised) this.#promised = position
     this.#wakes++
     this.#woken.fire()
   }
 
-  /** The next page above `after`: at once where there is one, else as soon as the horizon is above it. */
+  /** The next page above `after`; waits until the horizon is above it. */
   async read(after: number, signal: AbortSignal): Promise<Page> {
     for (;;) {
       signal.throwIfAborted()
-      const kept = this.#ring.read(after)
+      const kept = this.#cache.read(after)
       if (kept) return kept
       if (after < this.#horizon) return abortable(this.#page(after), signal)
       const fresh = await abortable(this.#advance(), signal)
-      if (fresh?.after === after) return fresh // it may be too large to be kept
+      if (fresh?.after === after) return fresh // it may be too large for the cache
     }
   }
 
   /** Resolves once the horizon is known. */
-  async begun(signal: AbortSignal): Promise<void> {
+  async horizonKnown(signal: AbortSignal): Promise<void> {
     if (this.#horizon < 0) await abortable(this.#advance(), signal)
   }
 
@@ -92,42 +93,42 @@ export class Tail {
     return this.#horizon
   }
 
-  /** Whether an open append holds back what is known to be committed. */
-  get held(): boolean {
+  /** Whether an open append holds back events that are known to be committed. */
+  get isHeldBack(): boolean {
     return this.#expected > this.#horizon
   }
 
-  /** Serve nothing from memory any more that was read before. */
-  forget(): void {
-    this.#ring.clear()
+  /** Read everything from the database again. */
+  clearCache(): void {
+    this.#cache.clear()
   }
 
   close(): void {
     this.#closing.abort()
-    this.#ring.clear()
-    this.wake(null) // who waits, or begins to, hears of it
+    this.#cache.clear()
+    this.wake(null) // the fetch that waits ends, and rejects
   }
 
   #page(after: number): Promise<Page> {
     const until = this.#horizon
     let read = this.#reads.get(after)
     if (!read) {
-      read = retryForever(() => this.#ports.page(after, until), this.#patience)
+      read = retryForever(() => this.#ports.page(after, until), this.#policy)
         .then((page) => {
-          if (page.position >= until) this.#ring.push(page)
+          if (page.position >= until) this.#cache.push(page)
           return page
         })
         .finally(() => this.#reads.delete(after))
-      read.catch(() => {}) // whoever waits for it hears of it; maybe nobody does any more
+      read.catch(() => {}) // never unhandled: perhaps nobody waits for it any more
       this.#reads.set(after, read)
     }
     return read
   }
 
-  /** Resolves with the page that the horizon was found with, if there is one. */
+  /** Resolves once the horizon is higher, with the page that was fetched together with it, if there is one. */
   #advance(): Promise<Page | undefined> {
     if (!this.#advancing) {
-      this.#advancing = this.#lookUntilHigher().finally(() => {
+      this.#advancing = this.#fetchUntilHigher().finally(() => {
         this.#advancing = undefined
       })
       this.#advancing.catch(() => {})
@@ -135,53 +136,54 @@ export class Tail {
     return this.#advancing
   }
 
-  async #lookUntilHigher(): Promise<Page | undefined> {
+  async #fetchUntilHigher(): Promise<Page | undefined> {
     const from = this.#horizon
     for (let attempt = 0; ; attempt++) {
-      // What is expected is held back by an open append: look again soon, then less often.
-      const { held } = this
-      if (!held) attempt = 0
-      let look: FetchedHorizon | undefined
-      if (this.#wakes === this.#seen) {
-        if (held) {
-          const forget = this.#ports.clock.after(Math.min(50, 2 ** attempt), () => this.#woken.fire())
+      // While an open append holds events back, fetch again soon, then less often.
+      const { isHeldBack } = this
+      if (!isHeldBack) attempt = 0
+      let fetched: FetchedHorizon | undefined
+      if (this.#wakes === this.#wakesAnswered) {
+        if (isHeldBack) {
+          const cancel = this.#ports.clock.after(Math.min(50, 2 ** attempt), () => this.#woken.fire())
           await this.#woken.next()
-          forget()
+          cancel()
         } else {
-          look = await this.#woken.next(() => this.#look(from))
+          fetched = await this.#woken.next(() => this.#fetch(from))
         }
       }
-      look ??= this.#look(from)
-      const { promised } = look
-      const [horizons, page] = await look.found
-      // A position above what is committed is somebody's junk, or any position: the horizon has to come as far as all
-      // that is there. (It may not be seen yet because an append holds it back, of whose rollback nobody is notified.)
+      fetched ??= this.#fetch(from)
+      const { promised } = fetched
+      const [horizons, page] = await fetched.found
+      // The horizon must reach every committed position that was notified. An open append may still hold it back, and its
+      // rollback sends no notification, so this loop fetches again. Notified positions that are higher than all
+      // committed ones are invalid, or ANY_POSITION.
       this.#expected = Math.max(this.#expected, Math.min(promised, horizons.committed))
-      // Nor will one come that nobody holds back: it was rolled back.
+      // If no append holds the horizon back, nothing more will appear: the other positions were rolled back.
       if (!horizons.isHeldBack(this.#ports.keys)) this.#expected = 0
       this.#horizon = Math.max(this.#horizon, horizons.of(this.#ports.keys))
       if (this.#horizon > from) {
         const fresh = from >= 0 ? page?.(this.#horizon) : undefined
-        if (fresh) this.#ring.push(fresh)
-        // The first of several notifications began the look; it may have found what the others tell of.
-        if (!this.#unsure && this.#promised <= this.#horizon) this.#seen = this.#wakes
+        if (fresh) this.#cache.push(fresh)
+        // The first of several notifications began this fetch. It may have found what the later ones told of.
+        if (!this.#mayHaveMissed && this.#promised <= this.#horizon) this.#wakesAnswered = this.#wakes
         return fresh
       }
     }
   }
 
-  /** Begins one, for all wakes so far. */
-  #look(from: number): FetchedHorizon {
-    const [promised, unsure] = [this.#promised, this.#unsure]
-    this.#seen = this.#wakes
+  /** Begin to fetch the horizon, for all wake-ups so far. */
+  #fetch(from: number): FetchedHorizon {
+    const [promised, mayHaveMissed] = [this.#promised, this.#mayHaveMissed]
+    this.#wakesAnswered = this.#wakes
     this.#promised = 0
-    this.#unsure = false
-    const look = () => this.#ports.fetchHorizon(from, unsure ? 0 : promised)
-    const found = retryForever(look, this.#patience, from < 0 ? isTransientAtStart : isTransient)
+    this.#mayHaveMissed = false
+    const fetch = () => this.#ports.fetchHorizon(from, mayHaveMissed ? 0 : promised)
+    const found = retryForever(fetch, this.#policy, from < 0 ? isTransientAtStart : isTransient)
     return { promised, found }
   }
 
-  get #patience() {
+  get #policy() {
     const { clock, logger, retries, scope } = this.#ports
     return { signal: this.#closing.signal, clock, logger, retries, scope }
   }

@@ -5,41 +5,41 @@ import { streamKey } from '../events/event.ts'
 import { Budget } from '../read/budget.ts'
 
 /**
- * One event on its way:
+ * One delivery of a partition and its state:
  *
- *     queued -> out -> acked            queued: not begun yet, may be taken back
- *       ^        |                      out: the consumer has it
- *       +- held <+  (nack)              held: waits to be handed out again, or behind one that does
+ *     queued -> out -> acked            queued: the consumer has not begun with it, so it can be taken back
+ *       ^         |                     out: the consumer has it
+ *       +-waiting-+  (nack)             waiting: it waits for its next attempt, or an earlier event of its stream does
  */
 export interface Entry {
-  /** An acked entry lets go of it: only its position counts any more. */
+  /** Removed when the entry is acked, so that its memory is freed. */
   event: RecordedEvent
-  /** How many bytes of text it was read from. */
+  /** The size of the event's text in the database, in bytes. */
   readonly bytes: number
   readonly position: number
-  state: 'queued' | 'out' | 'held' | 'acked'
-  /** 1, 2, 3 …: one more with each nack of its own. */
+  state: 'queued' | 'out' | 'waiting' | 'acked'
+  /** 1, 2, 3 …: each nack of this delivery adds one. */
   attempt: number
-  /** Raised when it is taken back: what was handed out before does nothing any more. */
-  turn: number
-  /** When the consumer got it, by the monotonic clock. */
+  /** Increases when the delivery is acked or taken back. Deliveries with an older generation are stale. */
+  generation: number
+  /** When the consumer got it, in ms of the monotonic clock. */
   since: number
-  /** Called once a checkpoint covers it, or with an error once none ever will. */
+  /** Called when a checkpoint covers it, or with an error when no checkpoint ever will. */
   settle?: (error?: unknown) => void
 }
 
 const NO_EVENT = Object.freeze({}) as RecordedEvent
 
 /**
- * The deliveries of one partition that no checkpoint covers yet, in order. Acks come in any order; the watermark is the
- * position up to which all is acked, so that a checkpoint there skips nothing.
+ * The deliveries of one partition that no checkpoint covers yet, in order. Acks may come in any order. The watermark is the
+ * position up to which everything is acked, so a checkpoint at the watermark skips no event.
  *
- *     positions   3    7    8    12   | read on to 15, nothing more there
- *     acked       yes  yes  no   yes  | watermark 7; once 8 is acked: 15
+ *     positions   3    7    8    12   | events were read up to position 15
+ *     acked       yes  yes  no   yes  | the watermark is 7; when 8 is acked it is 15
  */
 export class AckWindow {
   readonly #entries = new Queue<Entry>() // above the watermark
-  readonly #covered = new Queue<Entry>() // below the watermark, and no checkpoint is durable yet
+  readonly #covered = new Queue<Entry>() // at or below the watermark, but not covered by a durable checkpoint yet
   readonly #nacked = new Set<Entry>()
   #unacked = 0
   #bytes = 0
@@ -62,27 +62,29 @@ export class AckWindow {
     return this.#unacked
   }
 
-  /** How many bytes of events these hold. */
+  /** The size of their events, in bytes. */
   get bytes(): number {
     return this.#bytes
   }
 
-  /** How many a drain has to wait for: the consumer has them, or begins with them yet. */
-  get left(): number {
+  /** How many deliveries a drain has to wait for: those that the consumer has or will still begin. */
+  get unfinished(): number {
     let queued = 0
     for (const { state } of this.#entries) if (state === 'queued') queued++
     return this.#out + queued
   }
 
   /**
-   * How many come again if we end now; `strict`: those too that are acked behind one that is not. But where a nacked one
-   * holds the checkpoint back these never count: the others flow on.
+   * How many deliveries are in flight. With `countsAcked` this includes acked ones above the watermark, because they come
+   * again after a crash. They are not counted while a nacked delivery holds the checkpoint back, so that other streams go on.
    */
-  load(strict: boolean): number {
-    return this.#covered.length + (strict && this.#nacked.size === 0 ? this.#entries.length : this.#unacked)
+  load(countsAcked: boolean): number {
+    return (
+      this.#covered.length + (countsAcked && this.#nacked.size === 0 ? this.#entries.length : this.#unacked)
+    )
   }
 
-  /** How many are acked, and wait for nothing but the checkpoint. */
+  /** How many acked deliveries only wait for their checkpoint. */
   get covered(): number {
     return this.#covered.length
   }
@@ -96,12 +98,12 @@ export class AckWindow {
     return this.#watermark
   }
 
-  /** The position up to which all that is to be delivered was added. */
+  /** The position up to which all events were added. */
   get passed(): number {
     return this.#passed
   }
 
-  /** The oldest that the consumer has. */
+  /** The oldest delivery that the consumer has. */
   get oldest(): Entry | undefined {
     for (const entry of this.#entries) if (entry.state === 'out') return entry
     return undefined
@@ -109,15 +111,15 @@ export class AckWindow {
 
   add(event: RecordedEvent, bytes = 0): Entry {
     const { position } = event
-    const entry: Entry = { event, bytes, position, state: 'queued', attempt: 1, turn: 0, since: 0 }
+    const entry: Entry = { event, bytes, position, state: 'queued', attempt: 1, generation: 0, since: 0 }
     this.#entries.push(entry)
     this.#unacked++
-    this.#hold(bytes)
+    this.#addBytes(bytes)
     this.#passed = Math.max(this.#passed, event.position)
     return entry
   }
 
-  /** The consumer has it from now on. */
+  /** The consumer has it now. */
   begin(entry: Entry): void {
     if (entry.state === 'out') return
     entry.state = 'out'
@@ -125,10 +127,10 @@ export class AckWindow {
     this.#out++
   }
 
-  /** All that is to be delivered up to `position` was added. */
+  /** All events up to `position` were added. */
   pass(position: number): void {
     this.#passed = Math.max(this.#passed, position)
-    this.#move()
+    this.#advance()
   }
 
   ack(entry: Entry): void {
@@ -136,59 +138,59 @@ export class AckWindow {
     if (this.#abandoned || entry.state === 'acked') return
     if (entry.state === 'out') this.#out--
     entry.state = 'acked'
-    entry.turn++ // who acked it can't nack or park it any more
+    entry.generation++ // after an ack, nack and park do nothing
     this.#unacked--
-    this.#hold(-entry.bytes)
+    this.#addBytes(-entry.bytes)
     entry.event = NO_EVENT
     this.#nacked.delete(entry)
-    if (entry === this.#entries.first) this.#move()
-    else this.#settleHeldBack([entry])
+    if (entry === this.#entries.first) this.#advance()
+    else this.#settleBehindNacked([entry])
   }
 
-  /** Take back `entry` and the later ones of its stream that are not acked: all of them come again, in order. */
+  /** Take back `entry` and the later unacked deliveries of its stream. They come again, in order. */
   takeBack(entry: Entry): Entry[] {
     const { category, streamId } = entry.event
     const taken: Entry[] = []
     for (const other of this.#entries) {
       const { event, position, state } = other
       if (position < entry.position || state === 'acked') continue
-      if (event.streamId === streamId && event.category === category) taken.push(this.#withhold(other))
+      if (event.streamId === streamId && event.category === category) taken.push(this.#wait(other))
     }
     return taken
   }
 
-  /** Take back all that is not acked. */
+  /** Take back every delivery that is not acked. */
   takeBackAll(): void {
     for (const entry of this.#entries) {
-      if (entry.state === 'out' || entry.state === 'queued') this.#withhold(entry)
+      if (entry.state === 'out' || entry.state === 'queued') this.#wait(entry)
     }
   }
 
-  /** It failed: until it is acked, it alone holds the checkpoint back. `counts`: that was an attempt. */
+  /** The delivery failed, and holds the checkpoint back until it is acked. `counts`: the failure counts as an attempt. */
   nacked(entry: Entry, counts = true): void {
     if (counts) entry.attempt++
     this.#nacked.add(entry)
-    this.#settleHeldBack(this.#entries)
+    this.#settleBehindNacked(this.#entries)
   }
 
-  /** The first of each stream among those that wait below what is acked: a checkpoint can't pass them. */
-  leftBehind(): Map<string, Entry> {
+  /** The first waiting delivery of each stream that has one below an acked delivery. A checkpoint can't pass them. */
+  waitingBelowAcked(): Map<string, Entry> {
     const entries = [...this.#entries]
     const last = entries.findLastIndex(({ state }) => state === 'acked')
     const first = new Map<string, Entry>()
     for (const entry of entries.slice(0, Math.max(last, 0))) {
-      if (entry.state !== 'held') continue
+      if (entry.state !== 'waiting') continue
       const key = streamKey(entry.event)
       if (!first.has(key)) first.set(key, entry)
     }
     return first
   }
 
-  /** Take back what the consumer has not begun; but not what lies below an acked one, or that would come again too. */
+  /** Take back what the consumer has not begun. Deliveries below an acked one stay, or the acked one would come again too. */
   withdraw(): void {
     const entries = [...this.#entries]
     const last = entries.findLastIndex(({ state }) => state === 'acked' || state === 'out')
-    for (const entry of entries.slice(last + 1)) if (entry.state === 'queued') this.#withhold(entry)
+    for (const entry of entries.slice(last + 1)) if (entry.state === 'queued') this.#wait(entry)
   }
 
   /** A checkpoint at `position` is durable. */
@@ -199,35 +201,35 @@ export class AckWindow {
     }
   }
 
-  /** No checkpoint of ours will ever cover what is left. */
+  /** The lease is lost: no checkpoint of this executor will cover what is left. */
   abandon(error: unknown): void {
     this.#abandoned ??= { error }
     for (const entry of [...this.#covered.clear(), ...this.#entries.clear()]) entry.settle?.(error)
-    this.#hold(-this.#bytes)
+    this.#addBytes(-this.#bytes)
     this.#unacked = this.#out = 0
     this.#nacked.clear()
   }
 
-  #hold(bytes: number): void {
+  #addBytes(bytes: number): void {
     this.#bytes += bytes
     this.#budget.add(bytes)
   }
 
-  #withhold(entry: Entry): Entry {
+  #wait(entry: Entry): Entry {
     if (entry.state === 'out') this.#out--
-    entry.state = 'held'
-    entry.turn++
+    entry.state = 'waiting'
+    entry.generation++
     return entry
   }
 
-  /** Who waits for the checkpoint of what is acked behind a nacked one would wait for long. */
-  #settleHeldBack(entries: Iterable<Entry>): void {
+  /** Acks above a nacked delivery resolve at once: their checkpoint may be far away. */
+  #settleBehindNacked(entries: Iterable<Entry>): void {
     if (this.#nacked.size === 0) return
     const first = Math.min(...[...this.#nacked].map(({ position }) => position))
     for (const entry of entries) if (entry.state === 'acked' && entry.position > first) entry.settle?.()
   }
 
-  #move(): void {
+  #advance(): void {
     for (let entry = this.#entries.first; entry?.state === 'acked'; entry = this.#entries.first) {
       this.#entries.shift()
       this.#watermark = entry.position

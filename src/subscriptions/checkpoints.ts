@@ -4,26 +4,27 @@ import { now } from './instant.ts'
 import type { Partition } from './partition.ts'
 import type { Store } from './store.ts'
 
+/** What checkpoints report to their executor. */
 export interface CheckpointEvents {
   written(partitions: readonly Partition[]): void
   lost(partition: Partition, cause?: unknown): void
-  /** How many share the window. */
+  /** How many partitions share `maxInFlight`. */
   partitions(): number
 }
 
 /** How an executor's checkpoints are written. */
 export interface CheckpointOptions {
   maxInFlight: number
-  /** Nobody waits for the checkpoints, so there need not be one for each few events. */
-  strict: boolean
+  /** Write less often, because no ack waits for its checkpoint. */
+  isPaced: boolean
 }
 
-/** While events keep coming a write every so many ms is enough, unless what waits for it fills half the window. */
+/** The shortest time between two writes in ms, unless deliveries that wait for a checkpoint fill half of the window. */
 const PACE_MS = 5
 
 /**
- * Writes the checkpoints of an executor's partitions, all by one statement, which renews their leases too. At most one is
- * under way, and the next one carries the newest watermarks, so that acks cost what the database can take and not more.
+ * Writes the checkpoints of an executor's partitions with one statement, which also renews their leases. At most one write is
+ * under way. The next one writes the newest watermarks, so many acks never queue up many writes.
  */
 export class Checkpoints {
   readonly #store: Store
@@ -32,9 +33,9 @@ export class Checkpoints {
   readonly #moved = new Set<Partition>()
   readonly #trouble: RetryReporter
   #running: Promise<void> | undefined
-  #next = -Infinity // when one is due
-  #forgetNext: (() => void) | undefined
-  #forget: (() => void) | undefined
+  #nextAt = -Infinity // when the next write may begin
+  #cancelNext: (() => void) | undefined
+  #cancelLater: (() => void) | undefined
 
   constructor(store: Store, options: CheckpointOptions, events: CheckpointEvents) {
     this.#store = store
@@ -44,44 +45,44 @@ export class Checkpoints {
   }
 
   /** The watermark of a partition may have moved. */
-  poke(partition: Partition): void {
+  update(partition: Partition): void {
     if (partition.window.watermark > partition.durable) this.renew(partition)
   }
 
-  /** Write it in any case, for the sake of the lease. */
+  /** Write the checkpoint even if it has not moved, to renew the lease. */
   renew(partition: Partition): void {
-    if (partition.lost || partition.returning || this.#store.signal.aborted) return
+    if (partition.lost || partition.isReleasing || this.#store.signal.aborted) return
     this.#moved.add(partition)
-    if (this.#running) return // which looks again when it ends
+    if (this.#running) return // the write under way continues with this partition
     const { clock } = this.#store
-    const pauseMs = this.#crowded(partition) ? 0 : this.#next - clock.now()
+    const pauseMs = this.#isUrgent(partition) ? 0 : this.#nextAt - clock.now()
     if (pauseMs <= 0) this.#start()
-    else this.#forgetNext ??= clock.after(pauseMs, () => this.#start())
+    else this.#cancelNext ??= clock.after(pauseMs, () => this.#start())
   }
 
-  /** Nothing was acked, but passed over: that is worth a write now and then. */
-  pokeLater(partitions: () => Iterable<Partition>, ms: number): void {
-    this.#forget ??= this.#store.clock.after(ms, () => {
-      this.#forget = undefined
-      for (const partition of partitions()) this.poke(partition)
+  /** Only events of other partitions were passed: write that after `ms`. */
+  updateLater(partitions: () => Iterable<Partition>, ms: number): void {
+    this.#cancelLater ??= this.#store.clock.after(ms, () => {
+      this.#cancelLater = undefined
+      for (const partition of partitions()) this.update(partition)
     })
   }
 
   close(): void {
-    this.#forget?.()
-    this.#forgetNext?.()
+    this.#cancelLater?.()
+    this.#cancelNext?.()
   }
 
-  /** What only waits for a checkpoint takes half of this partition's share of the window. */
-  #crowded({ window }: Partition): boolean {
-    const { strict, maxInFlight } = this.#options
-    return !strict || 2 * window.covered * this.#events.partitions() >= maxInFlight
+  /** Whether deliveries that only wait for a checkpoint fill half of this partition's share of the window. */
+  #isUrgent({ window }: Partition): boolean {
+    const { isPaced, maxInFlight } = this.#options
+    return !isPaced || 2 * window.covered * this.#events.partitions() >= maxInFlight
   }
 
   #start(): void {
-    this.#forgetNext?.()
-    this.#forgetNext = undefined
-    this.#next = this.#store.clock.now() + PACE_MS
+    this.#cancelNext?.()
+    this.#cancelNext = undefined
+    this.#nextAt = this.#store.clock.now() + PACE_MS
     this.#running = this.#run().finally(() => {
       this.#running = undefined
       for (const partition of this.#moved) this.renew(partition)
@@ -91,18 +92,18 @@ export class Checkpoints {
   async #run(): Promise<void> {
     const { clock, signal } = this.#store
     while (this.#moved.size > 0 && !signal.aborted) {
-      const partitions = [...this.#moved].filter(({ lost, returning }) => !lost && !returning)
+      const partitions = [...this.#moved].filter(({ lost, isReleasing }) => !lost && !isReleasing)
       this.#moved.clear()
       if (partitions.length === 0) break
       const reached = partitions.map((partition) => ({ partition, position: partition.window.watermark }))
       const at = now(clock)
       try {
-        const ours = await this.#store.advance(reached)
+        const owned = await this.#store.advance(reached)
         for (const { partition, position } of reached) {
-          if (ours.includes(partition.number)) {
+          if (owned.includes(partition.number)) {
             partition.renewed(at)
             partition.checkpoint(position)
-          } else if (!partition.returning) {
+          } else if (!partition.isReleasing) {
             this.#events.lost(partition)
           }
         }
@@ -111,7 +112,7 @@ export class Checkpoints {
         return
       } catch (error) {
         if (!isTransient(error)) {
-          for (const partition of partitions) if (!partition.returning) this.#events.lost(partition, error)
+          for (const partition of partitions) if (!partition.isReleasing) this.#events.lost(partition, error)
           break
         }
         for (const partition of partitions) this.#moved.add(partition)

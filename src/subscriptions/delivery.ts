@@ -4,22 +4,22 @@ import type { RecordedEvent } from '../events/event.ts'
 import type { ConsumerTelemetry } from '../telemetry/telemetry.ts'
 import type { Entry } from './ack-window.ts'
 
-/** When and why a delivery is to come again. */
+/** When to deliver again, and why. */
 export interface NackOptions {
   /** Pause before it is delivered again. In ms; default 0, minimum 0. */
   delayMs?: number | undefined
-  /** Why; logged. */
+  /** Why the event is not handled; it is logged. */
   error?: unknown
 }
 
-/** A nack of this library's own: `counts` is false for a failure during an outage, which is no attempt. Default true. */
+/** A nack with internal options. `counts`, default true: whether the failure is an attempt; during an outage it is not. */
 export interface Nack extends NackOptions {
   counts?: boolean
 }
 
-/** What becomes of an event whose handler failed. */
+/** What happens to an event whose handler failed. */
 export interface Retry {
-  /** The pause before the next attempt; null: it was the last one. */
+  /** The pause before the next attempt in ms; null: there is no further attempt. */
   readonly delayMs: number | null
   /** Whether the failure counts as an attempt. */
   readonly counts: boolean
@@ -28,134 +28,135 @@ export interface Retry {
 /** One event handed to a consumer. */
 export interface Delivery<E = RecordedEvent> {
   readonly event: E
-  /** 1, 2, 3 …: how often it was delivered by this executor, counting nacks. */
+  /** 1, 2, 3 …: how often this executor has delivered the event; each nack adds one. */
   readonly attempt: number
-  /** Its partition, of those that this executor owns: 0, 1, 2 … */
+  /** The number of its partition: 0, 1, 2 … */
   readonly partition: number
-  /** True: it is acked already, or it was taken back, or its partition is another's. What is done with it does nothing. */
+  /** True if it is already acked, was taken back, or another executor owns its partition: acks and nacks do nothing. */
   readonly stale: boolean
   /**
    * The event is handled. Acks may come in any order.
    *
-   * @returns once a checkpoint covers it, or at once while an earlier nacked one holds that back
-   * @throws LeaseLostError where another executor has taken over; the event is delivered again
+   * @returns a promise that resolves when a checkpoint covers the event, or at once if an earlier nacked event holds the
+   *   checkpoint back
+   * @throws LeaseLostError if another executor owns the partition now; the event is delivered again
    */
   ack(): Promise<void>
   /**
-   * Deliver it again, after a pause. Takes back the later unacked deliveries of its stream: their acks then do nothing,
-   * and all of them come again, in order. Other streams flow on.
+   * Deliver the event again, after a pause. Later unacked deliveries of its stream are taken back too: their acks then do
+   * nothing, and all of them come again, in order. Other streams go on.
    */
   nack(options?: NackOptions): void
   /**
-   * Set the stream aside from this event on, with the error, and go on with the others. `meow.parked(name)` shows it,
-   * `meow.replayParked(name)` puts it back.
+   * Park the stream from this event on, with the error, and go on with other streams. `meow.parked(name)` lists its events,
+   * `meow.replayParked(name)` delivers them again.
    *
-   * @returns once that is durable
-   * @throws LeaseLostError where another executor has taken over
+   * @returns a promise that resolves when the stream is parked durably
+   * @throws LeaseLostError if another executor owns the partition now
    */
   park(error?: unknown): Promise<void>
 }
 
-/** What a delivery asks of its partition. */
+/** What a delivery needs from its partition. */
 export interface DeliveryOwner {
   readonly number: number
   readonly signal: AbortSignal
   readonly lost: boolean
-  /** False: the lease may have run out unnoticed. */
+  /** False: the lease may have expired unnoticed. */
   readonly valid: boolean
   readonly logger: Logger
   readonly telemetry: ConsumerTelemetry | undefined
-  /** Whether the partition is still ours; waits until that is certain. */
-  ours(): Promise<boolean>
+  /** Whether this executor still owns the partition; waits until that is certain. */
+  stillOwned(): Promise<boolean>
   throwIfLost(): void
-  /** The lease is known to be lost. */
+  /** Treat the lease as lost; `cause` is the error of the database, if there is one. */
   lose(cause?: unknown): void
 }
 
-/** What stands behind a delivery: the partition, or the replay of a stream that was set aside. */
+/** Where a delivery comes from: its partition, or the replay of a parked stream. */
 export interface Source {
   readonly partition: DeliveryOwner
-  /** Whether the events of a parked stream come again. */
+  /** Whether this is the replay of a parked stream. */
   readonly isReplay: boolean
   begin(entry: Entry): void
   ack(entry: Entry): Promise<void>
   done(entry: Entry): void
   nack(entry: Entry, options: Nack): void
   park(entry: Entry, error: unknown): Promise<void>
-  /** In the consumer's transaction, as its last statement: handled up to `entry`. False: the lease is lost. */
-  write(client: pg.ClientBase, entry: Entry): Promise<boolean>
-  /** That transaction is committed. */
-  written(entries: readonly Entry[]): void
-  /** In the consumer's transaction: the stream is set aside, for good or (`replaying`) until it is tried again. */
-  writeAside(client: pg.ClientBase, entry: Entry, error: unknown, replaying: boolean): Promise<boolean>
-  /** That transaction is committed. */
-  writtenAside(entry: Entry, retryInMs: number | null): void
+  /** Write the checkpoint after `entry` as the last statement of a handler's transaction. False: the lease is lost. */
+  writeCheckpoint(client: pg.ClientBase, entry: Entry): Promise<boolean>
+  /** The transaction of `writeCheckpoint` is committed. */
+  checkpointCommitted(entries: readonly Entry[]): void
+  /** Park the stream in a handler's transaction; with `replaying` only until its next attempt. */
+  writeParked(client: pg.ClientBase, entry: Entry, error: unknown, replaying: boolean): Promise<boolean>
+  /** The transaction of `writeParked` is committed. */
+  parkedCommitted(entry: Entry, retryInMs: number | null): void
 }
 
-/** A delivery as this library's own consumers see it. */
+/** A delivery as workers of this library see it. `Delivery` is its public form. */
 export class HandedOut {
   readonly source: Source
   readonly entry: Entry
   readonly event: RecordedEvent
   attempt: number
-  /** Its handler has failed, and is not called once more for this delivery. */
+  /** The error of its handler, which is not called again for this delivery. */
   failure: { readonly error: unknown; retry?: Retry } | undefined
   #calls = 0
-  readonly #turn: number
+  readonly #generation: number
 
   constructor(source: Source, entry: Entry) {
     this.source = source
     this.entry = entry
     this.event = entry.event
     this.attempt = entry.attempt
-    this.#turn = entry.turn
+    this.#generation = entry.generation
   }
 
   get partition(): number {
     return this.source.partition.number
   }
 
-  /** Aborts when the executor stops, the partition is given back, or the lease is lost. */
+  /** Aborts when the executor stops, the partition is handed over, or the lease is lost. */
   get signal(): AbortSignal {
     return this.source.partition.signal
   }
 
-  /** Taken back, or the lease is lost: what is done with it does nothing. */
+  /** Whether it was taken back or the lease is lost: acks and nacks do nothing then. */
   get stale(): boolean {
-    return this.entry.turn !== this.#turn || this.source.partition.lost
+    return this.entry.generation !== this.#generation || this.source.partition.lost
   }
 
-  /** False: the lease may have run out unnoticed (we were frozen, or cut off). Then `ours` finds out. */
-  get certain(): boolean {
+  /** False: the lease may have expired unnoticed, because this process froze or lost its connection. `stillOwned` finds out. */
+  get leaseIsValid(): boolean {
     return this.source.partition.valid
   }
 
-  /** Whether the partition is still ours; waits until that is certain. */
-  ours(): Promise<boolean> {
-    return this.source.partition.ours()
+  /** Whether this executor still owns the partition; waits until that is certain. */
+  stillOwned(): Promise<boolean> {
+    return this.source.partition.stillOwned()
   }
 
-  /** From here on the consumer has it. False: it is taken back. */
+  /** The consumer has it now. False: it was taken back, so it must not be handled. */
   begin(): boolean {
     if (this.stale) return false
-    // A worker may begin once more what it has begun, in a transaction that is rolled back.
+    // A worker may begin the same delivery again after its transaction was rolled back.
     if (this.entry.state !== 'out') this.source.partition.telemetry?.delivered(this.event, this.attempt)
     this.source.begin(this.entry)
     return true
   }
 
-  /** Whether a handler was called for it whose transaction was rolled back. */
+  /** Whether a handler was called for it in a transaction that was rolled back. */
   get called(): boolean {
     return this.#calls > 0
   }
 
-  /** A handler is called, maybe once more, in another transaction: each call is an attempt. */
+  /** A handler is called. Each call is an attempt, also a further call in another transaction. */
   call(): void {
     if (this.called) this.#recount(1)
     this.#calls++
   }
 
-  /** The calls were no attempts. */
+  /** The calls of its handler do not count as attempts. */
   discount(): void {
     this.#recount(-this.#calls)
   }
@@ -165,7 +166,7 @@ export class HandedOut {
     this.entry.attempt += by
   }
 
-  /** `ack`, for who does not wait for the checkpoint. */
+  /** Ack it without waiting for the checkpoint. */
   done(): void {
     if (!this.stale) this.source.done(this.entry)
   }

@@ -3,12 +3,13 @@ import type { Budget } from '../read/budget.ts'
 import type { Page } from '../read/page.ts'
 import type { OwnedPartitions } from './owned-partitions.ts'
 
+/** What a dispatcher needs from its executor. */
 export interface DispatcherPorts {
-  /** Events after a position, without end. */
+  /** Read events after a position, without end. */
   follow(after: number): LiveFeed
-  /** How it stands: what is there is handed out, or not yet. */
+  /** Report the state: `live` when all events up to the horizon are handed out. */
   report(state: 'catching-up' | 'live', horizon?: number): void
-  /** All up to a position was handed out, or passed over. */
+  /** A page is done: its events are handed out, or belong to other partitions. */
   passed(): void
   budget: Pick<Budget, 'allows'>
 }
@@ -16,44 +17,44 @@ export interface DispatcherPorts {
 export interface DispatcherOptions {
   partitions: number
   maxInFlight: number
-  /** What is acked behind an unacked one is in flight too. */
-  strict: boolean
+  /** Acked deliveries above the watermark count as in flight. */
+  countsAcked: boolean
 }
 
 /**
- * Reads from the least position of the partitions that are held on, by one feed for all of them, and hands out what is
- * theirs until maxInFlight are out, or as many bytes as the budget allows.
+ * Reads pages with one feed, from the lowest position of the owned partitions, and hands their deliveries to the
+ * partitions. It pauses when `maxInFlight` deliveries are in flight, or as many bytes as the budget allows.
  */
 export class Dispatcher {
-  readonly #holdings: OwnedPartitions
+  readonly #owned: OwnedPartitions
   readonly #options: DispatcherOptions
   readonly #ports: DispatcherPorts
   #restart = new AbortController()
-  #held = () => false
+  #isHeldBack = () => false
 
-  constructor(holdings: OwnedPartitions, options: DispatcherOptions, ports: DispatcherPorts) {
-    this.#holdings = holdings
+  constructor(owned: OwnedPartitions, options: DispatcherOptions, ports: DispatcherPorts) {
+    this.#owned = owned
     this.#options = options
     this.#ports = ports
   }
 
-  /** Begin anew, further back: partitions came. */
+  /** Read again from the lowest position, because partitions were added. */
   restart(): void {
     this.#restart.abort()
   }
 
-  /** Whether an open append holds back what is to be read next. */
-  get held(): boolean {
-    return this.#held()
+  /** Whether an open append holds back the next events. */
+  get isHeldBack(): boolean {
+    return this.#isHeldBack()
   }
 
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      const changed = this.#holdings.changed.next()
+      const changed = this.#owned.changed.next()
       this.#restart = new AbortController()
       const end = () => this.#restart.abort()
       signal.addEventListener('abort', end, { once: true })
-      const { active } = this.#holdings
+      const { active } = this.#owned
       try {
         if (active.length === 0) await changed
         else await this.#follow(Math.min(...active.map(({ window }) => window.passed)), this.#restart.signal)
@@ -65,26 +66,26 @@ export class Dispatcher {
 
   async #follow(after: number, restart: AbortSignal): Promise<void> {
     const feed = this.#ports.follow(after)
-    this.#held = () => feed.held()
+    this.#isHeldBack = () => feed.isHeldBack()
     const close = () => feed.close()
     restart.addEventListener('abort', close)
     let position = after
     const report = () => {
-      if (this.#holdings.active.length === 0) return // all are lost, or on their way back
+      if (this.#owned.active.length === 0) return // all partitions are lost or being handed over
       this.#ports.report(position < feed.horizon() ? 'catching-up' : 'live', feed.horizon())
     }
     try {
       this.#ports.report('catching-up')
-      // Where nothing is left to do, the first page is long in coming.
+      // Without new events the first page may take long, so the state is reported as soon as the horizon is known.
       feed
-        .begun()
+        .horizonKnown()
         .then(() => restart.aborted || report())
         .catch(() => {})
-      while (!restart.aborted && this.#holdings.active.length > 0) {
+      while (!restart.aborted && this.#owned.active.length > 0) {
         const page = await feed.next()
         if (!(await this.#handOut(page, restart)) || restart.aborted) return
         position = page.position
-        for (const partition of this.#holdings.active) partition.window.pass(position)
+        for (const partition of this.#owned.active) partition.window.pass(position)
         this.#ports.passed()
         report()
       }
@@ -93,25 +94,25 @@ export class Dispatcher {
     } finally {
       restart.removeEventListener('abort', close)
       feed.close()
-      this.#held = () => false
+      this.#isHeldBack = () => false
     }
   }
 
-  /** False: interrupted. What was handed out till then is known by each partition's `passed`. */
+  /** False: interrupted by a restart. `passed` of each partition says which events were handed out by then. */
   async #handOut({ events, hashes, sizes }: Page, restart: AbortSignal): Promise<boolean> {
-    const { partitions, maxInFlight, strict } = this.#options
+    const { partitions, maxInFlight, countsAcked } = this.#options
     const { budget } = this.#ports
     let room = 0
     let inFlight = 0 // bytes, at most
     for (let i = 0; i < events.length; i++) {
       const event = events[i]!
-      const partition = this.#holdings.get(partitions === 1 ? 0 : hashes[i]! % partitions)?.partition
+      const partition = this.#owned.get(partitions === 1 ? 0 : hashes[i]! % partitions)?.partition
       if (!partition || partition.draining || event.position <= partition.window.passed) continue
       const bytes = sizes[i]!
       while (room <= 0 || !budget.allows(inFlight, bytes) || !partition.valid) {
-        const changed = this.#holdings.changed.next()
-        room = this.#holdings.room(maxInFlight, strict)
-        inFlight = this.#holdings.bytes
+        const changed = this.#owned.changed.next()
+        room = this.#owned.room(maxInFlight, countsAcked)
+        inFlight = this.#owned.bytes
         if (restart.aborted || partition.draining) break
         if (room > 0 && budget.allows(inFlight, bytes) && partition.valid) break
         this.#ports.report('catching-up')

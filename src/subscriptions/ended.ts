@@ -3,27 +3,27 @@ import { MeowError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import type { RecordedEvent } from '../events/event.ts'
 
-/** What to do about the errors that end an executor. Of any other: mend what it says, and start again. */
+/** What to do about an error that ends an executor, by the code of the error. */
 const REMEDIES: Readonly<Record<string, string>> = {
   ERR_SUBSCRIPTION_MISMATCH:
-    'start it with the selector and the partitions that the store has, or change those with alterSubscription() while nobody owns it',
+    'start it with the selector and the number of partitions that the store has, or change those with alterSubscription() while no executor runs',
   ERR_SUBSCRIPTION_NOT_FOUND:
-    'it was deleted: start it again to make a new one of this name, or remove this worker',
-  ERR_SCHEMA: 'mend the schema, then start it again',
+    'it was deleted: start it again to create a new one with this name, or remove this worker',
+  ERR_SCHEMA: 'repair the schema, then start it again',
 }
 
-/** Log that an executor ends by an error: of which subscription, why, and what to do. Nobody may look at its `done`. */
+/** Log which subscription ended, why, and what to do. An application may never look at `done`, so the log must say it. */
 export function logEnd(logger: Logger, subscription: string, error: unknown): void {
   const remedy =
     (error instanceof MeowError && REMEDIES[error.code]) ||
-    'mend the cause, then start it again; it goes on at its checkpoint'
+    'remove the cause, then start it again; it continues at its checkpoint'
   logger.error(
     { err: error, subscription },
-    `subscription "${subscription}" ends in this process: ${messageOf(error)}; ${remedy}`,
+    `subscription "${subscription}" ended in this process: ${messageOf(error)}; ${remedy}`,
   )
 }
 
-/** Log that a worker ends by `onExhausted: 'stop'`. */
+/** Log that a worker ended because of `onExhausted: 'stop'`. */
 export function logExhausted(
   logger: Logger,
   subscription: string,
@@ -33,6 +33,6 @@ export function logExhausted(
 ): void {
   logger.error(
     { err: error, subscription, position, category, streamId, type, attempt },
-    `subscription "${subscription}" ends in this process, as its onExhausted is 'stop': its handler failed for the last time, attempt ${attempt} at position ${position} (${type} of stream "${category}/${streamId}"): ${messageOf(error)}; mend the cause, then start it again; it goes on at this event`,
+    `subscription "${subscription}" ended in this process, because onExhausted is 'stop': its handler failed for the last time, attempt ${attempt} at position ${position} (${type} of stream "${category}/${streamId}"): ${messageOf(error)}; remove the cause, then start it again; it continues at this event`,
   )
 }

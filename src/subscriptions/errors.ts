@@ -1,6 +1,6 @@
 import { MeowError } from '../core/errors.ts'
 
-/** Another executor owns the partition now; it handles again whatever was not acked in time. */
+/** Another executor owns the partition now. It handles again all events that were not acked in time. */
 export class LeaseLostError extends MeowError {
   declare readonly subscription: string
   declare readonly partition: number
@@ -8,14 +8,14 @@ export class LeaseLostError extends MeowError {
   constructor(subscription: string, partition: number, cause?: unknown) {
     super(
       'ERR_LEASE_LOST',
-      `the lease of partition ${partition} of subscription "${subscription}" is lost: its unacked events are delivered again, by whoever owns it now`,
+      `the lease of partition ${partition} of subscription "${subscription}" is lost: the executor that owns it now delivers its unacked events again`,
       cause,
       { subscription, partition },
     )
   }
 }
 
-/** A subscription of this name exists with another selector. */
+/** A subscription of this name exists with a different selector or number of partitions. */
 export class SubscriptionMismatchError extends MeowError {
   declare readonly subscription: string
 

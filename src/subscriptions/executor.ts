@@ -21,22 +21,23 @@ import { Replay } from './replay.ts'
 import type { ExecutorStatus } from './report.ts'
 import { Report } from './report.ts'
 import type { Grant, ParkedStream, Share, Store } from './store.ts'
-import { watchUnacked } from './unacked.ts'
+import { warnOfUnacked } from './unacked.ts'
 
+/** What an executor needs from outside. */
 export interface ExecutorPorts {
-  /** Make sure that the subscription exists. */
+  /** Create the subscription if it does not exist. */
   register(): Promise<void>
-  /** Events after a position, without end. */
+  /** Read events after a position, without end. */
   follow(after: number): LiveFeed
-  /** Call back when there is something to look for: a free partition, a newcomer, a replay. */
-  onBell(ring: () => void): () => void
-  /** Call back when the store has gone back: what is known of positions is void. */
-  onLoss(lost: (error: unknown) => void): () => void
-  /** Rejects with a HistoryLostError where a checkpoint is ahead of the store. */
+  /** Call back when the executor should claim again: a partition is free, an executor came, a replay was asked for. */
+  onWake(wake: () => void): () => void
+  /** Call back when the server has lost history: known positions are not valid any more. */
+  onHistoryLost(lost: (error: unknown) => void): () => void
+  /** Rejects with a HistoryLostError if a checkpoint is ahead of the store. */
   checkReached(position: number): Promise<void>
   status(status: ExecutorStatus): void
-  /** Whether anybody is told of it. */
-  watched(): boolean
+  /** Whether anyone observes the status. */
+  isWatched(): boolean
 }
 
 export interface ExecutorOptions {
@@ -46,45 +47,47 @@ export interface ExecutorOptions {
   leaseMs: number
   pollIntervalMs: number
   unackedWarningMs: number
-  /** How long a partition that is to be given back waits for the next ack. */
-  patienceMs: number
-  /** What is acked behind an unacked one is in flight too, so that a takeover never repeats more than maxInFlight. */
-  strict: boolean
+  /** How long a partition that is handed over waits for the next ack, in ms. */
+  ackWaitMs: number
+  /** The consumer is a worker of `process()`, so no ack waits for its checkpoint. Else it is `deliveries()`. */
+  isWorker: boolean
 }
 
 /**
- * One executor of a subscription. Two loops:
+ * One executor of a subscription. It runs two loops:
  *
- *     share   says that it is alive, renews its leases, takes its fair share of the partitions, gives back what is more
- *     pump    reads, and hands out what belongs to its partitions
+ *     claim     registers as alive, renews leases, takes its share of the partitions, and hands over what is above the share
+ *     dispatch  reads events and hands deliveries to its partitions
+ *
+ *     waiting (owns no partition) <-> catching-up <-> live -> stopped
  */
 export class Executor {
   readonly #ports: ExecutorPorts
   readonly #store: Store
   readonly #options: ExecutorOptions
   readonly #deliver: (delivery: HandedOut) => void
-  readonly #holdings = new OwnedPartitions()
+  readonly #owned = new OwnedPartitions()
   readonly #checkpoints: Checkpoints
   readonly #report: Report
-  readonly #pump: Dispatcher
-  readonly #giveBack: HandOver
+  readonly #dispatcher: Dispatcher
+  readonly #handOver: HandOver
   readonly #stopping = new AbortController()
   readonly #releasing: AbortController
-  readonly #rung = new Condition()
-  #forgetClaim: (() => void) | undefined // of partitions that were lost by an error
-  #losses = 0 // of the store's history
-  readonly #troubles: Losses // of partitions, by errors of the database
-  #failure: { error: unknown } | undefined // what ended it
-  /** Settles once it is stopped and has given all back; rejects where it can't go on. */
+  readonly #woken = new Condition()
+  #cancelClaim: (() => void) | undefined // a claim that waits, after partitions were lost by an error
+  #historyLosses = 0 // how often the server has lost history
+  readonly #partitionLosses: Losses // losses caused by errors of the database
+  #failure: { error: unknown } | undefined // the error that ended it
+  /** Resolves when it is stopped and has released all partitions; rejects with the error that ended it. */
   readonly done: Promise<void>
-  /** Registered: the subscription exists, and this is one of its executors. */
+  /** Resolves when the subscription exists and this executor is registered. */
   readonly ready: Promise<void>
 
   constructor(
     ports: ExecutorPorts,
     store: Store,
     options: ExecutorOptions,
-    /** Aborted: wait for no ack any more. The store gives up then too. */
+    /** When it aborts, wait for no further acks. Calls of the database end too. */
     releasing: AbortController,
     deliver: (delivery: HandedOut) => void,
   ) {
@@ -93,24 +96,44 @@ export class Executor {
     this.#options = options
     this.#deliver = deliver
     this.#releasing = releasing
-    this.#report = new Report(this.#holdings, store, ports.status, ports.watched, () => this.#pump.held)
-    this.#troubles = new Losses(store)
-    this.#checkpoints = new Checkpoints(store, options, {
-      written: (partitions) => {
-        for (const { number } of partitions) this.#troubles.over(number)
-        this.#holdings.changed.fire()
-        this.#report.is()
+    this.#report = new Report(
+      this.#owned,
+      store,
+      ports.status,
+      ports.isWatched,
+      () => this.#dispatcher.isHeldBack,
+    )
+    this.#partitionLosses = new Losses(store)
+    this.#checkpoints = new Checkpoints(
+      store,
+      { maxInFlight: options.maxInFlight, isPaced: options.isWorker },
+      {
+        written: (partitions) => {
+          for (const { number } of partitions) this.#partitionLosses.over(number)
+          this.#owned.changed.fire()
+          this.#report.update()
+        },
+        lost: (partition, cause) => this.#lose(partition, cause),
+        partitions: () => this.#owned.size,
       },
-      lost: (partition, cause) => this.#lose(partition, cause),
-      partitions: () => this.#holdings.size,
-    })
-    this.#pump = new Dispatcher(this.#holdings, options, {
-      follow: ports.follow,
-      report: (state, horizon) => this.#report.is(state, horizon),
-      budget: store.budget,
-      passed: () => this.#checkpoints.pokeLater(() => this.#holdings.partitions, options.pollIntervalMs),
-    })
-    this.#giveBack = new HandOver(this.#holdings, this.#checkpoints, store, options, releasing.signal)
+    )
+    this.#dispatcher = new Dispatcher(
+      this.#owned,
+      { ...options, countsAcked: options.isWorker },
+      {
+        follow: ports.follow,
+        report: (state, horizon) => this.#report.update(state, horizon),
+        budget: store.budget,
+        passed: () => this.#checkpoints.updateLater(() => this.#owned.partitions, options.pollIntervalMs),
+      },
+    )
+    this.#handOver = new HandOver(
+      this.#owned,
+      this.#checkpoints,
+      store,
+      { ...options, parksUnfinished: options.isWorker },
+      releasing.signal,
+    )
     let done: Promise<void> = Promise.resolve()
     this.ready = new Promise((resolve, reject) => {
       done = this.#run({ resolve, reject })
@@ -120,46 +143,46 @@ export class Executor {
     this.done.catch(() => {})
   }
 
-  /** Somebody begins to watch. */
+  /** An observer of the status came. */
   watch(): void {
     this.#report.count()
   }
 
-  /** Its handlers fail, and why; undefined: no longer. */
+  /** Its handlers fail; undefined: no longer. */
   failing(failing: Failing | undefined): void {
     this.#report.failing(failing)
   }
 
-  /** How it stands; what there is to catch up with is counted for whoever asks. */
-  ask(): Promise<ExecutorStatus> {
-    return this.#report.ask()
+  /** Its status, with a fresh count of the lag. */
+  status(): Promise<ExecutorStatus> {
+    return this.#report.read()
   }
 
-  /** Hand out nothing more. Partitions are kept until what was handed out is acked, or `release` is called. */
+  /** Hand out no more deliveries. Partitions are owned until all deliveries are acked, or until `release` is called. */
   stop(): void {
     this.#stopping.abort()
-    for (const { partition } of this.#holdings) partition.drain()
-    this.#holdings.changed.fire()
-    this.#rung.fire()
+    for (const { partition } of this.#owned) partition.drain()
+    this.#owned.changed.fire()
+    this.#woken.fire()
   }
 
-  /** Stop because of an error of the consumer's own, which the status tells in the end. */
+  /** Stop because of an error of the consumer. The last status contains it. */
   fail(error: unknown): void {
     this.#failure ??= { error }
     this.stop()
   }
 
-  /** Take back what the consumer has in hand: what it does with that counts for nothing, and a drain need not wait for it. */
+  /** Stop, and take back all deliveries that the consumer has: later acks do nothing, and nothing waits for them. */
   giveUp(): void {
     this.stop()
-    for (const { partition, replay } of this.#holdings) {
+    for (const { partition, replay } of this.#owned) {
       partition.takeBack()
       replay.takeBack()
     }
-    this.#holdings.changed.fire()
+    this.#owned.changed.fire()
   }
 
-  /** Give the partitions back, with their checkpoints as far as they go. */
+  /** Stop, and release the partitions with their latest checkpoints, without waiting for acks. */
   async release(): Promise<void> {
     this.#releasing.abort()
     this.stop()
@@ -168,17 +191,17 @@ export class Executor {
 
   async #run(ready: { resolve(): void; reject(error: unknown): void }): Promise<void> {
     const { signal } = this.#stopping
-    const silence = this.#ports.onBell(() => this.#rung.fire())
+    const stopListening = this.#ports.onWake(() => this.#woken.fire())
     const { retries } = this.#store
     const forgetRetries = retries?.onChange(() =>
       this.#report.retrying(retries.current(READS, this.#store.scope)),
     )
-    const forgetHistory = this.#ports.onLoss((error) => this.#loseAll(error))
-    const endWatch = watchUnacked(this.#options, this.#store, () => [...this.#holdings])
+    const forgetHistory = this.#ports.onHistoryLost((error) => this.#loseHistory(error))
+    const endWatch = warnOfUnacked(this.#options, this.#store, () => [...this.#owned])
     let failure: { error: unknown } | undefined
     const until = async (loop: Promise<void>) => {
       await loop.catch((error) => {
-        // What fails once we are stopped is of no interest.
+        // An error after the stop does not matter any more.
         if (!signal.aborted) {
           failure ??= { error }
           this.#failure ??= failure
@@ -189,110 +212,114 @@ export class Executor {
       this.stop()
     }
     try {
-      const registered = this.#persist(() => this.#ports.register(), isTransientAtStart)
-      // All of them, for a claim under way may still take something.
+      const registered = this.#retry(() => this.#ports.register(), isTransientAtStart)
+      // Wait for both loops, because a claim under way may still take partitions.
       await Promise.all([
-        until(registered.then(() => this.#share(ready.resolve))),
+        until(registered.then(() => this.#keepShare(ready.resolve))),
         until(
           registered
-            .then(() => this.#pump.run(signal))
+            .then(() => this.#dispatcher.run(signal))
             .catch((error) => {
-              this.#releasing.abort() // nobody should have to ack first to hear of it
+              this.#releasing.abort() // the consumer must learn of the error without acking first
               throw error
             }),
         ),
       ])
       if (failure) throw (failure as { error: unknown }).error
     } finally {
-      await this.#giveBack.all()
+      await this.#handOver.all()
       this.#releasing.abort()
       endWatch()
-      silence()
+      stopListening()
       forgetHistory()
       forgetRetries?.()
-      this.#troubles.end()
+      this.#partitionLosses.end()
       this.#checkpoints.close()
-      this.#forgetClaim?.()
+      this.#cancelClaim?.()
       this.#report.stopped(this.#failure)
     }
   }
 
-  async #share(claimed: () => void): Promise<void> {
+  async #keepShare(claimed: () => void): Promise<void> {
     const { leaseMs, pollIntervalMs } = this.#options
     for (;;) {
-      const rung = this.#rung.next() // before the claim, which may miss what it rings for
+      const woken = this.#woken.next() // before the claim, which may not see what the wake-up is about
       const { share, waitMs } = await this.#claim()
       claimed()
-      // Who has not got his share yet looks more often: the bell may not be heard.
-      const wanting = this.#holdings.size === 0 || this.#holdings.size < share
-      const forget = this.#store.clock.after(
-        Math.min(leaseMs / 3, wanting ? pollIntervalMs : Infinity, Math.max(waitMs ?? Infinity, 0) + 1),
-        () => this.#rung.fire(),
+      // An executor without its full share claims more often, because a wake-up may be missed.
+      const isShort = this.#owned.size === 0 || this.#owned.size < share
+      const cancel = this.#store.clock.after(
+        Math.min(leaseMs / 3, isShort ? pollIntervalMs : Infinity, Math.max(waitMs ?? Infinity, 0) + 1),
+        () => this.#woken.fire(),
       )
-      await rung
-      forget()
+      await woken
+      cancel()
       this.#stopping.signal.throwIfAborted()
     }
   }
 
-  /** Say that we are alive, and take, renew and give back. */
+  /** Register as alive, renew leases, take free partitions, and hand over what is above the share. */
   async #claim(): Promise<Share> {
-    const held = this.#holdings.partitions
-    const losses = this.#losses
+    const owned = this.#owned.partitions
+    const losses = this.#historyLosses
     const at = now(this.#store.clock)
-    const share = await this.#persist(() => this.#store.claim(held))
-    for (const partition of held) {
+    const share = await this.#retry(() => this.#store.claim(owned))
+    for (const partition of owned) {
       const { number, epoch } = partition
-      if (share.held.some((grant) => grant.partition === number && grant.epoch === epoch))
+      if (share.errorText.some((grant) => grant.partition === number && grant.epoch === epoch))
         partition.renewed(at)
-      else if (!partition.returning) this.#lose(partition)
+      else if (!partition.isReleasing) this.#lose(partition)
     }
-    await this.#take(share.taken, at, () => losses === this.#losses)
-    const kept = [...this.#holdings].filter(({ leaving }) => !leaving)
-    for (const holding of kept.slice(share.share)) this.#giveBack.one(holding).then(() => this.#report.is())
-    if (kept.length === 0) this.#report.is('waiting')
-    else if (this.#pump.held) this.#report.count()
-    for (const { partition } of kept) this.#checkpoints.poke(partition)
-    this.#holdings.changed.fire()
+    await this.#take(share.taken, at, () => losses === this.#historyLosses)
+    const kept = [...this.#owned].filter(({ leaving }) => !leaving)
+    for (const partition of kept.slice(share.share))
+      this.#handOver.one(partition).then(() => this.#report.update())
+    if (kept.length === 0) this.#report.update('waiting')
+    else if (this.#dispatcher.isHeldBack) this.#report.count()
+    for (const { partition } of kept) this.#checkpoints.update(partition)
+    this.#owned.changed.fire()
     return share
   }
 
-  /** What a store granted that has gone back since is not counted on: it is claimed anew. */
-  async #take(taken: readonly Grant[], at: Instant, stands: () => boolean): Promise<void> {
+  /** Add partitions that were granted. If the server has lost history since, they are claimed again instead. */
+  async #take(taken: readonly Grant[], at: Instant, isCurrent: () => boolean): Promise<void> {
     const numbers = taken.map(({ partition }) => partition)
-    // Streams are set aside by us, or before: only whether they are to be replayed is for others to say.
-    // The answer may be older than what becomes of a replay meanwhile: it tells only of those that wait now.
-    const waiting = new Set<ParkedStream>()
-    for (const { partition } of this.#holdings) {
-      if (partition.asides.size > 0) numbers.push(partition.number)
-      for (const aside of partition.asides.values()) if (!aside.replaying) waiting.add(aside)
+    // Only the owner parks streams, but any process may ask to replay them, so the rows are read again. The answer may be
+    // older than a replay that ends meanwhile, so it only counts for streams that are not being replayed now.
+    const notReplaying = new Set<ParkedStream>()
+    for (const { partition } of this.#owned) {
+      if (partition.parked.size > 0) numbers.push(partition.number)
+      for (const stream of partition.parked.values()) if (!stream.replaying) notReplaying.add(stream)
     }
     if (numbers.length === 0) return
-    const asides = await this.#persist(() => this.#store.asides(numbers))
-    if (!stands()) return
+    const rows = await this.#retry(() => this.#store.parkedStreams(numbers))
+    if (!isCurrent()) return
     for (const grant of taken) {
       const partition = this.#partition(grant, at)
-      for (const [number, aside] of asides)
-        if (number === grant.partition) partition.asides.set(streamKey(aside), aside)
-      this.#holdings.add({ partition, replay: new Replay(partition, this.#store) })
+      for (const [number, stream] of rows)
+        if (number === grant.partition) partition.parked.set(streamKey(stream), stream)
+      this.#owned.add({ partition, replay: new Replay(partition, this.#store) })
     }
-    for (const [number, { replaying, attempts, ...stream }] of asides) {
-      const holding = this.#holdings.get(number) // or lost or given back meanwhile
-      const aside = holding?.partition.asides.get(streamKey(stream))
-      if (aside && replaying && waiting.has(aside)) Object.assign(aside, { replaying, attempts })
+    for (const [number, { replaying, attempts, ...stream }] of rows) {
+      const owned = this.#owned.get(number) // undefined if it was lost or handed over meanwhile
+      const parked = owned?.partition.parked.get(streamKey(stream))
+      if (parked && replaying && notReplaying.has(parked)) Object.assign(parked, { replaying, attempts })
     }
-    for (const { replay } of this.#holdings) replay.wake()
+    for (const { replay } of this.#owned) replay.wake()
     if (taken.length === 0) return
     const { name: subscription } = this.#options
     this.#store.logger.info(
       { subscription, partitions: taken.map(({ partition }) => partition) },
       'took partitions',
     )
-    this.#pump.restart()
+    this.#dispatcher.restart()
     const furthest = Math.max(...taken.map(({ position }) => position))
     this.#ports.checkReached(furthest).catch((error) => {
       if (error instanceof HistoryLostError)
-        this.#store.logger.error({ err: error, subscription }, 'a checkpoint is ahead of the store')
+        this.#store.logger.error(
+          { err: error, subscription },
+          'a checkpoint is ahead of the store: events up to it would be skipped; set it with resetSubscription()',
+        )
     })
   }
 
@@ -300,12 +327,12 @@ export class Executor {
     return new Partition(grant, at, this.#store, this.#options.leaseMs, {
       deliver: this.#deliver,
       changed: (partition) => {
-        if (partition.durable > grant.position) this.#troubles.over(partition.number)
-        this.#checkpoints.poke(partition)
-        this.#holdings.changed.fire()
+        if (partition.durable > grant.position) this.#partitionLosses.over(partition.number)
+        this.#checkpoints.update(partition)
+        this.#owned.changed.fire()
       },
-      aside: (partition) => this.#holdings.get(partition.number)?.replay.wake(),
-      replay: () => this.#report.is(),
+      replayAdded: (partition) => this.#owned.get(partition.number)?.replay.wake(),
+      replayChanged: () => this.#report.update(),
       lost: (partition, cause) => this.#lose(partition, cause),
     })
   }
@@ -313,33 +340,33 @@ export class Executor {
   #lose(partition: Partition, cause?: unknown): void {
     if (partition.lost) return
     const error = new LeaseLostError(this.#options.name, partition.number, cause)
-    this.#store.logger.warn({ err: error }, 'a lease is lost')
+    this.#store.logger.warn({ err: error }, 'a lease is lost; its unacked events are delivered again')
     this.#store.telemetry?.leaseLost()
     partition.end(error)
-    this.#holdings.remove(partition)
-    this.#holdings.changed.fire()
+    this.#owned.remove(partition)
+    this.#owned.changed.fire()
     if (cause === undefined) {
-      this.#rung.fire()
+      this.#woken.fire()
       return
     }
-    // What failed may fail again: not at once. All that is lost until then is claimed together.
+    // The error may come again, so wait before the next claim. It claims all partitions that are lost until then.
     const isTrouble = isTransient(cause) && !this.#stopping.signal.aborted
-    const pauseMs = isTrouble ? this.#troubles.lost(partition.number, cause) : LOST_MS
-    this.#forgetClaim ??= this.#store.clock.after(pauseMs, () => {
-      this.#forgetClaim = undefined
-      this.#rung.fire()
+    const pauseMs = isTrouble ? this.#partitionLosses.lost(partition.number, cause) : LOST_MS
+    this.#cancelClaim ??= this.#store.clock.after(pauseMs, () => {
+      this.#cancelClaim = undefined
+      this.#woken.fire()
     })
   }
 
-  /** The store has gone back: go on from the checkpoints that it has. */
-  #loseAll(error: unknown): void {
-    this.#losses++
-    for (const partition of this.#holdings.partitions) this.#lose(partition, error)
-    this.#report.restart()
-    this.#pump.restart()
+  /** The server has lost history: continue from the checkpoints that it has now. */
+  #loseHistory(error: unknown): void {
+    this.#historyLosses++
+    for (const partition of this.#owned.partitions) this.#lose(partition, error)
+    this.#report.forgetHorizon()
+    this.#dispatcher.restart()
   }
 
-  #persist<T>(action: () => Promise<T>, transient?: (error: unknown) => boolean): Promise<T> {
+  #retry<T>(action: () => Promise<T>, transient?: (error: unknown) => boolean): Promise<T> {
     const { clock, logger, retries, scope } = this.#store
     return retryForever(action, { signal: this.#stopping.signal, clock, logger, retries, scope }, transient)
   }

@@ -6,104 +6,107 @@ import { elapsed } from './instant.ts'
 import type { OwnedPartition, OwnedPartitions } from './owned-partitions.ts'
 import type { Store } from './store.ts'
 
+/** How partitions are handed over. */
 export interface HandOverOptions {
   name: string
   leaseMs: number
-  /** How long a partition that goes to another executor waits for the next ack. */
-  patienceMs: number
-  /** The consumer waits for its deliveries' checkpoints: what it could not finish is handed over, too. */
-  strict: boolean
+  /** How long a partition that goes to another executor waits for the next ack, in ms. */
+  ackWaitMs: number
+  /** Streams that wait for their next attempt are parked to be replayed by the next owner, so the checkpoint passes them. */
+  parksUnfinished: boolean
 }
 
-/** How long a server that refuses is asked again. */
+/** How long a release is tried again if the server refuses it, in ms. */
 const REFUSED_MS = 2_000
 
 /**
- * Gives partitions back cleanly: begin nothing more, wait until what the consumer has is acked, write that, let go. So
- * the next owner repeats nothing.
+ * Hands partitions over cleanly, so that the next owner repeats no event:
+ *
+ *     begin nothing more -> wait for acks -> write the checkpoint and release the lease
  */
 export class HandOver {
-  readonly #holdings: OwnedPartitions
+  readonly #owned: OwnedPartitions
   readonly #checkpoints: Checkpoints
   readonly #store: Store
   readonly #options: HandOverOptions
   readonly #releasing: AbortSignal
 
-  /** `releasing`, aborted: wait for no ack any more. */
+  /** When `releasing` aborts, acks are not waited for any more. */
   constructor(
-    holdings: OwnedPartitions,
+    owned: OwnedPartitions,
     checkpoints: Checkpoints,
     store: Store,
     options: HandOverOptions,
     releasing: AbortSignal,
   ) {
-    this.#holdings = holdings
+    this.#owned = owned
     this.#checkpoints = checkpoints
     this.#store = store
     this.#options = options
     this.#releasing = releasing
   }
 
-  /** One partition, to another executor. */
-  one(holding: OwnedPartition): Promise<void> {
-    holding.partition.drain()
-    holding.leaving = this.#drained([holding], this.#options.patienceMs)
-      .then(() => this.#release([holding], false))
+  /** Hand one partition over to another executor. */
+  one(owned: OwnedPartition): Promise<void> {
+    owned.partition.drain()
+    owned.leaving = this.#drained([owned], this.#options.ackWaitMs)
+      .then(() => this.#release([owned], false))
       .catch(() => {})
-    return holding.leaving
+    return owned.leaving
   }
 
-  /** All, in the end: the executor takes part no longer. */
+  /** Hand all partitions over and unregister the executor. */
   async all(): Promise<void> {
-    const all = [...this.#holdings]
+    const all = [...this.#owned]
     for (const { partition } of all) partition.drain()
     await Promise.all(all.map(({ leaving }) => leaving))
-    const rest = all.filter(({ partition }) => this.#holdings.has(partition))
+    const rest = all.filter(({ partition }) => this.#owned.has(partition))
     await this.#drained(rest)
     await this.#release(rest, true)
   }
 
-  /** The consumer has nothing of these in hand any more, or nobody is to wait for that: nothing was acked for long. */
-  async #drained(holdings: readonly OwnedPartition[], patienceMs = Infinity): Promise<void> {
+  /** Wait until the consumer has no delivery of these partitions, or has acked nothing for `ackWaitMs`, or `releasing` aborts. */
+  async #drained(partitions: readonly OwnedPartition[], ackWaitMs = Infinity): Promise<void> {
     const { clock } = this.#store
-    const { changed } = this.#holdings
+    const { changed } = this.#owned
     const renewMs = this.#options.leaseMs / 3
-    const left = () =>
-      holdings.reduce((sum, { partition, replay }) => {
+    const countUnfinished = () =>
+      partitions.reduce((sum, { partition, replay }) => {
         if (partition.lost) return sum
-        const inHand = partition.window.left + (replay.oldest ? 1 : 0)
-        // What is yet to be written waits for the database, but no longer than the lease.
-        const unwritten = partition.parking + (replay.busy && !replay.oldest ? 1 : 0)
+        const inHand = partition.window.unfinished + (replay.oldest ? 1 : 0)
+        // Writes under way are waited for as long as the lease is valid.
+        const unwritten = partition.parksUnderWay + (replay.busy && !replay.oldest ? 1 : 0)
         return sum + inHand + (partition.valid ? unwritten : 0)
       }, 0)
     const wake = () => changed.fire()
     this.#releasing.addEventListener('abort', wake)
     let since = clock.now()
-    for (let before = left(); before > 0 && !this.#releasing.aborted; ) {
-      const forget = clock.after(Math.min(renewMs, patienceMs), wake)
+    for (let before = countUnfinished(); before > 0 && !this.#releasing.aborted; ) {
+      const cancel = clock.after(Math.min(renewMs, ackWaitMs), wake)
       await changed.next()
-      forget()
-      const after = left()
+      cancel()
+      const after = countUnfinished()
       if (after < before) since = clock.now()
-      else if (clock.now() - since >= patienceMs) break
+      else if (clock.now() - since >= ackWaitMs) break
       before = after
-      for (const { partition } of holdings)
+      for (const { partition } of partitions)
         if (elapsed(clock, partition.renewedAt) > renewMs) this.#checkpoints.renew(partition)
     }
     this.#releasing.removeEventListener('abort', wake)
   }
 
-  async #release(holdings: readonly OwnedPartition[], leaving: boolean): Promise<void> {
-    if (this.#options.strict && !this.#releasing.aborted) {
-      for (const { partition } of holdings) partition.handOver().catch((error) => partition.lose(error))
-      await this.#drained(holdings)
+  async #release(partitions: readonly OwnedPartition[], leaving: boolean): Promise<void> {
+    if (this.#options.parksUnfinished && !this.#releasing.aborted) {
+      for (const { partition } of partitions)
+        partition.parkUnfinished().catch((error) => partition.lose(error))
+      await this.#drained(partitions)
     }
-    const ours = holdings.map(({ partition }) => partition).filter(({ lost }) => !lost)
-    for (const partition of ours) partition.returning = true
-    const reached = ours.map((partition) => ({ partition, position: partition.window.watermark }))
+    const stillOwned = partitions.map(({ partition }) => partition).filter(({ lost }) => !lost)
+    for (const partition of stillOwned) partition.isReleasing = true
+    const reached = stillOwned.map((partition) => ({ partition, position: partition.window.watermark }))
     try {
-      if (ours.length > 0 || leaving) {
-        const released = await this.#released(reached, leaving)
+      if (stillOwned.length > 0 || leaving) {
+        const released = await this.#releaseInDatabase(reached, leaving)
         for (const { partition, position } of reached)
           if (released.includes(partition.number)) partition.checkpoint(position)
         if (released.length > 0)
@@ -113,15 +116,16 @@ export class HandOver {
           )
       }
     } catch (error) {
-      this.#store.logger.warn({ err: error }, 'a lease could not be given back; it runs out by itself')
+      this.#store.logger.warn({ err: error }, 'a lease could not be released; it expires by itself')
     }
-    for (const partition of ours) partition.end(new LeaseLostError(this.#options.name, partition.number))
-    for (const { partition } of holdings) this.#holdings.remove(partition)
-    this.#holdings.changed.fire()
+    for (const partition of stillOwned)
+      partition.end(new LeaseLostError(this.#options.name, partition.number))
+    for (const { partition } of partitions) this.#owned.remove(partition)
+    this.#owned.changed.fire()
   }
 
-  /** At once on another connection, for an old one may have broken unnoticed; a server that refuses is asked for a while. */
-  async #released(reached: Parameters<Store['release']>[0], leaving: boolean): Promise<number[]> {
+  /** Try a second time at once, because the connection may have been broken before; if the server refuses, try for REFUSED_MS. */
+  async #releaseInDatabase(reached: Parameters<Store['release']>[0], leaving: boolean): Promise<number[]> {
     const { clock } = this.#store
     const began = clock.now()
     for (let attempt = 1; ; attempt++) {

@@ -4,20 +4,21 @@ import type { Clock } from '../core/clock.ts'
 import { TimeoutError } from '../core/errors.ts'
 import { isPromise } from '../core/kinds.ts'
 import type { RecordedEvent } from '../events/event.ts'
-import type { ConsumerTelemetry, Processing } from '../telemetry/telemetry.ts'
+import type { ConsumerTelemetry } from '../telemetry/telemetry.ts'
 import type { HandedOut } from './delivery.ts'
+import { runIn } from './handler-scope.ts'
 
-/** What a handler is told beside the event. */
+/** What a handler gets besides the event. */
 export interface HandlerContext {
-  /** 1, 2, 3 … */
+  /** Which attempt this is: 1, 2, 3 … */
   attempt: number
-  /** Aborts when the worker is stopped, the partition is given back, the lease is lost, or time is up: finish soon. */
+  /** Aborts when the worker stops, the partition is handed over, the lease is lost, or `timeoutMs` is over: finish soon. */
   signal: AbortSignal
-  /** Where `transactional`: the transaction that also carries the checkpoint. */
+  /** With `transactional`: the client whose transaction also writes the checkpoint. */
   client?: pg.ClientBase
 }
 
-/** Handles one event; the event is acked when it returns or its promise resolves. */
+/** Handles one event. The event is acked when the handler returns or its promise resolves. */
 export type Handler<E = RecordedEvent> = (event: E, context: HandlerContext) => unknown | Promise<unknown>
 
 /** How a handler is called. */
@@ -27,36 +28,16 @@ export interface Invoking {
   readonly telemetry?: ConsumerTelemetry | undefined
 }
 
-/** Call a handler. A promise only where it returned one: a tick an event is much for a handler that needs none. */
+/** Call a handler. Returns a promise only if the handler does: waiting a tick for each event costs time. */
 export function invoke(
   handler: Handler,
   delivery: HandedOut,
   how: Invoking,
   client?: pg.ClientBase,
 ): undefined | Promise<unknown> {
-  const processing = how.telemetry?.process(delivery.event, delivery.attempt, delivery.partition)
-  if (!processing) return call(handler, delivery, how, client)
-  return told(processing, () => call(handler, delivery, how, client))
-}
-
-/** The same call, and what becomes of it is told. */
-function told(
-  processing: Processing,
-  call: () => undefined | Promise<unknown>,
-): undefined | Promise<unknown> {
-  const failed = (error: unknown): never => {
-    processing.end({ error })
-    throw error
-  }
-  let result: undefined | Promise<unknown>
-  try {
-    result = processing.run(call)
-  } catch (error) {
-    failed(error)
-  }
-  if (result) return result.then(() => processing.end(), failed)
-  processing.end()
-  return
+  const telemetry = how.telemetry?.process(delivery.event, delivery.attempt, delivery.partition)
+  const run = () => call(handler, delivery, how, client)
+  return telemetry ? runIn(telemetry, run) : run()
 }
 
 function call(

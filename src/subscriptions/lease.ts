@@ -5,17 +5,23 @@ import type { LeaseLostError } from './errors.ts'
 import type { Instant } from './instant.ts'
 import { elapsed } from './instant.ts'
 
-/** The lease of a partition: ours until it runs out unrenewed, or another has taken it. */
+/**
+ * The lease of a partition.
+ *
+ *     valid <-> may have expired (not renewed for leaseMs)
+ *       |                |
+ *       +-> draining <---+ -> lost (another executor owns it, or none)
+ */
 export class Lease {
   readonly number: number
-  /** The fence: a write that carries an older one does nothing. */
+  /** Each owner has a higher epoch. A write with an older epoch has no effect. */
   readonly epoch: number
-  /** Counted from before the request: it never runs out later here than in the database. */
+  /** The time before the request was sent, so that the lease never expires later here than in the database. */
   renewedAt: Instant
   draining = false
   readonly #leaseMs: number
   readonly #clock: Clock
-  readonly #ending = sharedController()
+  readonly #ended = sharedController()
   readonly #renewed = new Condition()
   #lost: LeaseLostError | undefined
 
@@ -32,12 +38,12 @@ export class Lease {
     this.#clock = clock
   }
 
-  /** Aborts when it is given back or lost. */
+  /** Aborts when the partition is handed over or lost. */
   get signal(): AbortSignal {
-    return this.#ending.signal
+    return this.#ended.signal
   }
 
-  /** False: it may have run out (we were frozen, or cut off). Nothing is to be begun until it is renewed. */
+  /** False: the lease may have expired, because this process froze or lost its connection. Nothing may begin until it is renewed. */
   get valid(): boolean {
     return !this.#lost && elapsed(this.#clock, this.renewedAt) < this.#leaseMs
   }
@@ -50,8 +56,8 @@ export class Lease {
     if (this.#lost) throw this.#lost
   }
 
-  /** Whether it still is ours; waits until that is certain. */
-  async ours(): Promise<boolean> {
+  /** Whether this executor still owns it; waits until that is certain. */
+  async stillOwned(): Promise<boolean> {
     while (!this.valid && !this.signal.aborted) await this.#renewed.next()
     return !this.signal.aborted
   }
@@ -61,14 +67,14 @@ export class Lease {
     this.#renewed.fire()
   }
 
-  /** Begin nothing more under it. */
+  /** Begin nothing more with this lease. */
   drain(): void {
     this.draining = true
-    this.#ending.abort()
+    this.#ended.abort()
     this.#renewed.fire()
   }
 
-  /** It is another's, or nobody's. */
+  /** This executor does not own it any more. */
   end(error: LeaseLostError): void {
     this.#lost ??= error
     this.drain()

@@ -7,48 +7,48 @@ import type { From } from '../live/observer.ts'
 import { from } from '../live/observer.ts'
 import type { RetryOptions } from './retry.ts'
 
-/** What a durable subscription consumes, and how this process takes part in it. The selector and `partitions` are fixed once it exists. */
+/** What a durable subscription consumes, and how this process consumes it. The selector and `partitions` can't differ from those it was created with. */
 export interface SubscriptionOptions<C extends string | AnyCategory = string | AnyCategory>
   extends Selector<C> {
-  /** Where a new subscription begins; an existing one goes on at its checkpoint. Default `'start'`; `'end'`: the horizon at its creation. After a position that the store has not come to yet: HistoryLostError. */
+  /** Where a new subscription begins; an existing one continues at its checkpoint. Default `'start'`; `'end'` is the horizon at its creation. A position that the store has not reached yet is a HistoryLostError. */
   from?: From | undefined
   /**
-   * Unacked deliveries at most, per executor; after a takeover so many come again at most. Fewer, if they are larger than a
-   * quarter of `maxBufferedBytes`; one always. Default 256, minimum 1, at most 100_000.
+   * How many deliveries an executor may have unacked; after a crash at most this many come again. Fewer, if their events are
+   * larger than a quarter of `maxBufferedBytes`, but always one. Default 256, minimum 1, at most 100_000.
    */
   maxInFlight?: number | undefined
-  /** Executors share them; streams are spread over them by hash. Default 1, minimum 1, at most 1024. */
+  /** How many partitions executors share; a hash assigns each stream to one. Default 1, minimum 1, at most 1024. */
   partitions?: number | undefined
-  /** How soon a dead executor's partitions move to others. In ms; default 10_000, minimum 100. */
+  /** After how long other executors take the partitions of a dead one. In ms; default 10_000, minimum 100. */
   leaseMs?: number | undefined
-  /** Warn, with the position, of a delivery that nobody acks. In ms; default 30_000, minimum 1. */
+  /** After how long an unacked delivery is logged as a warning, with its position. In ms; default 30_000, minimum 1. */
   unackedWarningMs?: number | undefined
 }
 
 /** How a worker handles events. */
 export interface ProcessOptions {
   /**
-   * Default false. True: what the handler writes through `context.client`, and the checkpoint, commit together: effects
-   * exactly once. One transaction a partition at a time.
+   * Whether what the handler writes with `context.client` commits together with the checkpoint, so that its effects happen
+   * exactly once. Default false. Each partition has one transaction at a time.
    */
   transactional?: boolean | undefined
-  /** Streams handled at once, each in order. Default 1, minimum 1. Not with `transactional`: use partitions. */
+  /** How many streams are handled at once, each in order. Default 1, minimum 1, maximum 100_000. With `transactional` it must be 1: use partitions. */
   concurrency?: number | undefined
-  /** A handler that takes longer fails, its signal aborted. In ms; none by default, minimum 1. */
+  /** The time limit of a handler: after it the handler fails and its signal aborts. In ms; minimum 1; default: no limit. */
   timeoutMs?: number | undefined
-  /** Events of one transaction at most; with `transactional` alone. Default 100, minimum 1. */
+  /** How many events one transaction handles at most; only with `transactional`. Default 100, minimum 1, maximum 100_000. */
   batchSize?: number | undefined
-  /** How often and how soon a handler that fails is tried again. */
+  /** How often and how soon a failed handler is tried again. */
   retry?: RetryOptions | undefined
   /**
-   * When so many streams fail without a success between them, it is an outage and not the events' fault: the worker is
-   * `failing`, counts no attempts, parks nothing, and tries one event at a time, after pauses that grow to
-   * `retry.maxDelayMs`, until one succeeds. Default `{ streams: 3 }`, minimum 2; `false`: each event for itself.
+   * How many streams must fail, without a success between them, until this is taken for an outage. Then the worker is
+   * `failing`: it counts no attempts, parks nothing, and tries one event at a time until one succeeds, with pauses that grow
+   * up to `retry.maxDelayMs`. Default `{ streams: 3 }`, minimum 2; `false`: never.
    */
   outage?: false | { streams?: number | undefined } | undefined
   /**
-   * What becomes of an event whose attempts are used up. Default `'park'`: its stream is set aside from it on, and the
-   * others flow. `'stop'`: the worker ends with the error, and the event stays undone.
+   * What happens when the attempts of an event are used up. Default `'park'`: its stream is parked from this event on, and
+   * other streams go on. `'stop'`: the worker ends with the error, and the event stays unhandled.
    */
   onExhausted?: 'park' | 'stop' | undefined
 }
@@ -88,7 +88,7 @@ export const processOptions = z
   })
   .refine(({ transactional, concurrency }) => !transactional || concurrency === 1, {
     path: ['concurrency'],
-    message: 'must be 1 where transactional: use partitions',
+    message: 'must be 1 with transactional: use partitions',
   })
 
 export const nackOptions = z.strictObject({ delayMs: ms(0).default(0), error: z.unknown().optional() })

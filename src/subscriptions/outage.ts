@@ -4,14 +4,14 @@ import { streamKey } from '../events/event.ts'
 import type { HandedOut } from './delivery.ts'
 import { jittered } from './retry.ts'
 
-/** Why and since when a worker is failing. */
+/** Why a worker is failing, and since when. */
 export interface Failing {
   readonly error: unknown
   readonly since: Date
 }
 
 export interface OutageOptions {
-  /** How many streams have to fail, without a success between them. */
+  /** How many streams must fail without a success between them. */
   readonly streams: number
   /** The longest pause between two tries, in ms. */
   readonly maxDelayMs: number
@@ -21,37 +21,37 @@ export interface OutageOptions {
 }
 
 export interface OutageEvents {
-  /** The worker is failing from now on, or (undefined) no longer. */
+  /** The worker is failing now, or (undefined) no longer. */
   changed(failing: Failing | undefined): void
   /** The next event may be tried. */
   wake(): void
 }
 
-/** The pause after the first try that failed; each further one is twice as long. */
+/** The pause after the first failed attempt, in ms. Each further one is twice as long. */
 const FIRST_PAUSE_MS = 100
 
 /**
- * Tells an outage of something that handlers need from an event that is at fault; one for each worker.
+ * Finds out whether an event is faulty or something that handlers need has an outage. Each worker has one.
  *
- *     healthy -- so many streams fail, without a success between them --> failing
+ *     healthy -- `streams` streams fail without a success between them --> failing
  *     failing -- the first success --> healthy
  *
- * A worker that is failing tries one event at a time, with growing pauses, and counts no attempts: the events are not at
- * fault. But when the only stream that waits fails again, its attempts count, or a lone poison event would never be parked.
+ * A failing worker tries one event at a time, with growing pauses, and counts no attempts, because the events are not
+ * faulty. If only one stream waits and fails again, its attempts count, or a single faulty event would never be parked.
  */
 export class Outage {
   readonly #options: OutageOptions
   readonly #events: OutageEvents
   /** Streams that failed since the last success. */
   readonly #failed = new Set<string>()
-  /** Of these, what waits to be tried again. */
+  /** The failed deliveries that wait for their next attempt, by stream. */
   readonly #waiting = new Map<string, HandedOut>()
   #failing: Failing | undefined
   #began = 0
   #probe: HandedOut | undefined
   #tries = 0
   #nextAt = 0
-  #forget = () => {}
+  #cancelWake = () => {}
 
   constructor(options: OutageOptions, events: OutageEvents) {
     this.#options = options
@@ -67,12 +67,12 @@ export class Outage {
     return !this.#failing || (!this.#probe && this.#options.clock.now() >= this.#nextAt)
   }
 
-  /** How long an event waits whose failure did not count, in ms. */
+  /** The pause after a failure that does not count, in ms. */
   get pauseMs(): number {
     return Math.max(this.#nextAt - this.#options.clock.now(), 0)
   }
 
-  /** A handler begins; call `settled` when it has ended, whatever came of it. */
+  /** A handler begins. Call `settled` when it has ended, successfully or not. */
   begin(delivery: HandedOut): void {
     if (this.#failing) this.#probe ??= delivery
   }
@@ -95,7 +95,7 @@ export class Outage {
     const key = streamKey(delivery.event)
     this.#failed.add(key)
     this.#waiting.set(key, delivery)
-    this.#forgetLost()
+    this.#forgetLeft()
     if (this.#failing) {
       this.#failing = { ...this.#failing, error }
       if (delivery === this.#probe) this.#tries++
@@ -108,20 +108,21 @@ export class Outage {
     return this.#waiting.size === 1
   }
 
-  /** The stream of this event is parked: it waits for nothing any more. */
+  /** The stream of this event is parked, so it does not wait any more. */
   parked({ event }: HandedOut): void {
     this.#waiting.delete(streamKey(event))
-    if (this.#waiting.size === 0) this.#end('what failed last is parked')
+    if (this.#waiting.size === 0) this.#end('the outage is over: the last stream that failed is parked')
   }
 
-  /** A partition has left: another executor tries what waited in it. */
+  /** A partition was handed over or lost: its next owner tries what waited in it. */
   left(): void {
-    this.#forgetLost()
-    if (this.#waiting.size === 0) this.#end('what failed is tried by other executors')
+    this.#forgetLeft()
+    if (this.#waiting.size === 0)
+      this.#end('the outage is over here: other executors try the streams that failed')
   }
 
   close(): void {
-    this.#forget()
+    this.#cancelWake()
   }
 
   #begin(error: unknown): void {
@@ -131,11 +132,11 @@ export class Outage {
     this.#tries = 0
     logger.error(
       { err: error, subscription, streams },
-      `handlers failed for ${streams} streams in a row, which is taken for an outage: one event at a time is tried until one succeeds, and no attempts are counted`,
+      `handlers failed for ${streams} streams in a row, which is taken for an outage: the worker tries one event at a time until one succeeds, and counts no attempts`,
     )
   }
 
-  #forgetLost(): void {
+  #forgetLeft(): void {
     for (const [key, { source }] of this.#waiting) {
       if (!source.partition.signal.aborted) continue
       this.#waiting.delete(key)
@@ -145,7 +146,7 @@ export class Outage {
 
   #end(why: string): void {
     if (!this.#failing) return
-    this.#forget()
+    this.#cancelWake()
     this.#probe = undefined
     this.#failing = undefined
     const { clock, logger, subscription } = this.#options
@@ -162,9 +163,9 @@ export class Outage {
   }
 
   #wakeLater(): void {
-    this.#forget()
+    this.#cancelWake()
     if (!this.#failing) return
-    this.#forget = this.#options.clock.after(this.pauseMs + 1, () => {
+    this.#cancelWake = this.#options.clock.after(this.pauseMs + 1, () => {
       if (this.pauseMs > 0)
         this.#wakeLater() // Node may call back a little before the time
       else this.#events.wake()

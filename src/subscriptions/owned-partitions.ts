@@ -2,78 +2,78 @@ import { Condition } from '../core/condition.ts'
 import type { Partition } from './partition.ts'
 import type { Replay } from './replay.ts'
 
-/** A partition that is held, with the replay of its streams. */
+/** A partition that an executor owns, with the replay of its parked streams. */
 export interface OwnedPartition {
   readonly partition: Partition
   readonly replay: Replay
-  /** On its way back. */
+  /** Settles when the partition is handed over, if that has begun. */
   leaving?: Promise<void>
 }
 
-/** Deliveries above the watermarks at most, acked ones among them, or 16 times maxInFlight. */
+/** How many deliveries, acked or not, may be above the watermarks; or 16 times maxInFlight, if that is more. */
 const MAX_SPAN = 10_000
 
-/** The partitions that an executor holds. */
+/** The partitions that an executor owns. */
 export class OwnedPartitions implements Iterable<OwnedPartition> {
-  /** Something may have changed: acks, room, leases, the end of a drain. */
+  /** Fires when something may have changed: acks, room, leases, the end of a drain. */
   readonly changed = new Condition()
-  readonly #held = new Map<number, OwnedPartition>()
+  readonly #byNumber = new Map<number, OwnedPartition>()
 
   get size(): number {
-    return this.#held.size
+    return this.#byNumber.size
   }
 
   [Symbol.iterator](): Iterator<OwnedPartition> {
-    return this.#held.values()
+    return this.#byNumber.values()
   }
 
   get(number: number): OwnedPartition | undefined {
-    return this.#held.get(number)
+    return this.#byNumber.get(number)
   }
 
-  /** This very one: it may be lost, and claimed anew. */
+  /** Whether this object is owned. A partition that was lost and claimed again is a different object. */
   has(partition: Partition): boolean {
-    return this.#held.get(partition.number)?.partition === partition
+    return this.#byNumber.get(partition.number)?.partition === partition
   }
 
-  add(holding: OwnedPartition): void {
-    this.#held.set(holding.partition.number, holding)
+  add(owned: OwnedPartition): void {
+    this.#byNumber.set(owned.partition.number, owned)
   }
 
   remove(partition: Partition): void {
-    if (this.has(partition)) this.#held.delete(partition.number)
+    if (this.has(partition)) this.#byNumber.delete(partition.number)
   }
 
   get partitions(): Partition[] {
-    return [...this.#held.values()].map(({ partition }) => partition)
+    return [...this.#byNumber.values()].map(({ partition }) => partition)
   }
 
-  /** Those of which more is to be handed out. */
+  /** The partitions that get more deliveries. */
   get active(): Partition[] {
     return this.partitions.filter(({ draining }) => !draining)
   }
 
-  /** Deliveries that are not acked. */
+  /** How many deliveries are not acked. */
   get inFlight(): number {
     let count = 0
-    for (const { partition, replay } of this.#held.values())
+    for (const { partition, replay } of this.#byNumber.values())
       count += partition.window.size + (replay.oldest ? 1 : 0)
     return count
   }
 
-  /** How many bytes of events these hold. */
+  /** The size of their events, in bytes. */
   get bytes(): number {
     let bytes = 0
-    for (const { partition } of this.#held.values()) bytes += partition.window.bytes
+    for (const { partition } of this.#byNumber.values()) bytes += partition.window.bytes
     return bytes
   }
 
-  /** How many deliveries more may go out. */
-  room(maxInFlight: number, strict: boolean): number {
+  /** How many more deliveries may be handed out. */
+  room(maxInFlight: number, countsAcked: boolean): number {
     let load = 0
     let span = 0
-    for (const { partition, replay } of this.#held.values()) {
-      load += partition.window.load(strict) + (replay.oldest ? 1 : 0)
+    for (const { partition, replay } of this.#byNumber.values()) {
+      load += partition.window.load(countsAcked) + (replay.oldest ? 1 : 0)
       span += partition.window.span
     }
     return Math.min(maxInFlight - load, Math.max(MAX_SPAN, 16 * maxInFlight) - span)

@@ -15,37 +15,44 @@ import { Lease } from './lease.ts'
 import type { Grant, ParkedStream, Store } from './store.ts'
 import { WaitingStreams } from './waiting-streams.ts'
 
+/** What a partition reports to its executor. */
 export interface PartitionEvents {
   deliver(delivery: HandedOut): void
   /** The watermark may have moved, or there is room. */
   changed(partition: Partition): void
-  /** A stream was set aside, to be tried again later. */
-  aside(partition: Partition): void
-  /** The consumer got an event of a replay, or has dealt with it. */
-  replay(): void
-  /** A write said that another owns it. */
+  /** A stream was parked to be tried again later. */
+  replayAdded(partition: Partition): void
+  /** The consumer got an event of a replay, or has finished with it. */
+  replayChanged(): void
+  /** Another executor owns it, or (with `cause`) nobody knows. */
   lost(partition: Partition, cause?: unknown): void
 }
 
-/** A partition that we own: what of it is on its way, what waits to be tried again, and what is set aside. */
+/**
+ * A partition that this executor owns: its deliveries, its waiting streams and its parked streams.
+ *
+ *     event -> its stream is parked?   -> skip it
+ *           -> its stream is waiting?  -> it waits too
+ *           -> otherwise               -> hand it out
+ */
 export class Partition extends Lease implements Source {
   readonly partition = this
   readonly isReplay = false
   readonly window: AckWindow
-  /** Streams that are set aside, by stream. */
-  readonly asides = new Map<string, ParkedStream>()
-  /** Fires when a checkpoint is durable, and in the end. */
+  /** The parked streams, by stream key. */
+  readonly parked = new Map<string, ParkedStream>()
+  /** Fires when a checkpoint is durable, and when the partition ends. */
   readonly checkpointed = new Condition()
-  /** The checkpoint. */
+  /** The position of the durable checkpoint. */
   durable: number
-  /** Parks under way. */
-  parking = 0
-  /** On its way back: its last checkpoint goes along. */
-  returning = false
+  /** How many streams are being parked. */
+  parksUnderWay = 0
+  /** It is being released. The release writes its last checkpoint. */
+  isReleasing = false
   readonly #store: Store
   readonly #events: PartitionEvents
-  readonly #holds = new WaitingStreams()
-  readonly #parks = new Map<string, Promise<void>>()
+  readonly #waiting = new WaitingStreams()
+  readonly #lastPark = new Map<string, Promise<void>>()
   #paused: Entry[] | undefined
 
   constructor(grant: Grant, at: Instant, store: Store, leaseMs: number, events: PartitionEvents) {
@@ -64,7 +71,7 @@ export class Partition extends Lease implements Source {
     return this.#store.telemetry
   }
 
-  /** It may be another's: we hold it no longer, and claim it anew. */
+  /** Another executor may own it: give it up, and claim it again. */
   lose(cause?: unknown): void {
     this.#events.lost(this, cause)
   }
@@ -76,42 +83,42 @@ export class Partition extends Lease implements Source {
     this.checkpointed.fire()
   }
 
-  /** The next event of this partition: hand it out, or have it wait with its stream, or pass over it. */
+  /** Take the next event of this partition: hand it out, let it wait with its stream, or skip it. */
   offer(event: RecordedEvent, bytes: number): void {
     if (this.#paused) {
-      this.#paused.push(this.#held(event, bytes))
+      this.#paused.push(this.#addWaiting(event, bytes))
       return
     }
-    if (this.asides.size > 0 || !this.#holds.empty) {
+    if (this.parked.size > 0 || !this.#waiting.empty) {
       const key = streamKey(event)
-      const aside = this.asides.get(key)
-      if (aside && event.position >= aside.position) {
-        aside.skipped = event.position
+      const parked = this.parked.get(key)
+      if (parked && event.position >= parked.position) {
+        parked.skipped = event.position
         this.window.pass(event.position)
         return
       }
-      const hold = this.#holds.get(key)
-      if (hold) {
-        hold.entries.push(this.#held(event, bytes))
+      const waiting = this.#waiting.get(key)
+      if (waiting) {
+        waiting.entries.push(this.#addWaiting(event, bytes))
         return
       }
     }
     this.handOut(this, this.window.add(event, bytes))
   }
 
-  /** One that waited: hand it out, or have it wait on with its stream, or pass over it. */
+  /** Take a delivery that waited: hand it out, let it wait with its stream, or skip it. */
   #admit(entry: Entry): void {
     const key = streamKey(entry.event)
-    const aside = this.asides.get(key)
-    const hold = this.#holds.get(key)
-    if (aside && entry.position >= aside.position) {
-      aside.skipped = Math.max(aside.skipped, entry.position)
+    const parked = this.parked.get(key)
+    const waiting = this.#waiting.get(key)
+    if (parked && entry.position >= parked.position) {
+      parked.skipped = Math.max(parked.skipped, entry.position)
       this.window.ack(entry)
       this.#events.changed(this)
-    } else if (!hold) {
+    } else if (!waiting) {
       this.handOut(this, entry)
-    } else if (!hold.entries.includes(entry)) {
-      hold.entries.push(entry)
+    } else if (!waiting.entries.includes(entry)) {
+      waiting.entries.push(entry)
     }
   }
 
@@ -149,10 +156,10 @@ export class Partition extends Lease implements Source {
     if (!this.draining) {
       this.window.nacked(entry, counts)
       const key = streamKey(entry.event)
-      const hold = this.#holds.hold(key, taken)
-      hold.forget = this.#store.clock.after(delayMs, () => {
-        hold.forget = undefined
-        this.#unhold(key)
+      const waiting = this.#waiting.add(key, taken)
+      waiting.cancelPause = this.#store.clock.after(delayMs, () => {
+        waiting.cancelPause = undefined
+        this.#resume(key)
       })
     }
     this.#events.changed(this)
@@ -160,13 +167,13 @@ export class Partition extends Lease implements Source {
 
   async park(entry: Entry, error: unknown): Promise<void> {
     const key = streamKey(entry.event)
-    const hold = this.#holds.hold(key, this.window.takeBack(entry))
-    hold.parking++
-    this.parking++
-    // One after the other: of two events of a stream the earlier one counts.
-    const turn = (this.#parks.get(key) ?? Promise.resolve()).then(() => this.#park(key, entry, error))
+    const waiting = this.#waiting.add(key, this.window.takeBack(entry))
+    waiting.parksUnderWay++
+    this.parksUnderWay++
+    // Events of a stream are parked one after the other, because the earlier one counts.
+    const turn = (this.#lastPark.get(key) ?? Promise.resolve()).then(() => this.#park(key, entry, error))
     const settled = turn.catch(() => {})
-    this.#parks.set(key, settled)
+    this.#lastPark.set(key, settled)
     try {
       await turn
     } catch (cause) {
@@ -174,125 +181,125 @@ export class Partition extends Lease implements Source {
       this.throwIfLost()
       throw cause
     } finally {
-      hold.parking--
-      this.parking--
-      if (this.#parks.get(key) === settled) this.#parks.delete(key)
-      if (!hold.forget) this.#unhold(key)
+      waiting.parksUnderWay--
+      this.parksUnderWay--
+      if (this.#lastPark.get(key) === settled) this.#lastPark.delete(key)
+      if (!waiting.cancelPause) this.#resume(key)
       this.#events.changed(this)
     }
   }
 
   async #park(key: string, { event, attempt }: Entry, error: unknown, replaying = false): Promise<void> {
-    const before = this.asides.get(key)
+    const before = this.parked.get(key)
     if (before && before.position <= event.position) return
     const park = () => this.#store.park(this, event, attempt, error, replaying)
-    const ours = await retryForever(park, this.#store)
-    if (!ours) this.lose()
+    const owned = await retryForever(park, this.#store)
+    if (!owned) this.lose()
     this.throwIfLost()
     if (!replaying) this.telemetry?.parked(event)
-    this.#setAside(key, { ...aside(event, attempt), replaying })
+    this.#markParked(key, { ...parkedAt(event, attempt), replaying })
   }
 
   /**
-   * What waits for another try, while later ones are acked, goes to the next owner as a stream to be replayed, so that the
-   * checkpoint can pass and nothing is repeated.
+   * Park streams that wait for their next attempt below acked deliveries. The next owner replays them, so the checkpoint can
+   * pass them and nothing is repeated.
    */
-  async handOver(): Promise<void> {
-    if (this.window.left > 0) return
-    this.parking++
+  async parkUnfinished(): Promise<void> {
+    if (this.window.unfinished > 0) return
+    this.parksUnderWay++
     try {
-      for (const [key, entry] of this.window.leftBehind()) {
-        this.#holds.hold(key, this.window.takeBack(entry))
+      for (const [key, entry] of this.window.waitingBelowAcked()) {
+        this.#waiting.add(key, this.window.takeBack(entry))
         await this.#park(key, { ...entry, attempt: entry.attempt - 1 }, undefined, true)
       }
     } finally {
-      this.parking--
+      this.parksUnderWay--
       this.#events.changed(this)
     }
   }
 
-  async write(client: pg.ClientBase, entry: Entry): Promise<boolean> {
+  async writeCheckpoint(client: pg.ClientBase, entry: Entry): Promise<boolean> {
     return (await this.#store.advance([{ partition: this, position: entry.position }], client)).includes(
       this.number,
     )
   }
 
-  written(entries: readonly Entry[]): void {
+  checkpointCommitted(entries: readonly Entry[]): void {
     for (const entry of entries) this.window.ack(entry)
     this.checkpoint(entries.at(-1)!.position)
     this.#events.changed(this)
   }
 
-  writeAside(client: pg.ClientBase, { event, attempt }: Entry, error: unknown, replaying: boolean) {
+  writeParked(client: pg.ClientBase, { event, attempt }: Entry, error: unknown, replaying: boolean) {
     return this.#store.park(this, event, attempt, error, replaying, client)
   }
 
-  writtenAside(entry: Entry, retryInMs: number | null): void {
+  parkedCommitted(entry: Entry, retryInMs: number | null): void {
     const { event, attempt } = entry
     if (retryInMs === null) this.telemetry?.parked(event)
-    this.#holds.hold(streamKey(event), this.window.takeBack(entry))
+    this.#waiting.add(streamKey(event), this.window.takeBack(entry))
     this.checkpoint(entry.position)
     const due = this.#store.clock.now() + (retryInMs ?? 0)
-    this.#setAside(streamKey(event), { ...aside(event, attempt), replaying: retryInMs !== null, due })
-    this.#unhold(streamKey(event))
+    this.#markParked(streamKey(event), { ...parkedAt(event, attempt), replaying: retryInMs !== null, due })
+    this.#resume(streamKey(event))
   }
 
-  #held(event: RecordedEvent, bytes: number): Entry {
+  #addWaiting(event: RecordedEvent, bytes: number): Entry {
     const entry = this.window.add(event, bytes)
-    entry.state = 'held'
+    entry.state = 'waiting'
     return entry
   }
 
-  /** Whatever comes waits, until the returned function is called. */
+  /** Let all new events wait until the returned function is called. */
   pause(): () => void {
     const paused: Entry[] = []
     this.#paused = paused
     return () => {
       this.#paused = undefined
-      for (const entry of paused) if (entry.state === 'held') this.#admit(entry)
+      for (const entry of paused) if (entry.state === 'waiting') this.#admit(entry)
     }
   }
 
-  /** What waits goes out, in order; but not once more what is taken back by the very consumer that gets it. */
-  #unhold(key: string): void {
-    const hold = this.#holds.get(key)
-    if (!hold || hold.parking > 0) return
+  /** Hand out what waits, in order, except deliveries that the consumer takes back while this runs. */
+  #resume(key: string): void {
+    const waiting = this.#waiting.get(key)
+    if (!waiting || waiting.parksUnderWay > 0) return
     if (!this.valid) {
-      this.ours().then((ours) => ours && !hold.forget && this.#unhold(key))
+      this.stillOwned().then((owned) => owned && !waiting.cancelPause && this.#resume(key))
       return
     }
-    this.#holds.delete(key)
-    const turns = hold.entries.map(({ turn }) => turn)
-    hold.entries.forEach((entry, i) => {
-      if (entry.state === 'held' && entry.turn === turns[i]) this.#admit(entry)
+    this.#waiting.delete(key)
+    const turns = waiting.entries.map(({ generation }) => generation)
+    waiting.entries.forEach((entry, i) => {
+      if (entry.state === 'waiting' && entry.generation === turns[i]) this.#admit(entry)
     })
   }
 
-  /** What of the stream lies at or behind `aside` is set aside; what lies before it still waits. */
-  #setAside(key: string, aside: ParkedStream): void {
-    const behind = this.#holds.cut(key, aside.position)
-    const before = this.asides.get(key)?.skipped ?? 0
-    aside.skipped = Math.max(aside.skipped, before, ...behind.map(({ position }) => position))
-    this.asides.set(key, aside)
-    for (const entry of behind) this.window.ack(entry)
-    if (aside.replaying) this.#events.aside(this)
+  /** The stream is parked: skip its deliveries from the parked position on. Earlier ones still wait. */
+  #markParked(key: string, parked: ParkedStream): void {
+    const later = this.#waiting.cut(key, parked.position)
+    const before = this.parked.get(key)?.skipped ?? 0
+    parked.skipped = Math.max(parked.skipped, before, ...later.map(({ position }) => position))
+    this.parked.set(key, parked)
+    for (const entry of later) this.window.ack(entry)
+    if (parked.replaying) this.#events.replayAdded(this)
     this.#events.changed(this)
   }
 
-  /** An event of a replay is in flight, or no longer: a drain may wait for that. */
-  touch(): void {
+  /** The delivery of a replay begins or ends. A drain may wait for that. */
+  replayChanged(): void {
     this.#events.changed(this)
-    this.#events.replay()
+    this.#events.replayChanged()
   }
 
-  /** Begin nothing more of it: what the consumer has is all there is to wait for. */
+  /** Begin nothing more, and wait only for what the consumer has. */
   override drain(): void {
     this.window.withdraw()
-    this.#holds.stop()
+    this.#waiting.stop()
     super.drain()
   }
 
-  /** All that the consumer has, or is to get yet: of a partition that is drained. */
+  /** Take back all unacked deliveries of a partition that is drained. */
   takeBack(): void {
     this.window.takeBackAll()
   }
@@ -304,7 +311,7 @@ export class Partition extends Lease implements Source {
   }
 }
 
-const aside = ({ category, streamId, position }: RecordedEvent, attempts: number): ParkedStream => ({
+const parkedAt = ({ category, streamId, position }: RecordedEvent, attempts: number): ParkedStream => ({
   category,
   streamId,
   position,

@@ -8,146 +8,150 @@ import type { Nack, Source } from './delivery.ts'
 import type { Partition } from './partition.ts'
 import type { ParkedStream, Store } from './store.ts'
 
-/** Events of a stream that are fetched at once. */
-const CHUNK = 100
+/** How many events of a stream are read at once. */
+const PAGE_EVENTS = 100
 
 interface Sized {
   readonly event: RecordedEvent
   readonly bytes: number
 }
 
-/** How one replayed event ended. `written`: its progress is in the store already. */
-type Outcome = 'done' | 'written' | 'again' | 'aside'
+/** How the delivery of a replayed event ended. `written`: its progress is already in the store. */
+type Outcome = 'done' | 'written' | 'again' | 'parked'
 
 /**
- * Streams that were set aside and are put back: their events go out again one after the other, and what is next is
- * written behind each, so that a takeover goes on there.
+ * Replays the parked streams of a partition: it delivers their events again, one at a time, and writes the progress after
+ * each, so that the next owner continues there.
  *
- * Only what lies below the partition's checkpoint is replayed: above it, a takeover would find the events once more. In
- * the end the stream's new events wait while its row is deleted, and then follow.
+ *     parked -> replaying: deliver the next event -> write progress -> ... -> no event left -> delete the row -> normal
+ *                  |                       |
+ *                  +- wait until it is due <- nack
+ *
+ * It only replays events below the partition's checkpoint, because the next owner would read those above it again. While
+ * the row is deleted, new events of the stream wait.
  */
 export class Replay implements Source {
   readonly partition: Partition
   readonly isReplay = true
   readonly #store: Store
   readonly #settled = new Condition()
-  #out: Entry | undefined
+  #current: Entry | undefined
   #busy = false
   #outcome: Outcome | undefined
-  #settle: ((error?: unknown) => void)[] = []
+  #acks: ((error?: unknown) => void)[] = []
   #running = false
-  #forget = () => {}
+  #cancelWake = () => {}
 
   constructor(partition: Partition, store: Store) {
     this.partition = partition
     this.#store = store
     partition.signal.addEventListener('abort', () => {
-      this.#forget()
-      if (this.#out?.state === 'queued') this.#out.turn++ // taken back
+      this.#cancelWake()
+      if (this.#current?.state === 'queued') this.#current.generation++ // it is taken back
       this.#settled.fire()
     })
   }
 
-  /** The consumer has one of these, and a drain has to wait for it. */
+  /** Whether a drain must wait: the consumer has a delivery, or its progress is not written yet. */
   get busy(): boolean {
     return this.#busy
   }
 
-  /** What the consumer has of it, and has not parked. */
+  /** The delivery that the consumer has, unless it is being parked. */
   get oldest(): Entry | undefined {
-    return this.#out?.state === 'out' && this.#out.turn === 0 ? this.#out : undefined
+    return this.#current?.state === 'out' && this.#current.generation === 0 ? this.#current : undefined
   }
 
-  /** What the consumer has of it, and is not parking, comes again: to the next owner. */
+  /** Take back the delivery that the consumer has, unless it is being parked. The next owner delivers it again. */
   takeBack(): void {
-    const out = this.#out
-    if (out && out.turn === 0 && out.state !== 'acked') this.#end(out, 'again')
+    const out = this.#current
+    if (out && out.generation === 0 && out.state !== 'acked') this.#end(out, 'again')
   }
 
-  /** Some stream may be due. */
+  /** Replay the streams that are due. */
   wake(): void {
     if (this.#running || this.partition.signal.aborted) return
-    this.#forget()
+    this.#cancelWake()
     this.#running = true
     this.#run()
       .catch((error) => {
-        for (const settle of this.#settle.splice(0)) settle(error)
+        for (const settle of this.#acks.splice(0)) settle(error)
         if (!this.partition.signal.aborted) this.partition.lose(error)
       })
       .finally(() => {
         this.#running = false
-        this.#out = undefined
-        this.#idle()
-        this.#later()
+        this.#current = undefined
+        this.#setIdle()
+        this.#wakeWhenDue()
       })
   }
 
-  /** Look again when the next one is due. */
-  #later(): void {
-    const waiting = [...this.partition.asides.values()].filter(({ replaying }) => replaying)
+  /** Set a timer for the next stream that is due. */
+  #wakeWhenDue(): void {
+    const waiting = [...this.partition.parked.values()].filter(({ replaying }) => replaying)
     if (waiting.length === 0 || this.partition.signal.aborted) return
     const due = Math.min(...waiting.map(({ due }) => due))
     const { clock } = this.#store
-    this.#forget = clock.after(Math.max(due - clock.now(), 0) + 1, () => this.wake())
+    this.#cancelWake = clock.after(Math.max(due - clock.now(), 0) + 1, () => this.wake())
   }
 
   async #run(): Promise<void> {
     for (;;) {
-      const due = [...this.partition.asides.values()]
+      const due = [...this.partition.parked.values()]
         .filter(({ replaying, due }) => replaying && due <= this.#store.clock.now())
         .sort((a, b) => a.position - b.position)
       if (due.length === 0 || this.partition.signal.aborted) return
-      for (const aside of due) await this.#stream(aside)
+      for (const parked of due) await this.#stream(parked)
     }
   }
 
-  async #stream(aside: ParkedStream): Promise<void> {
+  async #stream(parked: ParkedStream): Promise<void> {
     const { partition } = this
     for (;;) {
       partition.signal.throwIfAborted()
       const until = partition.durable
       const { budget } = this.#store
-      const chunk = await budget.page((maxBytes) =>
-        this.#persist(() => this.#store.replayed(aside, until, CHUNK, maxBytes)),
+      const page = await budget.page((maxBytes) =>
+        this.#retry(() => this.#store.readParked(parked, until, PAGE_EVENTS, maxBytes)),
       )
-      const isEmpty = chunk.length === 0
-      if (!(await this.#chunk(aside, chunk))) return
+      const isEmpty = page.length === 0
+      if (!(await this.#page(parked, page))) return
       if (!isEmpty) continue
-      if (aside.skipped <= until) break
-      // Some were passed over that no checkpoint covers yet.
-      partition.touch() // nothing else may be acked that has one written
+      if (parked.skipped <= until) break
+      // Events of the stream were skipped above the checkpoint. Ask for a checkpoint that covers them, and wait for it.
+      partition.replayChanged()
       if (partition.durable <= until) await partition.checkpointed.next()
     }
     const resume = partition.pause()
-    await this.#move(aside, null)
-    partition.asides.delete(streamKey(aside))
+    await this.#move(parked, null)
+    partition.parked.delete(streamKey(parked))
     resume()
-    const { category, streamId } = aside
+    const { category, streamId } = parked
     this.#store.logger.info(
       { category, streamId },
-      'a stream that was set aside is replayed, and flows again',
+      'a parked stream is replayed; its new events are delivered again',
     )
   }
 
-  /** Hand these events out, one after the other. False: the stream is to wait, or stays set aside. */
-  async #chunk(aside: ParkedStream, chunk: Sized[]): Promise<boolean> {
+  /** Deliver the events of a page, one after the other. False: the stream must wait, or is parked again. */
+  async #page(parked: ParkedStream, page: Sized[]): Promise<boolean> {
     const { budget } = this.#store
-    let bytes = chunk.reduce((sum, one) => sum + one.bytes, 0)
+    let bytes = page.reduce((sum, next) => sum + next.bytes, 0)
     budget.add(bytes)
     try {
-      for (let one = chunk.shift(); one; one = chunk.shift()) {
+      for (let one = page.shift(); one; one = page.shift()) {
         const { event } = one
-        const outcome = await this.#one(one, aside.attempts + 1)
-        if (outcome === 'done') await this.#move(aside, event.position + 1)
+        const outcome = await this.#deliver(one, parked.attempts + 1)
+        if (outcome === 'done') await this.#move(parked, event.position + 1)
         if (outcome === 'done' || outcome === 'written') {
-          aside.position = event.position + 1
-          aside.attempts = 0
+          parked.position = event.position + 1
+          parked.attempts = 0
         }
-        for (const settle of this.#settle.splice(0)) settle()
-        this.#idle()
+        for (const settle of this.#acks.splice(0)) settle()
+        this.#setIdle()
         budget.add(-one.bytes)
         bytes -= one.bytes
-        if (outcome === 'again' || outcome === 'aside') return false
+        if (outcome === 'again' || outcome === 'parked') return false
       }
       return true
     } finally {
@@ -155,43 +159,51 @@ export class Replay implements Source {
     }
   }
 
-  /** Hand one event out, and wait for what becomes of it. */
-  async #one({ event, bytes }: Sized, attempt: number): Promise<Outcome> {
+  /** Deliver one event, and wait for its outcome. */
+  async #deliver({ event, bytes }: Sized, attempt: number): Promise<Outcome> {
     const { partition } = this
-    while (!(await partition.ours())) partition.signal.throwIfAborted()
+    while (!(await partition.stillOwned())) partition.signal.throwIfAborted()
     this.#outcome = undefined
-    this.#settle = []
-    this.#out = { event, bytes, position: event.position, state: 'queued', attempt, turn: 0, since: 0 }
-    partition.handOut(this, this.#out)
+    this.#acks = []
+    this.#current = {
+      event,
+      bytes,
+      position: event.position,
+      state: 'queued',
+      attempt,
+      generation: 0,
+      since: 0,
+    }
+    partition.handOut(this, this.#current)
     while (this.#outcome === undefined) {
       const settled = this.#settled.next()
-      if (partition.signal.aborted && this.#out.state !== 'out') partition.signal.throwIfAborted()
+      if (partition.signal.aborted && this.#current.state !== 'out') partition.signal.throwIfAborted()
       partition.throwIfLost()
       await settled
     }
     return this.#outcome
   }
 
-  async #move(aside: ParkedStream, position: number | null): Promise<void> {
-    if (await this.#persist(() => this.#store.moveAside(this.partition, aside, position))) return
+  async #move(parked: ParkedStream, position: number | null): Promise<void> {
+    if (await this.#retry(() => this.#store.moveParked(this.partition, parked, position))) return
     this.partition.lose()
     this.partition.throwIfLost()
   }
 
-  #persist<T>(action: () => Promise<T>): Promise<T> {
+  #retry<T>(action: () => Promise<T>): Promise<T> {
     return retryForever(action, this.#store)
   }
 
-  /** The consumer has nothing of ours, and what it had is written. */
-  #idle(): void {
+  /** The consumer has no delivery, and the progress is written. */
+  #setIdle(): void {
     if (!this.#busy) return
     this.#busy = false
-    this.partition.touch()
+    this.partition.replayChanged()
   }
 
   #end(entry: Entry, outcome: Outcome): void {
     entry.state = 'acked'
-    entry.turn++
+    entry.generation++
     this.#outcome = outcome
     this.#settled.fire()
   }
@@ -200,7 +212,7 @@ export class Replay implements Source {
     this.#busy = true
     entry.state = 'out'
     entry.since = this.#store.clock.now()
-    this.partition.touch()
+    this.partition.replayChanged()
   }
 
   done(entry: Entry): void {
@@ -209,50 +221,50 @@ export class Replay implements Source {
 
   ack(entry: Entry): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#settle.push((error) => (error === undefined ? resolve() : reject(error)))
+      this.#acks.push((error) => (error === undefined ? resolve() : reject(error)))
       this.#end(entry, 'done')
     })
   }
 
   nack(entry: Entry, { delayMs = 0, counts = true }: Nack): void {
-    const aside = this.partition.asides.get(streamKey(entry.event))!
-    if (counts) aside.attempts = entry.attempt
-    aside.due = this.#store.clock.now() + delayMs
+    const parked = this.partition.parked.get(streamKey(entry.event))!
+    if (counts) parked.attempts = entry.attempt
+    parked.due = this.#store.clock.now() + delayMs
     this.#end(entry, 'again')
   }
 
   async park(entry: Entry, error: unknown): Promise<void> {
     const { event, attempt } = entry
-    entry.turn++
+    entry.generation++
     try {
-      const ours = await this.#persist(() => this.#store.park(this.partition, event, attempt, error, false))
-      if (!ours) this.partition.lose()
+      const owned = await this.#retry(() => this.#store.park(this.partition, event, attempt, error, false))
+      if (!owned) this.partition.lose()
     } catch (cause) {
       this.partition.lose(cause)
     }
     this.partition.throwIfLost()
-    this.writtenAside(entry, null)
+    this.parkedCommitted(entry, null)
   }
 
-  write(client: pg.ClientBase, entry: Entry): Promise<boolean> {
-    const aside = this.partition.asides.get(streamKey(entry.event))!
-    return this.#store.moveAside(this.partition, aside, entry.position + 1, client)
+  writeCheckpoint(client: pg.ClientBase, entry: Entry): Promise<boolean> {
+    const parked = this.partition.parked.get(streamKey(entry.event))!
+    return this.#store.moveParked(this.partition, parked, entry.position + 1, client)
   }
 
-  written([entry]: readonly Entry[]): void {
+  checkpointCommitted([entry]: readonly Entry[]): void {
     this.#end(entry!, 'written')
   }
 
-  writeAside(client: pg.ClientBase, { event, attempt }: Entry, error: unknown, replaying: boolean) {
+  writeParked(client: pg.ClientBase, { event, attempt }: Entry, error: unknown, replaying: boolean) {
     return this.#store.park(this.partition, event, attempt, error, replaying, client)
   }
 
-  writtenAside(entry: Entry, retryInMs: number | null): void {
+  parkedCommitted(entry: Entry, retryInMs: number | null): void {
     if (retryInMs === null) this.partition.telemetry?.parked(entry.event)
-    const aside = this.partition.asides.get(streamKey(entry.event))!
-    aside.attempts = entry.attempt
-    aside.replaying = retryInMs !== null
-    aside.due = this.#store.clock.now() + (retryInMs ?? 0)
-    this.#end(entry, retryInMs === null ? 'aside' : 'again')
+    const parked = this.partition.parked.get(streamKey(entry.event))!
+    parked.attempts = entry.attempt
+    parked.replaying = retryInMs !== null
+    parked.due = this.#store.clock.now() + (retryInMs ?? 0)
+    this.#end(entry, retryInMs === null ? 'parked' : 'again')
   }
 }

@@ -4,33 +4,33 @@ import type { Failing } from './outage.ts'
 import type { OwnedPartitions } from './owned-partitions.ts'
 import type { Store } from './store.ts'
 
-/** How an executor stands, or all of one subscription in this process. */
+/** The status of an executor, or of all executors of a subscription in this process. */
 export interface ExecutorStatus {
   /**
-   * `waiting`: it owns no partition. `catching-up`: there is more to read. `live`: it has read all there is, and is pushed
-   * the rest. `failing`: its handlers fail, one stream after the other, and it tries one event at a time until one succeeds; or
-   * the database does not do what it is asked, which is tried again.
-   * `stopped`: it has not begun, or has ended; with an `error` if it ended by itself.
+   * `waiting`: it owns no partition. `catching-up`: there are more events to read. `live`: it has read all events, and new
+   * ones are pushed. `failing`: the handlers of several streams fail, and it tries one event at a time until one succeeds;
+   * or the database fails, and its query is tried again. `stopped`: it has not begun, or has ended; with an `error` if it
+   * ended by itself.
    */
   state: 'waiting' | 'catching-up' | 'live' | 'failing' | 'stopped'
-  /** The checkpoint, as far as this executor knows: the least of its partitions'. */
+  /** The lowest checkpoint of its partitions, as far as this executor knows. */
   position: number
-  /** Up to where there is nothing left to appear, as of its last look. */
+  /** The horizon that it fetched last: no event can still appear at or below it. */
   horizon: number
   /**
-   * Committed events that are not acked yet: of these partitions, or, while catching up or held back, of the whole
+   * Committed events that are not acked yet, in these partitions. While it is catching up or held back, in the whole
    * subscription.
    */
   lag: number
-  /** What of it can't be delivered yet, because an append is open; as of the last count, a few seconds ago at most. */
+  /** The part of `lag` that can't be delivered yet because of an open append; counted a few seconds ago at most. */
   heldBack: HeldBack
-  /** Whether `lag` is an estimate, as it is of more than 10,000 events while catching up. */
+  /** Whether `lag` is an estimate. It may be, if it is above 10,000 events while catching up. */
   lagIsEstimate: boolean
   /** Deliveries that are not acked. */
   inFlight: number
   /** The partitions that this executor owns. */
   partitions: number[]
-  /** Of `failing`: the last error, of a handler or of the database. Of `stopped`: what ended it, if not `stop()` or `close()`. Of others: what ended another executor of this process. */
+  /** In state `failing`: the last error of a handler or the database. In `stopped`: the error that ended it. In other states: the error that ended another executor of this process. */
   error?: unknown
   /** When it began to fail, or was ended by `error`. */
   since?: Date
@@ -38,16 +38,16 @@ export interface ExecutorStatus {
 
 const NOTHING = { lag: 0, lagIsEstimate: false, heldBack: NOT_HELD_BACK }
 
-/** Pause between two counts of what there is to catch up with. */
+/** The pause between two counts of the lag, in ms. */
 const COUNT_MS = 1_000
 
-/** Tells how an executor stands. */
+/** Keeps the status of an executor, and emits each change. */
 export class Report {
-  readonly #holdings: OwnedPartitions
+  readonly #owned: OwnedPartitions
   readonly #store: Store
-  readonly #tell: (status: ExecutorStatus) => void
-  readonly #watched: () => boolean
-  readonly #held: () => boolean
+  readonly #emit: (status: ExecutorStatus) => void
+  readonly #isWatched: () => boolean
+  readonly #isHeldBack: () => boolean
   #state: ExecutorStatus['state'] = 'waiting'
   #position = 0
   #horizon = 0
@@ -57,60 +57,60 @@ export class Report {
   #retrying: Failing | undefined
 
   /**
-   * `watched`: whether anybody is told, for whose sake alone events are counted. `held`: whether an open append holds back
-   * what is next.
+   * The lag is counted only while `isWatched` returns true. `isHeldBack` returns whether an open append holds back the next
+   * events.
    */
   constructor(
-    holdings: OwnedPartitions,
+    owned: OwnedPartitions,
     store: Store,
-    tell: (status: ExecutorStatus) => void,
-    watched: () => boolean,
-    held: () => boolean,
+    emit: (status: ExecutorStatus) => void,
+    isWatched: () => boolean,
+    isHeldBack: () => boolean,
   ) {
-    this.#held = held
-    this.#holdings = holdings
+    this.#isHeldBack = isHeldBack
+    this.#owned = owned
     this.#store = store
-    this.#tell = tell
-    this.#watched = watched
+    this.#emit = emit
+    this.#isWatched = isWatched
   }
 
-  is(state = this.#state, horizon = 0): void {
-    const { partitions } = this.#holdings
+  update(state = this.#state, horizon = 0): void {
+    const { partitions } = this.#owned
     this.#state = state
     this.#horizon = Math.max(this.#horizon, horizon)
     this.count()
     if (partitions.length > 0) this.#position = Math.min(...partitions.map(({ durable }) => durable))
-    this.#tell(this.#status())
+    this.#emit(this.#status())
   }
 
-  /** It has ended, by an error or because it was to. */
+  /** The executor has ended, with an error if there is a failure. */
   stopped(failure: { error: unknown } | undefined): void {
     this.#failing = failure && { ...failure, since: new Date(this.#store.clock.wall()) }
-    this.is('stopped')
+    this.update('stopped')
   }
 
   failing(failing: Failing | undefined): void {
     if (this.#state === 'stopped') return
     this.#failing = failing
-    this.is()
+    this.update()
   }
 
-  /** What the database is asked is tried again, and why; undefined: no longer. */
+  /** A query of the database is tried again; undefined: no longer. */
   retrying(retrying: Failing | undefined): void {
     if (retrying?.error === this.#retrying?.error) return
     this.#retrying = retrying
-    if (this.#state !== 'stopped') this.is()
+    if (this.#state !== 'stopped') this.update()
   }
 
-  /** Horizons of before are no measure any more. */
-  restart(): void {
+  /** The server has lost history, so the known horizon is not valid any more. */
+  forgetHorizon(): void {
     this.#horizon = 0
   }
 
   #status(): ExecutorStatus {
-    const { partitions, inFlight } = this.#holdings
+    const { partitions, inFlight } = this.#owned
     const failing = this.#state === 'stopped' ? this.#failing : (this.#retrying ?? this.#failing)
-    const { lag, lagIsEstimate, heldBack } = this.#behind ? this.#lag : NOTHING
+    const { lag, lagIsEstimate, heldBack } = this.#hasMore ? this.#lag : NOTHING
     return {
       state: failing && this.#state !== 'stopped' ? 'failing' : this.#state,
       position: this.#position,
@@ -124,28 +124,28 @@ export class Report {
     }
   }
 
-  /** How it stands now, for one who asks; he waits for a count, but not for long: the database may be away. */
-  async ask(): Promise<ExecutorStatus> {
-    const enough = new AbortController()
-    const late = this.#store.clock.sleep(COUNT_MS, enough.signal).catch(() => {})
+  /** The status with a fresh count of the lag; or with the last count, if the database does not answer within COUNT_MS. */
+  async read(): Promise<ExecutorStatus> {
+    const counted = new AbortController()
+    const late = this.#store.clock.sleep(COUNT_MS, counted.signal).catch(() => {})
     await Promise.race([this.#counted(), late])
-    enough.abort()
+    counted.abort()
     return this.#status()
   }
 
-  /** Whether there may be more than what is in flight. */
-  get #behind(): boolean {
-    return this.#state === 'catching-up' || (this.#state === 'live' && this.#held())
+  /** Whether there may be more events than those in flight. */
+  get #hasMore(): boolean {
+    return this.#state === 'catching-up' || (this.#state === 'live' && this.#isHeldBack())
   }
 
-  /** How much there is to catch up with. */
+  /** Count the lag, if anyone observes the status. */
   count(): void {
-    if (this.#watched()) this.#counted()
+    if (this.#isWatched()) this.#counted()
   }
 
-  /** Once a second at most. */
+  /** Count the lag, at most once in COUNT_MS. */
   async #counted(): Promise<void> {
-    if (!this.#behind) {
+    if (!this.#hasMore) {
       this.#lag = NOTHING
       return
     }
@@ -154,9 +154,9 @@ export class Report {
     this.#countedAt = now
     try {
       this.#lag = await this.#store.lag()
-      if (this.#behind) this.is()
+      if (this.#hasMore) this.update()
     } catch (error) {
-      this.#store.logger.debug({ err: error }, 'a lag could not be counted')
+      this.#store.logger.debug({ err: error }, 'the lag could not be counted; trying again later')
     }
   }
 }

@@ -1,13 +1,11 @@
 import type { Clock } from '../core/clock.ts'
 
-/**
- * How often and how soon a handler that fails is tried again. The defaults last for one to three minutes.
- */
+/** How often and how soon a failed handler is tried again. With the defaults all attempts take one to three minutes. */
 export interface RetryOptions {
   /**
-   * How often an event's handler is called at most, before its stream is parked or the worker stops. Each call counts: with
-   * `transactional` also one that was rolled back because another event of its batch failed. Failures during an outage do not
-   * count. A crash, a lost lease and `replayParked` begin anew. Default 10, minimum 1.
+   * How often an event's handler is called at most, before its stream is parked or the worker stops. Each call counts, with
+   * `transactional` also a call that was rolled back because another event of its batch failed. Failures during an outage do
+   * not count. After a crash, a lost lease or `replayParked`, counting begins at 1 again. Default 10, minimum 1.
    */
   maxAttempts?: number | undefined
   /** The longest first pause; each further one is four times as long. In ms; default 100, minimum 0. */
@@ -21,7 +19,7 @@ export type RetryPolicy = { readonly [Option in keyof RetryOptions]-?: number }
 
 const GROWTH = 4
 
-/** Pause after attempt n (1, 2, …) that failed: exponential, with jitter. */
+/** The pause after failed attempt 1, 2, …, in ms: exponential, with jitter. */
 export function retryPause(
   attempt: number,
   { minDelayMs, maxDelayMs }: Pick<RetryPolicy, 'minDelayMs' | 'maxDelayMs'>,
@@ -31,7 +29,7 @@ export function retryPause(
 }
 
 /**
- * Between half of a pause and all of it, so that what failed together is not tried together again (the "equal jitter" of
+ * A random time between half of a pause and all of it, so that events that failed together are not tried together again (the "equal jitter" of
  * Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
  */
 export function jittered(ms: number, clock: Clock): number {

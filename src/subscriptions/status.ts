@@ -2,7 +2,7 @@ import { ReplaySubject } from 'rxjs'
 import { NOT_HELD_BACK } from '../read/held-back.ts'
 import type { ExecutorStatus } from './report.ts'
 
-/** How a subscription stands in this process. */
+/** The status of a subscription in this process. */
 export type SubscriptionStatus = ExecutorStatus
 
 const NOTHING: ExecutorStatus = {
@@ -17,12 +17,12 @@ const NOTHING: ExecutorStatus = {
 }
 const ORDER = ['stopped', 'waiting', 'live', 'catching-up', 'failing'] as const
 
-/** The statuses of this process's executors of one subscription, as one. */
+/** Merges the statuses of all executors that a subscription has in this process. */
 export class Statuses {
   readonly #of = new Map<string, ExecutorStatus>()
-  /** Of the last one that was ended by an error, until another begins. */
+  /** The error that ended an executor, until another executor begins. */
   #ended: Pick<ExecutorStatus, 'error' | 'since'> | undefined
-  /** Of one value: it is told after the end too. */
+  /** It replays the last value, also after the end. */
   readonly status$ = new ReplaySubject<ExecutorStatus>(1)
 
   constructor() {
@@ -48,7 +48,7 @@ export class Statuses {
 export function merge(running: readonly ExecutorStatus[]): ExecutorStatus {
   const owning = running.filter(({ partitions }) => partitions.length > 0)
   const sum = (field: 'lag' | 'inFlight') => running.reduce((sum, status) => sum + status[field], 0)
-  // Each of those that catch up tells the lag of the whole subscription.
+  // An executor that catches up reports the lag of the whole subscription, so these must not be added.
   const behind = ({ state, heldBack }: ExecutorStatus) =>
     state === 'catching-up' || state === 'failing' || heldBack.events > 0
   const whole = running.filter(behind).map(({ lag }) => lag)
@@ -59,7 +59,7 @@ export function merge(running: readonly ExecutorStatus[]): ExecutorStatus {
     horizon: Math.max(...running.map(({ horizon }) => horizon)),
     lag: whole.length > 0 ? Math.max(...whole, sum('inFlight')) : sum('lag'),
     lagIsEstimate: running.some(({ lagIsEstimate }) => lagIsEstimate),
-    // Each tells that of the whole subscription, as of its last count.
+    // Each executor reports this for the whole subscription, as of its last count.
     heldBack: running.map(({ heldBack }) => heldBack).reduce((a, b) => (b.events > a.events ? b : a)),
     inFlight: sum('inFlight'),
     partitions: owning.flatMap(({ partitions }) => partitions).sort((a, b) => a - b),

@@ -19,7 +19,7 @@ import type { Reader } from '../read/reader.ts'
 import type { ConsumerTelemetry } from '../telemetry/telemetry.ts'
 import { SubscriptionMismatchError, SubscriptionNotFoundError } from './errors.ts'
 
-/** A partition that was taken: its epoch is the fence, an old one does nothing. */
+/** A partition that a claim has taken. A write with an older epoch has no effect. */
 export interface Grant {
   partition: number
   epoch: number
@@ -27,43 +27,43 @@ export interface Grant {
   position: number
 }
 
-/** What came of a claim. */
+/** The answer to a claim. */
 export interface Share {
-  /** How many partitions to hold. */
+  /** How many partitions this executor should own. */
   share: number
-  /** When the first lease of another runs out; null: no other is alive. */
+  /** When the first lease of another executor expires, in ms; null: there is no other executor. */
   waitMs: number | null
-  /** Taken just now. */
+  /** The partitions that this claim has taken. */
   taken: Grant[]
-  /** Held before, and still. */
-  held: Grant[]
+  /** The partitions that were owned before and still are. */
+  errorText: Grant[]
 }
 
-/** A stream that is set aside. */
+/** A parked stream. */
 export interface ParkedStream {
   readonly category: string
   readonly streamId: string
-  /** Its events from here on are not delivered. */
+  /** Its events from this position on are not delivered. */
   position: number
-  /** Of the event at `position`. */
+  /** How often the event at `position` was tried. */
   attempts: number
   replaying: boolean
-  /** The last of its events that was passed over by us. */
+  /** The position of its last event that this executor skipped. */
   skipped: number
-  /** When to try again, by the monotonic clock. */
+  /** When to try again, in ms of the monotonic clock. */
   due: number
 }
 
-/** One that is held: what a write needs of it. */
-type Held = { readonly number: number; readonly epoch: number; readonly lost?: boolean }
+/** What a write needs to know of an owned partition. */
+type OwnedRef = { readonly number: number; readonly epoch: number; readonly lost?: boolean }
 
-/** How far it has come. */
+/** A partition and the position of its next checkpoint. */
 interface Reached {
-  readonly partition: Held
+  readonly partition: OwnedRef
   readonly position: number
 }
 
-/** What one executor says to the database; sql/functions/claim.sql and others. */
+/** The queries of one executor; their functions are in sql/functions. */
 export class Store {
   readonly logger: Logger
   readonly clock: Clock
@@ -71,7 +71,7 @@ export class Store {
   readonly signal: AbortSignal
   readonly budget: Budget
   readonly retries: Retries | undefined
-  /** What this executor is trying again is told by its own status. */
+  /** Queries of this executor that are tried again appear in its own status. */
   readonly scope = this
   readonly #db: Queries
   readonly #reader: Reader
@@ -80,8 +80,8 @@ export class Store {
   readonly #selection: Selection
   readonly #partitions: number
   readonly #leaseMs: number
-  #revision: string | undefined // as it was registered
-  #encoding: string | undefined // of the database, once it matters
+  #revision: string | undefined // of the subscription when it was registered
+  #encoding: string | undefined // of the database, read when it is first needed
 
   constructor(
     db: Queries,
@@ -105,12 +105,12 @@ export class Store {
     this.#leaseMs = options.leaseMs
   }
 
-  /** Make sure that the subscription exists. */
+  /** Create the subscription if it does not exist. */
   async register(from: From): Promise<void> {
     const { categories, types, streamId } = this.#selection
     if (typeof from === 'object' && from.after > this.#db.timeline.position)
       await this.#reader.reaches(from.after).catch(async (error) => {
-        // One that exists goes on at its checkpoint, whatever it was to begin after.
+        // An existing subscription continues at its checkpoint, so `from` does not matter.
         if (!(error instanceof HistoryLostError) || !(await this.#exists())) throw error
       })
     const position =
@@ -124,18 +124,18 @@ export class Store {
     return (await this.#call('reached', [this.#name, 0])).length > 0
   }
 
-  async claim(held: readonly Held[]): Promise<Share> {
+  async claim(owned: readonly OwnedRef[]): Promise<Share> {
     const rows = await this.#call('claim', [
       this.#name,
       this.#owner,
       this.#leaseMs,
-      ...arrays(held),
+      ...arrays(owned),
       this.#revision,
     ])
     const [, , , , share, waitMs] = rows[0] as readonly (string | null)[] as string[]
     const grants = (fresh: string) =>
       rows
-        .filter(([partition, , , taken]) => partition !== null && taken === fresh) // none: one row, for the share
+        .filter(([partition, , , taken]) => partition !== null && taken === fresh) // without partitions there is one row, which has the share
         .map(([partition, epoch, position]) => ({
           partition: Number(partition),
           epoch: Number(epoch),
@@ -145,45 +145,45 @@ export class Store {
       share: Number(share),
       waitMs: waitMs == null ? null : Number(waitMs),
       taken: grants('t'),
-      held: grants('f'),
+      errorText: grants('f'),
     }
   }
 
-  /** Move checkpoints up and renew their leases; the numbers of those that are still ours. */
+  /** Move checkpoints up and renew leases. Returns the numbers of the partitions that are still owned. */
   async advance(reached: readonly Reached[], client?: pg.ClientBase): Promise<number[]> {
     const values = (still: readonly Reached[]) => [this.#name, this.#leaseMs, ...fences(still)]
     return numbers((await this.#callFenced('advance', values, reached, client)) ?? [['{}']])
   }
 
-  /** Give back, with the last checkpoints; the numbers of those that were still ours. */
+  /** Release partitions with their last checkpoints. Returns the numbers of those that were still owned. */
   async release(reached: readonly Reached[], leaving: boolean): Promise<number[]> {
     const values = (still: readonly Reached[]) => [this.#name, this.#owner, ...fences(still), leaving]
     return numbers((await this.#callFenced('release', values, reached)) ?? [['{}']])
   }
 
   async park(
-    held: Held,
+    partition: OwnedRef,
     { category, streamId, position }: RecordedEvent,
     attempts: number,
     error: unknown,
     replaying: boolean,
     client?: pg.ClientBase,
   ): Promise<boolean> {
-    const stream = [this.#name, held.number, held.epoch, category, streamId, position]
-    const said = kept(error)
-    const text = NOT_ASCII.test(said) ? await this.#storable(said, client) : said
+    const stream = [this.#name, partition.number, partition.epoch, category, streamId, position]
+    const described = kept(error)
+    const text = NOT_ASCII.test(described) ? await this.#encodable(described, client) : described
     const values = () => [...stream, attempts, text, replaying]
-    return yes((await this.#callFenced('park', values, [{ partition: held }], client)) ?? [['f']])
+    return isTrue((await this.#callFenced('park', values, [{ partition: partition }], client)) ?? [['f']])
   }
 
-  /** A text that the database can hold: one whose encoding is not UTF8 has no place for some characters. */
-  async #storable(text: string, client?: pg.ClientBase): Promise<string> {
+  /** A text that the database can store: if its encoding is not UTF8, some characters must be escaped. */
+  async #encodable(text: string, client?: pg.ClientBase): Promise<string> {
     this.#encoding ??= (await encodingOf(this.#db, client)).encoding
     return this.#encoding === 'UTF8' ? text : escaped(text)
   }
 
-  /** The streams of these partitions that are set aside, by partition. */
-  async asides(partitions: readonly number[]): Promise<[partition: number, aside: ParkedStream][]> {
+  /** The parked streams of these partitions, each with the number of its partition. */
+  async parkedStreams(partitions: readonly number[]): Promise<[partition: number, stream: ParkedStream][]> {
     const rows = await this.#call('parked_streams', [this.#name, partitions])
     return rows.map(([partition, category, streamId, position, attempts, replaying]) => [
       Number(partition),
@@ -199,8 +199,8 @@ export class Store {
     ])
   }
 
-  /** Events of a stream that is set aside, up to a position, as many as `maxBytes` allow. */
-  async replayed(
+  /** The next events of a parked stream up to a position, at most `limit` events and `maxBytes` bytes. */
+  async readParked(
     { category, streamId, position }: ParkedStream,
     until: number,
     limit: number,
@@ -212,18 +212,18 @@ export class Store {
     return rows.map((row) => ({ event: toEvent(row), bytes: sizeOf(row) }))
   }
 
-  /** The stream is set aside from a position on, or (null) no longer. */
-  async moveAside(
-    held: Held,
+  /** The stream is parked from a position on, or (null) not any more. False: the lease is lost. */
+  async moveParked(
+    partition: OwnedRef,
     { category, streamId }: ParkedStream,
     position: number | null,
     client?: pg.ClientBase,
   ): Promise<boolean> {
-    const values = () => [this.#name, held.number, held.epoch, category, streamId, position]
-    return yes((await this.#callFenced('replayed', values, [{ partition: held }], client)) ?? [['f']])
+    const values = () => [this.#name, partition.number, partition.epoch, category, streamId, position]
+    return isTrue((await this.#callFenced('replayed', values, [{ partition: partition }], client)) ?? [['f']])
   }
 
-  /** How many events the subscription has still to handle: of many an estimate. */
+  /** How many events the subscription still has to handle. A large number is an estimate. */
   async lag(): Promise<{ lag: number; lagIsEstimate: boolean; heldBack: HeldBack }> {
     const [row] = await this.#call('lag', [this.#name])
     return {
@@ -233,17 +233,18 @@ export class Store {
     }
   }
 
-  /** The channel on which executors are called. */
-  async bell(): Promise<string> {
-    const [row] = await this.#call('wake_channel', [this.#name])
+  /** The notification channel that wakes executors. */
+  async channel(): Promise<string> {
+    const [row] = await this.#call('bell', [this.#name])
     return row![0]!
   }
 
   /**
-   * For those whose lease is not lost by the time that there is a connection, which may be to a server that has gone back.
-   * Undefined, and nothing is written, where none is left; what was lost must not take the others along.
+   * Call a function for the partitions that are still owned when a connection is available: by then leases may be lost, for
+   * example because the new connection is to a server that has lost history. A lost partition must not fail the others. If
+   * none is left, nothing is written and the result is undefined.
    */
-  async #callFenced<T extends { readonly partition: Held }>(
+  async #callFenced<T extends { readonly partition: OwnedRef }>(
     file: string,
     values: (still: readonly T[]) => unknown[],
     held: readonly T[],
@@ -279,23 +280,26 @@ export class Store {
   }
 }
 
-const arrays = (held: readonly Held[]) => [held.map(({ number }) => number), held.map(({ epoch }) => epoch)]
+const arrays = (held: readonly OwnedRef[]) => [
+  held.map(({ number }) => number),
+  held.map(({ epoch }) => epoch),
+]
 const fences = (reached: readonly Reached[]) => [
   ...arrays(reached.map(({ partition }) => partition)),
   reached.map(({ position }) => position),
 ]
-const yes = ([row]: readonly (readonly string[])[]): boolean => row![0] === 't'
+const isTrue = ([row]: readonly (readonly string[])[]): boolean => row![0] === 't'
 const numbers = ([row]: readonly (readonly string[])[]): number[] =>
   row![0]! === '{}' ? [] : row![0]!.slice(1, -1).split(',').map(Number)
 
-/** What is kept of an error: its stack, which begins with its message, or what else there is to say of what was thrown. */
+/** The text of an error that is stored: its stack, which begins with its message, or a description of the thrown value. */
 function kept(error: unknown): string {
   if (error === undefined) return ''
-  // Text of PostgreSQL's holds neither, and an error is not to be lost for its form.
+  // PostgreSQL can store neither NUL nor half of a surrogate pair. The error must be stored nevertheless.
   return redactText(describe(error).slice(0, 100_000)).replaceAll('\u0000', '\uFFFD').toWellFormed()
 }
 
-/** What is not ASCII as JSON and JavaScript escape it. */
+/** Escapes all characters that are not ASCII, as JSON does. */
 const escaped = (text: string): string =>
   text.replace(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 

@@ -1,85 +1,86 @@
 import { Queue } from '../core/queue.ts'
 
-interface Held<T> {
+interface Waiting<T> {
   readonly item: T
   readonly arrival: number
 }
 
 /**
- * Work by stream: at most `concurrency` items under way at once, of one stream one at a time and in order. Next is the
- * oldest item whose stream is free, so that no stream starves; with concurrency 1 that is the order of arrival.
+ * Schedules items by stream: at most `concurrency` items run at once, and items of one stream run one at a time, in order.
+ * The oldest item whose stream is free runs next, so no stream starves. With concurrency 1 this is the order of arrival.
  *
- *     push -> arrived (-> held, where its stream is busy) -> next: under way -> done
+ *     push -> arrived -> stream is busy? -> waiting -> next(): running -> done
+ *                     -> otherwise       ----------->
  *
- * Nothing is taken from `arrived` while a free stream holds items. So what is held is older than all in `arrived`, which
- * is looked at once an item, and at most `concurrency` streams hold any.
+ * While a free stream has waiting items, no item is taken from `arrived`. So waiting items are older than arrived ones,
+ * each item is looked at once, and at most `concurrency` streams have waiting items.
  */
 export class Streams<T extends object> {
   readonly #concurrency: number
   readonly #keyOf: (item: T) => string
   readonly #arrived = new Queue<T>()
-  readonly #streams = new Map<string, Queue<Held<T>> | undefined>() // that are busy or hold items
-  readonly #free: Queue<Held<T>>[] = [] // what is held by those that are not busy
+  readonly #streams = new Map<string, Queue<Waiting<T>> | undefined>() // streams that are busy or have waiting items
+  readonly #free: Queue<Waiting<T>>[] = [] // the waiting items of streams that are not busy
   #arrival = 0
-  #held = 0
+  #waitingCount = 0
 
   constructor(concurrency: number, keyOf: (item: T) => string) {
     this.#concurrency = concurrency
     this.#keyOf = concurrency === 1 ? () => '' : keyOf
   }
 
-  /** How many items are under way. */
+  /** How many items run. */
   get busy(): number {
     return this.#streams.size - this.#free.length
   }
 
-  /** How many items `next` has not returned yet. */
+  /** How many items have not begun. */
   get waiting(): number {
-    return this.#arrived.length + this.#held
+    return this.#arrived.length + this.#waitingCount
   }
 
   push(item: T): void {
     this.#arrived.push(item)
   }
 
-  /** An item to begin with, where there is one and a slot for it. Its stream is busy until `done(item)`. */
+  /** The next item to run, if there is one and fewer than `concurrency` run. Its stream is busy until `done(item)`. */
   next(): T | undefined {
     if (this.busy >= this.#concurrency) return undefined
     if (this.#free.length > 0) return this.#oldest()
     for (let item = this.#arrived.shift(); item; item = this.#arrived.shift()) {
       const key = this.#keyOf(item)
       const arrival = this.#arrival++
-      const held = this.#streams.get(key)
-      if (held) held.push({ item, arrival })
+      const queue = this.#streams.get(key)
+      if (queue) queue.push({ item, arrival })
       else if (!this.#streams.has(key)) {
         this.#streams.set(key, undefined)
         return item
       } else {
-        const queue = new Queue<Held<T>>()
+        const queue = new Queue<Waiting<T>>()
         queue.push({ item, arrival })
         this.#streams.set(key, queue)
       }
-      this.#held++
+      this.#waitingCount++
     }
     return undefined
   }
 
-  /** Once for each item that `next` returned. */
+  /** The item has ended; call it once for each item that `next` returned. */
   done(item: T): void {
     const key = this.#keyOf(item)
-    const held = this.#streams.get(key)
-    if (held?.first) this.#free.push(held)
+    const queue = this.#streams.get(key)
+    if (queue?.first) this.#free.push(queue)
     else this.#streams.delete(key)
   }
 
-  /** Forget what is waiting; returns it in the order of arrival. What is under way is, until `done`. */
+  /** Remove all items that have not begun, and return them in the order of arrival. Running items still need `done`. */
   clear(): T[] {
     const free = this.#free.splice(0).map((queue) => this.#keyOf(queue.first!.item))
-    const held = [...this.#streams.values()].flatMap((queue) => queue?.clear() ?? [])
+    const waiting = [...this.#streams.values()].flatMap((queue) => queue?.clear() ?? [])
     for (const key of free) this.#streams.delete(key)
-    this.#held = 0
-    held.sort((a, b) => a.arrival - b.arrival)
-    return [...held.map(({ item }) => item), ...this.#arrived.clear()]
+    this.#waitingCount = 0
+    waiting.sort((a, b) => a.arrival - b.arrival)
+    return [...waiting.map(({ item }) => item), ...this.#arrived.clear()]
   }
 
   #oldest(): T {
@@ -91,7 +92,7 @@ export class Streams<T extends object> {
     const queue = free[oldest]!
     const last = free.pop()!
     if (last !== queue) free[oldest] = last
-    this.#held--
+    this.#waitingCount--
     return queue.shift()!.item
   }
 }

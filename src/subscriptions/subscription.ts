@@ -2,17 +2,17 @@ import { Observable } from 'rxjs'
 import { whenAborted } from '../core/abort.ts'
 import { readable } from '../core/describe.ts'
 import { method } from '../core/fields.ts'
-import { isPromise } from '../core/kinds.ts'
 import { parse } from '../core/validate.ts'
 import type { Queries } from '../database/database.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import type { Called, HandlerCall } from '../events/event-context.ts'
-import { CALL, enclosingCall, runCausedBy } from '../events/event-context.ts'
+import { CALL, enclosingCall } from '../events/event-context.ts'
 import type { Selection, View } from '../events/selector.ts'
 import type { ConsumerTelemetry, Told } from '../telemetry/telemetry.ts'
 import { PROCESS } from '../telemetry/telemetry.ts'
 import type { Delivery, HandedOut } from './delivery.ts'
 import type { Executor } from './executor.ts'
+import { callScope, runIn } from './handler-scope.ts'
 import type { Handler } from './invoke.ts'
 import type { Options, ProcessOptions } from './options.ts'
 import { nackOptions, processOptions } from './options.ts'
@@ -20,33 +20,33 @@ import type { SubscriptionStatus } from './status.ts'
 import { Statuses } from './status.ts'
 import type { BaseWorker, Handling, Start, Worker } from './worker.ts'
 
-/** How long close() waits for acks of deliveries in hand. */
+/** How long close() waits for acks of deliveries that consumers have, in ms. */
 const CLOSING_MS = 5_000
 
-/** An executor of this process. */
+/** A running executor of this process. */
 export interface Running {
   readonly executor: Executor
-  /** Drain and end, as the consumer's kind asks for; when `up` aborts, without waiting for it any more. */
+  /** Drain and end. When `up` aborts, handlers and acks are not waited for any more. */
   end(up: AbortSignal): Promise<void>
-  /** Stopped by its consumer, waiting for late acks. */
+  /** Whether its consumer has stopped it, so that it only waits for late acks. */
   retired: boolean
 }
 
-/** What an executor is started with. */
+/** What an executor needs from its consumer. */
 export interface Consumer {
   deliver(delivery: HandedOut): void
   end(up: AbortSignal): Promise<void>
-  /** How long a partition that is to be given back waits for the next ack. */
-  patienceMs: number
-  /** Whether what is acked behind an unacked one is in flight too. */
-  strict: boolean
+  /** How long a partition that is handed over waits for the next ack, in ms. */
+  ackWaitMs: number
+  /** Whether the consumer is a worker of `process()`, whose acks never wait for checkpoints. */
+  isWorker: boolean
 }
 
-/** What a subscription asks of those of its store. */
+/** What a subscription needs from its store. */
 export interface Executors {
   readonly db: Queries
   readonly closed: boolean
-  /** Completes once the store is closed. */
+  /** Completes when the store is closed. */
   readonly closed$: Observable<never>
   start(subscription: DurableSubscription<any>, consumer: Consumer): Running
   work(
@@ -54,15 +54,15 @@ export interface Executors {
     how: Omit<Handling, 'clock' | 'logger' | 'telemetry' | 'subscription'> & { transactional: boolean },
     start: Start,
   ): BaseWorker
-  /** Somebody begins to watch it. */
+  /** An observer of its status came. */
   watch(subscription: string): void
   telemetry(subscription: string): ConsumerTelemetry | undefined
 }
 
-/** A durable, named consumer of events with a checkpoint in the store. Made by `meow.subscription`. */
+/** A durable, named consumer of events whose checkpoint is in the store. `meow.subscription` creates it. */
 export class DurableSubscription<E = RecordedEvent> {
   readonly name: string
-  /** How this process's part in it stands: the current value first, then each change; completes when the store closes. */
+  /** The status of the subscription in this process: emits the current value first, then each change; completes when the store closes. */
   readonly status$: Observable<SubscriptionStatus>
   /** @internal */
   readonly selection: Selection
@@ -91,13 +91,14 @@ export class DurableSubscription<E = RecordedEvent> {
   }
 
   /**
-   * Deliveries to be acked, nacked or parked, as a cold Observable: subscribing makes this process an executor, which
-   * takes its share of the partitions, and goes on after lost leases and connections. It delivers until `maxInFlight` are
-   * unacked, which is the back-pressure. Unsubscribing ends the executor; deliveries in hand can still be acked for
-   * `leaseMs`, and while the store closes for 5 s at most. It completes when the store closes, and at once if it is closed.
+   * Deliveries to be acked, nacked or parked, as a cold Observable. Each subscribe starts an executor in this process, which
+   * takes its share of the partitions and continues after lost leases and connections. It stops delivering while
+   * `maxInFlight` deliveries are unacked. Unsubscribing ends the executor; deliveries that the consumer has can still be
+   * acked for `leaseMs`, and for at most 5 s while the store closes. It completes when the store closes, and at once if the
+   * store is already closed.
    *
-   * @throws (as an error of the Observable) SubscriptionMismatchError where the name exists with another selector or
-   *   partition count; SubscriptionNotFoundError where it is deleted
+   * @throws (as an error of the Observable) SubscriptionMismatchError if the subscription exists with a different selector
+   *   or number of partitions; SubscriptionNotFoundError if it is deleted
    * @example
    * subscription.deliveries().pipe(concatMap(async (delivery) => {
    *   await handle(delivery.event)
@@ -108,17 +109,17 @@ export class DurableSubscription<E = RecordedEvent> {
     const { leaseMs } = this.options
     const telemetry = this.#subscriptions.telemetry(this.name)
     return new Observable((subscriber) => {
-      if (this.#subscriptions.closed) return subscriber.complete() // an error would have `retry()` try again for ever
-      // The consumer may be at work on what it has in hand: it can still ack, for a while.
+      if (this.#subscriptions.closed) return subscriber.complete() // after an error, `retry()` would try again for ever
+      // The consumer may still work on deliveries that it has, so it can ack them for a while.
       const retire = async (patienceMs: number, up?: AbortSignal) => {
         running.retired = true
         executor.stop()
         const release = () => void executor.release()
-        const forget = this.db.clock.after(patienceMs, release)
-        const forgetLimit = up && whenAborted(up, release)
+        const cancel = this.db.clock.after(patienceMs, release)
+        const cancelLimit = up && whenAborted(up, release)
         await executor.done.catch(() => {})
-        forget()
-        forgetLimit?.()
+        cancel()
+        cancelLimit?.()
       }
       const running = this.#subscriptions.start(this, {
         deliver: (delivery) => {
@@ -128,8 +129,8 @@ export class DurableSubscription<E = RecordedEvent> {
           if (seen) subscriber.next(seen as Delivery<E>)
         },
         end: (up) => retire(Math.min(leaseMs, CLOSING_MS), up),
-        patienceMs: leaseMs,
-        strict: false,
+        ackWaitMs: leaseMs,
+        isWorker: false,
       })
       const executor: Executor = running.executor
       executor.done.then(
@@ -141,11 +142,11 @@ export class DurableSubscription<E = RecordedEvent> {
   }
 
   /**
-   * Run a handler on each event and ack it; a stream's events in order. A handler that fails is tried again (`retry`);
-   * when its attempts are used up its stream is set aside and the others go on (`onExhausted`). A handler must not wait
-   * for `stop()` or `close()`, which wait for it: a DeadlockError says so (with a time limit they give it up).
+   * Runs a handler on each event and acks it; the events of a stream run in order. A failed handler is tried again (`retry`).
+   * When no attempts are left, its stream is parked and the others go on (`onExhausted`). A handler must not wait for
+   * `stop()` or `close()` without a time limit, because they wait for the handler: it would get a DeadlockError.
    *
-   * @throws ValidationError for an option that can't be right
+   * @throws ValidationError for an invalid option
    * @example
    * const worker = subscription.process(async (event) => { await sendMail(event.data) }, { concurrency: 8 })
    * await worker.stop()
@@ -166,44 +167,31 @@ export class DurableSubscription<E = RecordedEvent> {
     const checked = parse(processOptions, options, 'options')
     const { view } = this.selection
     const seeing: Handler = (event, context) => {
-      const call = this.#call(event, worker)
-      const end = () => {
-        call.active = false
-      }
-      let result: unknown
-      try {
-        result = runCausedBy(event, () => handler(view ? view(event) : event, context), call)
-      } catch (error) {
-        end()
-        throw error
-      }
-      // Asked once: what is thenable may do its work whenever it is asked, as query builders do.
-      if (isPromise(result)) return Promise.resolve(result).finally(end)
-      end()
-      return result
+      const scope = callScope(event, this.#call(event, worker))
+      return runIn(scope, () => handler(view ? view(event) : event, context))
     }
     const worker: BaseWorker = this.#subscriptions.work(this, { handler: seeing, ...checked }, (deliver) => {
       const settings: Consumer = {
         deliver,
         end: (up) => worker.stopBefore(up),
-        patienceMs: Infinity,
-        strict: true,
+        ackWaitMs: Infinity,
+        isWorker: true,
       }
       return this.#subscriptions.start(this, settings).executor
     })
     return worker
   }
 
-  /** A call of a handler for this event begins. */
+  /** The context of a handler's call for this event. */
   #call({ position }: RecordedEvent, worker?: BaseWorker): HandlerCall {
-    const outer = enclosingCall() // of a handler that has started this consumer
+    const outer = enclosingCall() // if a handler has started this consumer, its call
     return { store: this.db, worker, subscription: this.name, position, active: true, outer }
   }
 }
 
 /**
- * As users see it: what can be taken apart, and checks what it is given. An event that can't be read by its category's
- * schema is nothing to hand out: its stream is set aside, and the others flow.
+ * The public form of a delivery: a plain object whose methods can be destructured and check their arguments. If the schema
+ * of its category can't read the event, its stream is parked instead, and there is no delivery.
  */
 function toDelivery(
   handed: HandedOut,
@@ -215,7 +203,12 @@ function toDelivery(
   const { logger } = handed.source.partition
   const position = handed.event.position
   const logged = (promise: Promise<void>) => {
-    promise.catch((error) => logger.debug({ err: error, position }, 'an ack or park came too late'))
+    promise.catch((error) =>
+      logger.debug(
+        { err: error, position },
+        'an ack or park came too late: another executor owns the partition now, or this one has ended',
+      ),
+    )
     return promise
   }
   let acked: Promise<void> | undefined
@@ -223,7 +216,10 @@ function toDelivery(
   try {
     event = view ? view(handed.event) : handed.event
   } catch (error) {
-    logger.error({ err: error, position }, 'an event can not be read; its stream is set aside')
+    logger.error(
+      { err: error, position },
+      'an event can not be read; its stream is parked: correct the schema, then replayParked() delivers it again',
+    )
     logged(handed.park(error))
     return
   }
@@ -242,7 +238,7 @@ function toDelivery(
     park: (error) => {
       const { category, streamId, type } = handed.event
       const said = { err: readable(error), attempt, position, category, streamId, type }
-      if (!handed.stale) logger.warn(said, 'a stream is set aside by its consumer')
+      if (!handed.stale) logger.warn(said, 'a consumer has parked a stream; replayParked() delivers it again')
       return logged(handed.park(error))
     },
     [CALL]: call,

@@ -15,6 +15,7 @@ import type { Reader } from '../read/reader.ts'
 import type { ConsumerTelemetry, Standing } from '../telemetry/telemetry.ts'
 import { SubscriptionNotFoundError } from './errors.ts'
 import { Executor } from './executor.ts'
+import { HandlerWorker } from './handler-worker.ts'
 import type { SubscriptionOptions } from './options.ts'
 import { subscriptionOptions } from './options.ts'
 import { merge } from './status.ts'
@@ -23,16 +24,15 @@ import type { Consumer, Executors, Running } from './subscription.ts'
 import { DurableSubscription } from './subscription.ts'
 import { TransactionalWorker } from './transaction.ts'
 import type { BaseWorker, Handling, Start } from './worker.ts'
-import { HandlerWorker } from './worker.ts'
 
-/** The durable subscriptions of a store in this process: makes them, and ends their executors on close. */
+/** Creates the durable subscriptions of a store in this process, and ends their executors when the store closes. */
 export class Subscriptions implements Executors {
   readonly #db: Queries
   readonly #live: Live
   readonly #reader: Reader
   readonly #slots: Semaphore
   readonly #running = new Map<string, Set<Running>>()
-  /** Completes once the store is closed. */
+  /** Completes when the store is closed. */
   readonly closed$ = new Subject<never>()
   readonly #closing = sharedController()
 
@@ -40,7 +40,7 @@ export class Subscriptions implements Executors {
     this.#db = db
     this.#live = live
     this.#reader = reader
-    // One is left for all else, or leases run out unrenewed while handlers keep all of them.
+    // One connection is kept free, or leases could not be renewed while handlers use all connections.
     const { pool, maxConnections } = db.settings
     this.#slots = new Semaphore(Math.max((pool?.options.max ?? maxConnections) - 1, 1))
   }
@@ -49,7 +49,7 @@ export class Subscriptions implements Executors {
     refuseWide(options, 'options')
     const checked = parse(subscriptionOptions, options, 'options')
     const { types, streamId } = checked
-    const { category } = options // with what types its events
+    const { category } = options // it may contain schemas, which the parsed options do not
     const selection = select(
       { ...(category ? { category } : {}), ...(types ? { types } : {}), ...(streamId ? { streamId } : {}) },
       'options',
@@ -58,12 +58,12 @@ export class Subscriptions implements Executors {
   }
 
   /** @internal */
-  start(subscription: DurableSubscription<any>, { deliver, end, patienceMs, strict }: Consumer): Running {
+  start(subscription: DurableSubscription<any>, { deliver, end, ackWaitMs, isWorker }: Consumer): Running {
     if (this.#closing.signal.aborted) throw new ClosedError()
     const { name, selection, options, statuses } = subscription
     const siblings = this.#running.get(name) ?? new Set()
     this.#running.set(name, siblings)
-    // Who is on its way out here, and only waits for late acks, makes room.
+    // Executors of this process that only wait for late acks release their partitions at once.
     const leaving = [...siblings].filter(({ retired }) => retired)
     const owner = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`
     const releasing = sharedController()
@@ -77,24 +77,24 @@ export class Subscriptions implements Executors {
           await store.register(options.from)
         },
         follow: (after) => this.#live.follow(selection, after),
-        onBell: (ring) => this.#onBell(store, ring),
-        onLoss: (lost) => this.#db.timeline.onLoss(lost),
+        onWake: (wake) => this.#onWake(store, wake),
+        onHistoryLost: (lost) => this.#db.timeline.onLoss(lost),
         checkReached: async (position) => {
           if (position <= this.#db.timeline.position) return
           await retryForever(() => this.#reader.reaches(position), retryPolicy(this.#db, releasing.signal))
         },
         status: (status) => statuses.set(owner, status),
-        watched: () => statuses.status$.observed,
+        isWatched: () => statuses.status$.observed,
       },
       store,
-      { name, ...options, pollIntervalMs, patienceMs, strict },
+      { name, ...options, pollIntervalMs, ackWaitMs, isWorker },
       releasing,
       deliver,
     )
     const running: Running = { executor, end, retired: false }
     siblings.add(running)
     executor.done
-      .catch(() => {}) // it has logged that
+      .catch(() => {}) // the executor has logged it
       .finally(() => {
         siblings.delete(running)
         if (siblings.size === 0 && this.#running.get(name) === siblings) this.#running.delete(name)
@@ -123,8 +123,8 @@ export class Subscriptions implements Executors {
   }
 
   /**
-   * Do something about a subscription. If there is none yet, but this process is just making it: once it is made. Rejects when
-   * the signal aborts before that.
+   * Run an action on a subscription. If this process is just creating the subscription, wait for that first; reject when the
+   * signal aborts before.
    */
   async known<T>(
     subscription: string,
@@ -143,7 +143,7 @@ export class Subscriptions implements Executors {
     }
   }
 
-  /** Somebody begins to watch it. @internal */
+  /** An observer of its status came. @internal */
   watch(subscription: string): void {
     for (const { executor } of this.#running.get(subscription) ?? []) executor.watch()
   }
@@ -158,27 +158,27 @@ export class Subscriptions implements Executors {
     return this.#db.telemetry?.consumer(subscription)
   }
 
-  /** How those stand that this process has executors of. */
+  /** The status of each subscription that has executors in this process. */
   standings(): Promise<Standing[]> {
     const ask = async ([subscription, siblings]: [string, Set<Running>]) => {
-      const all = await Promise.all([...siblings].map(({ executor }) => executor.ask()))
+      const all = await Promise.all([...siblings].map(({ executor }) => executor.status()))
       const { lag, inFlight } = merge(all)
       return { subscription, lag, inFlight }
     }
     return Promise.all([...this.#running].map(ask))
   }
 
-  /** It starts no executor any more. */
+  /** Whether the store is closed, so that no executor starts any more. */
   get closed(): boolean {
     return this.#closing.signal.aborted
   }
 
-  /** Whether there is an executor to be drained. */
+  /** Whether any executor runs. */
   get running(): boolean {
     return this.#running.size > 0
   }
 
-  /** Resolves once all executors have ended, or the limit is over. */
+  /** End all executors. Resolves when they have ended, or when the time limit is over. */
   async close({ up, over }: Pick<TimeLimit, 'up' | 'over'> = new TimeLimit(this.#db.clock)): Promise<void> {
     this.#closing.abort(new ClosedError())
     const ends = [...this.#running.values()].flatMap((siblings) => [...siblings].map(({ end }) => end(up)))
@@ -186,20 +186,20 @@ export class Subscriptions implements Executors {
     if (over.aborted)
       this.#db.settings.logger.warn(
         { subscriptions: [...this.#running.keys()] },
-        'the store closes before all partitions are given back, for the database does not answer; their leases run out by themselves',
+        'the store closes before all partitions are released, because the database does not answer; their leases expire by themselves',
       )
     this.closed$.complete()
   }
 
-  #onBell(store: Store, ring: () => void): () => void {
+  #onWake(store: Store, wake: () => void): () => void {
     const closing = new AbortController()
     let off = () => {}
     const { clock, settings } = this.#db
-    // Where nobody listens, each poll is a ring.
-    const endPolls = clock.every(settings.pollIntervalMs, () => this.#live.listener.listening || ring())
-    retryForever(() => store.bell(), retryPolicy(this.#db, closing.signal))
+    // Without a listen connection each poll wakes the executor.
+    const endPolls = clock.every(settings.pollIntervalMs, () => this.#live.listener.listening || wake())
+    retryForever(() => store.channel(), retryPolicy(this.#db, closing.signal))
       .then((channel) => {
-        if (!closing.signal.aborted) off = this.#live.listener.on(channel, ring)
+        if (!closing.signal.aborted) off = this.#live.listener.on(channel, wake)
       })
       .catch(() => {})
     return () => {

@@ -2,75 +2,60 @@ import type pg from 'pg'
 import { abortable, whenAborted } from '../core/abort.ts'
 import { Condition } from '../core/condition.ts'
 import { readable } from '../core/describe.ts'
-import { explain, MeowError } from '../core/errors.ts'
 import { Queue } from '../core/queue.ts'
 import type { Semaphore } from '../core/semaphore.ts'
 import type { Queries } from '../database/database.ts'
-import { CommitFailed, isLost, isReadOnly, isServerFailure, isTransient } from '../database/failures.ts'
+import { CommitFailed, isLost, isServerFailure, isTransient } from '../database/failures.ts'
 import { lostStatement } from '../database/fast-query.ts'
-import { failedQuery, forgetFailedQuery, lendClient } from '../database/lent-client.ts'
+import { forgetFailedQuery, lendClient } from '../database/lent-client.ts'
 import { sessionError } from '../database/session.ts'
 import type { DeliveryOwner, HandedOut } from './delivery.ts'
 import { invoke } from './invoke.ts'
+import {
+  CheckpointRefused,
+  CommitUnknown,
+  commitFailed,
+  earlierFailure,
+  HandlerFailed,
+  throwHandlerFailed,
+  throwIfSessionEnded,
+  throwUnwritable,
+} from './transaction-errors.ts'
 import type { Handling, Start } from './worker.ts'
 import { BaseWorker } from './worker.ts'
 
-/** Events of one transaction with a savepoint each: more than 64 subtransactions in one slow everybody down. */
-const CAREFUL = 64
+/** How many events of a transaction may have a savepoint each: with more than 64 subtransactions the whole server gets slow. */
+const MAX_SAVEPOINTS = 64
 
-/** What was deferred must hold; but it is to be deferred still for those who follow. */
+/** Checks deferred constraints now. The rollback after it defers them again for the next handlers. */
 const CHECK = 'savepoint deferred; set constraints all immediate'
 const CHECKED = 'rollback to deferred; release savepoint meowmx'
 
-/** A handler threw `cause`, or left a transaction that can't be committed; `delivery` is undefined if it may be any of several. */
-class HandlerFailed extends MeowError {
-  readonly delivery: HandedOut | undefined
-  /** It need not be the handler's fault: the session ended, or the server could not commit. */
-  unsure = false
-
-  constructor(cause: unknown, delivery?: HandedOut) {
-    super('ERR_HANDLER', 'a handler failed')
-    this.cause = cause // as it is: it is handed on, not printed
-    this.delivery = delivery
-  }
-}
-
-/** No answer to a commit came: only the database knows whether it was done. */
-class CommitUnknown extends MeowError {
-  constructor(cause: unknown) {
-    super('ERR_COMMIT', 'no answer to a commit came', cause)
-  }
-}
-
-/** The checkpoint was refused: another owns the partition. */
-class Fenced extends MeowError {
-  constructor() {
-    super('ERR_FENCED', 'a checkpoint was refused')
-  }
-}
-
 /**
- * Handles events in transactions that also carry the checkpoint, as their last statement and fenced by the epoch: what a
- * handler writes through its client happens exactly once. One transaction a partition at a time.
+ * Handles events in transactions that also write the checkpoint, as their last statement and with the epoch of the lease. So
+ * what a handler writes with its client happens exactly once. Each partition has one transaction at a time.
  *
- * A batch first runs as it is. When an event fails, the batch is rolled back, and what was called of it runs again with a
- * savepoint before each event, so that what went before the failing one stays; the handler that failed is not called again
- * for it. The stream of the failing event is set aside in the same transaction, to be tried again later or to be parked, so
- * the checkpoint moves on, and other streams with it.
+ *     batch -> without savepoints -> committed
+ *                   | an event fails: roll back
+ *                   v
+ *              with savepoints: the events before the failed one, and the parked stream of the failed one -> committed
  *
- * Each call of a handler is an attempt, whatever became of its transaction. So nobody is called more often than needed: with
- * `maxAttempts: 1` a batch has savepoints from the start, and what went before an event that may have ended the session is
- * committed before that one is called again.
+ * The second time, the handler that failed is not called again: its event counts as failed. Its stream is parked in the same
+ * transaction, for good or until its next attempt, so that the checkpoint moves on and other streams continue.
+ *
+ * Each call of a handler is an attempt, even if its transaction is rolled back. To avoid needless calls, a batch uses
+ * savepoints at once if `maxAttempts` is 1. If an event may have ended the session, the events before it are committed
+ * before its handler is called again.
  */
 export class TransactionalWorker extends BaseWorker {
   readonly #db: Queries
   readonly #leaseMs: number
   readonly #slots: Semaphore
   readonly #queues = new Map<DeliveryOwner, Queue<HandedOut>>()
-  readonly #cuts: Promise<void>[] = [] // of transactions that were given up
+  readonly #cancelled: Promise<void>[] = [] // transactions that stop() gave up
   readonly #woken = new Condition()
 
-  /** `slots`: of the connections of `db`, those that such transactions may keep. */
+  /** `slots` limits how many connections such transactions use at once. */
   constructor(start: Start, handling: Handling, db: Queries, leaseMs: number, slots: Semaphore) {
     super(handling)
     this.#slots = slots
@@ -80,7 +65,7 @@ export class TransactionalWorker extends BaseWorker {
   }
 
   protected override async released(): Promise<void> {
-    await Promise.all(this.#cuts)
+    await Promise.all(this.#cancelled)
   }
 
   protected deliver(delivery: HandedOut): void {
@@ -99,32 +84,32 @@ export class TransactionalWorker extends BaseWorker {
   }
 
   async #run(partition: DeliveryOwner, queue: Queue<HandedOut>): Promise<void> {
-    await Promise.resolve() // what else is delivered now goes along
+    await Promise.resolve() // so that the batch gets everything that is delivered now
     for (;;) {
-      // A drain waits for what it can't take back; so let go of it.
+      // Nack what has not begun, because a drain waits for it.
       if (this.stopping) for (const delivery of queue.clear()) delivery.nack()
       const batch = this.#take(queue)
       if (batch.length === 0) return void this.#queues.delete(partition)
       try {
         let left = batch
-        while (left.length > 0 && (await partition.ours()) && !this.stopping)
+        while (left.length > 0 && (await partition.stillOwned()) && !this.stopping)
           left = await this.#inTurn(left, partition)
-        for (const delivery of left) delivery.nack() // let go of them: a drain waits for that
+        for (const delivery of left) delivery.nack() // a drain waits for them
       } catch (failed) {
-        if (partition.lost) continue // and all that waits is stale
+        if (partition.lost) continue // all waiting deliveries are stale then
         const error = failed instanceof CommitUnknown ? failed.cause : failed
-        if (!(error instanceof Fenced) && (partition.signal.aborted || !isTransient(error))) {
+        if (!(error instanceof CheckpointRefused) && (partition.signal.aborted || !isTransient(error))) {
           if (!partition.signal.aborted) this.fail(error)
           for (const delivery of batch) delivery.nack({ error })
         } else {
-          // Nobody knows what was committed: what the database has of us says where to go on.
-          partition.lose(error instanceof Fenced ? undefined : error)
+          // It is unknown what was committed, so claim the partition again and continue at its checkpoint.
+          partition.lose(error instanceof CheckpointRefused ? undefined : error)
         }
       }
     }
   }
 
-  /** The next of one source, the partition's or its replay's, at most `batchSize`. */
+  /** Take the next deliveries, at most `batchSize`, all from the partition or all from its replay. */
   #take(queue: Queue<HandedOut>): HandedOut[] {
     const batch: HandedOut[] = []
     while (queue.first && batch.length < this.handling.batchSize) {
@@ -135,7 +120,7 @@ export class TransactionalWorker extends BaseWorker {
     return batch
   }
 
-  /** Handle the batch, or during an outage its first event, when it may begin. Returns what is left of it. */
+  /** Handle the batch; during an outage only its first event, when it may begin. Returns what is left of the batch. */
   async #inTurn(batch: HandedOut[], partition: DeliveryOwner): Promise<HandedOut[]> {
     const [first] = batch as [HandedOut]
     while (!this.outage.mayBegin && !this.stopping && !partition.signal.aborted) await this.#woken.next()
@@ -154,55 +139,55 @@ export class TransactionalWorker extends BaseWorker {
     const [first] = begun
     if (!first) return []
     const { maxAttempts } = this.handling.retry
-    let careful = Math.min(begun.length, CAREFUL)
+    let count = Math.min(begun.length, MAX_SAVEPOINTS)
     if (!first.called && maxAttempts > 1) {
       try {
-        await this.#plainly(begun)
+        await this.#withoutSavepoints(begun)
         return []
       } catch (error) {
         if (!(error instanceof HandlerFailed) || first.signal.aborted) throw error
         const suspect = error.delivery ?? (begun.length === 1 ? first : undefined)
-        if (suspect && (!error.unsure || suspect.attempt >= maxAttempts))
+        if (suspect && (!error.isUncertain || suspect.attempt >= maxAttempts))
           suspect.failure = { error: error.cause }
-        else if (suspect && suspect !== first) careful = Math.min(careful, begun.indexOf(suspect))
+        else if (suspect && suspect !== first) count = Math.min(count, begun.indexOf(suspect))
       }
     }
-    return begun.slice(await this.#carefully(begun.slice(0, careful)))
+    return begun.slice(await this.#withSavepoints(begun.slice(0, count)))
   }
 
-  async #plainly(batch: readonly HandedOut[]): Promise<void> {
+  async #withoutSavepoints(batch: readonly HandedOut[]): Promise<void> {
     const last = batch.at(-1)!
     await this.#transaction(async (client) => {
       for (const delivery of batch) await this.#invoke(delivery, client)
-      await this.#write(client, last).catch(endedHere)
+      await this.#write(client, last).catch(throwIfSessionEnded)
     }).catch((error) => {
-      throw error instanceof CommitFailed ? refused(error.cause) : error
+      throw error instanceof CommitFailed ? commitFailed(error.cause) : error
     })
-    last.source.written(batch.map(({ entry }) => entry))
+    last.source.checkpointCommitted(batch.map(({ entry }) => entry))
     this.outage.succeeded()
   }
 
-  /** Returns how many of the batch are dealt with. */
-  async #carefully(batch: readonly HandedOut[]): Promise<number> {
+  /** Returns how many deliveries of the batch are finished. */
+  async #withSavepoints(batch: readonly HandedOut[]): Promise<number> {
     const { source } = batch[0]!
     let handled = 0
     let failure: { delivery: HandedOut; error: unknown; delayMs: number | null } | undefined
     const handle = async (client: pg.ClientBase) => {
-      handled = 0 // it may be run again, where the connection had lost its statements
+      handled = 0 // this may run again, if the connection had lost its prepared statements
       failure = undefined
       for (const delivery of batch) {
         await client.query('savepoint meowmx')
         try {
           await this.#invoke(delivery, client)
-          // A query of the handler's may have failed, and it did not say so.
-          await client.query(CHECK).catch((error) => failedHere(client, error))
-          // Nor must it be what keeps the checkpoint from being written; undone, for nobody is to wait for its row.
+          // A query of the handler may have failed although the handler did not throw.
+          await client.query(CHECK).catch((error) => throwHandlerFailed(client, error))
+          // Check also that the checkpoint can still be written. It is undone at once, so that no other transaction waits for its row.
           await this.#write(client, delivery)
           await client.query(CHECKED)
           handled++
         } catch (failed) {
           if (!(failed instanceof HandlerFailed) || delivery.signal.aborted) throw failed
-          if (lostStatement(client, failed) !== undefined) throw failed // no fault of the handler's: all is run again
+          if (lostStatement(client, failed) !== undefined) throw failed // not the handler's fault: everything runs again
           failure = { delivery, error: failed.cause, delayMs: this.#retry(delivery, failed.cause) }
           await client.query('rollback to savepoint meowmx')
           break
@@ -210,12 +195,14 @@ export class TransactionalWorker extends BaseWorker {
       }
     }
     const write = async (client: pg.ClientBase) => {
-      const aside = failure && (failure.delayMs !== null || this.handling.onExhausted === 'park')
-      if (failure && aside) {
+      const parks = failure && (failure.delayMs !== null || this.handling.onExhausted === 'park')
+      if (failure && parks) {
         const { delivery, error, delayMs } = failure
-        if (!(await source.writeAside(client, delivery.entry, error, delayMs !== null))) throw new Fenced()
-        // A replay's own row tells of it already.
-        if (!source.isReplay && !(await source.write(client, delivery.entry))) throw new Fenced()
+        if (!(await source.writeParked(client, delivery.entry, error, delayMs !== null)))
+          throw new CheckpointRefused()
+        // The row of a replay already contains its progress.
+        if (!source.isReplay && !(await source.writeCheckpoint(client, delivery.entry)))
+          throw new CheckpointRefused()
       } else if (handled > 0) {
         await this.#write(client, batch[handled - 1]!)
       }
@@ -228,17 +215,17 @@ export class TransactionalWorker extends BaseWorker {
     } catch (error) {
       if (error instanceof CommitFailed) {
         if (handled === 0 || isServerFailure(error.cause)) throw error.cause
-        // What some handler left was not refused until the commit: by halves it is found out whose it is.
+        // The commit refused what some handler wrote. Run half of the batch again, until the handler is found.
         if (handled === 1) batch[0]!.failure = { error: error.cause }
-        return this.#carefully(batch.slice(0, Math.ceil(handled / 2)))
+        return this.#withSavepoints(batch.slice(0, Math.ceil(handled / 2)))
       }
       if (!failure || !isTransient(error)) throw error
-      // The session ended while the handler had it: idle for longer than the lease, or killed by what it did.
-      if (handled > 0) return this.#carefully(batch.slice(0, handled))
+      // The session ended while the handler used it: it was idle for longer than the lease, or the handler's query killed it.
+      if (handled > 0) return this.#withSavepoints(batch.slice(0, handled))
       await this.#transaction(write)
     }
     if (handled > 0) {
-      source.written(batch.slice(0, handled).map(({ entry }) => entry))
+      source.checkpointCommitted(batch.slice(0, handled).map(({ entry }) => entry))
       this.outage.succeeded()
     }
     if (!failure) return handled
@@ -248,14 +235,14 @@ export class TransactionalWorker extends BaseWorker {
       delayMs: number | null
     }
     if (delayMs === null && this.handling.onExhausted === 'stop') {
-      this.fail(error, delivery) // and what is left is let go
+      this.fail(error, delivery) // the rest of the batch is nacked
       return handled
     }
-    source.writtenAside(delivery.entry, delayMs)
+    source.parkedCommitted(delivery.entry, delayMs)
     return handled + 1
   }
 
-  /** The pause before the next attempt, null: there is none. It is decided once, however often the transaction runs. */
+  /** The pause before the next attempt in ms; null: there is none. It is decided once, even if the transaction runs again. */
   #retry(delivery: HandedOut, error: unknown): number | null {
     delivery.failure ??= { error }
     if (!delivery.failure.retry) {
@@ -269,25 +256,27 @@ export class TransactionalWorker extends BaseWorker {
     if (delivery.failure) throw new HandlerFailed(delivery.failure.error, delivery)
     delivery.call()
     const lent = lendClient(client, delivery)
-    this.inHand.add(delivery)
+    this.running.add(delivery)
     try {
       const handled = invoke(this.handling.handler, delivery, this.handling, lent.client)
       if (handled) await abortable(handled, this.givenUp)
     } catch (error) {
       this.givenUp.throwIfAborted()
-      throw lent.foundAborted ? abortedBefore(client, error) : new HandlerFailed(readable(error), delivery)
+      throw lent.foundAborted ? earlierFailure(client, error) : new HandlerFailed(readable(error), delivery)
     } finally {
-      this.inHand.delete(delivery)
+      this.running.delete(delivery)
       lent.revoke()
     }
   }
 
   async #write(client: pg.ClientBase, { source, entry }: HandedOut): Promise<void> {
-    const written = await source.write(client, entry).catch((error) => unfit(client, error))
-    if (!written) throw new Fenced()
+    const written = await source
+      .writeCheckpoint(client, entry)
+      .catch((error) => throwUnwritable(client, error))
+    if (!written) throw new CheckpointRefused()
   }
 
-  /** If it fails, nobody else is to get the connection, and to find the transaction open. */
+  /** Roll back. If that fails, the connection is discarded, because its transaction may still be open. */
   async #rollback(client: pg.ClientBase): Promise<void> {
     try {
       await client.query('rollback')
@@ -301,14 +290,14 @@ export class TransactionalWorker extends BaseWorker {
     let lostCommit: unknown
     const run = this.#db.withClient(async (client) => {
       forgetFailedQuery(client)
-      // One that freezes here must not keep its successor waiting: the server ends it with its lease.
+      // If this process freezes, the next owner must not wait for its locks: the server ends the session after `leaseMs`.
       await client.query(`begin; set local idle_in_transaction_session_timeout = ${this.#leaseMs}`)
-      const forget = whenAborted(this.givenUp, () => void this.#cuts.push(this.#db.cut(client)))
+      const forget = whenAborted(this.givenUp, () => void this.#cancelled.push(this.#db.cut(client)))
       try {
         await body(client)
       } catch (error) {
         await this.#rollback(client).catch(() => {
-          if (error instanceof HandlerFailed) error.unsure = true
+          if (error instanceof HandlerFailed) error.isUncertain = true
         })
         throw error
       } finally {
@@ -328,38 +317,4 @@ export class TransactionalWorker extends BaseWorker {
       throw error === lostCommit ? new CommitUnknown(error) : error
     })
   }
-}
-
-/** What was deferred until the commit does not hold; or the server can't commit just now. */
-function refused(cause: unknown): HandlerFailed {
-  const failed = new HandlerFailed(cause)
-  failed.unsure = isServerFailure(cause)
-  return failed
-}
-
-/** The transaction was aborted by an earlier query, of which its handler has not said that it failed. */
-function abortedBefore(client: pg.ClientBase, error: unknown): HandlerFailed {
-  const failed = failedQuery(client)
-  if (!failed) return new HandlerFailed(error)
-  const why = `a query of the handler failed, which the handler kept to itself: ${explain(failed.error)}`
-  return new HandlerFailed(new MeowError('ERR_HANDLER', why, failed.error), failed.borrower as HandedOut)
-}
-
-/** What the handler left does not hold: a query that failed and it did not say so, a constraint that was deferred. */
-function failedHere(client: pg.ClientBase, error: unknown): never {
-  throw (error as { code?: string }).code === '25P02'
-    ? abortedBefore(client, error)
-    : new HandlerFailed(error)
-}
-
-/** Handlers left the session so that the checkpoint can't be written; what is the server's own passes as it is. */
-function unfit(client: pg.ClientBase, error: unknown): never {
-  const isServers = isServerFailure(error) && !isReadOnly(error) // a handler may have made its transaction read-only
-  if (isServers || lostStatement(client, error) !== undefined) throw error
-  failedHere(client, error)
-}
-
-/** The session ended while a handler had it: it may have been idle for longer than the lease. */
-function endedHere(error: unknown): never {
-  throw isLost(error) ? new HandlerFailed(error) : error
 }

@@ -5,10 +5,10 @@ import type { Partition } from './partition.ts'
 import type { Replay } from './replay.ts'
 
 /**
- * Warns, once each, of a delivery that its consumer has had for long and does not ack: a `filter()` that drops it, a
- * handler that hangs. The checkpoint stays below it, and in the end nothing is delivered any more.
+ * Warns once of each delivery that its consumer has not acked for a long time, perhaps because a `filter()` drops it or a
+ * handler hangs. The checkpoint stays below such a delivery, and when the window is full nothing more is delivered.
  */
-export function watchUnacked(
+export function warnOfUnacked(
   { name, unackedWarningMs }: { name: string; unackedWarningMs: number },
   { clock, logger }: { clock: Clock; logger: Logger },
   partitions: () => readonly { partition: Partition; replay: Replay }[],
@@ -31,7 +31,7 @@ export function watchUnacked(
           category: event.category,
           streamId: event.streamId,
         },
-        `position ${position} was delivered ${Math.round(ms)} ms ago and is neither acked, nacked nor parked: the checkpoint waits below it`,
+        `position ${position} was delivered ${Math.round(ms)} ms ago and is neither acked, nacked nor parked: the checkpoint stays below it; ack, nack or park each delivery`,
       )
     }
   })

@@ -1,51 +1,51 @@
 import type { Entry } from './ack-window.ts'
 
-/** A stream whose events wait: one of them was nacked, or is being set aside. */
+/** A stream whose events wait, because one of them was nacked or is being parked. */
 export interface WaitingStream {
   entries: Entry[]
-  /** Ends the pause of a nack. */
-  forget?: (() => void) | undefined
-  /** Parks under way. */
-  parking: number
+  /** Cancels the timer of a nack's pause. */
+  cancelPause?: (() => void) | undefined
+  /** How many of its events are being parked. */
+  parksUnderWay: number
 }
 
 /** The streams of a partition whose events wait. */
 export class WaitingStreams {
-  readonly #holds = new Map<string, WaitingStream>()
+  readonly #streams = new Map<string, WaitingStream>()
 
   get empty(): boolean {
-    return this.#holds.size === 0
+    return this.#streams.size === 0
   }
 
   get(key: string): WaitingStream | undefined {
-    return this.#holds.get(key)
+    return this.#streams.get(key)
   }
 
-  /** All later events of the stream wait, with these and those that wait already. */
-  hold(key: string, entries: readonly Entry[]): WaitingStream {
-    const hold: WaitingStream = this.#holds.get(key) ?? { entries: [], parking: 0 }
-    hold.forget?.()
-    hold.forget = undefined
-    hold.entries = [...new Set([...hold.entries, ...entries])].sort((a, b) => a.position - b.position)
-    this.#holds.set(key, hold)
-    return hold
+  /** Let these deliveries wait, and all later events of their stream. Returns the stream with all that waits. */
+  add(key: string, entries: readonly Entry[]): WaitingStream {
+    const stream: WaitingStream = this.#streams.get(key) ?? { entries: [], parksUnderWay: 0 }
+    stream.cancelPause?.()
+    stream.cancelPause = undefined
+    stream.entries = [...new Set([...stream.entries, ...entries])].sort((a, b) => a.position - b.position)
+    this.#streams.set(key, stream)
+    return stream
   }
 
   delete(key: string): void {
-    this.#holds.delete(key)
+    this.#streams.delete(key)
   }
 
-  /** What waits at or behind a position waits no longer: returns it. */
+  /** Remove the deliveries of a stream from a position on, and return them. */
   cut(key: string, position: number): Entry[] {
-    const hold = this.#holds.get(key)
-    if (!hold) return []
-    const behind = hold.entries.filter((entry) => entry.position >= position)
-    hold.entries = hold.entries.filter((entry) => entry.position < position)
-    return behind
+    const stream = this.#streams.get(key)
+    if (!stream) return []
+    const later = stream.entries.filter((entry) => entry.position >= position)
+    stream.entries = stream.entries.filter((entry) => entry.position < position)
+    return later
   }
 
-  /** No pause ends any more. */
+  /** Cancel all pauses. */
   stop(): void {
-    for (const { forget } of this.#holds.values()) forget?.()
+    for (const { cancelPause } of this.#streams.values()) cancelPause?.()
   }
 }

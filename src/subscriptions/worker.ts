@@ -1,52 +1,46 @@
 import { abortable, whenAborted } from '../core/abort.ts'
 import type { Clock } from '../core/clock.ts'
-import { Condition } from '../core/condition.ts'
-import { readable } from '../core/describe.ts'
 import type { Logger } from '../core/logger.ts'
 import type { StopOptions } from '../core/stop-options.ts'
 import { stopOptionsSchema, TimeLimit } from '../core/stop-options.ts'
 import { parse } from '../core/validate.ts'
-import { streamKey } from '../events/event.ts'
 import { enclosingCall } from '../events/event-context.ts'
 import { rejectOwnHandler } from '../events/own-handler.ts'
 import type { ConsumerTelemetry } from '../telemetry/telemetry.ts'
 import type { DeliveryOwner, HandedOut, Retry } from './delivery.ts'
 import { logEnd, logExhausted } from './ended.ts'
-import { LeaseLostError } from './errors.ts'
 import type { Executor } from './executor.ts'
 import type { Handler } from './invoke.ts'
-import { invoke } from './invoke.ts'
 import { Outage } from './outage.ts'
 
 import type { RetryPolicy } from './retry.ts'
 import { retryPause } from './retry.ts'
-import { Streams } from './streams.ts'
 
-/** A running executor with a handler. */
+/** An executor that runs a handler. `subscription.process` starts it. */
 export interface Worker extends AsyncDisposable {
-  /** Resolves once it is registered as an executor; rejects where it can't be. */
+  /** Resolves when it is registered as an executor; rejects if that fails. */
   readonly ready: Promise<void>
   /**
-   * Finish the events in hand, write the checkpoints, give the partitions back. Twice is fine.
+   * Finishes the running handlers, writes the checkpoints, and releases the partitions. It may be called several times.
    *
-   * By default it waits for handlers as long as they take. With `timeoutMs` (in ms, minimum 0) it gives up those that have not
-   * ended by then, with a warning in the log that names their events: these are handled again elsewhere, at once, and
-   * whatever such a handler still does counts for nothing (with `transactional` its transaction is rolled back). Of several
-   * calls the shortest limit counts. Giving the partitions back may take up to 5 s more if the database does not answer.
+   * By default it waits until all handlers end. With `timeoutMs` (in ms, minimum 0) it gives up handlers that have not ended by
+   * then, and logs a warning for each. Other executors handle their events again at once. What such a handler still does has
+   * no effect on the checkpoint; with `transactional` its transaction is rolled back. If `stop` is called several times, the
+   * shortest limit counts. Releasing the partitions may take 5 s more if the database does not answer.
    *
-   * @throws ValidationError for a `timeoutMs` that can't be right
-   * @throws DeadlockError if a handler of this worker waits for it, without a `timeoutMs`; the worker stops nevertheless
+   * @throws ValidationError for an invalid `timeoutMs`
+   * @throws DeadlockError if a handler of this worker waits for it without a `timeoutMs`; the worker stops nevertheless
    * @example
    * await worker.stop({ timeoutMs: 10_000 })
    */
   stop(options?: StopOptions): Promise<void>
-  /** Settles when it has ended: resolves after `stop()`, rejects with the error that ended it. */
+  /** Resolves when it has ended after `stop()`; rejects with the error that ended it. */
   readonly done: Promise<void>
   /** `stop()` without a limit. */
   [Symbol.asyncDispose](): Promise<void>
 }
 
-/** How a worker handles; complete. */
+/** How a worker handles events: all options, with defaults. */
 export interface Handling {
   readonly handler: Handler
   readonly concurrency: number
@@ -58,23 +52,27 @@ export interface Handling {
   readonly clock: Clock
   readonly logger: Logger
   readonly telemetry: ConsumerTelemetry | undefined
-  /** Its name. */
+  /** The name of the subscription. */
   readonly subscription: string
 }
 
-/** Makes the executor whose deliveries go to `deliver`. */
+/** Starts the executor whose deliveries go to `deliver`. */
 export type Start = (deliver: (delivery: HandedOut) => void) => Executor
 
-/** What both kinds of workers have in common: a life, and what becomes of a handler's failure. */
+/**
+ * What both kinds of workers share: how they start and stop, and what happens after a handler failed.
+ *
+ *     running -> stopping (stop, or an error) -> ended
+ */
 export abstract class BaseWorker implements Worker {
   ready!: Promise<void>
   done!: Promise<void>
   protected readonly handling: Handling
   protected stopping = false
-  /** All is drained and given back. */
+  /** All partitions are released. */
   protected ended = false
-  /** Those that a handler is at work on. */
-  protected readonly inHand = new Set<HandedOut>()
+  /** Deliveries whose handler runs. */
+  protected readonly running = new Set<HandedOut>()
   readonly #limit: TimeLimit
   protected readonly outage: Outage
   readonly #watched = new WeakSet<DeliveryOwner>()
@@ -97,7 +95,7 @@ export abstract class BaseWorker implements Worker {
     )
   }
 
-  /** Begin; the last thing that a constructor does. */
+  /** Start the executor. A constructor calls this last. */
   protected launch(start: Start): void {
     this.#executor = start((delivery) => this.deliver(delivery))
     this.ready = this.#executor.ready
@@ -118,18 +116,18 @@ export abstract class BaseWorker implements Worker {
       .finally(() => {
         if (this.#failure) throw this.#failure.error
       })
-    this.done.catch(() => {}) // logged, never unhandled
+    this.done.catch(() => {}) // it is logged, so it must not be unhandled
   }
 
   protected abstract deliver(delivery: HandedOut): void
 
-  /** Something to look at: a delivery, the end. */
+  /** Called when something changed, for example the outage or the end. */
   protected wake(): void {}
 
-  /** What is left to be ended once the partitions are given back. */
+  /** Resolves when everything has ended that runs on after the partitions are released. */
   protected async released(): Promise<void> {}
 
-  /** Wake when this partition leaves, too. */
+  /** Wake also when this partition is handed over or lost. */
   protected watch(partition: DeliveryOwner): void {
     if (this.#watched.has(partition)) return
     this.#watched.add(partition)
@@ -144,12 +142,12 @@ export abstract class BaseWorker implements Worker {
     return this.#failure !== undefined
   }
 
-  /** Aborts when handlers are waited for no longer. */
+  /** Aborts when handlers are not waited for any more. */
   protected get givenUp(): AbortSignal {
     return this.#limit.up
   }
 
-  /** The error that ends the worker; `exhausted`: of a handler, for the last time. */
+  /** End the worker with an error. `exhausted` is the delivery whose attempts are used up, if a handler is the reason. */
   protected fail(error: unknown, exhausted?: HandedOut): void {
     const { logger, subscription } = this.handling
     if (!this.#failure && exhausted)
@@ -161,24 +159,27 @@ export abstract class BaseWorker implements Worker {
     this.wake()
   }
 
-  /** What to do about a failure: how long to wait before the next attempt (null: there is none), and whether this one counts. */
+  /** Decide what happens after a failure: the pause before the next attempt, and whether this one counts. */
   protected retry(delivery: HandedOut, error: unknown): Retry {
     const { retry, clock, logger, subscription, onExhausted } = this.handling
     const { attempt, event } = delivery
     const { position, category, streamId, type } = event
-    const said = { err: error, subscription, attempt, position, category, streamId, type }
+    const details = { err: error, subscription, attempt, position, category, streamId, type }
     if (!this.outage.failed(delivery, error)) {
-      logger.warn(said, 'a handler failed during an outage; trying again, this attempt does not count')
+      logger.warn(details, 'a handler failed during an outage; trying again, this attempt does not count')
       return { delayMs: this.outage.pauseMs, counts: false }
     }
     if (attempt >= retry.maxAttempts) {
       if (onExhausted === 'park') {
-        logger.error(said, 'a handler failed for the last time; its stream is parked')
+        logger.error(
+          details,
+          'a handler failed for the last time; its stream is parked: remove the cause, then replayParked() delivers it again',
+        )
         this.outage.parked(delivery)
       }
       return { delayMs: null, counts: true }
     }
-    logger.warn(said, 'a handler failed; trying again')
+    logger.warn(details, 'a handler failed; trying again')
     return { delayMs: retryPause(attempt, retry, clock), counts: true }
   }
 
@@ -200,7 +201,7 @@ export abstract class BaseWorker implements Worker {
     await abortable(this.done, this.#limit.over).catch(() => {})
   }
 
-  /** `stop`, and give up when the signal aborts. */
+  /** `stop()` that gives up running handlers when the signal aborts. */
   async stopBefore(up: AbortSignal): Promise<void> {
     const forget = whenAborted(up, () => void this.stop({ timeoutMs: 0 }))
     await this.#stop().finally(forget)
@@ -212,119 +213,14 @@ export abstract class BaseWorker implements Worker {
 
   #giveUp(): void {
     const { logger, subscription } = this.handling
-    for (const { stale, entry, event, attempt, partition } of this.inHand) {
+    for (const { stale, entry, event, attempt, partition } of this.running) {
       if (stale || entry.state !== 'out') continue
       const { position, category, streamId, type } = event
       logger.warn(
         { subscription, partition, position, category, streamId, type, attempt },
-        `stop() of a worker of "${subscription}" gave up waiting for the handler of position ${position} (${type} of stream "${category}/${streamId}"): the event is handled again, and what this handler still does counts for nothing`,
+        `stop() of a worker of "${subscription}" gave up waiting for the handler of position ${position} (${type} of stream "${category}/${streamId}"): the event is handled again, and what this handler still does has no effect on the checkpoint`,
       )
     }
     this.#executor.giveUp()
-  }
-}
-
-/** Runs a handler over deliveries, several streams at once, one stream in order, acking each. */
-export class HandlerWorker extends BaseWorker {
-  readonly #streams: Streams<HandedOut>
-  readonly #arrived = new Condition()
-
-  constructor(start: Start, handling: Handling) {
-    super(handling)
-    this.#streams = new Streams(handling.concurrency, ({ event }) => streamKey(event))
-    this.launch(start)
-    this.#run().catch((error) => this.fail(error))
-  }
-
-  protected deliver(delivery: HandedOut): void {
-    this.watch(delivery.source.partition)
-    this.#streams.push(delivery)
-    this.#arrived.fire()
-  }
-
-  protected override wake(): void {
-    this.#arrived.fire()
-  }
-
-  async #run(): Promise<void> {
-    // A drain waits for some that are not begun yet.
-    while (!this.ended) {
-      const arrived = this.#arrived.next()
-      if (this.outage.failing) this.#letGo()
-      for (let delivery = this.#next(); delivery; delivery = this.#next()) {
-        const handled = this.#handle(delivery)
-        if (handled) this.#finish(handled, delivery)
-        else this.#done(delivery)
-      }
-      await arrived
-    }
-  }
-
-  async #finish(handled: Promise<void>, delivery: HandedOut): Promise<void> {
-    this.inHand.add(delivery)
-    await handled.catch((error) => this.fail(error))
-    this.inHand.delete(delivery)
-    this.#done(delivery)
-    this.#arrived.fire()
-  }
-
-  #done(delivery: HandedOut): void {
-    this.outage.settled(delivery)
-    this.#streams.done(delivery)
-  }
-
-  /** During an outage one at a time; a worker that stops waits for nothing. */
-  #next(): HandedOut | undefined {
-    return this.outage.mayBegin || this.stopping ? this.#streams.next() : undefined
-  }
-
-  /** A partition that leaves during an outage does not wait until its events are tried. */
-  #letGo(): void {
-    for (const delivery of this.#streams.clear()) {
-      if (delivery.signal.aborted) delivery.nack()
-      else this.#streams.push(delivery)
-    }
-  }
-
-  /** A promise only where there is something to wait for. */
-  #handle(delivery: HandedOut): undefined | Promise<void> {
-    if (this.failed || this.givenUp.aborted) return void delivery.nack() // let go of it
-    if (!delivery.certain)
-      return delivery.ours().then((ours) => (ours ? this.#handle(delivery) : delivery.nack()))
-    if (!delivery.begin()) return
-    this.outage.begin(delivery)
-    try {
-      const result = invoke(this.handling.handler, delivery, this.handling)
-      if (!result) {
-        this.#handled(delivery)
-        return
-      }
-      return result.then(
-        () => this.#handled(delivery),
-        (error) => this.#failed(delivery, error),
-      )
-    } catch (error) {
-      return this.#failed(delivery, error)
-    }
-  }
-
-  #handled(delivery: HandedOut): void {
-    delivery.done()
-    this.outage.succeeded()
-  }
-
-  async #failed(delivery: HandedOut, thrown: unknown): Promise<void> {
-    const error = readable(thrown)
-    // Told to hurry, it gave up: that is no fault of the event, which comes again.
-    if (delivery.signal.aborted) return delivery.nack({ error })
-    const { delayMs, counts } = this.retry(delivery, error)
-    if (delayMs !== null) return delivery.nack({ delayMs, error, counts })
-    if (this.handling.onExhausted === 'stop') {
-      delivery.nack({ error })
-      return this.fail(error, delivery)
-    }
-    await delivery.park(error).catch((cause) => {
-      if (!(cause instanceof LeaseLostError) && !delivery.signal.aborted) throw cause
-    })
   }
 }

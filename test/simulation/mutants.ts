@@ -42,7 +42,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'ack before the handler',
-    file: 'src/subscriptions/worker.ts',
+    file: 'src/subscriptions/handler-worker.ts',
     from: 'const result = invoke(',
     to: 'delivery.done()\n      const result = invoke(',
   },
@@ -107,10 +107,10 @@ export const mutants: readonly Mutant[] = [
     name: 'a failed event does not hold up its stream',
     hidden: true,
     file: 'src/subscriptions/partition.ts',
-    from: `      const hold = this.#holds.get(key)
-      if (hold) {`,
-    to: `      const hold = this.#holds.get(key)
-      if (hold && false) {`,
+    from: `      const waiting = this.#waiting.get(key)
+      if (waiting) {`,
+    to: `      const waiting = this.#waiting.get(key)
+      if (waiting && false) {`,
   },
   {
     name: 'a partition is taken where its last owner began, not where it ended',
@@ -123,14 +123,14 @@ export const mutants: readonly Mutant[] = [
     name: 'what a stop gives up counts as handled',
     hidden: true,
     file: 'src/subscriptions/ack-window.ts',
-    from: "if (entry.state === 'out' || entry.state === 'queued') this.#withhold(entry)",
+    from: "if (entry.state === 'out' || entry.state === 'queued') this.#wait(entry)",
     to: "if (entry.state === 'out' || entry.state === 'queued') this.ack(entry)",
   },
   {
     name: 'a replay ends below what was passed over',
     hidden: true,
     file: 'src/subscriptions/replay.ts',
-    from: 'if (aside.skipped <= until) break',
+    from: 'if (parked.skipped <= until) break',
     to: 'break',
   },
 ]

@@ -9,13 +9,13 @@ import type { From } from '../../live/observer.ts'
 import { from } from '../../live/observer.ts'
 import { SubscriptionMismatchError, SubscriptionNotFoundError } from '../errors.ts'
 
-/** What `alterSubscription` changes; what is left out stays. `category` and `types` must not be `undefined`. */
+/** What `alterSubscription` changes. Omitted properties stay as they are; `category` and `types` must not be `undefined`. */
 export interface SubscriptionChanges {
-  /** One or several; `null`: every category. Exactly one where the subscription is of one stream. */
+  /** One category or several; `null`: every category. Exactly one, if the subscription selects one stream. */
   category?: string | AnyCategory | readonly (string | AnyCategory)[] | null
-  /** `null`: every type. */
+  /** The event types; `null`: every type. */
   types?: readonly string[] | null
-  /** Minimum 1, maximum 1024. All of the new ones begin at the least position of the old ones. */
+  /** The number of partitions; minimum 1, maximum 1024. All new ones begin at the lowest position of the old ones. */
   partitions?: number | undefined
 }
 
@@ -25,10 +25,10 @@ const subscriptionChanges = z.strictObject({
   partitions: z.number().int().min(1).max(1024).optional(),
 })
 
-/** How often to try where locks were taken crosswise: who is cancelled then has done nothing. */
+/** How often to try if there is a deadlock. A transaction that the server cancels has changed nothing. */
 const ATTEMPTS = 5
 
-/** Changes subscriptions from outside. */
+/** Alters, resets and deletes subscriptions; the functions are in sql/functions. */
 export class Administration {
   readonly #reaches: (position: number) => Promise<void>
   readonly #alter: (values: unknown[]) => Promise<void>
@@ -36,7 +36,7 @@ export class Administration {
   readonly #resetToEnd: (values: unknown[]) => Promise<void>
   readonly #delete: (values: unknown[]) => Promise<void>
 
-  /** `reaches` throws if the store has not come to a position. */
+  /** `reaches` throws if the store has not reached a position yet. */
   constructor(db: Database, reaches: (position: number) => Promise<void>) {
     this.#reaches = reaches
     this.#alter = prepare(db, 'alter_subscription')
@@ -52,7 +52,7 @@ export class Administration {
       types: 'that they stay as they are; null is every type',
     })
     const { category, types, partitions } = parse(subscriptionChanges, changes, 'changes')
-    // In the form that `subscription()` compares with.
+    // The same form as `subscription()` compares.
     const selection = select({ ...(category ? { category } : {}), ...(types ? { types } : {}) })
     const json = JSON.stringify({
       ...(category === undefined ? {} : { categories: category === null ? null : selection.categories }),

@@ -11,31 +11,31 @@ import type { Database, Statement } from '../../database/database.ts'
 import type { RecordedEvent, StreamRef } from '../../events/event.ts'
 import { toEvent } from '../../events/event.ts'
 
-/** What `eraseStream` takes beside the stream. */
+/** Options of `eraseStream`. */
 export interface EraseOptions {
-  /** Why, kept in the tombstone: nothing personal. At most 255 characters. */
+  /** Why the stream is erased; at most 255 characters. It is stored in the tombstone, so it must not be personal. */
   reason?: string | undefined
-  /** Erase inside this client's open transaction: the caller commits. */
+  /** Erase in the open transaction of this client, which the caller commits. */
   client?: pg.ClientBase | undefined
 }
 
-/** What an erasure came to. */
+/** The result of an erasure. */
 export interface Erased {
-  /** How many events were emptied now. */
+  /** How many events were emptied by this call. */
   events: number
   /**
-   * The event of type `$erased` behind them, with the data `{ events, reason? }`. Where there was nothing to empty: that of
-   * the last erasure, or null: there is no such stream.
+   * The event of type `$erased` after the emptied events, with the data `{ events, reason? }`. If there was nothing to empty,
+   * the tombstone of the last erasure. Null: there is no such stream.
    */
   tombstone: RecordedEvent | null
 }
 
 const eraseOptions = z.strictObject({ reason: name.optional(), client: client.optional() })
 
-/** How often to try where locks were taken crosswise: who is cancelled then has done nothing. */
+/** How often to try if there is a deadlock. A transaction that the server cancels has changed nothing. */
 const ATTEMPTS = 5
 
-/** Takes out of a stream what it says; sql/functions/erase_stream.sql. */
+/** Erases the data of a stream's events; the function is in sql/functions/erase_stream.sql. */
 export class Erasure {
   readonly #db: Database
   readonly #projections: Projections
@@ -77,7 +77,7 @@ export class Erasure {
     const events = Number(erased)
     const tombstone = event[0] === null ? null : toEvent(event)
     const along = this.#projections.select(() => [category])
-    // What a read model says of the stream goes with it.
+    // Inline projections get the tombstone, so that read models erase the stream's data too.
     if (along && tombstone && events > 0) await this.#projections.run(along, [tombstone], client)
     return { events, tombstone }
   }

@@ -6,34 +6,34 @@ import type { RecordedEvent } from '../../events/event.ts'
 import { toEvent } from '../../events/event.ts'
 import { SubscriptionNotFoundError } from '../errors.ts'
 
-/** An event that a subscription has set aside: one that failed, or one of its stream that waits behind it. */
+/** A parked event of a subscription: one that failed, or a later event of its stream. */
 export interface ParkedEvent {
-  /** As it is stored, without upcasting. */
+  /** The event as it is stored, without upcasting. */
   event: RecordedEvent
-  /** How often it was tried; 0: it only waits behind another, or was put back, which counts anew. */
+  /** How often it was tried; 0: it follows a failed event, or is being replayed, which counts from 0 again. */
   attempts: number
-  /** What the last attempt failed with, its stack where there is one; null: it only waits, or was parked without. */
+  /** The error of the last attempt, with its stack if it has one; null: it follows a failed event, or was parked without an error. */
   error: string | null
-  /** When its stream was set aside, by the database's clock. */
+  /** When its stream was parked, by the database's clock. */
   parkedAt: Date
 }
 
-/** What of the parked events is listed. */
+/** Which parked events are listed. */
 export interface ParkedOptions {
-  /** Events at most; default 100, minimum 1, maximum 100_000. Fewer, if they would be larger than `maxBufferedBytes` together. */
+  /** How many events at most; default 100, minimum 1, maximum 100_000. Fewer, if they are larger than `maxBufferedBytes` together. */
   limit?: number | undefined
 }
 
-/** What of the parked events is put back; default: all. */
+/** Which parked events are replayed; default: all. */
 export interface ReplayOptions {
-  /** Only this stream; of every category, if the subscription selects several. It must not be `undefined`: leave it out. */
+  /** Only streams with this id, in every category that the subscription selects. It must not be `undefined`: leave it out. */
   streamId?: string
 }
 
 const parkedOptions = z.strictObject({ limit: z.number().int().min(1).max(100_000).default(100) })
 const replayOptions = z.strictObject({ streamId: name.optional() })
 
-/** What subscriptions have set aside. */
+/** Lists and replays the parked events of subscriptions. */
 export class Parking {
   readonly #db: Database
   readonly #list: Statement

@@ -1,26 +1,27 @@
 import type { Database, Statement } from '../../database/database.ts'
 
-/** An open transaction that has begun to append: no horizon of its category can pass what it may still commit. */
+/** A blocking transaction: an open append, whose category's horizon can't pass the positions that it may still commit. */
 export interface Staller {
-  /** Of its server process; null: a prepared transaction, which has none. */
+  /** The id of its server process; null: it is a prepared transaction, which has none. */
   pid: number | null
   /** Its `application_name`. */
   application: string | null
   database: string
-  /** When its transaction began, or was prepared; null: this role may not see it (`grant pg_read_all_stats`). */
+  /** When the transaction began, or was prepared; null: this role may not see it (`grant pg_read_all_stats`). */
   since: Date | null
-  /** What it sent last. */
+  /** The last query that it sent. */
   query: string | null
   /**
-   * Whom it holds back, beside all who read the whole store; a transaction comes once for each. Null: every category (see
-   * `everyCategory`), or one that can't be named, for nothing of it is committed yet, or the lock is somebody else's.
+   * The category that it holds back; readers of the whole store are always held back. A transaction is listed once for each
+   * category. Null: every category (see `everyCategory`), or a category without a known name, because none of its events is
+   * committed yet or the lock belongs to another program.
    */
   category: string | null
-  /** Whether it holds back every category, as raw INSERTs and appends to many categories do. */
+  /** Whether it holds back every category, as plain INSERTs and appends to many categories do. */
   everyCategory: boolean
 }
 
-/** Whom it holds back, in words. `name` makes a category fit to be printed. */
+/** Describes what a blocking transaction holds back. `name` formats the name of a category for printing. */
 export function heldBackBy(
   { category, everyCategory }: Pick<Staller, 'category' | 'everyCategory'>,
   name = (category: string) => category,
@@ -30,7 +31,7 @@ export function heldBackBy(
   return 'the store as a whole, and none of the categories that have events'
 }
 
-/** Tells who holds horizons back. */
+/** Lists blocking transactions. */
 export class StallerList {
   readonly #db: Database
   readonly #statement: Statement

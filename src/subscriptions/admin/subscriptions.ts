@@ -6,47 +6,47 @@ import type { Selector } from '../../events/selector.ts'
 import type { HeldBack } from '../../read/held-back.ts'
 import { heldBack } from '../../read/held-back.ts'
 
-/** One of the parts that executors share. */
+/** A partition of a subscription. */
 export interface PartitionInfo {
-  /** 0, 1, 2 … */
+  /** The number of the partition: 0, 1, 2 … */
   partition: number
-  /** All of its events up to here are acked or parked. */
+  /** All of its events up to this position are acked or parked. */
   position: number
-  /** The executor that holds its lease, `host:pid:…`; null: nobody. */
+  /** The executor that owns its lease, `host:pid:…`; null: there is none. */
   owner: string | null
-  /** By the database's clock; null where nobody owns it. */
+  /** When its lease expires, by the database's clock; null: no executor owns it. */
   leaseUntil: Date | null
 }
 
-/** A durable subscription, as `meow.subscriptions()` tells of it. */
+/** A durable subscription, as `meow.subscriptions()` describes it. */
 export interface SubscriptionInfo {
   name: string
-  /** What it consumes; `category` is an array where there are several. */
+  /** What it consumes; `category` is an array if there are several. */
   selector: Selector<string>
-  /** All of them, by number. */
+  /** All partitions, ordered by number. */
   partitions: PartitionInfo[]
-  /** The least of its partitions' positions. */
+  /** The lowest position of its partitions. */
   position: number
-  /** Committed events that it has still to handle: above its partitions' positions, and replays under way. */
+  /** How many committed events it still has to handle: those above its partitions' positions, and those being replayed. */
   lag: number
   /** Whether `lag` is an estimate. It is exact up to 1,000 events at least; an estimate is never 0. */
   lagIsEstimate: boolean
-  /** What of the lag can't be delivered yet, because an append is open that may still commit before it. */
+  /** The part of `lag` that can't be delivered yet, because an open append may still commit lower positions. */
   heldBack: HeldBack
-  /** Events that are parked: as many as `meow.parked()` lists without a limit. */
+  /** How many events are parked: as many as `meow.parked()` lists without a limit. */
   parked: number
   /** Whether `parked` is an estimate. It is exact for 100 streams at least, unless the subscription selects types. */
   parkedIsEstimate: boolean
-  /** Streams that are parked, exactly. */
+  /** How many streams are parked; always exact. */
   parkedStreams: number
   /**
-   * How far a checkpoint is ahead of the last position of the store; 0 unless it comes from elsewhere (a reset too far, a
-   * restore by halves). Events up to it are passed over: `resetSubscription`.
+   * How far a checkpoint is ahead of the last position of the store. It is 0, except after a wrong reset or an incomplete
+   * restore. The subscription then skips all events up to the checkpoint: call `resetSubscription`.
    */
   ahead: number
 }
 
-/** Which subscriptions `meow.subscriptions()` tells of, and how exactly. */
+/** Which subscriptions `meow.subscriptions()` returns, and how exactly it counts. */
 export interface SubscriptionsOptions {
   /** Only those with one of these names; names that no subscription has are ignored. Default: all. */
   names?: readonly string[] | undefined
@@ -62,7 +62,7 @@ const subscriptionsOptions = z.strictObject({
   exact: z.boolean().default(false),
 })
 
-/** Tells of the subscriptions of a store. */
+/** Lists the subscriptions of a store. */
 export class SubscriptionList {
   readonly #db: Database
   readonly #statement: Statement

@@ -13,7 +13,7 @@ import { enclosingCall } from '../../events/event-context.ts'
 import type { Listener } from '../../notify/listener.ts'
 import { SubscriptionNotFoundError } from '../errors.ts'
 
-/** How long `waitFor` waits. */
+/** Options of `waitFor`. */
 export interface WaitOptions {
   /** How long to wait at most. In ms; default 5000, minimum 1. */
   timeoutMs?: number | undefined
@@ -23,33 +23,34 @@ export interface WaitOptions {
 
 const waitOptions = z.strictObject({ timeoutMs: ms(1).default(5_000), signal: signal.optional() })
 
-/** How long the database keeps a waiter that is not heard of: three polls, and this. */
+/** A waiter that does not register again is forgotten after three poll intervals and this time, in ms. */
 const KEPT_MS = 5_000
 
 /**
- * Waits until a subscription has come to a position.
+ * Waits until the checkpoint of a subscription has reached a position.
  *
- *     look -> reached
- *          -> not yet: say in the store that we wait, look again (now no checkpoint passes us by without a ring)
- *             -> a ring, a fresh listener, a poll: look again
- *             -> a checkpoint is just being written, maybe by one who did not see us: look again soon, then less often
+ *     read the checkpoint -> reached: done
+ *                         -> not yet: register as a waiter and read again (from now on each checkpoint wakes it)
+ *                            -> a wake-up, a reconnected listener, a poll: register and read again
+ *                            -> a checkpoint is being written, perhaps by a session that did not see the waiter: read again
+ *                               soon, then less often
  */
 export class Waiting {
   readonly #db: Queries
   readonly #listener: Listener
   readonly #known: Known
-  readonly #look: Statement
-  readonly #enter: Statement
-  readonly #leave: Statement
+  readonly #reached: Statement
+  readonly #register: Statement
+  readonly #unregister: Statement
   readonly #closing = sharedController()
 
   constructor(db: Queries, listener: Listener, known: Known) {
     this.#db = db
     this.#listener = listener
     this.#known = known
-    this.#look = db.file('reached')
-    this.#enter = db.file('await_position')
-    this.#leave = db.file('leave_position')
+    this.#reached = db.file('reached')
+    this.#register = db.file('await_position')
+    this.#unregister = db.file('leave_position')
   }
 
   async waitFor(subscription: string, at: number, options: WaitOptions = {}): Promise<void> {
@@ -57,8 +58,8 @@ export class Waiting {
       subscription: parse(name, subscription, 'name'),
       position: parse(position, at, 'position'),
       id: randomUUID(),
-      heard: new Condition(),
-      entering: Promise.resolve(),
+      woken: new Condition(),
+      registering: Promise.resolve(),
       leave: () => {},
     }
     const { timeoutMs, signal } = parse(waitOptions, options, 'options')
@@ -67,7 +68,7 @@ export class Waiting {
     )
     const giveUp = abortWith(this.#closing.signal, signal)
     const forget = this.#db.clock.after(timeoutMs, () => {
-      const what = `waiting for subscription "${subscription}" to come to position ${at}${own?.active ? `, by its own handler, which is still at work on position ${own.position} and has to end first (do not wait for it there),` : ''}`
+      const what = `waiting for subscription "${subscription}" to reach position ${at}${own?.active ? `, inside its own handler, which must first finish position ${own.position} (do not call waitFor there),` : ''}`
       giveUp.abort(new TimeoutError(what, timeoutMs, this.#db.retries?.current(waiter)?.error))
     })
     try {
@@ -77,7 +78,7 @@ export class Waiting {
       forget()
       giveUp.abort()
       waiter.leave()
-      waiter.heard.fire() // so that what waits for it ends
+      waiter.woken.fire() // so that #wait ends
     }
   }
 
@@ -93,75 +94,76 @@ export class Waiting {
     signal.throwIfAborted()
     this.#listen(waiter, first.channel)
     for (let attempt = 0; ; ) {
-      const heard = waiter.heard.next()
-      const look = () => this.#enterAndRead(waiter)
-      const { reached, changing } = await retryForever(look, retryPolicy(this.#db, signal, waiter))
+      const woken = waiter.woken.next()
+      const check = () => this.#registerAndRead(waiter)
+      const { reached, changing } = await retryForever(check, retryPolicy(this.#db, signal, waiter))
       if (reached) return
       const pauseMs = changing ? Math.min(2 ** attempt, settings.pollIntervalMs) : settings.pollIntervalMs
-      let rung = true
-      const forget = clock.after(pauseMs, () => {
-        rung = false
-        waiter.heard.fire()
+      let wasWoken = true
+      const cancel = clock.after(pauseMs, () => {
+        wasWoken = false
+        waiter.woken.fire()
       })
-      await heard
-      forget()
-      attempt = rung || !changing ? 0 : attempt + 1
+      await woken
+      cancel()
+      attempt = wasWoken || !changing ? 0 : attempt + 1
     }
   }
 
   #listen(waiter: Waiter, channel: string): void {
-    const deafen = this.#listener.on(channel, (payload) => {
-      // A checkpoint, and none is higher; else: look.
-      if (!payload || !(Number(payload) < waiter.position)) waiter.heard.fire()
+    const stopListening = this.#listener.on(channel, (payload) => {
+      // A payload is the position of a checkpoint. A lower one is ignored; anything else means: read again.
+      if (!payload || !(Number(payload) < waiter.position)) waiter.woken.fire()
     })
     waiter.leave = () => {
-      deafen()
-      // Behind an entering that is under way, which would come after it. Nobody need wait for that: where it fails, the row
-      // runs out.
-      const leave = () => this.#db.query(this.#leave, [waiter.subscription, waiter.position, waiter.id])
-      waiter.entering.then(leave, leave).catch(() => {})
+      stopListening()
+      // Unregister after a registration that is under way, or the row would be written again. If this fails, the row
+      // expires.
+      const unregister = () =>
+        this.#db.query(this.#unregister, [waiter.subscription, waiter.position, waiter.id])
+      waiter.registering.then(unregister, unregister).catch(() => {})
     }
   }
 
-  /** Two statements, one sent right behind the other: the look has to see what is committed once we are entered. */
-  #enterAndRead(waiter: Waiter): Promise<Look> {
+  /** Two statements in one round trip. The second must see everything that was committed before the registration. */
+  #registerAndRead(waiter: Waiter): Promise<Progress> {
     const { subscription, position, id } = waiter
     const keptMs = 3 * this.#db.settings.pollIntervalMs + KEPT_MS
-    const looking = this.#db.withClient(async (client) => {
-      const entered = this.#db.query(this.#enter, [subscription, position, id, keptMs], client)
-      const look = this.#read(waiter, client)
-      await Promise.allSettled([entered, look])
-      await entered
-      return look
+    const reading = this.#db.withClient(async (client) => {
+      const registered = this.#db.query(this.#register, [subscription, position, id, keptMs], client)
+      const progress = this.#read(waiter, client)
+      await Promise.allSettled([registered, progress])
+      await registered
+      return progress
     })
-    waiter.entering = looking
-    return looking
+    waiter.registering = reading
+    return reading
   }
 
-  async #read({ subscription, position }: Waiter, client?: pg.ClientBase): Promise<Look> {
-    const [row] = await this.#db.query(this.#look, [subscription, position], client)
+  async #read({ subscription, position }: Waiter, client?: pg.ClientBase): Promise<Progress> {
+    const [row] = await this.#db.query(this.#reached, [subscription, position], client)
     if (!row) throw new SubscriptionNotFoundError(subscription)
     const [reached, changing, channel] = row
     return { reached: reached === 't', changing: changing === 't', channel: channel! }
   }
 }
 
-/** Does something about a subscription, once it is made where it is just being made. */
-type Known = (subscription: string, action: () => Promise<Look>, signal: AbortSignal) => Promise<Look>
+/** Runs an action on a subscription. If this process is just creating it, the action waits for that. */
+type Known = (subscription: string, action: () => Promise<Progress>, signal: AbortSignal) => Promise<Progress>
 
 interface Waiter {
   readonly subscription: string
   readonly position: number
   readonly id: string
-  readonly heard: Condition
-  /** The last time that it said that it waits. */
-  entering: Promise<unknown>
+  readonly woken: Condition
+  /** Its last registration. */
+  registering: Promise<unknown>
   leave(): void
 }
 
-interface Look {
+interface Progress {
   readonly reached: boolean
-  /** A checkpoint is just being written. */
+  /** Whether a checkpoint is being written now. */
   readonly changing: boolean
   readonly channel: string
 }

@@ -1,0 +1,114 @@
+import { Condition } from '../core/condition.ts'
+import { readable } from '../core/describe.ts'
+import { streamKey } from '../events/event.ts'
+import type { HandedOut } from './delivery.ts'
+import { LeaseLostError } from './errors.ts'
+import { invoke } from './invoke.ts'
+import { Streams } from './streams.ts'
+import type { Handling, Start } from './worker.ts'
+import { BaseWorker } from './worker.ts'
+
+/** Runs a handler on each delivery and acks it: several streams at once, the events of one stream in order. */
+export class HandlerWorker extends BaseWorker {
+  readonly #streams: Streams<HandedOut>
+  readonly #arrived = new Condition()
+
+  constructor(start: Start, handling: Handling) {
+    super(handling)
+    this.#streams = new Streams(handling.concurrency, ({ event }) => streamKey(event))
+    this.launch(start)
+    this.#run().catch((error) => this.fail(error))
+  }
+
+  protected deliver(delivery: HandedOut): void {
+    this.watch(delivery.source.partition)
+    this.#streams.push(delivery)
+    this.#arrived.fire()
+  }
+
+  protected override wake(): void {
+    this.#arrived.fire()
+  }
+
+  async #run(): Promise<void> {
+    // After a stop it goes on until the end, because a drain waits for deliveries that have not begun.
+    while (!this.ended) {
+      const arrived = this.#arrived.next()
+      if (this.outage.failing) this.#nackLeaving()
+      for (let delivery = this.#next(); delivery; delivery = this.#next()) {
+        const handled = this.#handle(delivery)
+        if (handled) this.#finish(handled, delivery)
+        else this.#done(delivery)
+      }
+      await arrived
+    }
+  }
+
+  async #finish(handled: Promise<void>, delivery: HandedOut): Promise<void> {
+    this.running.add(delivery)
+    await handled.catch((error) => this.fail(error))
+    this.running.delete(delivery)
+    this.#done(delivery)
+    this.#arrived.fire()
+  }
+
+  #done(delivery: HandedOut): void {
+    this.outage.settled(delivery)
+    this.#streams.done(delivery)
+  }
+
+  /** The next delivery to handle. During an outage one at a time, unless the worker stops. */
+  #next(): HandedOut | undefined {
+    return this.outage.mayBegin || this.stopping ? this.#streams.next() : undefined
+  }
+
+  /** Nack what waits of partitions that are handed over, so that they need not wait for the end of an outage. */
+  #nackLeaving(): void {
+    for (const delivery of this.#streams.clear()) {
+      if (delivery.signal.aborted) delivery.nack()
+      else this.#streams.push(delivery)
+    }
+  }
+
+  /** Handle a delivery. Returns a promise only if there is something to wait for. */
+  #handle(delivery: HandedOut): undefined | Promise<void> {
+    if (this.failed || this.givenUp.aborted) return void delivery.nack() // the drain waits for it
+    if (!delivery.leaseIsValid)
+      return delivery.stillOwned().then((owned) => (owned ? this.#handle(delivery) : delivery.nack()))
+    if (!delivery.begin()) return
+    this.outage.begin(delivery)
+    try {
+      const result = invoke(this.handling.handler, delivery, this.handling)
+      if (!result) {
+        this.#handled(delivery)
+        return
+      }
+      return result.then(
+        () => this.#handled(delivery),
+        (error) => this.#failed(delivery, error),
+      )
+    } catch (error) {
+      return this.#failed(delivery, error)
+    }
+  }
+
+  #handled(delivery: HandedOut): void {
+    delivery.done()
+    this.outage.succeeded()
+  }
+
+  async #failed(delivery: HandedOut, thrown: unknown): Promise<void> {
+    const error = readable(thrown)
+    // The handler gave up because its signal aborted. That is no attempt, and the event comes again.
+    if (delivery.signal.aborted) return delivery.nack({ error })
+    const { delayMs, counts } = this.retry(delivery, error)
+    if (delayMs !== null) return delivery.nack({ delayMs, error, counts })
+    if (this.handling.onExhausted === 'stop') {
+      delivery.nack({ error })
+      return this.fail(error, delivery)
+    }
+    await delivery.park(error).catch((cause) => {
+      if (!(cause instanceof LeaseLostError) && !delivery.signal.aborted) throw cause
+    })
+  }
+}
