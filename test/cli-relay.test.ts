@@ -56,7 +56,7 @@ relayed('the command', async () => {
     Error,
   )) as any
   assert.is(code, 1)
-  assert.match(said, 'there is no JetStream stream "absent": nats stream add absent')
+  assert.match(said, 'there is no JetStream stream "absent": run nats stream add absent')
 })
 
 test.run()

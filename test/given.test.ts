@@ -93,7 +93,10 @@ test('what does not hold is an AssertionError, with the difference, at the line 
     [2, 3],
   )
   fails(() => given(booking, [announced]).thenState({ free: 0, sold: [] }))
-  assert.match(fails(() => when().thenThrows()).message, 'expected an error, but it made the events ["SeatsSold"]')
+  assert.match(
+    fails(() => when().thenThrows()).message,
+    'expected an error, but it made the events ["SeatsSold"]',
+  )
 })
 
 test('where it throws, whoever expects something else is told what, and why', () => {

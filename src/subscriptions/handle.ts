@@ -10,8 +10,8 @@ import { parse } from '../core/validate.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import type { Called } from '../events/event-context.ts'
 import { CALL, handling } from '../events/event-context.ts'
-import type { Told } from '../telemetry/telemetry.ts'
-import { PROCESS } from '../telemetry/telemetry.ts'
+import type { WithTelemetry } from '../telemetry/telemetry.ts'
+import { START_PROCESSING } from '../telemetry/telemetry.ts'
 import type { Delivery } from './delivery.ts'
 import { LeaseLostError } from './errors.ts'
 import { Streams } from './streams.ts'
@@ -126,7 +126,7 @@ export function handle<E>(
           return settled(delivery)
         }
         const { event, attempt } = delivery
-        const processing = (delivery as Told)[PROCESS]?.()
+        const processing = (delivery as WithTelemetry)[START_PROCESSING]?.()
         const own = (delivery as Called)[CALL]?.()
         const within = <T>(call: () => T): T => {
           const caused = () => (isEvent(event) ? handling(event, call, own) : call())
