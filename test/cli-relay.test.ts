@@ -49,7 +49,7 @@ relayed('the command', async () => {
     '--once',
   ]
   const { stderr } = await run(...how, '--jetstream', stream)
-  assert.match(stderr, 'published 20, 0 of them again')
+  assert.match(stderr, 'published 20, 0 of them were duplicates')
   await assertAll(nats, stream, events)
   const { code, stderr: said } = (await rejects(
     run(...how, '--jetstream', 'absent') as Promise<unknown>,

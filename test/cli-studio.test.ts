@@ -33,7 +33,7 @@ test('--write, --title and --json; another address is warned about', async () =>
   await running.says('can be replayed')
   const { url, write } = JSON.parse(running.stdout)
   assert.is(write, true)
-  assert.match(running.stderr, 'every machine that reaches this one can ask for the page')
+  assert.match(running.stderr, 'every machine that can reach this one can ask for the page')
   const { origin, searchParams } = new URL(url)
   const headers = { authorization: `Bearer ${searchParams.get('token')}` }
   assert.equal(await (await fetch(`${origin}/api/hello`, { headers })).json(), { title: 'shop', write: true })
