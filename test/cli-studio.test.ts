@@ -84,7 +84,7 @@ test('what can not be right is refused', async () => {
   assert.is((await cli(['studio', '--port', 'x', ...store])).code, 2)
   const nowhere = await cli(['studio', '--host', '192.0.2.1', ...store])
   assert.is(nowhere.code, 1)
-  assert.match(nowhere.stderr, 'can not listen at 192.0.2.1')
+  assert.match(nowhere.stderr, 'cannot listen at 192.0.2.1')
 })
 
 test.run()

@@ -346,7 +346,7 @@ inBrowser('a page of another origin can neither read it, nor post to it, nor lea
   ]
   for (const outcome of tried) assert.match(String(outcome), 'Failed to fetch')
   await writer.evaluate(`location.href = ${JSON.stringify(writing.url)}`)
-  const led = async () => (await text('body', writer)).includes('links of other sites are not followed')
+  const led = async () => (await text('body', writer)).includes('links from other sites are not followed')
   await eventually('the refusal', led)
   complaints.splice(0) // the browser's own words of these
   await writer.close()

@@ -1,3 +1,5 @@
+// The view of categories.
+
 import { byId, cells, h, keyed, write } from './dom.js'
 import { number } from './format.js'
 import { plot } from './plot.js'
