@@ -80,7 +80,7 @@ test('not migrated: what to call', async () => {
   assert.is(code, 1)
   assert.match(
     stderr,
-    /^meowmx: schema "meowmx_test_nothing" is not migrated .*\nhere: meowmx migrate, or --schema .*\n$/,
+    /^meowmx: schema "meowmx_test_nothing" is not migrated .*\nrun meowmx migrate, or give --schema .*\n$/,
   )
 })
 

@@ -35,8 +35,8 @@ export interface History {
       })
     | null
   readonly state: Shown
+  readonly changes: readonly Change[]
   /** The first version that the state contains. */
-  /** The first version that is in the state. */
   readonly foldedFrom: number
   /** How many events are not in the state, because their data is not an object. */
   readonly leftOut: number

@@ -3,8 +3,8 @@ import type { RecordedEvent } from '../events/event.ts'
 
 /** The text of a value, which may be cut. */
 export interface Shown {
+  readonly text: string
   /** Whether it was cut. */
-  /** There is more of it. */
   readonly cut: boolean
 }
 
