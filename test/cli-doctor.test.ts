@@ -172,7 +172,7 @@ test('parked events, a dead executor, a table that nobody vacuums, and a clock t
   assert.equal(
     problems(findings).map(({ check, found, todo }) => [
       check,
-      found.replace(/\d+(\.\d+)? (m?s|min) ago/, '<time> ago').replace(/with \d+ dead/, 'with <n> dead'),
+      found.replace(/\d+(\.\d+)? (m?s|min) ago/, '<time> ago').replace(/has \d+ dead/, 'has <n> dead'),
       todo,
     ]),
     [
