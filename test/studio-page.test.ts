@@ -211,7 +211,7 @@ inBrowser('the history of a stream, by slider and by key', async () => {
   assert.match(await text('#where'), /recorded \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}\s+position [\d,]+/)
   assert.match(await text('#state'), '"n": 3')
   assert.is((await text('#changes')).trim().replace(/\s+/g, ' '), 'n 2 3')
-  assert.match(await text('#unchanged'), '2 said again')
+  assert.match(await text('#unchanged'), '2 set to the value they already had')
   assert.match(await text('#fold-note'), 'Object.assign')
 
   await page.locator('#version').focus()

@@ -12,7 +12,7 @@ let rates = { at: [], values: [] }
 let latest = { categories: [], all: 0 }
 let order = { by: 'category', down: false }
 
-/** Names of categories, for whoever lists them. */
+/** The names of all categories that are shown. */
 export const names = () => latest.categories.map(({ category }) => category)
 /** The position of a category's last event. */
 export const lastPosition = (category) =>

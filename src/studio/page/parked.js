@@ -65,7 +65,7 @@ function summary(listed, events, all) {
     : `${text}.`
 }
 
-/** A stream that failed at the same event, again or otherwise, is shown anew. */
+/** If a stream fails again, its key changes, so it is drawn again. */
 const key = ({ event, error, parkedAt }) =>
   JSON.stringify([subscription, event.category, event.streamId, event.position, parkedAt, error])
 
