@@ -38,7 +38,7 @@ async function newlineBefore(file: FileHandle, end: number): Promise<number> {
   return 0
 }
 
-/** A file with one incomplete line is emptied later, but only if that line is from an export. */
+/** Refuses a file whose only line is incomplete, unless that line is from an export: the caller removes incomplete lines. */
 async function refuseOthers(file: FileHandle, path: string): Promise<void> {
   const head = Buffer.alloc(7)
   const { bytesRead } = await file.read(head, 0, head.length, 0)

@@ -14,7 +14,7 @@ interface Options {
   concurrency: number
 }
 
-/** The largest number of streams that are not full. */
+/** How many streams may be open (not yet full) at the same time. */
 const MAX_OPEN = 10_000
 
 /** Registers the command. The original meowmx called it aggregate-writer. */

@@ -135,7 +135,7 @@ class NatsBroker implements Broker {
     }
   }
 
-  /** Translates an error of NATS. A new relay ends with some errors; a relay that was open retries all except those of a message. */
+  /** Translates an error of NATS. RefusedError means "do not try again": it is for faults that a new relay finds when it opens, and for a message that NATS never takes. */
   #explain(error: unknown, step: Step, subject = ''): unknown {
     if (error instanceof RefusedError || error instanceof ConnectionError) return error
     const { message, code, cause } = error as Error & { code?: unknown }

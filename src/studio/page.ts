@@ -6,8 +6,8 @@ const folder = new URL('../../src/studio/page/', import.meta.url) // from dist/s
 const uplot = createRequire(import.meta.url).resolve
 
 /**
- * All files that the browser loads, by name: our own, and uPlot as it is published. From the sources, they are read when this
- * module loads; the build puts them into this module (scripts/embed.js).
+ * All files that the browser loads, by name: our own, and uPlot as it is published. When the sources run, this module
+ * reads the files as it loads. The build puts the files into this module (scripts/embed.js).
  */
 export const page: Readonly<Record<string, string>> = {
   ...Object.fromEntries(

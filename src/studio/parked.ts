@@ -27,7 +27,7 @@ export interface ParkedStream {
 export interface Parked {
   /** The first parked streams. */
   readonly streams: ParkedStream[]
-  /** How many events `streams` stands for. */
+  /** How many events the listed streams have: those that failed, and those that wait. */
   readonly events: number
   /** All parked streams and events, as `meow.subscriptions()` counts them; absent if nothing is parked. */
   readonly all?: { readonly streams: number; readonly events: number; readonly isEstimate: boolean }

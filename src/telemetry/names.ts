@@ -24,7 +24,7 @@ export const ATTEMPT = 'meowmx.attempt'
 const TYPES = { append: 'send', load: 'receive', read: 'receive', process: 'process' } as const
 export type OperationName = keyof typeof TYPES
 
-/** Attributes of every span and every measurement of an operation. `messaging.system` is the old name of `messaging.system.name`; most tools still read it. */
+/** Attributes of every span and every measurement of an operation. Most tools still read `messaging.system`, the old name of `messaging.system.name`. */
 export const operation = (name: OperationName, schema: string) => ({
   'messaging.system': 'meowmx',
   'messaging.system.name': 'meowmx',

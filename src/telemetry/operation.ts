@@ -16,7 +16,7 @@ export class Operation {
   readonly #attributes: Api.Attributes
   readonly #began = now()
 
-  /** `attributes` are those of the duration's measurement. */
+  /** `attributes` are recorded together with the duration. */
   constructor(
     api: typeof Api,
     span: Api.Span | undefined,

@@ -8,7 +8,7 @@ import { duration, median, ok, problem, warning } from './check.ts'
 const ROUNDS = 5
 /** How long to wait for a notification. */
 const NOTIFY_TIMEOUT_MS = 3_000
-/** A text that differs between servers and databases. */
+/** Returns a text that is different for each server and each database. */
 const IDENTITY = `select current_database() || ' ' || pg_postmaster_start_time()`
 
 export const push: Check = {
