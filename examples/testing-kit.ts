@@ -66,7 +66,7 @@ await test('says what differs', () => {
     given(account)
       .when(5)
       .then([Deposited({ cents: 6 })])
-  assert.throws(wrong, /other events than expected.*\+ +cents: 5\n- +cents: 6/s)
+  assert.throws(wrong, /the events are not as expected.*\+ +cents: 5\n- +cents: 6/s)
 })
 
 await test('transfers', async () => {

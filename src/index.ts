@@ -1,9 +1,16 @@
-// Connecting
+// The public names of the package `meowmx`. The headings say what each group is for.
 
-// Appending
-export type { AppendOptions, StreamWrite } from './append/append.ts'
-export type { ProjectionHandler } from './append/projections.ts'
-export type { AppendResult, ExpectedVersion } from './append/request.ts'
+// Opening a store
+
+export type { Logger } from './core/logger.ts'
+export type { StopOptions } from './core/stop-options.ts'
+export type { ConnectOptions } from './database/connect-options.ts'
+export { connect, Meow } from './meow.ts'
+export type { StoreStatus } from './notify/listener.ts'
+export type { EventStore } from './store.ts'
+
+// Errors
+
 export {
   ClosedError,
   ConnectionError,
@@ -14,13 +21,6 @@ export {
   TimeoutError,
   ValidationError,
 } from './core/errors.ts'
-export type { Logger } from './core/logger.ts'
-export type { StopOptions } from './core/stop-options.ts'
-export type { ConnectOptions } from './database/connect-options.ts'
-export type { CategoryOptions } from './events/category.ts'
-// Models
-export { defineCategory } from './events/category.ts'
-// Errors
 export type { UnknownWrite } from './events/errors.ts'
 export {
   DeadlockError,
@@ -29,10 +29,23 @@ export {
   UpcastError,
   VersionConflictError,
 } from './events/errors.ts'
+export {
+  LeaseLostError,
+  SubscriptionMismatchError,
+  SubscriptionNotFoundError,
+} from './subscriptions/errors.ts'
+
+// Events, their selectors and their context
+
 export type { NewEvent, RecordedEvent, StreamRef } from './events/event.ts'
 export type { Causation } from './events/event-context.ts'
 export { causedBy, withMetadata } from './events/event-context.ts'
 export type { Selector } from './events/selector.ts'
+
+// Typed categories
+
+export type { CategoryOptions } from './events/category.ts'
+export { defineCategory } from './events/category.ts'
 export type {
   AnyCategory,
   Category,
@@ -47,18 +60,16 @@ export type {
   UnknownEvent,
   VersionedSchema,
 } from './events/types.ts'
-// Observing
+
+// Appending and inline projections
+
+export type { AppendOptions, StreamWrite } from './append/append.ts'
+export type { ProjectionHandler } from './append/projections.ts'
+export type { AppendResult, ExpectedVersion } from './append/request.ts'
+
+// Reading and observing
+
 export type { EventsOptions, From } from './live/observer.ts'
-export { connect, Meow } from './meow.ts'
-export type { Aggregate, AggregateClass, AggregateOptions } from './models/aggregate.ts'
-export type { Decider } from './models/decider.ts'
-export type { DecideOptions, Decision } from './models/decisions.ts'
-export type { EventBufferOptions, PendingEvents } from './models/event-buffer.ts'
-export { EventBuffer } from './models/event-buffer.ts'
-export type { StateOptions } from './models/states.ts'
-export type { Watched } from './models/watches.ts'
-export type { StoreStatus } from './notify/listener.ts'
-// Reading
 export type {
   CategoriesOptions,
   CategoryInfo,
@@ -67,8 +78,31 @@ export type {
   ReadOptions,
   ReadResult,
 } from './read/reader.ts'
-export type { EventStore } from './store.ts'
-// Managing
+
+// Models: aggregates and deciders
+
+export type { Aggregate, AggregateClass, AggregateOptions } from './models/aggregate.ts'
+export type { Decider } from './models/decider.ts'
+export type { DecideOptions, Decision } from './models/decisions.ts'
+export type { EventBufferOptions, PendingEvents } from './models/event-buffer.ts'
+export { EventBuffer } from './models/event-buffer.ts'
+export type { StateOptions } from './models/states.ts'
+export type { Watched } from './models/watches.ts'
+
+// Durable subscriptions
+
+export type { Delivery, NackOptions } from './subscriptions/delivery.ts'
+export type { HandleOptions } from './subscriptions/handle.ts'
+export { handle } from './subscriptions/handle.ts'
+export type { Handler, HandlerContext } from './subscriptions/invoke.ts'
+export type { ProcessOptions, SubscriptionOptions } from './subscriptions/options.ts'
+export type { RetryOptions } from './subscriptions/retry.ts'
+export type { SubscriptionStatus } from './subscriptions/status.ts'
+export { DurableSubscription } from './subscriptions/subscription.ts'
+export type { Worker } from './subscriptions/worker.ts'
+
+// Managing subscriptions and the store
+
 export type { SubscriptionChanges } from './subscriptions/admin/administer.ts'
 export type { Erased, EraseOptions } from './subscriptions/admin/erase.ts'
 export type { ParkedEvent, ParkedOptions, ReplayOptions } from './subscriptions/admin/parked.ts'
@@ -79,18 +113,3 @@ export type {
   SubscriptionsOptions,
 } from './subscriptions/admin/subscriptions.ts'
 export type { WaitOptions } from './subscriptions/admin/wait.ts'
-export type { Delivery, NackOptions } from './subscriptions/delivery.ts'
-export {
-  LeaseLostError,
-  SubscriptionMismatchError,
-  SubscriptionNotFoundError,
-} from './subscriptions/errors.ts'
-export type { HandleOptions } from './subscriptions/handle.ts'
-export { handle } from './subscriptions/handle.ts'
-export type { Handler, HandlerContext } from './subscriptions/invoke.ts'
-export type { ProcessOptions, SubscriptionOptions } from './subscriptions/options.ts'
-export type { RetryOptions } from './subscriptions/retry.ts'
-export type { SubscriptionStatus } from './subscriptions/status.ts'
-// Subscribing
-export { DurableSubscription } from './subscriptions/subscription.ts'
-export type { Worker } from './subscriptions/worker.ts'

@@ -1,3 +1,4 @@
+// The store object `Meow`, which users call, and `connect`, which opens it.
 import type { Observable } from 'rxjs'
 import { filter, skip } from 'rxjs'
 import type { AppendOptions, StreamWrite } from './append/append.ts'
@@ -71,11 +72,13 @@ import { Subscriptions } from './subscriptions/subscriptions.ts'
 import { findTelemetry } from './telemetry/load.ts'
 
 /**
- * Open a store: check the options, reach the server, start the listener.
+ * Opens a store: checks the options, connects to the server and starts the listen connection.
  *
- * @throws ValidationError for an option that can't be right
- * @throws ConnectionError where there is no server, no entry, no rights
- * @throws SchemaError where the schema is newer than this library, or in a state in which events could be lost
+ * @param options see `ConnectOptions`; by default the PG* environment variables say where the server is
+ * @returns the store; call `close()` when you no longer need it
+ * @throws ValidationError if an option is invalid
+ * @throws ConnectionError if the server cannot be reached, the login failed, or privileges are missing
+ * @throws SchemaError if the schema is newer than this library, or in a state in which events could be lost
  * @example
  * const meow = await connect({ connectionString: 'postgres://localhost/shop' })
  * await meow.migrate()
@@ -93,10 +96,11 @@ export async function connect(options: ConnectOptions = {}): Promise<Meow> {
 }
 
 /**
- * A store: one PostgreSQL schema that holds events. Made by `connect`.
+ * A store: one PostgreSQL schema that holds events. `connect` opens it.
  *
- * Beside what each method says it throws, all may reject with ValidationError (before anything is sent), ConnectionError (no
- * server, no rights), SchemaError (not migrated) and ClosedError (behind `close()`).
+ * Besides the errors that each method names, every method may reject with ValidationError (before anything is sent),
+ * ConnectionError (the server cannot be reached, or privileges are missing), SchemaError (the schema is not migrated) and
+ * ClosedError (after `close()`).
  */
 export class Meow implements AsyncDisposable {
   readonly #db: Database
@@ -119,12 +123,12 @@ export class Meow implements AsyncDisposable {
   readonly #states: States
   readonly #decisions: Decisions
   readonly #watches: Watches
-  readonly #calls = new Set<Promise<unknown>>() // under way
+  readonly #calls = new Set<Promise<unknown>>() // calls that have not settled
   readonly #limit: TimeLimit
   #closing: Promise<void> | undefined
   #closed = false
 
-  /** How push stands: the current value first, then each change; completes on close. */
+  /** Whether push works (`listening`, `reconnecting`, `polling` or `closed`): the current value first, then each change; completes on close. */
   readonly status$: Observable<StoreStatus>
 
   /** @internal Use `connect`. */
@@ -172,14 +176,18 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
-   * Create the schema, or bring it up to date; all of it or nothing. Does nothing where nothing is to be done, and is
-   * safe when run by many processes at once. Needs the right to create in the database.
+   * Creates the schema, or updates it to this version of the library, in one transaction. It does nothing if the schema is up
+   * to date, and many processes may call it at once. The role needs the privilege to create schemas in the database.
    *
-   * Of a schema that was renamed or copied it installs all functions and triggers once more, for they still work in the old one.
+   * If the schema was renamed or copied, its functions and triggers still work on the old one: `migrate()` creates them again.
+   *
+   * It also installs functions and triggers whose text changed, and drops those that are gone.
    *
    * @returns the schema files that were applied, e.g. `['001_events.sql', …]`, and `'functions'` if functions or triggers were
-   * installed or dropped; or none
+   *   installed or dropped; an empty list if there was nothing to do
    * @throws SchemaError if the schema is newer than this library, or the encoding of the database is not UTF8
+   * @example
+   * const { applied } = await meow.migrate()
    */
   async migrate(): Promise<{ applied: string[] }> {
     const result = await migrate(this.#db)
@@ -188,15 +196,15 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
-   * Append one event or several to one stream, all or none.
+   * Appends one or more events to one stream: all of them, or none.
    *
-   * Appends that run concurrently in this process travel together, each with its own outcome. A retry with the same
-   * ids is safe for ever: it returns the first result, with `deduplicated: true`.
+   * Calls that run concurrently in this process share a transaction, and each call has its own outcome. A retry with the same
+   * event ids is always safe: it returns the first result, with `deduplicated: true`.
    *
-   * @throws ValidationError for what JSON or PostgreSQL can't hold, before anything is sent
-   * @throws VersionConflictError where the stream is not as `expectedVersion` says; nothing is written
-   * @throws DuplicateEventError where an id is known with another stream, type or data
-   * @throws OutcomeUnknownError where the connection broke after sending and stayed away
+   * @throws ValidationError if JSON or PostgreSQL cannot hold an event; nothing is sent
+   * @throws VersionConflictError if the stream is not at `expectedVersion`; nothing is written
+   * @throws DuplicateEventError if an id is already recorded with a different stream, type or data
+   * @throws OutcomeUnknownError if the connection broke after the append was sent, and the outcome could not be looked up
    * @example
    * await meow.append({ category: 'order', streamId: '42' }, { type: 'OrderPlaced', data: { price: 9 } }, { expectedVersion: 'no-stream' })
    */
@@ -210,7 +218,7 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
-   * Append to several streams, all or none; results in the order of `writes`. Errors as of `append`.
+   * Appends to several streams, all or none, and returns the results in the order of `writes`. It throws what `append` throws.
    *
    * @example
    * await meow.appendAll([
@@ -226,22 +234,23 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
-   * Project inline: a handler of what is appended to a category, or several, in the transaction of the append. What it writes
-   * through `client` is committed with the events, or not at all; where it throws, that append rejects with what it threw, and
-   * nothing of it is written. Several are called in the order of their registration, each once a call of `append`,
-   * `appendAll`, `decide` or `saveAggregate`, with the events of its categories; not for a retry that is deduplicated.
+   * Registers an inline projection: a handler that gets the events appended to one or more categories, in the transaction of
+   * the append. What it writes through `client` commits together with the events. If it throws, the append rejects with that
+   * error and writes nothing. Handlers run in the order of their registration, once for each call of `append`, `appendAll`,
+   * `decide` or `saveAggregate`, with the events of their categories. A retry that is deduplicated runs none.
    *
-   * **Only what this process appends through this store object is projected:** register it in every process that appends,
-   * before the first append. What raw SQL or another process appends passes it by. When in doubt take a subscription with
+   * **It sees only what this process appends through this store object.** Register it in every process that appends, before
+   * the first append. It misses events that raw SQL or another process appends. If you are not sure, use a subscription with
    * `transactional`, which misses nothing.
    *
-   * The append is open until the handler is done, and readers of the category wait for it: be quick. One that takes longer
-   * than `queryTimeoutMs` fails. A lost race or connection runs it again, in a new transaction: it must have no effects but
-   * through `client`. What it appends is given that `client` too, and tells of the last of the events as its cause.
+   * The append stays open until the handler has finished, and readers of the category wait for it, so be quick. A handler that
+   * takes longer than `queryTimeoutMs` fails. After a lost race or a lost connection it runs again, in a new transaction, so
+   * it must have no effects except through `client`. An append inside the handler must be given that `client`; its events
+   * name the last event of the batch as their cause.
    *
-   * @returns takes it back: appends from then on are without it
-   * @throws ValidationError for what can't be a category, or no function
-   * @throws MeowError (`ERR_PROJECTION`, as an append's) where a handler ends the transaction, or hides that a query failed
+   * @returns a function that removes the handler: later appends do not run it
+   * @throws ValidationError if a category is invalid, or the handler is not a function
+   * @throws MeowError (`ERR_PROJECTION`, from the append) if the handler ends the transaction, or hides that a query failed
    * @example
    * meow.project(Order, async (events, client) => {
    *   for (const event of events)
@@ -257,10 +266,11 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
-   * The events of one stream, the whole stream unless limited; none where there is no such stream. It is read by pages, so a
-   * long one takes no longer query than a short one, but all that is returned is in memory.
+   * Returns the events of one stream in version order; an empty list if the stream does not exist.
    *
-   * @throws UpcastError where the stream's zod category can't read what is stored
+   * It reads page by page, so that a long stream needs no long query, but the whole result is in memory.
+   *
+   * @throws UpcastError if the stream's zod category cannot read a stored event
    * @example
    * const events = await meow.load({ category: 'order', streamId: '42' }, { fromVersion: 10 })
    */
@@ -268,22 +278,22 @@ export class Meow implements AsyncDisposable {
     return this.#open(() => this.#reader.load(stream, options) as Promise<EventOf<S>[]>)
   }
 
-  /** @internal The first events that `load` would return, as many as one query reads. */
+  /** @internal Returns the first events that `load` would return, as many as one query reads. */
   loadPage(stream: StreamRef, options?: LoadOptions): Promise<StreamPage> {
     return this.#open(() => this.#reader.loadPage(stream, options))
   }
 
-  /** @internal Do something with the database below, as one of its calls. */
+  /** @internal Runs an action on the database, as one of the calls that `close()` waits for. */
   use<T>(action: (db: Database) => Promise<T>): Promise<T> {
     return this.#open(() => action(this.#db))
   }
 
   /**
-   * One page of events in position order, up to the horizon: nothing can still appear in what it covers.
+   * Returns one page of events in position order, up to the horizon, so no event can appear later inside the page.
    *
-   * @returns `position`: where the next page begins (`after`); it moves on where nothing is selected, too. It, and not the
-   *   number of events, tells whether that was all: it is at the horizon (or `until`) then
-   * @throws UpcastError where a zod category can't read what is stored
+   * @returns `position`: pass it as `after` to read the next page. It also moves forward when no event was selected. You have
+   *   read everything when `position` is at `horizon` (or at `until`); the number of events does not tell
+   * @throws UpcastError if a zod category cannot read a stored event
    * @example
    * let after = 0
    * const page = await meow.read({ category: 'order' }, { after, limit: 100 })
@@ -298,16 +308,16 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
-   * All categories, by name, with what they hold.
+   * Returns all categories, sorted by name, with the numbers of their streams and events and their last positions.
    *
-   * **It counts every event**, from an index: about 1 s for 3,000,000. What is called again and again asks for names only
-   * (`counts: false`), or adds what has come since (`after`).
+   * **It counts every event**, from an index: about 1 s for 3,000,000 events. If you call it often, ask for names only
+   * (`counts: false`), or count only what is new (`after`).
    *
-   * @throws ValidationError for an option that can't be right
+   * @throws ValidationError if an option is invalid
    * @throws TimeoutError if it takes longer than `queryTimeoutMs`
    * @example
    * for (const { category, streams, events } of await meow.categories()) console.log(category, streams, events)
-   * const names = await meow.categories({ counts: false }) // and their last positions
+   * const names = await meow.categories({ counts: false }) // names and last positions
    */
   categories(options: CategoriesOptions & { counts: false }): Promise<CategoryName[]>
   categories(options?: CategoriesOptions & { counts?: true }): Promise<CategoryInfo[]>
@@ -316,14 +326,16 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
-   * Events as a cold Observable: catches up from `from`, then goes on live, in position order, each exactly once;
-   * never an event that could still roll back. A lost connection is not an error: it goes on where it was.
+   * Returns the selected events as a cold Observable: first the stored events after `from`, then new ones as they are appended.
    *
-   * **No back-pressure:** RxJS has none. A slow consumer takes `iterate` or a subscription.
+   * Events come in position order, each exactly once, and never one that could still roll back. A lost connection is not an
+   * error: the Observable continues after the last event that it emitted.
    *
-   * @throws (as an error of the Observable) HistoryLostError where a server took over that had not got all that was seen: what
-   *   was emitted may exist no longer, and its positions come again; or if `from` is ahead of the store's last position
-   * @throws (likewise) UpcastError where a zod category can't read what is stored
+   * **There is no back-pressure**, because RxJS has none. If your consumer is slow, use `iterate` or a subscription.
+   *
+   * @throws HistoryLostError (as an error of the Observable) if a standby took over that is missing events: emitted events may
+   *   no longer exist, and their positions will be used again; also if `from` is ahead of the store's last position
+   * @throws UpcastError (as an error of the Observable) if a zod category cannot read a stored event
    * @example
    * meow.events({ category: 'order' }, { from: 'end' }).subscribe((event) => console.log(event.type))
    */
@@ -335,8 +347,8 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
-   * The same events, pulled: reads at most two pages ahead of its consumer (2,000 events, or half of `maxBufferedBytes`).
-   * Throws as `events` errors.
+   * Returns the same events as an async iterable, which reads at most two pages ahead of its consumer (2,000 events, or half
+   * of `maxBufferedBytes`). It throws the errors of `events`.
    *
    * @example
    * for await (const event of meow.iterate({ category: 'order' }, { live: false })) console.log(event.type)
@@ -349,11 +361,12 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
-   * A durable, named consumer with a checkpoint in the store. Nothing happens before `deliveries()` is subscribed to,
-   * or `process()` is called; then it is made, or found by its name as it is.
+   * Returns a durable subscription: a named consumer whose checkpoint is in the store. The first subscriber of `deliveries()`,
+   * or the first call of `process()`, creates it in the store if that name is new.
    *
-   * @param name non-empty, at most 255 characters; with its selector and partitions it is the same in all processes
-   * @throws ValidationError for an option that can't be right; whoever runs it hears of a SubscriptionMismatchError
+   * @param name not empty, at most 255 characters; in all processes it must have the same selector and number of partitions
+   * @throws ValidationError if an option is invalid. If the name exists with another selector or number of partitions,
+   *   `deliveries()` and `process()` fail with SubscriptionMismatchError
    * @example
    * const worker = meow.subscription('mailer', { category: 'order' }).process((event) => sendMail(event))
    */
@@ -365,13 +378,13 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
-   * All durable subscriptions, by name: what each consumes, who owns its partitions, how far it is and how far behind.
+   * Returns all durable subscriptions, sorted by name: their selectors, owners, positions and lags.
    *
-   * Large numbers of events are estimated, and `lagIsEstimate` and `parkedIsEstimate` say so. So the call takes less than
-   * a second with 500 subscriptions, however far they are behind. `exact: true` counts every event: ask for few names then.
+   * Large numbers of events are estimates, and then `lagIsEstimate` and `parkedIsEstimate` are true. That keeps the call below
+   * a second with 500 subscriptions, even if they are far behind. `exact: true` counts every event: use it for few names.
    *
-   * @throws ValidationError for an option that can't be right
-   * @throws TimeoutError if it takes longer than `queryTimeoutMs`, as an exact count may
+   * @throws ValidationError if an option is invalid
+   * @throws TimeoutError if it takes longer than `queryTimeoutMs`, which an exact count may
    * @example
    * for (const { name, lag, lagIsEstimate } of await meow.subscriptions()) console.log(name, lagIsEstimate ? '~' : '', lag)
    * const [mailer] = await meow.subscriptions({ names: ['mailer'], exact: true })
@@ -381,80 +394,81 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
-   * Change what a subscription consumes, or its number of partitions, while nobody owns it; what is left out stays, as do
-   * its position and its parked events. All or nothing.
+   * Changes the selector or the number of partitions of a subscription that has no executor. What you leave out stays as it
+   * is, and so do the position and the parked events. It makes all changes or none.
    *
-   * **Events below its position stay behind it:** of a category or type that is added, those that follow are consumed.
-   * After a change of `partitions` (1 to 1024) all begin at the least of the old positions: some events come again.
+   * **Events at or below its position are not delivered afterwards:** a category or type that you add starts after the
+   * current position. If you change `partitions` (1 to 1024), all partitions start at the lowest of the old positions, so
+   * some events are delivered again.
    *
-   * @throws SubscriptionMismatchError while executors own it, or wait to: the message names them; stop them first
-   * @throws SubscriptionNotFoundError where there is none of this name
-   * @throws ValidationError for several categories, or all, where the subscription is of one stream
+   * @throws SubscriptionMismatchError if executors run or wait to run: the message names them; stop them first
+   * @throws SubscriptionNotFoundError if there is no subscription with this name
+   * @throws ValidationError if the subscription reads a single stream and you give several categories, or none
    * @example
    * await meow.alterSubscription('mailer', { types: ['OrderPlaced', 'OrderShipped'], partitions: 4 })
    */
   alterSubscription(name: string, changes: SubscriptionChanges): Promise<void> {
-    return this.#about(name, () => this.#administration.alter(name, changes))
+    return this.#withSubscription(name, () => this.#administration.alter(name, changes))
   }
 
   /**
-   * Go on from somewhere else: the first event (`'start'`), the horizon of now (`'end'`), or after a position. Takes the
-   * leases away and forgets what is parked; executors that run go on from there, and what they have in hand can't be
-   * acked any more. Waits for a transactional handler that is at work.
+   * Moves a subscription: to the first event (`'start'`), to the current horizon (`'end'`), or after a position.
    *
-   * @throws SubscriptionNotFoundError where there is none of this name
-   * @throws HistoryLostError if the position is ahead of the store's last one: events up to it would be passed over
+   * It forgets the parked events and takes the leases away. Running executors continue at the new position; events that
+   * they are handling can no longer be acked. It waits for a transactional handler that is running.
+   *
+   * @throws SubscriptionNotFoundError if there is no subscription with this name
+   * @throws HistoryLostError if the position is ahead of the store's last one: the events up to it would be skipped
    * @example
    * await meow.resetSubscription('mailer', { after: 4711 })
    */
   resetSubscription(name: string, to: From): Promise<void> {
-    return this.#about(name, () => this.#administration.reset(name, to))
+    return this.#withSubscription(name, () => this.#administration.reset(name, to))
   }
 
   /**
-   * Delete a subscription, its checkpoints and its parked events. Executors that run end with an error, and so does whoever
-   * waits for it.
+   * Deletes a subscription with its checkpoints and its parked events. Running executors end with an error, and so do calls of
+   * `waitFor` that wait for it.
    *
-   * @throws SubscriptionNotFoundError where there is none of this name
+   * @throws SubscriptionNotFoundError if there is no subscription with this name
    * @example
    * await meow.deleteSubscription('mailer')
    */
   deleteSubscription(name: string): Promise<void> {
-    return this.#about(name, () => this.#administration.delete(name))
+    return this.#withSubscription(name, () => this.#administration.delete(name))
   }
 
   /**
-   * Events that a subscription has set aside, those of a replay under way too: stream by stream, in the order in which
-   * they were blocked, the event that failed, then the later ones of its stream, which wait behind it.
+   * Returns the parked events of a subscription, including those that are being replayed. For each stream, in the order in
+   * which the streams were parked, the first event is the one that failed; the later ones wait behind it.
    *
-   * @throws SubscriptionNotFoundError where there is none of this name
+   * @throws SubscriptionNotFoundError if there is no subscription with this name
    * @example
    * for (const { event, attempts, error } of await meow.parked('mailer')) console.log(event.streamId, attempts, error)
    */
   parked(name: string, options?: ParkedOptions): Promise<ParkedEvent[]> {
-    return this.#about(name, () => this.#parking.list(name, options))
+    return this.#withSubscription(name, () => this.#parking.list(name, options))
   }
 
   /**
-   * Put parked streams back, all or one: executors handle their events in order, before the stream's newer ones.
+   * Puts parked streams back, all or one: executors handle their events in order, before the stream's newer events.
    *
-   * @returns the number of events that are put back; those that are being replayed already do not count again
-   * @throws SubscriptionNotFoundError where there is none of this name
+   * @returns the number of events that were put back; events that are already being replayed do not count again
+   * @throws SubscriptionNotFoundError if there is no subscription with this name
    * @example
    * await meow.replayParked('mailer', { streamId: '42' })
    */
   replayParked(name: string, options?: ReplayOptions): Promise<number> {
-    return this.#about(name, () => this.#parking.replay(name, options))
+    return this.#withSubscription(name, () => this.#parking.replay(name, options))
   }
 
   /**
-   * Read your own writes, from any process: resolves once the subscription has handled the event at a position (its
-   * checkpoint in the store covers it) or has set it aside. Where no event of this subscription is at that position: once
-   * all of its partitions have come so far.
+   * Waits until a subscription has handled or parked the event at a position, so that any process can read its own writes. If
+   * the subscription does not select the event at that position, it waits until all partitions have reached the position.
    *
-   * @throws TimeoutError after `timeoutMs`, default 5000, minimum 1
-   * @throws SubscriptionNotFoundError where there is none of this name, or no longer
-   * @throws ClosedError when the store begins to close; an aborted `signal` rejects with its reason
+   * @throws TimeoutError after `timeoutMs` (default 5000, minimum 1)
+   * @throws SubscriptionNotFoundError if there is no subscription with this name, or it was deleted
+   * @throws ClosedError if the store is closing; if `signal` aborts, it rejects with the signal's reason
    * @example
    * const { position } = await meow.append({ category: 'order', streamId: '42' }, { type: 'OrderPlaced', data: {} })
    * await meow.waitFor('order-list', position)
@@ -464,22 +478,24 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
-   * Erase a stream: empty its events, delete its snapshots, blank what handlers said of those that are parked, and append a
-   * tombstone, an event of type `$erased`; all or nothing. An emptied event keeps id, version, position, type and time; its
-   * data is `{}`, its metadata `{ erased: true }`. A zod category has it as `known: false`; whoever folds events by their
-   * type alone has to pass over it. Again, it empties what came since; where that is nothing, nothing is written.
+   * Erases a stream: empties its events, deletes its snapshots, blanks the errors of its parked events, and appends a tombstone,
+   * an event of type `$erased`. It does all of this or nothing.
    *
-   * **It erases the store, and no copies:** read models, what was delivered, backups and WAL, running processes (`watch` goes
-   * on from the state it has, a handler with the event it has in hand). Erase read models
-   * where the tombstone is handled; who selects `types` must select `$erased` too. Until the table is vacuumed its files
-   * hold the old rows. Names of streams, types and `recordedAt` stay.
+   * An emptied event keeps its id, version, position, type and time; its data is `{}` and its metadata `{ erased: true }`. A zod
+   * category reads it as `known: false`; code that folds events only by their type has to skip it. A second call empties the
+   * events that were appended since the first; if there are none, it writes nothing.
    *
-   * Needs a right of its own (`meowmx_eraser` in SECURITY.md). A very long stream may take longer than
-   * `queryTimeoutMs`: connect with a larger one. Where an error leaves it open whether it is done, call it again.
+   * **It erases the store, but no copies:** read models, delivered events, backups, WAL, and the memory of running processes
+   * (`watch` keeps its state, a handler keeps its event). Erase read models when you handle the tombstone; a subscription with
+   * `types` must select `$erased` too. The files of the table hold the old rows until it is vacuumed. Names of streams, types
+   * and `recordedAt` stay.
    *
-   * @returns how many events were emptied, and the tombstone; 0 and null where there is no such stream
-   * @throws ConnectionError where this role may not
-   * @throws ValidationError for what can't be a stream, or a `reason` of more than 255 characters
+   * It needs a privilege of its own (role `meowmx_eraser` in SECURITY.md). A very long stream may take longer than
+   * `queryTimeoutMs`: connect with a larger value. If an error leaves the outcome open, call it again.
+   *
+   * @returns the number of emptied events, and the tombstone; 0 and null if the stream does not exist
+   * @throws ConnectionError if this role lacks the privilege
+   * @throws ValidationError if the stream is invalid, or `reason` has more than 255 characters
    * @example
    * const { events } = await meow.eraseStream({ category: 'customer', streamId: '42' }, { reason: 'GDPR 17, ticket 4711' })
    */
@@ -488,8 +504,8 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
-   * Open transactions that have begun to append, the oldest first. What others append meanwhile is in the store, but not
-   * delivered before these have ended: one that lasts is why a subscription stands still.
+   * Returns the blocking transactions, the oldest first: open transactions that have begun to append. Events that others append
+   * meanwhile are stored, but delivered only after these transactions have ended.
    *
    * @example
    * for (const { pid, since, category } of await meow.stallers()) console.log(pid, since, category)
@@ -499,9 +515,9 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
-   * An aggregate from the events of its stream: `new Class(events)`, with no events where there is no such stream.
+   * Loads an aggregate from the events of its stream: `new Class(events)`, with an empty list if the stream does not exist.
    *
-   * @throws ValidationError for what is no class, or a `category` or `streamId` that can't be one
+   * @throws ValidationError if `Class` is not a class, or its `category` or the `streamId` is invalid
    * @example
    * const account = await meow.loadAggregate(Account, 'ann')
    */
@@ -510,13 +526,14 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
-   * Append what an aggregate has emitted, where its stream is as it was when it was loaded; then call `saved()`. A save
-   * that fails forgets nothing: the same events are pending still. With `client` they count as saved before you commit:
-   * where you roll back, load the aggregate anew.
+   * Appends the events that an aggregate has emitted, if its stream has not changed since it was loaded, and then calls `saved()`.
    *
-   * @returns as `append`; where nothing is pending nothing is written
-   * @throws VersionConflictError where somebody was faster: load it again, and decide anew
-   * @throws whatever else `append` throws. OutcomeUnknownError: append its `events`, ids and all, then load it again
+   * After a save that failed, the same events are still pending. With `client` they count as saved before you commit: if you
+   * roll back, load the aggregate again.
+   *
+   * @returns what `append` returns; if no event is pending, nothing is written
+   * @throws VersionConflictError if another writer got there first: load the aggregate again and repeat the command
+   * @throws the other errors of `append`. After OutcomeUnknownError append its `events` with their ids, then load again
    * @example
    * account.deposit(5)
    * await meow.saveAggregate(account)
@@ -526,16 +543,15 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
-   * Decide on a command: load the stream's state, let the decider make events of the command, append them where the stream
-   * is as it was loaded. Where somebody was faster, load and decide again.
+   * Decides on a command: loads the stream's state, lets the decider make events, and appends them; retries if another writer
+   * got there first.
    *
-   * With `snapshotEvery` a long stream is read from what is remembered of it on. A snapshot that can't be saved is a warning
-   * in the log, and costs nothing but time.
+   * With `snapshotEvery`, a long stream is read only from its last snapshot on. If a snapshot cannot be saved, the log has a
+   * warning and the next call takes longer; nothing else changes.
    *
-   * @returns the state after the command's events, and what came of the append
-   * @throws VersionConflictError where others were faster `retries` times more
-   * @throws whatever the decider throws (where `evolve` can't take the new events: once they are written), and whatever else
-   *   `append` throws
+   * @returns the state after the new events, and the result of the append
+   * @throws VersionConflictError if other writers got there first in the first attempt and in all `retries`
+   * @throws what the decider throws, and the other errors of `append`. If `evolve` throws on a new event, that event is written
    * @example
    * const { state } = await meow.decide(show, 'hamlet', { seats: 2 })
    */
@@ -549,9 +565,10 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
-   * The state of a stream, now or before any of its events.
+   * Returns the state of a stream, after all of its events or before a given version.
    *
-   * @returns `version`: of the last event that is in it; -1: there is none, and the state is the initial one
+   * @returns `version`: the version of the last event in the state; -1 if there is none, and the state is `initial`
+   * @throws what `evolve` throws
    * @example
    * const { state, version } = await meow.state(show, 'hamlet')
    * const yesterday = await meow.state(show, 'hamlet', { toVersion: 17 })
@@ -565,14 +582,15 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
-   * The state of a stream as a cold Observable: as it is now, then after each event of it, pushed; completes when the store
-   * closes. Many who watch one stream by one decider share one load and one fold; each gets the latest state first. A lost
-   * connection is not an error: it goes on where it was; or, where a server took over that had not got all events, at the
-   * state that it has.
+   * Returns the state of a stream as a cold Observable: the current state, then the state after each new event; completes on close.
    *
-   * **No back-pressure:** who is slow and wants only the latest takes `auditTime` or the like.
+   * Subscribers that watch the same stream with the same decider share one load and one fold; each gets the latest state
+   * first. A lost connection is not an error: the Observable continues. If a standby took over that is missing events, it
+   * continues with the state that the stream has there.
    *
-   * @throws (as an error of the Observable) whatever `evolve` throws
+   * **There is no back-pressure:** if you are slow and need only the latest state, use `auditTime` or a similar operator.
+   *
+   * @throws what `evolve` throws (as an error of the Observable)
    * @example
    * meow.watch(show, 'hamlet').subscribe(({ state, version }) => console.log(version, state.free))
    */
@@ -581,15 +599,16 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
-   * Drain what is under way, complete every Observable, and leave no connection, timer or handle. Twice is fine.
+   * Closes the store: waits for running calls and handlers, completes every Observable, and leaves no connection or timer
+   * open. You may call it twice.
    *
-   * After `timeoutMs` (in ms, default 30_000, minimum 0) it gives up what has not ended by then, with a warning in the log:
-   * handlers, as `worker.stop({ timeoutMs })` does; appends and reads, whose connections are cut (an append rejects with
-   * ClosedError, or OutcomeUnknownError if it was sent). Of several calls the shortest limit counts. Giving partitions back
-   * may take up to 5 s more if the database does not answer. `await using` closes with the default.
+   * After `timeoutMs` (in ms, default 30_000, minimum 0) it stops waiting and logs a warning. It then gives up handlers, as
+   * `worker.stop({ timeoutMs })` does, and cuts the connections of appends and reads: an append rejects with ClosedError, or
+   * with OutcomeUnknownError if it was already sent. The shortest limit of several calls counts. The hand-over of partitions may take
+   * 5 s more if the database does not answer. `await using` closes with the default.
    *
-   * @throws ValidationError for a `timeoutMs` that can't be right; nothing is closed then
-   * @throws DeadlockError if a handler of this store waits for it, without a `timeoutMs`; the store closes nevertheless
+   * @throws ValidationError if `timeoutMs` is invalid; nothing is closed
+   * @throws DeadlockError if a handler of this store waits for `close()` without a `timeoutMs`; the store closes all the same
    * @example
    * await meow.close({ timeoutMs: 10_000 })
    */
@@ -611,7 +630,7 @@ export class Meow implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    // Handlers that are drained may still append and read.
+    // Handlers that are still running may append and read.
     this.#closed = !this.#subscriptions.running
     this.#observer.close()
     this.#watches.close()
@@ -640,7 +659,7 @@ export class Meow implements AsyncDisposable {
     }
   }
 
-  /** What is still under way is waited for no longer. */
+  /** Stops waiting for the calls that are still running. */
   #giveUp(): void {
     const { size: calls } = this.#calls
     if (calls > 0)
@@ -648,13 +667,13 @@ export class Meow implements AsyncDisposable {
     this.#db.giveUp()
   }
 
-  /** Of a subscription; right behind `process()`, which makes it, too. */
-  #about<T>(name: string, action: () => Promise<T>): Promise<T> {
+  /** Runs an action on a subscription. It also works right after `process()`, which creates the subscription. */
+  #withSubscription<T>(name: string, action: () => Promise<T>): Promise<T> {
     return this.#open(() => this.#subscriptions.known(name, action))
   }
 
   #open<T>(action: () => Promise<T>): Promise<T> {
-    // A handler of an append under way has to come to its end.
+    // The inline projection of a running append must be able to finish.
     if (this.#closed && !this.#projections.isInsideHandler) return Promise.reject(new ClosedError())
     const call = action()
     this.#calls.add(call)

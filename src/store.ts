@@ -1,8 +1,9 @@
+// The part of `Meow` that every kind of store has.
 import type { Meow } from './meow.ts'
 
 /**
- * What a store of any kind can do: one in PostgreSQL (`connect`), or one in memory for unit tests (`memoryStore` of
- * `meowmx/testing`). Code that takes an `EventStore` is tested without a database.
+ * What every kind of store can do: one in PostgreSQL (`connect`), and one in memory for unit tests (`memoryStore` of
+ * `meowmx/testing`). Code that takes an `EventStore` can be tested without a database.
  *
  * @example
  * const placeOrder = (store: EventStore, id: string, price: number) => store.decide(order, id, { price })

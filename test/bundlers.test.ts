@@ -114,7 +114,7 @@ for (const [name, format, minify] of ways) {
         [file, JSON.stringify(options), ...(installed ? ['embedded'] : [])],
         { cwd: installed ? root : alone, timeout: 120_000 },
       )
-      const found = installed ? 'it works' : "startPostgres() needs PostgreSQL's programs"
+      const found = installed ? 'it works' : 'startPostgres() needs the programs of PostgreSQL'
       assert.ok(stdout.startsWith(`it works; startPostgres: ${found}`), stdout)
     } finally {
       rmSync(alone, { recursive: true, force: true })

@@ -74,7 +74,7 @@ test('append: data, the events of a stream, or any events from stdin', async () 
     input: `${lines.join('')}{"category": "many"\n${line('never')}`,
   })
   assert.is(many.code, 2)
-  assert.match(many.stderr, /^line 4 failed.*\nmeowmx: line 4 is no JSON: .+\n$/)
+  assert.match(many.stderr, /^line 4 failed.*\nmeowmx: line 4 is not JSON: .+\n$/)
   const said = many.stdout.split('\n').map((text) => text.replace(/\d+$/, ''))
   assert.equal(said.sort(), [
     '',

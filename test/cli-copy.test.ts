@@ -45,7 +45,7 @@ test('export: a file that is there is gone on with, behind a line that was torn'
   const { position } = await meow.append({ category: 'late', streamId: '1' }, { type: 'T', data: 2 })
   const second = await cli(['export', file, ...from])
   const behind = (await all(meow)).at(-3)!.position
-  assert.is(second.stderr, `2 events exported to ${file}, behind those up to position ${behind}\n`)
+  assert.is(second.stderr, `2 events exported to ${file}, after those up to position ${behind}\n`)
   const lines = parsed(readFileSync(file, 'utf8'))
   assert.equal([lines.length, lines.at(-1).position], [602, position])
   assert.ok(readFileSync(file).subarray(0, whole.length).equals(whole))
@@ -71,7 +71,7 @@ test('what JavaScript would round, or PostgreSQL keeps in its own form, is copie
     /"data":\{"n": 12345678901234567890\.10, "z": {2}1e400, "s": "\\u0000\\ud800"\},/,
   )
   const imported = await cli(['import', raw, ...to])
-  assert.equal(imported, { code: 0, stdout: '1 events written, 0 were known already\n', stderr: '' })
+  assert.equal(imported, { code: 0, stdout: '1 events written, 0 were already there\n', stderr: '' })
   const { rows } = await sql.query(`select data::text from ${copySchema}.events where category = 'raw'`)
   assert.is(rows[0].data, data.replace('\n', ' '))
 })
@@ -89,7 +89,7 @@ test('import: ids, versions, times and order are kept; killed and run again, it 
   await until(seen, { timeoutMs: 30_000, what: 'the batch' })
   waiting.child.kill('SIGINT') // while it waits for more
   const interrupted = await waiting.ended
-  assert.equal([interrupted.code, interrupted.stdout], [130, '1,000 events written, 0 were known already\n'])
+  assert.equal([interrupted.code, interrupted.stdout], [130, '1,000 events written, 0 were already there\n'])
   const { code, stdout } = await cli(['import', file, '--json', ...to])
   const [{ written, known }] = parsed(stdout)
   assert.equal([code, written + known], [0, 602])
@@ -100,7 +100,7 @@ test('import: ids, versions, times and order are kept; killed and run again, it 
   )
   appendFileSync(file, `${JSON.stringify({ category: 'new', streamId: '1', type: 'T', data: 1 })}\n`)
   const again = await cli(['import', file, ...to])
-  assert.equal(again, { code: 0, stdout: '1 events written, 602 were known already\n', stderr: '' })
+  assert.equal(again, { code: 0, stdout: '1 events written, 602 were already there\n', stderr: '' })
 })
 
 test('import: what can not be is told with its line, and what to do; --renumber takes a part of a stream', async () => {
@@ -117,13 +117,13 @@ test('import: what can not be is told with its line, and what to do; --renumber 
     gap.stderr,
     /line 1 to line 1: version 7 of stream "1" of category "part" does not follow .*--renumber/,
   )
-  assert.match(other.stderr, /line 2: an event of this id is in the store already, with another stream/)
+  assert.match(other.stderr, /line 2: an event with this id is already in the store, with another stream/)
   assert.match(noType.stderr, /meowmx: line 1 has no type: /)
   assert.is((await copy.read({ category: 'part' })).events.length, 0)
   const renumbered = await cli(['import', '--renumber', ...to], {
     input: input(part, { ...part, version: 9 }),
   })
-  assert.is(renumbered.stdout, '2 events written, 0 were known already\n')
+  assert.is(renumbered.stdout, '2 events written, 0 were already there\n')
   assert.equal(
     (await copy.read({ category: 'part' })).events.map(({ version }) => version),
     [0, 1],

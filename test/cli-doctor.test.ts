@@ -53,17 +53,17 @@ test('a store that is well: a line for each check, exit code 0', async () => {
   assert.equal(
     said.filter((line) => !line.startsWith('ok server')),
     [
-      `ok connection as ${who} to database ${database}, a query takes <time>`,
-      "ok clock within <time> of the server's",
+      `ok connection connected as ${who} to database ${database}; a query takes <time>`,
+      'ok clock the clocks differ by at most <time>',
       `ok rights ${who} may read, append, subscribe, manage, conduct, migrate`,
       `ok migration schema "${storeSchema}" is up to date`,
-      'ok health triggers and sequence are as they must be',
-      'ok push an echo through NOTIFY takes <time>',
-      "ok queue NOTIFY's queue is 0% full",
+      'ok health triggers and sequence are correct',
+      'ok push a notification takes <time>',
+      'ok queue the queue of NOTIFY is 0% full',
       'ok transactions none is open for longer than <time>',
-      'ok stallers nobody holds anything back',
-      'ok bloat no table is full of dead rows',
-      'ok subscriptions there are none',
+      'ok stallers there are no blocking transactions',
+      'ok bloat no table has many dead rows',
+      'ok subscriptions there are no subscriptions',
       '',
     ],
   )
@@ -103,11 +103,11 @@ test('a role without rights', async () => {
   const nothing = await diagnosis(['--url', url.href, ...store])
   assert.equal(
     [nothing.check, nothing.found],
-    ['rights', `${role} may not read in schema "${storeSchema}" (not even its usage is granted)`],
+    ['rights', `${role} may not read in schema "${storeSchema}" (the privilege usage is missing too)`],
   )
   assert.match(
     nothing.todo!,
-    /^run SECURITY\.md's grants for a reader as the owner, and grant that role to role_/,
+    /^run the grants of SECURITY\.md for a reader as the owner, and grant that role to role_/,
   )
   await sql.query(`grant usage on schema ${storeSchema} to ${role}; grant select on all tables in schema ${storeSchema} to ${role};
     grant select on all sequences in schema ${storeSchema} to ${role}`)
@@ -126,12 +126,12 @@ test('an append that stays open, and the transaction it is of', async () => {
   const said = mine.map(({ found, todo }) => [found.replace(/\d+(\.\d+)? (m?s|min)/, '<time>'), todo])
   assert.equal(said, [
     [
-      `process ${rows[0].pid} (batch, ${who}, idle in transaction) has had a transaction open for <time>: dead rows pile up behind it`,
-      `find out why; select pg_terminate_backend(${rows[0].pid}) ends it`,
+      `process ${rows[0].pid} (batch, ${who}, idle in transaction) has had a transaction open for <time>: meanwhile dead rows cannot be removed`,
+      `find out why it is open; to end it: select pg_terminate_backend(${rows[0].pid})`,
     ],
     [
       `process ${rows[0].pid} (batch) has appended and not committed for <time>: category "a" is not delivered`,
-      `have it commit, or end it: select pg_terminate_backend(${rows[0].pid})`,
+      `let it commit, or end it: select pg_terminate_backend(${rows[0].pid})`,
     ],
   ])
   await client.query('rollback')
@@ -146,7 +146,7 @@ test('LISTEN that leads elsewhere', async () => {
   assert.is(check, 'push')
   assert.match(
     found,
-    new RegExp(`^LISTEN by --listen-url leads to another server or database \\(${database} `),
+    new RegExp(`^LISTEN through --listen-url leads to another server or database \\(${database} `),
   )
   assert.match(todo!, /^give --listen-url .* past the pooler$/)
   await sql.query(`drop database ${database} with (force)`)
@@ -172,29 +172,29 @@ test('parked events, a dead executor, a table that nobody vacuums, and a clock t
   assert.equal(
     problems(findings).map(({ check, found, todo }) => [
       check,
-      found.replace(/\d+(\.\d+)? (m?s|min) ago/, '<time> ago').replace(/with \d+ dead/, 'with <n> dead'),
+      found.replace(/\d+(\.\d+)? (m?s|min) ago/, '<time> ago').replace(/has \d+ dead/, 'has <n> dead'),
       todo,
     ]),
     [
       [
         'clock',
-        "the server's clock is 60 min ahead of this machine's: leases go by the server's alone, but recordedAt and your logs disagree",
-        'set both by NTP (timedatectl set-ntp true)',
+        "the server's clock is 60 min ahead of this machine's: leases use only the server's clock, but recordedAt and your logs will differ",
+        'synchronise both with NTP (timedatectl set-ntp true)',
       ],
       [
         'bloat',
-        `autovacuum is off for "${storeSchema}".checkpoints, with <n> dead rows now`,
+        `autovacuum is off for "${storeSchema}".checkpoints, which has <n> dead rows now`,
         `alter table "${storeSchema}".checkpoints reset (autovacuum_enabled)`,
       ],
       [
         'subscriptions',
-        '"mailer" has set 1 events aside, with later ones of their streams',
-        'meowmx parked mailer tells why; once mended: meowmx replay mailer',
+        '"mailer" has 1 parked events',
+        'run meowmx parked mailer to see why; when the cause is corrected: meowmx replay mailer',
       ],
       [
         'subscriptions',
-        'executor host:1:dead of "orders" is dead: its lease of 1 partitions ran out <time> ago, and nobody took over',
-        'start an executor; look why that one ended (out of memory, killed, cut off from the database)',
+        'executor host:1:dead of "orders" is dead: its lease of 1 partitions expired <time> ago, and no other executor took over',
+        'start an executor, and find out why that one ended (out of memory, killed, cut off from the database)',
       ],
     ],
   )

@@ -30,7 +30,7 @@ test('--help: each command, the options of all, the exit codes', async () => {
   const [, list] = stdout.split('Commands:\n')
   const listed = [...list!.matchAll(/^ {2}([\w-]+)/gm)].map(([, name]) => name)
   for (const name of COMMANDS) assert.ok(listed.includes(name), name)
-  assert.match(stdout, /Exit codes: 0 done, 1 failed, 2 called wrongly, 3 doctor found problems; 130, 143/)
+  assert.match(stdout, /Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 doctor found problems; 130, 143/)
   const helps = await Promise.all(COMMANDS.map((name) => cli([name, '--help'])))
   helps.forEach((help, i) => {
     assert.equal([help.code, help.stderr], [0, ''])
@@ -39,7 +39,7 @@ test('--help: each command, the options of all, the exit codes', async () => {
   })
 })
 
-test('called wrongly: 2, and one line that says how', async () => {
+test('wrong arguments: 2, and one line that says how', async () => {
   const wrong: [words: string[], said: RegExp][] = [
     [['nope'], /^meowmx: unknown command 'nope'\n$/],
     [['read', '--nope'], /^meowmx: unknown option '--nope'\n$/],
@@ -80,7 +80,7 @@ test('not migrated: what to call', async () => {
   assert.is(code, 1)
   assert.match(
     stderr,
-    /^meowmx: schema "meowmx_test_nothing" is not migrated .*\nhere: meowmx migrate, or --schema .*\n$/,
+    /^meowmx: schema "meowmx_test_nothing" is not migrated .*\nrun meowmx migrate, or give --schema .*\n$/,
   )
 })
 

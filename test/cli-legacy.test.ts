@@ -61,9 +61,9 @@ test('the original of old: versions from 0, order by transaction and id; again: 
   const [created, opened, renamed, deleted] = events
   assert.is(first.stderr, '')
   assert.equal(first.stdout.split('\n'), [
-    `${schema}.es_event: 4 events written, 0 were known already`,
-    `subscription "mailer" goes on after position ${renamed!.position - 1}`,
-    `subscription "fresh" goes on after position ${opened!.position - 1}`,
+    `${schema}.es_event: 4 events written, 0 were already there`,
+    `subscription "mailer" continues after position ${renamed!.position - 1}`,
+    `subscription "fresh" continues after position ${opened!.position - 1}`,
     '',
   ])
   assert.equal(
@@ -93,7 +93,7 @@ test('the original of old: versions from 0, order by transaction and id; again: 
   assert.equal(parsed(later.stdout), [{ from: `${schema}.es_event`, written: 1, known: 4 }])
   assert.is(
     later.stderr,
-    'subscription "mailer" is here already: left as it is\nsubscription "fresh" is here already: left as it is\n',
+    'subscription "mailer" already exists in this store: it was not changed\nsubscription "fresh" already exists in this store: it was not changed\n',
   )
   const [paid] = (await meow.read({ category: cart }, { after: deleted!.position })).events
   assert.equal([paid!.streamId, paid!.version, paid!.type], [b, 1, 'Paid'])
@@ -111,8 +111,11 @@ test('the original of now: other names of tables, ids of any type; a gap is clos
   await sql.query(`insert into es_events (transaction_id, aggregate_id, version, event_type, json_data)
     select '7', 'tom/1', v, 'T', to_json(v) from unnest(array[0, 1, 9]) as v`)
   const { code, stdout, stderr } = await cli(['import-legacy', '--from-schema', schema, ...store])
-  assert.equal([code, stdout], [0, `${schema}.es_events: 3 events written, 0 were known already\n`])
-  assert.is(stderr, '1 events stood behind gaps in the versions of their aggregates: these are closed up\n')
+  assert.equal([code, stdout], [0, `${schema}.es_events: 3 events written, 0 were already there\n`])
+  assert.is(
+    stderr,
+    '1 events came after gaps in the versions of their aggregates: their new versions have no gaps\n',
+  )
   const events = await meow.load({ category, streamId: 'tom/1' })
   assert.equal(
     events.map(({ version, data, metadata }) => [version, data, metadata.legacy.version]),
@@ -132,14 +135,17 @@ test("what it came from: versions from 1, and SQLAlchemy's transactions are numb
     values (7, '${a}', 1, 'Placed', '{}'), (7, '${a}', 2, 'Paid', '{}')`)
   const several = await cli(['import-legacy', ...store])
   assert.equal([several.code, several.stdout], [2, ''])
-  assert.match(several.stderr, /^meowmx: there are several: legacy_.*name one by --from-schema\n$/)
+  assert.match(
+    several.stderr,
+    /^meowmx: there are several such tables: legacy_.*choose a schema with --from-schema\n$/,
+  )
   const none = await cli(['import-legacy', '--from-schema', 'public', ...store])
   assert.match(
     none.stderr,
-    /^meowmx: no tables es_event and es_aggregate, nor .* in schema public: --from <url>/,
+    /^meowmx: no tables es_event and es_aggregate, nor .* in schema public: choose another database with --from <url>/,
   )
   const { stdout } = await cli(['import-legacy', '--from-schema', schema, ...store])
-  assert.is(stdout, `${schema}.es_event: 2 events written, 0 were known already\n`)
+  assert.is(stdout, `${schema}.es_event: 2 events written, 0 were already there\n`)
   const events = await meow.load({ category, streamId: a })
   assert.equal(
     events.map(({ version, type, metadata }) => [version, type, metadata.legacy.version]),

@@ -37,7 +37,7 @@ test('SIGTERM: what runs is waited for and acked, then 143; reset and delete', a
   await until(() => written('term') === 'began\n', { timeoutMs: 30_000, what: 'the command' })
   const busy = await cli(['delete', name, ...store])
   assert.is(busy.code, 1)
-  assert.match(busy.stderr, /^meowmx: "\w+" is at work \(.+\): stop it first, or give --force\n$/)
+  assert.match(busy.stderr, /^meowmx: "\w+" is running \(.+\): stop it first, or give --force\n$/)
   worker.child.kill('SIGTERM')
   await cli(['append', 'go', '1', 'T', ...store]) // which takes a while
   assert.is(worker.child.exitCode, null, 'it waits for the command')
@@ -87,7 +87,7 @@ test('stallers names who holds appends back', async () => {
   assert.equal(await cli(['stallers', ...store]), {
     code: 0,
     stdout: '',
-    stderr: 'nobody holds anything back\n',
+    stderr: 'there are no blocking transactions\n',
   })
 })
 

@@ -49,14 +49,14 @@ relayed('the command', async () => {
     '--once',
   ]
   const { stderr } = await run(...how, '--jetstream', stream)
-  assert.match(stderr, 'published 20, 0 of them again')
+  assert.match(stderr, 'published 20, 0 of them were duplicates')
   await assertAll(nats, stream, events)
   const { code, stderr: said } = (await rejects(
     run(...how, '--jetstream', 'absent') as Promise<unknown>,
     Error,
   )) as any
   assert.is(code, 1)
-  assert.match(said, 'there is no JetStream stream "absent": nats stream add absent')
+  assert.match(said, 'there is no JetStream stream "absent": run nats stream add absent')
 })
 
 test.run()

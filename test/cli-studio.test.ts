@@ -30,10 +30,10 @@ test('the address is answered, read only; Ctrl-C ends it', async () => {
 test('--write, --title and --json; another address is warned about', async () => {
   const words = ['--write', '--title', 'shop', '--host', '0.0.0.0', '--port', '0', '--json']
   const running = startCli(['studio', ...words, ...store])
-  await running.says('can be replayed')
+  await running.says('can replay parked events')
   const { url, write } = JSON.parse(running.stdout)
   assert.is(write, true)
-  assert.match(running.stderr, 'every machine that reaches this one can ask for the page')
+  assert.match(running.stderr, 'every machine that can reach this one can ask for the page')
   const { origin, searchParams } = new URL(url)
   const headers = { authorization: `Bearer ${searchParams.get('token')}` }
   assert.equal(await (await fetch(`${origin}/api/hello`, { headers })).json(), { title: 'shop', write: true })
@@ -84,7 +84,7 @@ test('what can not be right is refused', async () => {
   assert.is((await cli(['studio', '--port', 'x', ...store])).code, 2)
   const nowhere = await cli(['studio', '--host', '192.0.2.1', ...store])
   assert.is(nowhere.code, 1)
-  assert.match(nowhere.stderr, 'can not listen at 192.0.2.1')
+  assert.match(nowhere.stderr, 'cannot listen at 192.0.2.1')
 })
 
 test.run()

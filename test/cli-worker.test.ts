@@ -83,7 +83,7 @@ test('--exec: a line of JSON on stdin, exit code 0 acks; what fails is tried aga
     masked(parked.stdout).replaceAll(/ +/g, ' '),
     `POSITION EVENT TYPE ATTEMPTS PARKED ERROR
  ${first} ${category}/bad@0 Fails 2 <time> the command ended with exit code 3: no, really
- ${second} ${category}/bad@1 Waits 0 <time> waits behind another
+ ${second} ${category}/bad@1 Waits 0 <time> waits behind the event that failed
 `,
   )
   const [failed] = await meow.parked(name)
@@ -92,7 +92,11 @@ test('--exec: a line of JSON on stdin, exit code 0 acks; what fails is tried aga
   assert.equal([refused.code, refused.stdout], [1, ''])
   assert.match(refused.stderr, /^meowmx: "\w+" has parked events, which a reset forgets: .*meowmx replay/)
   const replay = await cli(['replay', name, '--stream', 'bad', ...store])
-  assert.equal(replay, { code: 0, stdout: `2 events go back to "${name}"\n`, stderr: '' })
+  assert.equal(replay, {
+    code: 0,
+    stdout: `2 events were put back: "${name}" handles them next\n`,
+    stderr: '',
+  })
   const replayed = await cli(['worker', name, '--exec', 'cat', '--once', ...store])
   assert.equal([replayed.code, replayed.stdout], [0, `${json[0]}\n${json[1]}\n`])
   const { position } = await infoOf(name)

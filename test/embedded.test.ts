@@ -256,9 +256,9 @@ embedded('rejects with what to do', async () => {
       { settings: { fsyn: true } },
       /^PostgreSQL did not start .*\n.*unrecognized configuration parameter "fsyn"$/,
     ],
-    [{ settings: { 'a b': 1 } }, /"a b" is no name of a setting/],
+    [{ settings: { 'a b': 1 } }, /"a b" is not the name of a setting/],
     [{ settings: { port: 70_000 } }, /settings\.port must be an integer from 1 to 65535, got 70000/],
-    [{ dataDir: full }, /neither empty nor a PostgreSQL data directory/],
+    [{ dataDir: full }, /not empty, and not a data directory of PostgreSQL/],
     [{ dataDir: '' }, /dataDir must be a path, got ""/],
   ]
   for (const [options, message] of cases) await assertRejects(startPostgres(options), message)

@@ -108,7 +108,7 @@ for (const encoding of ENCODINGS)
     await old.close()
 
     const db = new Database(connectSettings({ connectionString, listen: false }))
-    const findings = [await server.look({ db, listenUrl: undefined, longMs: 0, may: [] })].flat()
+    const findings = [await server.run({ db, listenUrl: undefined, longMs: 0, may: [] })].flat()
     assert.ok(
       findings.some(({ state, found }) => state === 'problem' && found.includes(encoding)),
       JSON.stringify(findings),

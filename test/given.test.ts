@@ -75,7 +75,7 @@ test('what does not hold is an AssertionError, with the difference, at the line 
   const events = fails(() => when().then([sold('A2')]))
   assert.equal(events.actual, [{ type: 'SeatsSold', data: { seats: ['A1'] } }])
   assert.equal(events.expected, [{ type: 'SeatsSold', data: { seats: ['A2'] } }])
-  assert.match(events.message, /^given 1 event, when \["A1"\]: other events than expected\n/)
+  assert.match(events.message, /^given 1 event, when \["A1"\]: the events are not as expected\n/)
   assert.match(events.message, /\+ +'A1'.*- +'A2'/s)
   assert.match(events.stack!.split('\n').find((line) => line.startsWith('    at '))!, 'given.test.')
 
@@ -93,7 +93,10 @@ test('what does not hold is an AssertionError, with the difference, at the line 
     [2, 3],
   )
   fails(() => given(booking, [announced]).thenState({ free: 0, sold: [] }))
-  assert.match(fails(() => when().thenThrows()).message, 'expected an error, and it made ["SeatsSold"]')
+  assert.match(
+    fails(() => when().thenThrows()).message,
+    'expected an error, but it made the events ["SeatsSold"]',
+  )
 })
 
 test('where it throws, whoever expects something else is told what, and why', () => {
@@ -108,7 +111,7 @@ test('where it throws, whoever expects something else is told what, and why', ()
     assert.instance(error.cause, TypeError)
   }
   for (const expected of [RangeError, /left/, new TypeError('other'), new RangeError('sold')])
-    assert.match(fails(() => refused.thenThrows(expected)).message, 'another error than expected')
+    assert.match(fails(() => refused.thenThrows(expected)).message, 'the error is not as expected')
   assert.throws(
     () => refused.thenThrows('sold' as never),
     (error: unknown) => error instanceof ValidationError && error.path === 'expected',
@@ -234,9 +237,9 @@ test('where evolve throws, of what is given or of what was made, it is told whic
   assert.match(fails(() => given(narrow, [event(1)]).when(3)).message, 'event 1, T: RangeError: too much')
 })
 
-test('whoever awaits it is told that it is no promise', async () => {
+test('whoever awaits it is told that it is not a promise', async () => {
   const error = await Promise.resolve(given(booking).when([]) as unknown).catch((error) => error)
-  assert.match((error as Error).message, 'is no promise')
+  assert.match((error as Error).message, 'is not a promise')
   await given(booking, [announced])
     .when(['A1'])
     .then([sold('A1')]) // which is fine

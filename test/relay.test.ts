@@ -198,7 +198,7 @@ relayed('where there is no stream it says what to do; one that goes missing is w
   })
   await relaying.ready
   assert.ok(
-    said.some((text) => /drops repeats for 1000 ms only; .* --dupe-window 11s/.test(text)),
+    said.some((text) => /drops repeats only for 1000 ms, but .* --dupe-window 11s/.test(text)),
     said.join('\n'),
   )
   await deleteStream(nats, category)

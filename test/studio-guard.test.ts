@@ -285,9 +285,9 @@ test('what can not be right is refused', async () => {
   assert.match(secret.message, 'must be 16 to 200 of the characters A-Z a-z 0-9 - . _ ~, got "***, 20 long"')
   assert.not.match(secret.message, 'blank')
   const taken = await rejects(startStudio(meow, { port: Number(port) }), ConnectionError)
-  assert.match(taken.message, `something listens at 127.0.0.1:${port} already`)
+  assert.match(taken.message, `another program already listens at 127.0.0.1:${port}`)
   const nowhere = await rejects(startStudio(meow, { host: '192.0.2.1' }), ConnectionError)
-  assert.match(nowhere.message, 'can not listen at 192.0.2.1')
+  assert.match(nowhere.message, 'cannot listen at 192.0.2.1')
 })
 
 test.run()

@@ -211,7 +211,7 @@ inBrowser('the history of a stream, by slider and by key', async () => {
   assert.match(await text('#where'), /recorded \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}\s+position [\d,]+/)
   assert.match(await text('#state'), '"n": 3')
   assert.is((await text('#changes')).trim().replace(/\s+/g, ' '), 'n 2 3')
-  assert.match(await text('#unchanged'), '2 said again')
+  assert.match(await text('#unchanged'), '2 set to the value they already had')
   assert.match(await text('#fold-note'), 'Object.assign')
 
   await page.locator('#version').focus()
@@ -346,7 +346,7 @@ inBrowser('a page of another origin can neither read it, nor post to it, nor lea
   ]
   for (const outcome of tried) assert.match(String(outcome), 'Failed to fetch')
   await writer.evaluate(`location.href = ${JSON.stringify(writing.url)}`)
-  const led = async () => (await text('body', writer)).includes('links of other sites are not followed')
+  const led = async () => (await text('body', writer)).includes('links from other sites are not followed')
   await eventually('the refusal', led)
   complaints.splice(0) // the browser's own words of these
   await writer.close()

@@ -93,7 +93,7 @@ test('it is installed and broken: a warning, and no more', async () => {
   const { events, lines } = await run(project)
   assert.equal(events, handled)
   assert.is(lines.length, 1)
-  assert.match(lines[0][1], 'going on without it')
+  assert.match(lines[0][1], 'the store works without it')
 })
 
 test.run()

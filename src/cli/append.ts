@@ -1,3 +1,4 @@
+// The command `append`.
 import type { Command } from 'commander'
 import { InvalidArgumentError } from 'commander'
 import type { AppendResult, ExpectedVersion } from '../append/request.ts'
@@ -16,23 +17,26 @@ interface Options {
   expectedVersion?: ExpectedVersion
 }
 
-/** Appends that are on their way at most, where many come. */
+/** The largest number of appends that run at once when the events come from stdin. */
 const IN_FLIGHT = 256
 
-/** The original's save-event. */
+/** Registers the command. The original meowmx called it save-event. */
 export function append(program: Command, run: Run): void {
   program
     .command('append')
-    .description('append an event to a stream, or many from stdin')
+    .description('append an event to a stream, or many events from stdin')
     .argument(
       '[category]',
-      'of the stream; -: lines of stdin, {"category", "streamId", "type", "data", …} each',
+      'category of the stream; -: read lines from stdin, each {"category", "streamId", "type", "data", …}',
     )
-    .argument('[streamId]', 'of the stream')
-    .argument('[type]', 'of the event; -: lines of stdin, {"type", "data", …} each, all of them or none')
-    .argument('[data]', 'JSON; -: all of stdin; default: null')
+    .argument('[streamId]', 'id of the stream')
+    .argument(
+      '[type]',
+      'type of the event; -: read lines from stdin, each {"type", "data", …}; all are appended, or none',
+    )
+    .argument('[data]', 'JSON; -: read all of stdin; default: null')
     .option('--metadata <json>', 'a JSON object')
-    .option('--id <uuid>', 'makes a retry safe: the same id again appends nothing')
+    .option('--id <uuid>', 'id of the event; a retry with the same id appends nothing')
     .option(
       '--expected-version <v>',
       'any, no-stream, stream-exists or the version of the last event',
@@ -45,14 +49,16 @@ Examples:
   meowmx append order 42 OrderPlaced '{"price": 9}' --expected-version no-stream
   curl -s https://example.org/order.json | meowmx append order 42 OrderImported -
   jq -c '.[] | {category: "order", streamId: .id, type: "OrderPlaced", data: .}' orders.json | meowmx append -
-Of a line, "metadata", "id" and (with a category) "expectedVersion" may be left out. Numbers are as precise as JavaScript's.`,
+In a line you may leave out "metadata", "id" and (if it has a category) "expectedVersion". Numbers have JavaScript's precision.`,
     )
     .action(
       run(async (context, ...[category, streamId, type, data, options]: Arguments) => {
         const { expectedVersion } = options
         if (category === '-' && streamId === undefined) {
           if (Object.keys(options).length > 0)
-            throw new UsageError('options belong into the lines, where these name the stream')
+            throw new UsageError(
+              'with - give no options: put "metadata", "id" and "expectedVersion" into the lines',
+            )
           return appendLines(context, await context.open())
         }
         if (category === undefined || streamId === undefined || type === undefined)
@@ -60,7 +66,7 @@ Of a line, "metadata", "id" and (with a category) "expectedVersion" may be left 
         const stream = { category, streamId }
         const events = type === '-' ? await lineEvents() : [await event(type, data, options)]
         const meow = await context.open()
-        await tell(
+        await printResult(
           context,
           stream,
           await meow.append(stream, events, expectedVersion === undefined ? {} : { expectedVersion }),
@@ -94,11 +100,11 @@ async function lineEvents(): Promise<NewEvent[]> {
   return events
 }
 
-/** Each line an append of its own, in order within a stream; the first that fails ends it. */
+/** Appends each line on its own, in order within a stream; stops at the first line that fails. */
 async function appendLines(context: Context, meow: Meow): Promise<void> {
   const { signal } = context
-  const flying = new Set<Promise<void>>()
-  const landed = new Condition()
+  const pending = new Set<Promise<void>>()
+  const settled = new Condition()
   let failure: { error: unknown; number: number } | undefined
   const fail = (error: unknown, number: number) => {
     if (!failure || number < failure.number) failure = { error, number }
@@ -107,33 +113,33 @@ async function appendLines(context: Context, meow: Meow): Promise<void> {
     try {
       const { category, streamId, expectedVersion = 'any', ...event } = json(text, `line ${number}`) as any
       const stream = { category, streamId }
-      const flight: Promise<void> = meow
+      const append: Promise<void> = meow
         .append(stream, event, { expectedVersion })
-        .then((result) => tell(context, stream, result))
+        .then((result) => printResult(context, stream, result))
         .catch((error) => fail(error, number))
         .finally(() => {
-          flying.delete(flight)
-          landed.fire()
+          pending.delete(append)
+          settled.fire()
         })
-      flying.add(flight)
+      pending.add(append)
     } catch (error) {
       fail(error, number)
     }
     if (failure) break
-    if (flying.size >= IN_FLIGHT) await landed.next()
+    if (pending.size >= IN_FLIGHT) await settled.next()
   }
-  await Promise.all(flying)
+  await Promise.all(pending)
   if (failure) {
-    context.talk.note(
-      `line ${failure.number} failed; of those behind it only what is told here as appended was on its way`,
+    context.stderr.note(
+      `line ${failure.number} failed; of the later lines, only those reported here as appended were written`,
     )
     throw failure.error
   }
 }
 
-async function tell({ out }: Context, stream: StreamRef, result: AppendResult): Promise<void> {
+async function printResult({ out }: Context, stream: StreamRef, result: AppendResult): Promise<void> {
   if (out.json) return out.line(JSON.stringify(result))
-  const what = result.deduplicated ? 'known already' : 'appended'
+  const what = result.deduplicated ? 'already known:' : 'appended'
   for (const { version, position, type } of result.events)
     await out.line(`${what} ${streamName(stream)}@${version} ${type} at position ${position}`)
 }

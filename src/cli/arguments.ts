@@ -1,10 +1,11 @@
+// Parsers of command-line arguments and options.
 import { InvalidArgumentError } from 'commander'
 import type { From } from '../live/observer.ts'
 
-/** The command was called wrongly, which its options alone do not tell: ends with 2. */
+/** The command was called with wrong arguments, and commander could not know that: the exit code is 2. */
 export class UsageError extends Error {}
 
-/** An option that is a whole number, at least `least`, and at most `most`. */
+/** Parses a whole number from `least` to `most`. */
 export function integer(least = 0, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const value = Number(text)
@@ -16,15 +17,15 @@ export function integer(least = 0, most = Number.MAX_SAFE_INTEGER): (text: strin
   }
 }
 
-/** An option that names several, `a,b`, and may come again. */
+/** Parses a list of names, `a,b`. If the option comes again, the names are added. */
 export function list(text: string, before: string[] = []): string[] {
   const names = text.split(',').map((name) => name.trim())
-  if (names.includes('')) throw new InvalidArgumentError('It must be names with commas between them.')
+  if (names.includes('')) throw new InvalidArgumentError('It must be names separated by commas.')
   return [...before, ...names]
 }
 
-/** `start`, `end` or a position to begin after. */
-export function place(text: string): From {
+/** Parses `start`, `end` or a position to start after. */
+export function startPosition(text: string): From {
   if (text === 'start' || text === 'end') return text
   const after = Number(text)
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(after))
@@ -32,22 +33,22 @@ export function place(text: string): From {
   return { after }
 }
 
-/** JSON of an argument or a line; `what` names it where it is none. */
+/** Parses JSON of an argument or a line; `what` names it in the error. */
 export function json(text: string, what: string): unknown {
   try {
     return JSON.parse(text)
   } catch (error) {
-    throw new UsageError(`${what} is no JSON: ${jsonProblem(error)}`)
+    throw new UsageError(`${what} is not JSON: ${jsonProblem(error)}`)
   }
 }
 
-/** What JSON.parse says, without the piece of the text that it quotes. */
+/** The message of JSON.parse, without the part of the text that it quotes. */
 export const jsonProblem = (error: unknown): string =>
   (error as Error).message.replace(/,? ?(\.\.\.)?".*"(\.\.\.)? is not valid JSON$/s, '')
 
 /**
- * `--embedded [dir]` takes the word behind it only where that looks like a path: in `--embedded read` it is the command,
- * and in `worker --embedded mailer` an argument.
+ * `--embedded [dir]` takes the next word only if it looks like a path. In `--embedded read` that word is the command, and in
+ * `worker --embedded mailer` it is an argument.
  */
 export function embeddedOption(argv: readonly string[]): string[] {
   const words: string[] = []
@@ -57,4 +58,9 @@ export function embeddedOption(argv: readonly string[]): string[] {
     else words.splice(-1, 1, '--embedded=', word)
   }
   return words.map((word) => (word === '--embedded' ? '--embedded=' : word))
+}
+
+/** The properties that have a value. */
+export function defined<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as any
 }

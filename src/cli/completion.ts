@@ -1,3 +1,4 @@
+// The command `completion`, which prints scripts for bash, zsh and fish.
 import type { Command } from 'commander'
 import { UsageError } from './arguments.ts'
 import type { Run } from './context.ts'
@@ -5,20 +6,22 @@ import type { Run } from './context.ts'
 export function completion(program: Command, run: Run): void {
   program
     .command('completion')
-    .description('print what completes commands and options in a shell')
+    .description('print a script that completes commands and options in a shell')
     .argument('<shell>', 'bash, zsh or fish')
     .addHelpText(
       'after',
       `
   bash:  eval "$(meowmx completion bash)"         in ~/.bashrc
-  zsh:   eval "$(meowmx completion zsh)"          in ~/.zshrc, behind compinit
+  zsh:   eval "$(meowmx completion zsh)"          in ~/.zshrc, after compinit
   fish:  meowmx completion fish | source          in ~/.config/fish/config.fish`,
     )
     .action(
       run(async ({ out }, shell: string) => {
         const script = SCRIPTS[shell]
         if (!script)
-          throw new UsageError(`completion is for ${Object.keys(SCRIPTS).join(', ')}, not ${shell}`)
+          throw new UsageError(
+            `there is no completion for ${shell}: choose one of ${Object.keys(SCRIPTS).join(', ')}`,
+          )
         await out.line(script(program))
       }),
     )
@@ -31,11 +34,11 @@ const commandsOf = (program: Command): readonly Command[] => program.createHelp(
 interface Flag {
   readonly name: string
   readonly description: string
-  /** It takes a value. */
+  /** Whether it takes a value. */
   readonly valued: boolean
 }
 
-/** The long options of a command. */
+/** The long options of a command or of the program. */
 function flags(command: Command): Flag[] {
   const options = command.createHelp().visibleOptions(command)
   return options.flatMap(({ long, description, required, optional }) =>
@@ -43,7 +46,7 @@ function flags(command: Command): Flag[] {
   )
 }
 
-/** Words behind the command: its options, and behind one that takes a value, a file. */
+/** The script for bash: after a command it offers the options; after an option with a value, files. */
 function bash(program: Command): string {
   const everywhere = flags(program)
   const words = (list: readonly Flag[]) => list.map(({ name }) => name).join(' ')
@@ -117,5 +120,5 @@ function fish(program: Command): string {
   return lines.join('\n')
 }
 
-/** For a POSIX shell, and for fish. */
+/** Quotes a text for a POSIX shell or fish. */
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`

@@ -1,3 +1,4 @@
+// What every command works with: options, output, the store, and the signal to stop.
 import { constants } from 'node:os'
 import type { Command } from 'commander'
 import type { ConnectOptions } from '../database/connect-options.ts'
@@ -6,16 +7,16 @@ import type { EmbeddedPostgres } from '../embedded/index.ts'
 import type { Meow } from '../meow.ts'
 import { UsageError } from './arguments.ts'
 import { Output } from './output.ts'
-import { messageOf, Talk } from './talk.ts'
+import { messageOf, Stderr } from './stderr.ts'
 
-/** How long a command that is told to end waits for what it has in hand: less than the 30 s that Kubernetes leaves it. */
+/** How long a command waits for its work when it is told to stop: less than the 30 s that Kubernetes grants. */
 export const STOP_TIMEOUT_MS = 25_000
 
-/** What every command takes. */
+/** The options that every command takes. */
 export interface GlobalOptions {
   readonly url?: string
   readonly schema: string
-  /** '': a throw-away one. */
+  /** The directory; '' for a throw-away server. */
   readonly embedded?: string
   readonly listenUrl?: string
   readonly prepare: boolean
@@ -24,34 +25,34 @@ export interface GlobalOptions {
   readonly color: boolean
 }
 
-/** Turns what a command does into what commander calls. */
+/** Turns the work of a command into a function that commander calls. */
 export type Run = <A extends unknown[]>(
   work: (context: Context, ...args: A) => Promise<void>,
 ) => (...args: [...A, Command]) => Promise<void>
 
-/** What a command works with. */
+/** Created for each run of a command, and passed to it. */
 export class Context {
   readonly options: GlobalOptions
   readonly out: Output
-  readonly talk: Talk
+  readonly stderr: Stderr
   readonly #stop = new AbortController()
-  readonly #closers: (() => Promise<unknown>)[] = [] // run from last to first
+  readonly #closers: (() => Promise<unknown>)[] = [] // called from last to first
   #server: Promise<EmbeddedPostgres> | undefined
-  #drains = false
+  #finishesWork = false
   #code = 0
 
   constructor(options: GlobalOptions) {
     this.options = options
     const colour = options.color && !process.env.NO_COLOR && process.stdout.isTTY === true
-    this.out = new Output({ json: options.json === true, colour }, (error) => this.#unread(error))
-    this.talk = new Talk(options.verbose === true)
+    this.out = new Output({ json: options.json === true, colour }, (error) => this.#outputFailed(error))
+    this.stderr = new Stderr(options.verbose === true)
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
       process.on(signal, () => this.#interrupt(128 + constants.signals[signal]))
   }
 
-  /** Aborts when this process is told to end. Who reads it is waited for. */
+  /** Aborts when this process is told to stop. A command that reads it is given time to finish; others end at once. */
   get signal(): AbortSignal {
-    this.#drains = true
+    this.#finishesWork = true
     return this.#stop.signal
   }
 
@@ -59,17 +60,17 @@ export class Context {
     this.#code = code
   }
 
-  /** The store. `listen`: push is needed; default false. */
+  /** Opens the store. `listen`: whether the command needs push; false by default. */
   async open({ listen = false }: { listen?: boolean } = {}): Promise<Meow> {
     const options = await this.#connectOptions()
     const { connect } = await import('../meow.ts')
-    const meow = await connect({ ...options, listen, logger: this.talk.logger })
+    const meow = await connect({ ...options, listen, logger: this.stderr.logger })
     this.closing(() => meow.close())
     if (this.options.embedded !== undefined) await meow.migrate()
     return meow
   }
 
-  /** The way to the server, whatever the state of the store. */
+  /** Connects to the database, whatever the state of the store. */
   async database(): Promise<Database> {
     const options = await this.#connectOptions()
     const [{ Database }, { connectSettings }] = await Promise.all([
@@ -81,12 +82,12 @@ export class Context {
     return db
   }
 
-  /** Have something closed at the end, before all that was opened earlier. */
+  /** Registers a function that is called at the end, before those that were registered earlier. */
   closing(close: () => Promise<unknown>): void {
     this.#closers.push(close)
   }
 
-  /** Run a command, and end with all closed. */
+  /** Runs a command, reports its error, and closes everything. */
   async run(work: () => Promise<void>): Promise<void> {
     try {
       await work()
@@ -94,20 +95,21 @@ export class Context {
     } catch (error) {
       if (!this.#stop.signal.aborted) {
         this.#code = isUsage(error) ? 2 : 1
-        await this.talk.error(error)
-        if (isUnmigrated(error)) this.talk.note('here: meowmx migrate, or --schema where it has another name')
+        await this.stderr.error(error)
+        if (isUnmigrated(error))
+          this.stderr.note('run meowmx migrate, or give --schema if the store has another name')
       }
     }
-    for (const close of this.#closers.reverse()) await close().catch((error) => this.talk.error(error))
+    for (const close of this.#closers.reverse()) await close().catch((error) => this.stderr.error(error))
     process.exitCode = this.#code
-    process.stdin.destroy() // what was not read to its end keeps the process
+    process.stdin.destroy() // an unread stdin would keep the process alive
   }
 
   async #connectOptions(): Promise<ConnectOptions> {
     const { url, schema, embedded, listenUrl, prepare } = this.options
     if (embedded !== undefined && url !== undefined)
-      throw new UsageError('--url and --embedded: give one of them')
-    // A variable of the shell that is not set must not lead to another server.
+      throw new UsageError('--url and --embedded were both given: give only one')
+    // An unset variable of the shell must not lead to another server.
     for (const [option, value] of Object.entries({ '--url': url, '--listen-url': listenUrl }))
       if (value === '') throw new UsageError(`${option} is empty: give it a value, or leave it out`)
     const address =
@@ -130,23 +132,24 @@ export class Context {
     return server.connectionString
   }
 
-  /** Ctrl-C, twice where it is not to be waited for. */
+  /** Handles a signal. The second one ends the process at once, and so does the first if the command does not finish its work. */
   #interrupt(code: number): void {
-    if (!this.#drains || this.#stop.signal.aborted) process.exit(code)
+    if (!this.#finishesWork || this.#stop.signal.aborted) process.exit(code)
     this.#code = code
     this.#stop.abort()
   }
 
-  /** Whoever read has had enough; anything else is a failure. */
-  #unread(error: Error): void {
+  /** Handles an error of stdout. EPIPE means that the reader has enough; every other error is a failure. */
+  #outputFailed(error: Error): void {
     const code = (error as NodeJS.ErrnoException).code === 'EPIPE' ? 0 : 1
-    if (code !== 0) this.talk.note(`meowmx: stdout: ${messageOf(error)}`)
-    if (!this.#drains) process.exit(code)
+    if (code !== 0) this.stderr.note(`meowmx: stdout: ${messageOf(error)}`)
+    if (!this.#finishesWork) process.exit(code)
     this.#code = code
     this.#stop.abort()
   }
 }
 
+/** Makes the function that runs commands. */
 export function runner(): Run {
   return <A extends unknown[]>(work: (context: Context, ...args: A) => Promise<void>) =>
     async (...args: [...A, Command]) => {
@@ -155,11 +158,11 @@ export function runner(): Run {
     }
 }
 
-/** The message is for programs; here there is a command for it. */
+/** Whether the store is not migrated. The message names `meow.migrate()`; the CLI adds its own command. */
 const isUnmigrated = (error: unknown): boolean =>
   (error as { code?: string } | null)?.code === 'ERR_SCHEMA' && /is not migrated/.test(messageOf(error))
 
-/** Whether the caller is to change what he gives. */
+/** Whether the arguments are wrong. */
 function isUsage(error: unknown): boolean {
   return error instanceof UsageError || (error as { code?: string } | null)?.code === 'ERR_VALIDATION'
 }

@@ -1,3 +1,4 @@
+// The command `demo`.
 import { randomInt } from 'node:crypto'
 import type { Command } from 'commander'
 import { now, sleep, wall } from '../core/clock.ts'
@@ -5,7 +6,7 @@ import { MAX_INT } from '../core/numbers.ts'
 import { integer } from './arguments.ts'
 import type { Context, Run } from './context.ts'
 import { streamName } from './events.ts'
-import { count } from './talk.ts'
+import { count } from './stderr.ts'
 
 const CATEGORY = 'demo-account'
 const NAMES = ['ann', 'bob', 'cleo', 'dan', 'eve']
@@ -14,23 +15,23 @@ export function demo(program: Command, run: Run): void {
   program
     .command('demo')
     .description(
-      'money moves between accounts, a worker keeps their balances, and each event shows how soon it was there',
+      'transfer money between accounts, let a worker sum up the balances, and show how fast each event arrives',
     )
-    .option('--count <n>', 'transfers', integer(1), 20)
-    .option('--every-ms <ms>', 'between two of them', integer(0, MAX_INT), 150)
+    .option('--count <n>', 'number of transfers', integer(1), 20)
+    .option('--every-ms <ms>', 'pause between two transfers', integer(0, MAX_INT), 150)
     .addHelpText(
       'after',
       `
-Needs nothing:  meowmx demo --embedded
-It writes to category ${CATEGORY}, and to subscription ${CATEGORY}, which begins with this run's first event.`,
+It needs no server:  meowmx demo --embedded
+It writes to category ${CATEGORY} and uses subscription ${CATEGORY}, which starts at the first event of this run.`,
     )
     .action(run((context, options: { count: number; everyMs: number }) => play(context, options)))
 }
 
 async function play(context: Context, options: { count: number; everyMs: number }): Promise<void> {
-  const { out, talk, signal } = context
+  const { out, stderr, signal } = context
   if (context.options.embedded === undefined && !out.json)
-    talk.note('on the store that was given; --embedded takes one of its own')
+    stderr.note('the demo writes to the store that you named; use --embedded for a throw-away one')
   const meow = await context.open({ listen: true })
   const run = wall().toString(36)
   const account = (name: string) => ({ category: CATEGORY, streamId: `${name}-${run}` })
@@ -40,7 +41,7 @@ async function play(context: Context, options: { count: number; everyMs: number 
   let moved = 0
   const worker = meow.subscription(CATEGORY, { category: CATEGORY, from: 'end' }).process(async (event) => {
     const ms = now() - (sent.get(event.id) ?? Number.NaN)
-    if (Number.isNaN(ms)) return // of an earlier run
+    if (Number.isNaN(ms)) return // an event of an earlier run
     latencies.push(ms)
     balances.set(event.streamId, (balances.get(event.streamId) ?? 0) + event.data.amount)
     moved++
@@ -92,6 +93,6 @@ async function summarize(
   const [medianMs, p99Ms] = [at(0.5), at(0.99)]
   await out.say(
     { events, sum, medianMs, p99Ms },
-    `${count(events)} events: from append() to the worker ${medianMs} ms in the middle, ${p99Ms} ms at worst but 1%; all balances together: ${sum}`,
+    `${count(events)} events: from append() to the worker it took ${medianMs} ms in the median, and at most ${p99Ms} ms for 99% of them; the sum of all balances is ${sum}`,
   )
 }

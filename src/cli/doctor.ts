@@ -1,33 +1,32 @@
+// The command `doctor`.
 import type { Command } from 'commander'
 import { InvalidArgumentError } from 'commander'
 import { MAX_INT } from '../core/numbers.ts'
 import { integer, list } from './arguments.ts'
 import type { Context, Run } from './context.ts'
-import type { Check, Finding, Need, Patient, Right } from './doctor/check.ts'
+import type { Check, Finding, Need, Right, Target } from './doctor/check.ts'
 import { RIGHTS } from './doctor/check.ts'
 import type { Output } from './output.ts'
 import { plain } from './output.ts'
-import { messageOf } from './talk.ts'
+import { messageOf } from './stderr.ts'
 
-/** The exit code where there is something to do. */
+/** The exit code if there is a problem. */
 const PROBLEMS = 3
 
 export function doctor(program: Command, run: Run): void {
   program
     .command('doctor')
-    .description(
-      'look for what is wrong with server, store and subscriptions, and say what to do; changes nothing',
-    )
-    .option('--long-ms <ms>', 'how long a transaction may stay open', integer(0, MAX_INT), 60_000)
-    .option('--may <rights>', `what this role is to be able to do: ${RIGHTS.join(',')}`, rights)
-    .addHelpText('after', '\nExit codes: 0 nothing to do, or warnings alone; 3 there are problems.')
+    .description('check the server, the store and the subscriptions, and say what to do; changes nothing')
+    .option('--long-ms <ms>', 'report transactions that are open for longer', integer(0, MAX_INT), 60_000)
+    .option('--may <rights>', `privileges that this role must have: ${RIGHTS.join(',')}`, rights)
+    .addHelpText('after', '\nExit codes: 0 no problem (there may be warnings); 3 there are problems.')
     .action(
       run(async (context, { longMs, may = ['read'] }: { longMs: number; may?: Right[] }) => {
         const db = await context.database()
         if (context.options.embedded !== undefined) await (await import('../database/migrate.ts')).migrate(db)
         const problems = await examine(context, { db, listenUrl: context.options.listenUrl, longMs, may })
         if (problems > 0) context.exit(PROBLEMS)
-        context.talk.note(
+        context.stderr.note(
           problems === 0
             ? 'no problem found'
             : `${problems} ${problems === 1 ? 'problem' : 'problems'} found`,
@@ -36,13 +35,13 @@ export function doctor(program: Command, run: Run): void {
     )
 }
 
-/** Tells each finding as it comes; returns how many are problems. */
-async function examine({ out }: Context, patient: Patient): Promise<number> {
+/** Prints the findings of each check, and returns the number of problems. */
+async function examine({ out }: Context, target: Target): Promise<number> {
   let problems = 0
   const missing = new Set<Need>()
   for (const check of await checks()) {
-    const findings = await look(check, patient, missing)
-    for (const finding of findings) await tell(out, check.name, finding)
+    const findings = await runCheck(check, target, missing)
+    for (const finding of findings) await printFinding(out, check.name, finding)
     for (const { state, blocks } of findings) {
       if (state !== 'problem') continue
       problems++
@@ -52,11 +51,11 @@ async function examine({ out }: Context, patient: Patient): Promise<number> {
   return problems
 }
 
-async function look(check: Check, patient: Patient, missing: ReadonlySet<Need>): Promise<Finding[]> {
+async function runCheck(check: Check, target: Target, missing: ReadonlySet<Need>): Promise<Finding[]> {
   if (check.needs && missing.has(check.needs))
-    return [{ state: 'skipped', found: `not looked at: ${MISSING[check.needs]}` }]
+    return [{ state: 'skipped', found: `not checked: ${MISSING[check.needs]}` }]
   try {
-    return [await check.look(patient)].flat()
+    return [await check.run(target)].flat()
   } catch (error) {
     return [{ state: 'problem', found: messageOf(error) }]
   }
@@ -64,11 +63,11 @@ async function look(check: Check, patient: Patient, missing: ReadonlySet<Need>):
 
 const MISSING = {
   server: 'there is no connection',
-  schema: 'it may not be read',
-  store: 'it may not be read, or is not there',
+  schema: 'this role may not read it',
+  store: 'this role may not read the store, or the store does not exist',
 }
 
-/** In the order of what rests on what. */
+/** All checks. A check comes after those that it needs. */
 async function checks(): Promise<Check[]> {
   const [server, store, push, transactions, { subscriptions }] = await Promise.all([
     import('./doctor/server.ts'),
@@ -96,7 +95,7 @@ async function checks(): Promise<Check[]> {
 
 const MARKS = { ok: 'green', warning: 'yellow', problem: 'red', skipped: 'dim' } as const
 
-async function tell(out: Output, check: string, finding: Finding): Promise<void> {
+async function printFinding(out: Output, check: string, finding: Finding): Promise<void> {
   const { state, found, todo } = finding
   if (out.json) return out.line(JSON.stringify({ check, state, found, ...(todo ? { todo } : {}) }))
   await out.line(`${out.style(MARKS[state], state.padEnd(7))}  ${check.padEnd(13)}  ${plain(found)}`)
@@ -105,7 +104,8 @@ async function tell(out: Output, check: string, finding: Finding): Promise<void>
 
 function rights(text: string): Right[] {
   const names = list(text)
-  const stranger = names.find((name) => !RIGHTS.includes(name as Right))
-  if (stranger !== undefined) throw new InvalidArgumentError(`It must be some of ${RIGHTS.join(', ')}.`)
+  const unknown = names.find((name) => !RIGHTS.includes(name as Right))
+  if (unknown !== undefined)
+    throw new InvalidArgumentError(`It must be one or more of ${RIGHTS.join(', ')}, separated by commas.`)
   return names as Right[]
 }

@@ -1,7 +1,9 @@
+// Prints events and names of streams.
 import { jsonText } from '../core/json-text.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import { type Output, plain } from './output.ts'
 
+/** category/streamId, safe for a terminal. */
 export const streamName = ({ category, streamId }: Pick<RecordedEvent, 'category' | 'streamId'>): string =>
   `${plain(category)}/${plain(streamId)}`
 
@@ -13,7 +15,7 @@ export function eventLine(event: RecordedEvent, out: Output): string {
   return `${position} ${time} ${stream} ${out.style('cyan', plain(type))} ${escaped(jsonText(data))}`
 }
 
-/** An event for people: its data and metadata indented. */
+/** An event in several lines: its data and metadata are indented. */
 export function eventBlock(event: RecordedEvent, out: Output): string {
   const { position, recordedAt, version, type, id, data, metadata } = event
   const head = `${out.style('bold', String(position))} ${out.style('cyan', plain(type))} ${streamName(event)}@${version}`
@@ -28,5 +30,5 @@ export function eventBlock(event: RecordedEvent, out: Output): string {
   ].join('\n')
 }
 
-/** JSON leaves some characters as they are that a terminal would obey. */
+/** Escapes characters that JSON leaves as they are and a terminal would interpret. */
 const escaped = (json: string): string => json.split('\n').map(plain).join('\n')

@@ -1,26 +1,27 @@
+// Runs the command of `worker --exec`.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { after, sleep } from '../core/clock.ts'
 import { Condition } from '../core/condition.ts'
-import type { Talk } from './talk.ts'
+import type { Stderr } from './stderr.ts'
 
-/** Of what a command says on stderr, the end is kept: so many characters. */
-const KEPT = 4_000
+/** How many characters of a command's stderr are kept for the error. */
+const STDERR_KEPT = 4_000
 /** How long a command that is told to end may take. */
 const GRACE_MS = 5_000
-/** How long to wait for the rest of what it said. */
-const LAST_WORDS_MS = 500
+/** How long to wait for the rest of its stderr. */
+const STDERR_WAIT_MS = 500
 
-/** The shell's words for what can't be run: no fault of an event. */
-const NOT_RUN = [126, 127]
+/** The shell's exit codes for a command that cannot be run. The event is not the cause. */
+const NOT_RUNNABLE = [126, 127]
 
-/** A command of the user's that did not exit with 0. Its stack is no help, and is left out where it is kept. */
+/** A command of the user did not exit with 0. Its stack would not help, and is left out of what the store keeps. */
 export class CommandFailure extends Error {
-  /** It can't be run at all. */
+  /** Whether the command cannot be run at all. */
   readonly fatal: boolean
 
-  constructor(how: string, said: string, fatal: boolean) {
-    super(`the command ${how}${said ? `: ${said}` : ''}`)
+  constructor(how: string, stderrText: string, fatal: boolean) {
+    super(`the command ${how}${stderrText ? `: ${stderrText}` : ''}`)
     this.name = 'CommandFailure'
     this.fatal = fatal
     this.stack = this.message
@@ -28,8 +29,8 @@ export class CommandFailure extends Error {
 }
 
 /**
- * Runs a command by the shell, in a process group of its own: a Ctrl-C on the terminal is for us, who wait for it; and
- * what is ended is ended with all that it started.
+ * Runs a command with the shell, in a process group of its own. So Ctrl-C in the terminal reaches only this process, which
+ * waits for the command, and a command is ended together with everything that it has started.
  */
 export class Shell {
   readonly #command: string
@@ -37,17 +38,17 @@ export class Shell {
   readonly #groups = new Set<number>()
   readonly #ended = new Condition()
 
-  constructor(command: string, env: NodeJS.ProcessEnv, talk: Talk) {
+  constructor(command: string, env: NodeJS.ProcessEnv, stderr: Stderr) {
     this.#command = command
     this.#env = { ...process.env, ...env }
-    talk.logger.debug(`each event runs: ${command}`)
-    // Ended in haste (a second Ctrl-C), nothing is to go on behind our back.
+    stderr.logger.debug(`each event runs: ${command}`)
+    // If this process ends at once (a second Ctrl-C), no command must go on.
     process.on('exit', () => {
       for (const group of this.#groups) kill(group, 'SIGTERM')
     })
   }
 
-  /** One run; rejects with a CommandFailure. It is ended where its time is up, not where we are to stop. */
+  /** Runs the command once; rejects with a CommandFailure. The signal ends it only after a timeout, not when the worker stops. */
   async run(input: string, env: NodeJS.ProcessEnv, signal: AbortSignal): Promise<void> {
     const child = spawn(this.#command, {
       shell: true,
@@ -57,16 +58,16 @@ export class Shell {
     })
     const group = child.pid
     if (group !== undefined) this.#groups.add(group)
-    let said = ''
-    // There are no pipes where this process has no file left to open; `error` below tells.
+    let stderrText = ''
+    // If this process cannot open another file, there are no pipes; the event `error` below says so.
     child.stderr
       ?.setEncoding('utf8')
       .on('error', () => {})
       .on('data', (text: string) => {
         process.stderr.write(text)
-        said = (said + text).slice(-KEPT)
+        stderrText = (stderrText + text).slice(-STDERR_KEPT)
       })
-    child.stdin?.on('error', () => {}) // it need not read
+    child.stdin?.on('error', () => {}) // it need not read its stdin
     child.stdin?.end(input)
     const end = () => {
       const { code } = (signal.reason ?? {}) as { code?: string }
@@ -82,10 +83,10 @@ export class Shell {
         )
         child.on('exit', async (code, killed) => {
           if (code === 0) return resolve()
-          // What it left running may keep its stderr open.
-          await Promise.race([once(child, 'close'), sleep(LAST_WORDS_MS)])
-          const how = killed ? `was ended by ${killed}` : `ended with exit code ${code}`
-          reject(new CommandFailure(how, said.trim(), NOT_RUN.includes(code ?? 0)))
+          // A process that it left running may keep its stderr open.
+          await Promise.race([once(child, 'close'), sleep(STDERR_WAIT_MS)])
+          const how = killed ? `was ended by signal ${killed}` : `ended with exit code ${code}`
+          reject(new CommandFailure(how, stderrText.trim(), NOT_RUNNABLE.includes(code ?? 0)))
         })
       })
     } finally {
@@ -95,7 +96,7 @@ export class Shell {
     }
   }
 
-  /** Ends what still runs: those that nobody waits for any more. */
+  /** Ends the commands that still run, because nobody waits for them any more. */
   async end(): Promise<void> {
     for (const group of this.#groups) kill(group, 'SIGTERM')
     const forget = after(GRACE_MS, () => {

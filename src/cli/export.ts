@@ -1,3 +1,4 @@
+// The command `export`.
 import { open } from 'node:fs/promises'
 import type { Command } from 'commander'
 import type { Row } from '../database/database.ts'
@@ -5,7 +6,7 @@ import { integer, list, UsageError } from './arguments.ts'
 import type { Context, Run } from './context.ts'
 import { lastPosition } from './last-position.ts'
 import { selector } from './read.ts'
-import { count } from './talk.ts'
+import { count } from './stderr.ts'
 
 interface Options {
   category?: string[]
@@ -16,16 +17,16 @@ interface Options {
 
 const PAGE = 1_000
 
-// `export` is a word of the language.
+// The function is not called `export`, because that is a keyword.
 export function exportEvents(program: Command, run: Run): void {
   program
     .command('export')
-    .description('write events as lines of JSON, as they are stored, up to now')
-    .argument('[file]', 'one that exists is gone on with after its last whole line; default: stdout')
-    .option('--category <names>', 'of these categories, a,b; default: of all', list)
-    .option('--stream <id>', 'of this stream of the category')
-    .option('--types <names>', 'of these types, a,b', list)
-    .option('--after <position>', 'begin after this position', integer())
+    .description('write the events that exist now as lines of JSON, exactly as they are stored')
+    .argument('[file]', 'if it exists, new events are added after its last complete line; default: stdout')
+    .option('--category <names>', 'only these categories, a,b; default: all', list)
+    .option('--stream <id>', 'only this stream of the category')
+    .option('--types <names>', 'only these types, a,b', list)
+    .option('--after <position>', 'start after this position', integer())
     .action(
       run(async (context, file: string | undefined, options: Options) => {
         const sink = file === undefined ? stdout(context) : await fileSink(file, options.after)
@@ -39,7 +40,7 @@ export function exportEvents(program: Command, run: Run): void {
 }
 
 interface Sink {
-  /** What is there already. */
+  /** The position of the last event that is already there. */
   readonly after: number | undefined
   write(lines: string): Promise<void>
   close(): Promise<void>
@@ -56,21 +57,21 @@ function stdout({ out }: Context): Sink {
   }
 }
 
-/** Goes on where an earlier export into the file ended, in the middle of a line maybe. */
+/** Continues where an earlier export into the file ended, even if that was in the middle of a line. */
 async function fileSink(path: string, after: number | undefined): Promise<Sink> {
   const file = await open(path, 'a+')
   try {
     const { position, end } = await lastPosition(file, path)
     if (position !== undefined && after !== undefined)
       throw new UsageError(
-        `${path} goes on after position ${position}: leave --after out, or take another file`,
+        `${path} continues after position ${position}: leave --after out, or choose another file`,
       )
     if (end < (await file.stat()).size) await file.truncate(end)
     return {
       after: position,
       write: async (lines) => void (await file.appendFile(lines)),
       close: async () => {
-        await file.sync().catch(() => {}) // a pipe, say
+        await file.sync().catch(() => {}) // for instance a pipe
         await file.close()
       },
     }
@@ -81,7 +82,7 @@ async function fileSink(path: string, after: number | undefined): Promise<Sink> 
 }
 
 async function copy(context: Context, options: Options, sink: Sink, name: string): Promise<void> {
-  const { signal, talk } = context
+  const { signal, stderr } = context
   const db = await context.database()
   const [{ PageReader }, { Reader }, { select }] = await Promise.all([
     import('../read/page-reader.ts'),
@@ -93,7 +94,7 @@ async function copy(context: Context, options: Options, sink: Sink, name: string
   const horizon = await new Reader(db).horizon(selection)
   const pages = new PageReader(db, selection)
   const first = sink.after ?? options.after ?? 0
-  const progress = talk.progress(`exported to ${name}:`)
+  const progress = stderr.progress(`exported to ${name}:`)
   let done = 0
   let position = first
   try {
@@ -107,13 +108,13 @@ async function copy(context: Context, options: Options, sink: Sink, name: string
   } finally {
     progress.end()
   }
-  const before = sink.after === undefined ? '' : `, behind those up to position ${sink.after}`
-  talk.note(
-    `${count(done)} events exported to ${name}${before}${signal.aborted ? '; not all: run it again' : ''}`,
+  const before = sink.after === undefined ? '' : `, after those up to position ${sink.after}`
+  stderr.note(
+    `${count(done)} events exported to ${name}${before}${signal.aborted ? '; it was interrupted: run it again' : ''}`,
   )
 }
 
-/** As `read --json` prints it, but data and metadata to the character: of JSON, line breaks stand between values alone. */
+/** A line as `read --json` prints it, but data and metadata exactly as stored. In JSON text, line breaks occur only between values. */
 function line(row: Row): string {
   const [position, ms, id, version, category, streamId, type, data, metadata] = row as string[]
   const stream = `"category":${JSON.stringify(category)},"streamId":${JSON.stringify(streamId)},"version":${version}`

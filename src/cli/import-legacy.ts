@@ -1,14 +1,15 @@
+// The command `import-legacy`.
 import type { Command } from 'commander'
 import { InvalidArgumentError } from 'commander'
 import type pg from 'pg'
 import type { Database } from '../database/database.ts'
 import { UsageError } from './arguments.ts'
-import type { Copied } from './bulk.ts'
-import { Bulk } from './bulk.ts'
+import type { CopiedEvent } from './bulk-import.ts'
+import { BulkImport } from './bulk-import.ts'
 import type { Context, Run } from './context.ts'
 import type { LegacyEvent, LegacyTables } from './legacy.ts'
 import { findLegacy, legacyEvents } from './legacy.ts'
-import { count } from './talk.ts'
+import { count } from './stderr.ts'
 import { uuidv5 } from './uuid5.ts'
 
 interface Options {
@@ -25,24 +26,24 @@ export function importLegacy(program: Command, run: Run): void {
   program
     .command('import-legacy')
     .description(
-      "copy the events of the original meowmx's tables (es_events or es_event), which are only read",
+      "copy the events of the original meowmx's tables (es_events or es_event), which it only reads",
     )
-    .option('--from <url>', 'the database that holds them; default: the one of the store')
-    .option('--from-schema <name>', 'their schema; default: the only one that has them')
-    .option('--namespace <text>', 'what ids are derived from; default: database.schema.table')
+    .option('--from <url>', 'the database of these tables; default: that of the store')
+    .option('--from-schema <name>', 'the schema of these tables; default: the only schema that has them')
+    .option('--namespace <text>', 'text from which ids are derived; default: database.schema.table')
     .option(
       '--subscription <name=category>',
-      "have a subscription go on here where the original's stood; may come again",
+      "create this subscription at the position of the original's; may be given several times",
       pair,
       [],
     )
     .addHelpText(
       'after',
       `
-aggregate_type becomes the category, aggregate_id the stream. Versions count from 0, as they do here, whether they began
-with 0 or 1. Order: as the original delivers, by transaction and id. Ids are UUIDs derived from the number, so that
-running it again writes only what is new. Where it came from is kept: metadata.legacy = {"id", "transactionId", "version"}.
-Stop what appends there, or run it again until it says that nothing was written.`,
+aggregate_type becomes the category, and aggregate_id the stream. Versions count from 0, even if the original's count from 1.
+Events come in the order in which the original delivers them: by transaction and id. Ids are UUIDs derived from the original
+number, so running it again writes only new events. metadata.legacy = {"id", "transactionId", "version"} keeps the origin.
+Stop the programs that append there, or run it again until it writes nothing.`,
     )
     .action(
       run(async (context, options: Options) => {
@@ -53,7 +54,7 @@ Stop what appends there, or run it again until it says that nothing was written.
         await checkHealth(db)
         const source = await connectSource(context, db, options.from)
         const tables = await findLegacy(source, options.fromSchema)
-        const bulk = new Bulk(db)
+        const bulk = new BulkImport(db)
         await copy(
           context,
           source,
@@ -63,7 +64,8 @@ Stop what appends there, or run it again until it says that nothing was written.
         const { written, known } = bulk
         const from = `${tables.schema}.${tables.events}`
         await context.out.say({ from, written, known }, `${from}: ${bulk}`)
-        if (context.signal.aborted) return context.talk.note('ended before the end of them: run it again')
+        if (context.signal.aborted)
+          return context.stderr.note('it was interrupted before the last event: run it again')
         for (const [name, category] of options.subscription)
           await takeOver(context, db, source, tables, name, category)
       }),
@@ -73,7 +75,7 @@ Stop what appends there, or run it again until it says that nothing was written.
 async function connectSource(context: Context, db: Database, url?: string): Promise<pg.Client> {
   const { default: pg } = await import('pg')
   const client = new pg.Client({ ...db.connectionConfig('meowmx import-legacy', url), query_timeout: 0 })
-  client.on('error', () => {}) // the query that it breaks tells
+  client.on('error', () => {}) // the query that fails reports it
   await client.connect().catch((error) => {
     throw db.translate(error)
   })
@@ -81,9 +83,14 @@ async function connectSource(context: Context, db: Database, url?: string): Prom
   return client
 }
 
-async function copy(context: Context, source: pg.Client, tables: LegacyTables, bulk: Bulk): Promise<void> {
-  const { signal, talk } = context
-  const progress = talk.progress(`imported from ${tables.schema}.${tables.events}:`)
+async function copy(
+  context: Context,
+  source: pg.Client,
+  tables: LegacyTables,
+  bulk: BulkImport,
+): Promise<void> {
+  const { signal, stderr } = context
+  const progress = stderr.progress(`imported from ${tables.schema}.${tables.events}:`)
   const total = Number(
     (await source.query(`select reltuples from pg_class where oid = $1::regclass`, [tableOf(tables)])).rows[0]
       .reltuples,
@@ -100,20 +107,20 @@ async function copy(context: Context, source: pg.Client, tables: LegacyTables, b
     }
     await bulk.flush()
   } catch (error) {
-    if (bulk.total > 0) talk.note(`before it failed: ${bulk}`)
+    if (bulk.total > 0) stderr.note(`before the failure: ${bulk}`)
     throw error
   } finally {
     progress.end()
   }
   if (gaps > 0)
-    talk.note(
-      `${count(gaps)} events stood behind gaps in the versions of their aggregates: these are closed up`,
+    stderr.note(
+      `${count(gaps)} events came after gaps in the versions of their aggregates: their new versions have no gaps`,
     )
 }
 
 const tableOf = ({ schema, events }: LegacyTables) => `"${schema.replaceAll('"', '""')}".${events}`
 
-function toCopied(event: LegacyEvent, namespace: string): Copied {
+function toCopied(event: LegacyEvent, namespace: string): CopiedEvent {
   const { id, aggregateId, aggregateType, transaction, version, nth, type, data } = event
   const legacy = { id: number(id), transactionId: number(transaction), version }
   return {
@@ -129,7 +136,7 @@ function toCopied(event: LegacyEvent, namespace: string): Copied {
   }
 }
 
-/** A number where JSON can hold it. */
+/** A number if JavaScript can hold it exactly, otherwise the text. */
 const number = (text: string): number | string => (Number.isSafeInteger(Number(text)) ? Number(text) : text)
 
 async function takeOver(
@@ -152,13 +159,14 @@ async function takeOver(
       `there is no subscription "${name}" in ${schema}.${subscriptions ?? 'es_event_subscription'}`,
     )
   const there = await db.query(db.statement('select from meowmx.subscriptions where name = $1'), [name])
-  if (there.length > 0) return context.talk.note(`subscription "${name}" is here already: left as it is`)
+  if (there.length > 0)
+    return context.stderr.note(`subscription "${name}" already exists in this store: it was not changed`)
   const [row] = await db.query(db.file('legacy_position'), [category, rows[0].transaction, rows[0].id])
   const position = Number(row![0])
   await db.query(db.file('subscribe'), [name, [category], null, null, 1, position])
   await context.out.say(
     { name, category, position },
-    `subscription "${name}" goes on after position ${position}`,
+    `subscription "${name}" continues after position ${position}`,
   )
 }
 

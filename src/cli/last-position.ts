@@ -1,10 +1,11 @@
+// Finds the end of an earlier export in a file.
 import type { FileHandle } from 'node:fs/promises'
 import { UsageError } from './arguments.ts'
 
 const BLOCK = 64 * 1024
 const NEWLINE = 10
 
-/** The position in the last whole line of a file, and where that line ends; what is torn behind it does not count. */
+/** The position in the last complete line of a file, and where that line ends. An incomplete line after it is ignored. */
 export async function lastPosition(
   file: FileHandle,
   path: string,
@@ -19,12 +20,12 @@ export async function lastPosition(
   const position = positionOf(text.toString())
   if (position === undefined)
     throw new UsageError(
-      `${path} does not end with an exported event, line ends at byte ${end}: take another file`,
+      `${path} does not end with an exported event, its last line ends at byte ${end}: choose another file`,
     )
   return { position, end }
 }
 
-/** Behind the last line break in front of `end`; 0: there is none. */
+/** The offset after the last line break before `end`; 0 if there is none. */
 async function newlineBefore(file: FileHandle, end: number): Promise<number> {
   const block = Buffer.alloc(BLOCK)
   for (let high = end; high > 0; ) {
@@ -37,12 +38,12 @@ async function newlineBefore(file: FileHandle, end: number): Promise<number> {
   return 0
 }
 
-/** A file of one torn line is emptied, but only where that line is ours. */
+/** Refuses a file whose only line is incomplete, unless that line is from an export: the caller removes incomplete lines. */
 async function refuseOthers(file: FileHandle, path: string): Promise<void> {
   const head = Buffer.alloc(7)
   const { bytesRead } = await file.read(head, 0, head.length, 0)
   if (!'{"id":"'.startsWith(head.subarray(0, bytesRead).toString()))
-    throw new UsageError(`${path} holds something else than exported events: take another file`)
+    throw new UsageError(`${path} holds something else than exported events: choose another file`)
 }
 
 function positionOf(line: string): number | undefined {

@@ -1,31 +1,32 @@
+// Reads the tables of the original meowmx.
 import type pg from 'pg'
 import { UsageError } from './arguments.ts'
 
-/** The tables of the original, or of what it came from (eugene-khyst/postgresql-event-sourcing), as they are found. */
+/** The tables of the original, or of the project it is based on (eugene-khyst/postgresql-event-sourcing). */
 export interface LegacyTables {
   readonly schema: string
   readonly aggregates: string
   readonly events: string
   readonly subscriptions: string | undefined
-  /** What the ids of events are derived from: the same whenever these tables are read. */
+  /** The text from which the ids of events are derived; it is the same each time that these tables are read. */
   readonly namespace: string
 }
 
-/** An event as it stands there, in the order of import. */
+/** An event of these tables. */
 export interface LegacyEvent {
   readonly id: string
   readonly transaction: string
   readonly aggregateId: string
   readonly aggregateType: string
   readonly version: number
-  /** Its number in its aggregate, from 0, without a gap. */
+  /** Its number in its aggregate: 0, 1, 2 …, without gaps. */
   readonly nth: number
   readonly type: string
   /** JSON. */
   readonly data: string
 }
 
-/** Old and new names: es_event, es_aggregate; es_events, es_aggregates. */
+/** The old names and the new names of the tables. */
 const NAMES = [
   { events: 'es_event', aggregates: 'es_aggregate', subscriptions: 'es_event_subscription' },
   { events: 'es_events', aggregates: 'es_aggregates', subscriptions: 'es_event_subscriptions' },
@@ -69,18 +70,18 @@ export async function findLegacy(client: pg.ClientBase, schema?: string): Promis
   const [only] = found
   if (!only)
     throw new UsageError(
-      `no tables es_event and es_aggregate, nor es_events and es_aggregates${schema ? ` in schema ${schema}` : ''}: --from <url> names another database, --from-schema another schema`,
+      `no tables es_event and es_aggregate, nor es_events and es_aggregates${schema ? ` in schema ${schema}` : ''}: choose another database with --from <url>, or another schema with --from-schema`,
     )
   if (found.length > 1)
     throw new UsageError(
-      `there are several: ${found.map(({ schema, events }) => `${schema}.${events}`).join(', ')}; name one by --from-schema`,
+      `there are several such tables: ${found.map(({ schema, events }) => `${schema}.${events}`).join(', ')}; choose a schema with --from-schema`,
     )
   return only
 }
 
 /**
- * Its own order is (transaction, id), in which it delivers; where that puts an event in front of an earlier version of its
- * aggregate (an old transaction that appended last), it comes right behind that one. All of one snapshot, pulled.
+ * The original delivers in the order (transaction, id). That order can put an event before an earlier version of the same
+ * aggregate (if an older transaction appended last); then it comes right after that one. All pages are of one snapshot.
  */
 export async function* legacyEvents(
   client: pg.ClientBase,
@@ -112,9 +113,9 @@ export async function* legacyEvents(
   await client.query('commit')
 }
 
-/** As nothing is known yet of how large events are. */
+/** Small, because the size of the events is not known yet. */
 const FIRST_PAGE = 10
-/** What a page is to have, if its events are as large as the last ones. */
+/** The intended size of a page, if its events are as large as those of the last page. */
 const PAGE_BYTES = 16_000_000
 
 const quote = (name: string) => `"${name.replaceAll('"', '""')}"`

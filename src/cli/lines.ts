@@ -1,22 +1,23 @@
+// Reads lines from a stream.
 import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { StringDecoder } from 'node:string_decoder'
 import { UsageError } from './arguments.ts'
 
-/** Characters of one line at most: what an append can carry, and then some. */
+/** The largest length of a line in characters: more than an append can hold. */
 const MAX_LINE = 256 * 1024 * 1024
 
 export interface Line {
   readonly text: string
-  /** From 1. */
+  /** The number of the line, starting at 1. */
   readonly number: number
-  /** Of the bytes of the input, how many are read. */
+  /** How many bytes of the input were read so far. */
   readonly bytes: number
 }
 
-/** The lines of a stream that hold something, read no faster than they are taken. */
+/** The lines of a stream that are not blank, read only as fast as they are consumed. */
 export async function* lines(input: Readable, signal?: AbortSignal): AsyncGenerator<Line> {
-  const stop = () => input.destroy() // it may have nothing to say for long
+  const stop = () => input.destroy() // the next chunk may take long to come
   signal?.addEventListener('abort', stop)
   try {
     yield* split(input, signal)
@@ -54,5 +55,5 @@ async function* split(input: AsyncIterable<Buffer>, signal?: AbortSignal): Async
   if (text.trim() !== '') yield { text, number: number + 1, bytes }
 }
 
-/** All of stdin. */
+/** Reads all of stdin. */
 export const wholeText = (): Promise<string> => text(process.stdin)

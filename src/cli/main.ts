@@ -1,28 +1,28 @@
 #!/usr/bin/env node
 /**
- * The command `meowmx`. Each command is a file here that exports one function, which registers it:
+ * The command `meowmx`. Each command is a file of this folder that exports one function, which registers the command:
  *
  *     export function stallers(program: Command, run: Run): void {
  *       program
  *         .command('stallers')
  *         .description('…')
- *         .option('--limit <n>', '…', integer('--limit', 1))    // checked by arguments.ts
- *         .action(run(async (context, options) => { … }))       // arguments of the command, then its options
+ *         .option('--limit <n>', '…', integer(1))               // parsed and checked by arguments.ts
+ *         .action(run(async (context, options) => { … }))       // the arguments of the command, then its options
  *     }
  *
- * and one import and one line below. What a command is given (`Context`):
+ * Below, it needs one import and one line in the list. A command gets a `Context`:
  *
  *     context.options           --url, --schema, --embedded, --json, --verbose, --no-color
- *     await context.open()      the store, migrated where it is embedded; closed when the command has ended
- *     await context.database()  the same for plain SQL (files of sql/queries), also where the store is not healthy
- *     context.out               stdout, which is data: line(), json(), table(); await them where there is much
- *     context.talk              stderr, which is talk: note(), progress()
- *     context.signal            aborts on SIGINT, SIGTERM, or a reader that has gone (`| head`): finish what is in hand
- *     context.exit(code)        another exit code than 0, when all is done
+ *     await context.open()      the store, migrated if it is embedded; it is closed when the command has ended
+ *     await context.database()  the database for plain SQL (files of sql/queries), even if the store is not healthy
+ *     context.out               stdout, for data: line(), say(), table(); await them if you write much
+ *     context.stderr            stderr, for people: note(), progress()
+ *     context.signal            aborts on SIGINT, SIGTERM, or when the reader has ended (`| head`): finish the current work
+ *     context.exit(code)        sets an exit code other than 0
  *
- * A command that reads `context.signal` is waited for; any other ends at once. What a command throws is told in one line
- * (`--verbose`: with its stack), and ends it with 1, or 2 where it is a ValidationError or a UsageError. Imports at the top of a file are
- * types, and what is light; the library, and optional peers, are imported where they are used, so that --help is quick.
+ * A command that reads `context.signal` is given time to finish; every other command ends at once. An error is printed in one
+ * line (with its stack if --verbose is given). The exit code is then 1, or 2 for a ValidationError or a UsageError. To make
+ * --help fast, files import only types and small modules at the top; they import the library and optional peers when needed.
  */
 import { Command, CommanderError } from 'commander'
 import { redactText } from '../core/secrets.ts'
@@ -49,8 +49,8 @@ import { subscriptions } from './subscriptions.ts'
 import { worker } from './worker.ts'
 import { write } from './write.ts'
 
-// The reader of our output may end early (`--help | head -1`), and stderr may be closed. Help and usage errors come from
-// commander; a command that has begun finds out by itself what it is to do then (context.ts).
+// The reader of our output may end early (`--help | head -1`), and stderr may be closed. This is for what commander prints:
+// help and usage errors. A running command handles these errors itself (context.ts).
 for (const stream of [process.stdout, process.stderr])
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (stream === process.stdout && error.code !== 'EPIPE') process.exitCode = 1
@@ -59,19 +59,22 @@ for (const stream of [process.stdout, process.stderr])
 const program = new Command('meowmx')
   .description('PostgreSQL as an event store, with push.')
   .version(version, '-V, --version', 'print the version')
-  .helpOption('-h, --help', 'print this')
+  .helpOption('-h, --help', 'print this help')
   .helpCommand('help [command]', 'print the help of a command')
   .option(
     '--url <url>',
-    'the server, postgres://user:password@host:port/database; else DATABASE_URL, else PG*',
+    'address of the server, postgres://user:password@host:port/database; default: DATABASE_URL or the PG* variables',
   )
-  .option('--schema <name>', 'the store', 'meowmx')
-  .option('--embedded [dir]', 'a PostgreSQL of our own: throw-away, or kept in dir, a path such as ./data')
-  .option('--listen-url <url>', 'where LISTEN must go round a pooler')
-  .option('--no-prepare', 'no named statements (PgBouncer before 1.21 in transaction mode)')
-  .option('--json', 'for scripts: one JSON object a line')
-  .option('--verbose', 'tell more on stderr, errors with their stack')
-  .option('--no-color', 'no colours; so with NO_COLOR, and where stdout is no terminal')
+  .option('--schema <name>', 'schema of the store', 'meowmx')
+  .option(
+    '--embedded [dir]',
+    'start a PostgreSQL server: a throw-away one, or one whose data stays in dir, a path such as ./data',
+  )
+  .option('--listen-url <url>', 'address for LISTEN, if --url leads to a pooler')
+  .option('--no-prepare', 'use no named statements (for PgBouncer before 1.21 in transaction mode)')
+  .option('--json', 'print one JSON object on each line, for scripts')
+  .option('--verbose', 'print more on stderr, and errors with their stack')
+  .option('--no-color', 'print no colours; also if NO_COLOR is set, or stdout is not a terminal')
   .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
   .configureOutput({
     outputError: (text, write) => write(redactText(text).replace(/^error: /, 'meowmx: ')),
@@ -80,8 +83,8 @@ const program = new Command('meowmx')
   .addHelpText(
     'after',
     `
-Exit codes: 0 done, 1 failed, 2 called wrongly, 3 doctor found problems; 130, 143 ended by SIGINT, SIGTERM.
-A first try needs nothing:  npx meowmx demo --embedded`,
+Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 doctor found problems; 130, 143 ended by SIGINT, SIGTERM.
+To try it without a server:  npx meowmx demo --embedded`,
   )
 
 const run = runner()

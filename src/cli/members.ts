@@ -1,13 +1,14 @@
+// Reads the values of a JSON object as text.
 /**
- * The members of a JSON object, each value as its text stands there: parsed, numbers would be rounded, and PostgreSQL takes
- * no \u0000 apart. The text must be an object's that JSON.parse takes.
+ * The members of a JSON object, each value as text, exactly as it is written. JSON.parse would round large numbers, and
+ * PostgreSQL rejects only \u0000. The text must be an object that JSON.parse accepts.
  */
 export function members(text: string): Map<string, string> {
   const found = new Map<string, string>()
   let at = text.indexOf('{') + 1
   for (;;) {
     const open = text.indexOf('"', at)
-    if (open < 0) return found // the end; an empty object
+    if (open < 0) return found // an empty object, or the end
     const close = endOfString(text, open)
     const begin = text.indexOf(':', close) + 1
     const end = endOfValue(text, begin)
@@ -17,7 +18,7 @@ export function members(text: string): Map<string, string> {
   }
 }
 
-/** Behind the string that begins at `open`. */
+/** The offset after the string that begins at `open`. */
 function endOfString(text: string, open: number): number {
   for (let quote = text.indexOf('"', open + 1); ; quote = text.indexOf('"', quote + 1)) {
     let slashes = 0
@@ -26,7 +27,7 @@ function endOfString(text: string, open: number): number {
   }
 }
 
-/** The comma or brace that ends the value that begins at `begin`. */
+/** The offset of the comma or brace after the value that begins at `begin`. */
 function endOfValue(text: string, begin: number): number {
   let depth = 0
   for (let i = begin; ; ) {

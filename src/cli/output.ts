@@ -1,13 +1,14 @@
+// Writes to stdout: data, for people or for programs.
 import { after } from '../core/clock.ts'
 import { jsonText } from '../core/json-text.ts'
 
-/** Characters that are gathered before they are written. */
+/** How many characters are collected before they are written. */
 const CHUNK = 64 * 1024
 
 const STYLES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, blue: 34, cyan: 36 } as const
 export type Style = keyof typeof STYLES
 
-/** stdout: data, for people or (`json`) for programs. What it returns is to be awaited where there is much. */
+/** stdout: data, for people or (`json`) for programs. Await its methods if you write much. */
 export class Output {
   readonly json: boolean
   readonly #colour: boolean
@@ -15,7 +16,7 @@ export class Output {
   #pending = ''
   #broken: Error | undefined
 
-  /** `broken` is called once where nobody reads any more. */
+  /** `broken` is called when writing fails, for instance because the reader has ended. */
   constructor({ json, colour }: { json: boolean; colour: boolean }, broken: (error: Error) => void) {
     this.json = json
     this.#colour = colour
@@ -25,19 +26,19 @@ export class Output {
     })
   }
 
-  /** One line of text. */
+  /** Writes one line of text. */
   async line(text: string): Promise<void> {
     this.#pending += `${text}\n`
     if (this.#pending.length === text.length + 1) after(0, () => this.flush().catch(() => {}))
     if (this.#pending.length >= CHUNK) await this.flush()
   }
 
-  /** One JSON object a line, or what people are shown instead. */
+  /** Writes a value as one line of JSON, or the text for people. */
   async say(value: object, text: string): Promise<void> {
     await this.line(this.json ? jsonText(value) : text)
   }
 
-  /** Rows under headings; with --json, what each row is made of, one a line. */
+  /** Writes rows under headings; with --json, one line of JSON for each value. */
   async table<T extends object>(
     values: readonly T[],
     columns: Record<string, (value: T) => string>,
@@ -64,22 +65,22 @@ export class Output {
     return this.#colour ? `\u001b[${STYLES[style]}m${text}\u001b[0m` : text
   }
 
-  /** Resolves once all is handed to whoever reads; rejects where nobody does. */
+  /** Resolves when everything was written; rejects if writing fails. */
   async flush(): Promise<void> {
     if (this.#broken) throw this.#broken
     if (this.#pending === '') return
     const text = this.#pending
     this.#pending = ''
-    // Not only that there is room again: whether it was taken.
+    // The callback says that the text was written, which the event `drain` does not.
     await new Promise<void>((resolve, reject) => {
       this.#stream.write(text, (error) => (error ? reject(error) : resolve()))
     })
   }
 }
 
-/** Text of others as a terminal may have it: what is no character for people comes as \u.... */
+/** Text from events or users, safe for a terminal: control characters become \u.... */
 export function plain(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: those are what it is about
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these characters are what it replaces
   return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, (character) => {
     return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
   })

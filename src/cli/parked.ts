@@ -1,3 +1,4 @@
+// The command `parked`.
 import type { Command } from 'commander'
 import { integer } from './arguments.ts'
 import type { Run } from './context.ts'
@@ -7,17 +8,17 @@ import { plain } from './output.ts'
 export function parked(program: Command, run: Run): void {
   program
     .command('parked')
-    .description('events that a subscription has set aside, with what they failed with')
+    .description('list the parked events of a subscription, with their errors')
     .argument('<subscription>')
-    .option('--limit <n>', 'so many at most', integer(1), 100)
-    .option('--pretty', 'with data, metadata and the whole error')
+    .option('--limit <n>', 'show at most this many', integer(1), 100)
+    .option('--pretty', 'show data, metadata and the whole error')
     .action(
       run(async (context, name: string, { limit, pretty }: { limit: number; pretty?: true }) => {
-        const { out, talk } = context
+        const { out, stderr } = context
         const meow = await context.open()
         const events = await meow.parked(name, { limit })
-        if (events.length === limit) talk.note(`the first ${limit}; --limit <n> shows more`)
-        if (events.length === 0) talk.note(`"${name}" has set nothing aside`)
+        if (events.length === limit) stderr.note(`these are the first ${limit}; --limit <n> shows more`)
+        if (events.length === 0) stderr.note(`"${name}" has no parked events`)
         if (pretty && !out.json) {
           for (const { event, attempts, error, parkedAt } of events) {
             await out.line(eventBlock(event, out))
@@ -33,7 +34,7 @@ export function parked(program: Command, run: Run): void {
           attempts: ({ attempts }) => String(attempts),
           parked: ({ parkedAt }) => parkedAt.toISOString(),
           error: ({ error }) =>
-            error === null ? 'waits behind another' : error.split('\n', 1)[0]!.slice(0, 100),
+            error === null ? 'waits behind the event that failed' : error.split('\n', 1)[0]!.slice(0, 100),
         })
       }),
     )

@@ -1,7 +1,8 @@
+// The command `read`.
 import type { Command } from 'commander'
 import type { Selector } from '../events/selector.ts'
 import type { From } from '../live/observer.ts'
-import { integer, list, place } from './arguments.ts'
+import { integer, list, startPosition } from './arguments.ts'
 import type { Run } from './context.ts'
 import { eventBlock, eventLine } from './events.ts'
 
@@ -16,20 +17,25 @@ interface Options {
   pretty?: boolean
 }
 
-/** The original's read-events. */
+/** Registers the command. The original meowmx called it read-events. */
 export function read(program: Command, run: Run): void {
   program
     .command('read')
-    .description('print events in order, one a line: position, time, stream@version, type, data')
-    .option('--category <names>', 'of these categories, a,b; default: of all', list)
-    .option('--stream <id>', 'of this stream of the category')
-    .option('--types <names>', 'of these types, a,b', list)
-    .option('--after <position>', 'begin after this position; end: only with those to come', place, 'start')
-    .option('--to <position>', 'end with this position', integer())
-    .option('--limit <n>', 'so many at most', integer(1))
-    .option('--tail', 'go on with those to come, pushed, until Ctrl-C')
-    .option('--pretty', 'for people: data and metadata over several lines')
-    .addHelpText('after', '\nWith --json, each event as `meowmx import` takes it.')
+    .description('print events in order, one on each line: position, time, stream@version, type, data')
+    .option('--category <names>', 'only these categories, a,b; default: all', list)
+    .option('--stream <id>', 'only this stream of the category')
+    .option('--types <names>', 'only these types, a,b', list)
+    .option(
+      '--after <position>',
+      'start after this position; end: print only new events',
+      startPosition,
+      'start',
+    )
+    .option('--to <position>', 'stop after this position', integer())
+    .option('--limit <n>', 'print at most this many', integer(1))
+    .option('--tail', 'then wait for new events, until Ctrl-C')
+    .option('--pretty', 'print data and metadata over several lines')
+    .addHelpText('after', '\nWith --json each event is printed in the format that `meowmx import` reads.')
     .action(
       run(async (context, options: Options) => {
         const { after: from, to = Infinity, limit = Infinity, tail = false, pretty } = options
@@ -46,7 +52,7 @@ export function read(program: Command, run: Run): void {
     )
 }
 
-/** What --category, --stream and --types select. */
+/** The selector of --category, --stream and --types. */
 export function selector({
   category,
   stream,

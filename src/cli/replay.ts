@@ -1,18 +1,24 @@
+// The command `replay`.
 import type { Command } from 'commander'
 import type { Run } from './context.ts'
-import { count } from './talk.ts'
+import { count } from './stderr.ts'
 
 export function replay(program: Command, run: Run): void {
   program
     .command('replay')
-    .description("put parked events back: executors handle them in order, before their stream's newer ones")
+    .description(
+      'put parked events back: executors handle them in order, before newer events of their streams',
+    )
     .argument('<subscription>')
-    .option('--stream <id>', 'only those of this stream')
+    .option('--stream <id>', 'only events of this stream')
     .action(
       run(async (context, name: string, { stream }: { stream?: string }) => {
         const meow = await context.open()
         const replayed = await meow.replayParked(name, stream === undefined ? {} : { streamId: stream })
-        await context.out.say({ name, replayed }, `${count(replayed)} events go back to "${name}"`)
+        await context.out.say(
+          { name, replayed },
+          `${count(replayed)} events were put back: "${name}" handles them next`,
+        )
       }),
     )
 }

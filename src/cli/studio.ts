@@ -1,3 +1,4 @@
+// The command `studio`.
 import { once } from 'node:events'
 import type { Command } from 'commander'
 import { integer } from './arguments.ts'
@@ -13,18 +14,18 @@ interface Options {
 export function studio(program: Command, run: Run): void {
   program
     .command('studio')
-    .description('a web page of the store, live: events, streams, subscriptions, what is parked')
-    .option('--port <n>', '0: any free one', integer(), 4717)
-    .option('--host <name>', 'an address of this machine', '127.0.0.1')
-    .option('--write', 'parked events can be replayed; else nothing can be changed')
-    .option('--title <text>', 'what the page calls the store; default: its database and schema')
+    .description('serve a web page that shows the store live: events, streams, subscriptions, parked events')
+    .option('--port <n>', 'port; 0: any free one', integer(), 4717)
+    .option('--host <name>', 'address of this machine to listen on', '127.0.0.1')
+    .option('--write', 'allow the page to replay parked events; without it nothing can be changed')
+    .option('--title <text>', 'name of the store on the page; default: its database and schema')
     .addHelpText(
       'after',
       `
-The address that is printed holds a token: whoever has it can read the whole store. /metrics is for Prometheus, which takes
-the same token as a bearer token, or as ?token=… in the address.
-Each start makes another token, unless MEOWMX_STUDIO_TOKEN holds one, which is not printed: 16 to 200 of the characters
-A-Z a-z 0-9 - . _ ~, as of openssl rand -hex 16.`,
+The printed address contains a token: with it anybody can read the whole store. Prometheus reads /metrics with the same token,
+as a bearer token or as ?token=… in the address.
+Each start makes a new token, unless MEOWMX_STUDIO_TOKEN holds one; that one is not printed. It must have 16 to 200 of the
+characters A-Z a-z 0-9 - . _ ~, as openssl rand -hex 16 makes them.`,
     )
     .action(
       run(async (context, options: Options) => {
@@ -43,21 +44,23 @@ A-Z a-z 0-9 - . _ ~, as of openssl rand -hex 16.`,
         })
         context.closing(page.close)
         if (!isLoopback(host))
-          context.talk.note(
-            `meowmx: ${isEvery(host) ? 'every machine that reaches this one' : `whoever reaches ${host}`} can ask for the page, and the token travels unencrypted`,
+          context.stderr.note(
+            `meowmx: ${isEvery(host) ? 'every machine that can reach this one' : `every machine that can reach ${host}`} can ask for the page, and the token is sent unencrypted`,
           )
-        // Who chose the token knows it; what is printed may be kept for long, in a log.
+        // A user that chose the token knows it, and printed text may stay in a log for long.
         const url = token === undefined ? page.url : new URL('/', page.url).href
         await context.out.say({ url, write }, url)
         await context.out.flush()
-        if (token !== undefined) context.talk.note('the token is that of MEOWMX_STUDIO_TOKEN')
-        context.talk.note(`${write ? 'parked events can be replayed' : 'read only'}; Ctrl-C ends it`)
+        if (token !== undefined) context.stderr.note('the token is the one in MEOWMX_STUDIO_TOKEN')
+        context.stderr.note(
+          `${write ? 'the page can replay parked events' : 'the page is read only'}; Ctrl-C ends the studio`,
+        )
         if (!signal.aborted) await once(signal, 'abort')
       }),
     )
 }
 
-/** From the environment: arguments are seen by all users of the machine. */
+/** The token comes from the environment, because all users of the machine can see arguments. */
 async function chosenToken(): Promise<string | undefined> {
   const { MEOWMX_STUDIO_TOKEN: token } = process.env
   if (token === undefined) return undefined
@@ -68,7 +71,7 @@ async function chosenToken(): Promise<string | undefined> {
   return parse(studioToken, token, 'MEOWMX_STUDIO_TOKEN')
 }
 
-/** The database and the schema; never a password. */
+/** The database and the schema, without a password. */
 function titleOf({ options: { embedded, url = process.env.DATABASE_URL, schema } }: Context): string {
   const database = embedded === undefined ? databaseOf(url) : 'embedded'
   return (schema === 'meowmx' ? database : `${database} ${schema}`).slice(0, 100)

@@ -1,14 +1,17 @@
+// The command `subscriptions`.
 import type { Command } from 'commander'
 import type { SubscriptionInfo } from '../subscriptions/admin/subscriptions.ts'
 import type { Run } from './context.ts'
-import { about } from './talk.ts'
+import { approximate } from './stderr.ts'
 
 export function subscriptions(program: Command, run: Run): void {
   program
     .command('subscriptions')
-    .description('durable subscriptions: what they consume, where they stand, who works on them')
-    .argument('[name]', 'only this one; fails if there is none')
-    .option('--exact', 'count every event; without it large numbers are estimates, which begin with ~')
+    .description(
+      'list durable subscriptions: what they consume, their positions and lags, and their executors',
+    )
+    .argument('[name]', 'only this subscription; fails if it does not exist')
+    .option('--exact', 'count every event; without it large numbers are estimates, shown with ~')
     .action(
       run(async (context, name: string | undefined, { exact = false }: { exact?: boolean }) => {
         const meow = await context.open()
@@ -18,15 +21,17 @@ export function subscriptions(program: Command, run: Run): void {
           throw new SubscriptionNotFoundError(name)
         }
         if (shown.length === 0)
-          context.talk.note('there are none: `meowmx worker <name> --category <names>` makes one')
+          context.stderr.note(
+            'there are no subscriptions: `meowmx worker <name> --category <names>` creates one',
+          )
         await context.out.table(shown, {
           name: ({ name }) => name,
           consumes: consumed,
           position: ({ position }) => String(position),
-          lag: ({ lag, lagIsEstimate }) => about(lag, lagIsEstimate),
+          lag: ({ lag, lagIsEstimate }) => approximate(lag, lagIsEstimate),
           'held back': ({ heldBack: { events, seconds } }) =>
-            events === 0 ? '-' : `${about(events, false)} for ${Math.round(seconds)} s`,
-          parked: ({ parked, parkedIsEstimate }) => about(parked, parkedIsEstimate),
+            events === 0 ? '-' : `${approximate(events, false)} for ${Math.round(seconds)} s`,
+          parked: ({ parked, parkedIsEstimate }) => approximate(parked, parkedIsEstimate),
           owned: ({ partitions }) =>
             `${partitions.filter(({ owner }) => owner).length} of ${partitions.length}`,
           executors: ({ partitions }) =>
@@ -36,7 +41,7 @@ export function subscriptions(program: Command, run: Run): void {
     )
 }
 
-/** A selector in words. */
+/** A selector as text. */
 function consumed({ selector: { category, types, streamId } }: SubscriptionInfo): string {
   const of = category === undefined ? 'all' : [category].flat().join(',')
   return `${of}${streamId === undefined ? '' : `/${streamId}`}${types ? `: ${types.join(',')}` : ''}`

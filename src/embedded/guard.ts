@@ -1,3 +1,4 @@
+// Runs a PostgreSQL server under a shell script, so that the server never outlives this process.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
@@ -6,16 +7,17 @@ import type { Cluster } from './cluster.ts'
 import type { Identity } from './identity.ts'
 
 /**
- * Parent of initdb and of the server, in a session of its own, so that a Ctrl-C does not reach it. Its stdin is a pipe to
- * us: the kernel closes that however we end, SIGKILL included. A throw-away server then gets SIGQUIT (stop at once), a
- * durable one SIGINT (stop cleanly); signals are repeated, since a program that is just starting may miss the first.
+ * The shell script is the parent of initdb and of the server. It runs in a session of its own, so Ctrl-C does not reach it. Its
+ * stdin is a pipe from this process, which the kernel closes however this process ends, even by SIGKILL. Then the script sends
+ * SIGQUIT (stop at once) to a throw-away server, and SIGINT (stop cleanly) to a durable one. It repeats the signals, because
+ * a program that is just starting may miss the first.
  */
 const script = `
 data=$1 scratch=$2 durable=$3 prefix=$4 owner=$5 initdb=$6 postgres=$7; shift 7
 log=$data/postgres.log
 exec 3<&0 4>&1 </dev/null 2>&1
 umask 077
-trap : HUP INT TERM PIPE # only the end of the pipe counts, and saying something into a broken one must not kill us
+trap : HUP INT TERM PIPE # only the end of the pipe stops this script; writing to a broken pipe must not kill it
 
 guarded() { # <signals> <command...>
   signals=$1; shift
@@ -28,7 +30,7 @@ guarded() { # <signals> <command...>
     done
   } 4>&- >/dev/null 2>&1 &
   until wait $child; code=$?; ! kill -0 $child 2>/dev/null; do :; done
-  kill -TERM 0 # what is left in our process group: the reader and its sleep, or what a killed initdb had started
+  kill -TERM 0 # ends the rest of our process group: the reader and its sleep, and what a killed initdb had started
   return $code
 }
 
@@ -51,7 +53,7 @@ serve() {
 [ ! -d "$scratch" ] || rm -rf "$scratch" 2>/dev/null || { sleep 1; rm -rf "$scratch" 2>/dev/null; }
 `
 
-/** A running guard; its end is the end of the server and of what had to be removed. */
+/** A running guard. When it ends, the server has ended and its temporary files are removed. */
 export class Guard {
   readonly #shell: ChildProcess
   readonly #ended: Promise<unknown>
@@ -69,7 +71,7 @@ export class Guard {
     const where = [data, scratch, durable ? 'yes' : 'no', identity.prefix.join(' '), identity.owner]
     const args = ['-c', script, 'meowmx-guard', ...where, binaries.initdb, binaries.postgres, ...settings]
     this.#shell = spawn('sh', args, { cwd: '/', env, detached: true, stdio: ['pipe', 'pipe', 'ignore'] })
-    this.#shell.on('error', () => {}) // `once` tells, of the first
+    this.#shell.on('error', () => {}) // `once` rejects with the first error
     this.#ended = once(this.#shell, 'close')
       .catch((error) => {
         this.#output += `${error.message}\n`
@@ -77,8 +79,8 @@ export class Guard {
       .then(() => {
         this.hasEnded = true
       })
-    // There are no pipes where this process has no file left to open.
-    this.#shell.stdin?.on('error', () => {}) // a guard that is gone already
+    // If this process cannot open another file, there are no pipes.
+    this.#shell.stdin?.on('error', () => {}) // the guard has already ended
     this.#shell.stdout
       ?.setEncoding('utf8')
       .on('error', () => {})
@@ -87,23 +89,23 @@ export class Guard {
       })
   }
 
-  /** What the last program said: initdb, or, after its end, the server in the last lines of its log. */
+  /** What the last program printed: initdb, or (after its end) the server, in the last lines of its log. */
   get output(): string {
     return this.#output.replace(/^.*pid \d+\n/s, '').trim()
   }
 
-  /** Whether that process is one that this guard started. */
+  /** Whether this guard started the process with that id. */
   started(pid: number): boolean {
     return this.#output.includes(`pid ${pid}\n`)
   }
 
-  /** From here on the guard does not keep our event loop alive. */
+  /** From now on the guard does not keep this process alive. */
   unref(): void {
     this.#shell.unref()
     for (const pipe of [this.#shell.stdin, this.#shell.stdout]) (pipe as Socket | undefined)?.unref()
   }
 
-  /** Ends server and guard, and resolves when nothing is left of them. */
+  /** Stops the server and the guard; resolves when both have ended and their temporary files are removed. */
   async stop(): Promise<void> {
     this.#shell.ref()
     ;(this.#shell.stdout as Socket | undefined)?.ref()

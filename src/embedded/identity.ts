@@ -1,3 +1,4 @@
+// Finds a user that PostgreSQL can run as, since it refuses to run as root.
 import { execFile } from 'node:child_process'
 import { stat } from 'node:fs/promises'
 import { userInfo } from 'node:os'
@@ -5,16 +6,16 @@ import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 
-/** Whom PostgreSQL runs as: a command to put before it, and who must own its directories (`uid:gid`, '' = we do). */
+/** The user that PostgreSQL runs as: a command to put in front of the programs, and the owner of its directories (`uid:gid`; '' for the current user). */
 export interface Identity {
   readonly prefix: readonly string[]
   readonly owner: string
 }
 
 /**
- * PostgreSQL refuses to run as root. As root it therefore runs as the owner of an existing data directory; where that is
- * root too, inside a user namespace, where root is called nobody: there, directories below /root stay reachable. Where
- * namespaces are forbidden (most containers), it runs as the real nobody.
+ * PostgreSQL refuses to run as root. So, as root, we run it as the owner of the existing data directory. If that is root too,
+ * we run it in a user namespace in which root has another name: there it can reach directories below /root. If namespaces are
+ * forbidden, as in most containers, we run it as the user nobody.
  */
 export async function findIdentity(postgres: string, data: string): Promise<Identity> {
   const failures: string[] = []
@@ -29,8 +30,8 @@ export async function findIdentity(postgres: string, data: string): Promise<Iden
   }
   throw new Error(
     `PostgreSQL's programs do not run here:\n${failures.join('\n')}\n` +
-      `As root they need \`unshare\` or \`setpriv\` (util-linux), and with setpriv a directory that others can read; ` +
-      `for missing shared libraries try \`npm rebuild\`: their links come from an install script.`,
+      `As root they need \`unshare\` or \`setpriv\` (package util-linux), and with setpriv a directory that other users can read. ` +
+      `If shared libraries are missing, try \`npm rebuild\`: an install script creates the links to them.`,
   )
 }
 
@@ -42,7 +43,7 @@ async function candidates(data: string): Promise<Identity[]> {
   return uid === 0 ? [namespace, as(nobody, nobody)] : [as(uid, gid)]
 }
 
-/** Containers often run as a bare number, which initdb refuses. */
+/** Containers often run with a user id that has no name, which initdb refuses. */
 function hasName(): boolean {
   try {
     return userInfo().username !== ''

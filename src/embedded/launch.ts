@@ -1,3 +1,4 @@
+// Starts a server and waits until it accepts connections.
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { now, sleep } from '../core/clock.ts'
@@ -8,15 +9,17 @@ import { Guard } from './guard.ts'
 import { findIdentity } from './identity.ts'
 import { type EmbeddedOptions, fixedPort, serverArguments } from './options.ts'
 
-const startTimeoutMs = 120_000 // a new cluster takes 1 s, but recovery after a crash replays all that was not yet in place
+const startTimeoutMs = 120_000 // a new cluster takes 1 s, but recovery after a crash may take long
 
-/** Starts a server, anew with another port where somebody took ours after we had found it free. */
+/** Starts a server. If another program takes the free port that we found, it tries again with another port. */
 export async function launch(
   options: EmbeddedOptions,
   choosePort = freePort,
 ): Promise<{ port: number; guard: Guard }> {
   if (process.platform === 'win32')
-    throw new Error('startPostgres() needs a POSIX shell: on Windows use WSL, or any server of your own')
+    throw new Error(
+      'startPostgres() needs a POSIX shell, which Windows does not have: use WSL, or connect to a server that you start yourself',
+    )
   const fixed = fixedPort(options)
   const binaries = await findBinaries(options.version)
   for (let triesLeft = 4; ; triesLeft--) {
@@ -36,12 +39,14 @@ export async function launch(
     const portTaken = guard.output.includes('Address already in use')
     if (portTaken && fixed === undefined && triesLeft > 0) continue
     throw new Error(
-      redactText(`PostgreSQL did not start on port ${port} with ${cluster.data}:\n${guard.output}`),
+      redactText(
+        `PostgreSQL did not start on port ${port} with the directory ${cluster.data}; its last output:\n${guard.output}`,
+      ),
     )
   }
 }
 
-/** The lock file tells when the server accepts connections, as it does to pg_ctl. */
+/** Whether the server accepts connections, as its lock file says; pg_ctl reads the same line. */
 async function isReady(guard: Guard, data: string): Promise<boolean> {
   const deadline = now() + startTimeoutMs
   while (!guard.hasEnded && now() < deadline) {
@@ -61,11 +66,11 @@ async function freePort(): Promise<number> {
   return port
 }
 
-/** Ours without libpq's variables, some of which the server reads too, and with messages in English. */
+/** Our environment without the variables of libpq, some of which the server reads too, and with English messages. */
 function environment(recycledPid: number | undefined): NodeJS.ProcessEnv {
   const env: NodeJS.ProcessEnv = { LC_ALL: 'C' }
   for (const [name, value] of Object.entries(process.env)) if (!/^(PG|LC_|LANG)/.test(name)) env[name] = value
-  // PostgreSQL never takes this process for the holder of the lock; it still checks that no shared memory is in use.
+  // PostgreSQL then does not take this process for the owner of the lock. It still checks that no shared memory is in use.
   if (recycledPid) env.PG_GRANDPARENT_PID = String(recycledPid)
   return env
 }

@@ -1,3 +1,4 @@
+// Loads aggregates from their streams, and saves what they have emitted.
 import type pg from 'pg'
 import { z } from 'zod'
 import type { Appender } from '../append/append.ts'
@@ -11,37 +12,37 @@ import type { AnyCategory } from '../events/types.ts'
 import type { Reader } from '../read/reader.ts'
 import type { PendingEvents } from './event-buffer.ts'
 
-/** A class whose instances are made of the events of one stream. */
+/** A class whose instances are built from the events of one stream. */
 export interface AggregateClass<A> {
-  /** The kind of its streams: a name, or a zod category, which types the events that the constructor gets. */
+  /** The category of its streams: a name, or a zod category, which types the events that the constructor gets. */
   readonly category: string | AnyCategory
-  /** Gets the events of its stream, in order; none where there is no such stream. */
+  /** Gets the events of the stream in order; an empty list if the stream does not exist. */
   new (recorded: any[]): A
 }
 
-/** What can be saved. */
+/** An object that `saveAggregate` can save. */
 export interface Aggregate {
-  /** The kind of its stream: a name, or a zod category, which checks its events. */
+  /** The category of its stream: a name, or a zod category, which checks its events. */
   readonly category: string | AnyCategory
   readonly streamId: string
-  /** What it has emitted since it was loaded or saved; an `EventBuffer` has it. */
+  /** Returns the events that it has emitted since it was loaded or saved. An `EventBuffer` has this method. */
   collectPendingEvents(): PendingEvents
 }
 
 /** How to load or save an aggregate. */
 export interface AggregateOptions {
-  /** Read or append inside this client's open transaction. */
+  /** A client with an open transaction: the aggregate is read or appended inside it. Default: none. */
   client?: pg.ClientBase | undefined
 }
 
 const aggregateOptions = z.strictObject({ client: client.optional() })
 
-/** The stream of a category, be that a name or a zod category. */
+/** The stream of a category, which may be a name or a zod category. */
 export function streamOf(category: string | AnyCategory, streamId: string): StreamRef {
   return isCategory(category) ? (category as AnyCategory).stream(streamId) : { category, streamId }
 }
 
-/** Aggregates are loaded from streams and saved to them. */
+/** Implements `loadAggregate` and `saveAggregate`. */
 export class Aggregates {
   readonly #reader: Pick<Reader, 'load'>
   readonly #appender: Pick<Appender, 'append'>
@@ -60,7 +61,11 @@ export class Aggregates {
 
   async save(aggregate: Aggregate, options: AggregateOptions = {}): Promise<AppendResult> {
     if (typeof aggregate?.collectPendingEvents !== 'function')
-      throw new ValidationError('aggregate', 'must have collectPendingEvents()', aggregate)
+      throw new ValidationError(
+        'aggregate',
+        'must have a method collectPendingEvents(); an EventBuffer provides one',
+        aggregate,
+      )
     const { client } = parse(aggregateOptions, options, 'options')
     const { category, streamId } = aggregate
     const pending = aggregate.collectPendingEvents()
@@ -68,7 +73,7 @@ export class Aggregates {
     if (expectedVersion === undefined)
       throw new ValidationError(
         'aggregate.collectPendingEvents().expectedVersion',
-        'must be the version that the aggregate was loaded at (-1: its stream had no events)',
+        'must be the version that the aggregate was loaded at (-1 if its stream had no events): build the aggregate with an EventBuffer, or return the version',
         expectedVersion,
       )
     const result = await this.#appender.append(streamOf(category, streamId), events, {

@@ -1,3 +1,4 @@
+// The interface of a decider, and the check of its options.
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { method, name } from '../core/fields.ts'
@@ -8,8 +9,8 @@ import type { NewEvent } from '../events/event.ts'
 import type { AnyCategory } from '../events/types.ts'
 
 /**
- * How commands `C` become events `E`, and events a state `S`. Both functions are pure: they change nothing that they are
- * given, and are called as often as it takes.
+ * Says how commands `C` become events `E`, and how events become a state `S`. Both functions must be pure: they must not
+ * change their arguments, and they may be called any number of times.
  *
  * @example
  * const show: Decider<{ seats: number }, RecordedEvent, { free: number }> = {
@@ -23,27 +24,27 @@ import type { AnyCategory } from '../events/types.ts'
  * }
  */
 export interface Decider<C, E, S> {
-  /** The kind of its streams: a name, or a zod category, which types the events that `evolve` gets (`EventOf<typeof Order>`). */
+  /** The category of its streams: a name, or a zod category, which types the events that `evolve` gets (`EventOf<typeof Order>`). */
   readonly category: string | AnyCategory
   /** The state of a stream without events. */
   readonly initial: S
-  /** The state after one more event. */
+  /** Returns the state after one more event. */
   evolve(state: S, event: E): S
-  /** The events that a command leads to; none: nothing is written. What it throws is thrown by `meow.decide`. */
+  /** Returns the events that a command leads to; if there are none, nothing is written. `meow.decide` rejects with what it throws. */
   decide(command: C, state: S): NewEvent | readonly NewEvent[]
-  /** Remember the state once so many events were folded, so that a long stream is not read again. `S` is JSON then. None by default; minimum 1. */
+  /** Save a snapshot when at least this many events were folded, so that a long stream is not read again; `S` must then be JSON. No snapshots by default; minimum 1. */
   readonly snapshotEvery?: number | undefined
-  /** Raise it where `evolve`, `S` or an upcaster changes: what was remembered before is ignored. Default 1, minimum 0. */
+  /** Raise it when `evolve`, `S` or an upcaster changes: older snapshots are then ignored. Default 1, minimum 0. */
   readonly snapshotVersion?: number | undefined
   /**
-   * Under which name states are remembered; at most 100 characters. Default: a hash of `initial` and of the text of `evolve`;
-   * give one where that is not all that tells two deciders of a category apart.
+   * The name under which snapshots are saved, at most 100 characters. Default: a hash of `initial` and the source text of
+   * `evolve`. Give a name if two deciders of a category differ in something else.
    */
   readonly name?: string | undefined
 }
 
-/** What is to be known of a decider's snapshots. */
-export interface Snapshooting {
+/** The snapshot options of a decider, complete. */
+export interface SnapshotSettings {
   readonly every: number
   readonly name: string
   readonly version: number
@@ -58,20 +59,20 @@ const shape = z.object({
   name: name.refine((s) => s.length <= 100, 'must be at most 100 characters long').optional(),
 })
 
-const checked = new WeakMap<object, Snapshooting | null>()
+const checked = new WeakMap<object, SnapshotSettings | null>()
 
-/** Check a decider, once; null: it takes no snapshots. */
-export function checkDecider(decider: Decider<any, any, any>): Snapshooting | null {
+/** Checks a decider once. Returns its snapshot settings; null if it saves no snapshots. */
+export function checkDecider(decider: Decider<any, any, any>): SnapshotSettings | null {
   const known = typeof decider === 'object' && decider !== null ? checked.get(decider) : undefined
   if (known !== undefined) return known
   const { snapshotEvery, snapshotVersion, name } = parse(shape, decider, 'decider')
-  let snapshooting: Snapshooting | null = null
+  let snapshots: SnapshotSettings | null = null
   if (snapshotEvery) {
     const { initial, evolve } = decider
     const state = initial === undefined ? '' : encodeJson(initial, 'decider.initial')
     const own = createHash('md5').update(`${state}\n${evolve}`).digest('hex')
-    snapshooting = { every: snapshotEvery, name: name ?? own, version: snapshotVersion }
+    snapshots = { every: snapshotEvery, name: name ?? own, version: snapshotVersion }
   }
-  checked.set(decider, snapshooting)
-  return snapshooting
+  checked.set(decider, snapshots)
+  return snapshots
 }

@@ -1,3 +1,4 @@
+// Implements `decide`: loads the state, lets the decider make events, appends them, and retries after a conflict.
 import type pg from 'pg'
 import { z } from 'zod'
 import type { Appender } from '../append/append.ts'
@@ -5,6 +6,7 @@ import { nothing } from '../append/append.ts'
 import type { AppendResult } from '../append/request.ts'
 import type { Clock } from '../core/clock.ts'
 import { client } from '../core/fields.ts'
+import { KeyedQueue } from '../core/keyed-queue.ts'
 import { parse } from '../core/validate.ts'
 import { VersionConflictError } from '../events/errors.ts'
 import { streamKey } from '../events/event.ts'
@@ -15,19 +17,19 @@ import type { Snapshots } from './snapshots.ts'
 import type { States } from './states.ts'
 import { fold } from './states.ts'
 
-/** How to decide. */
+/** Options of `meow.decide`. */
 export interface DecideOptions {
-  /** How often to load the stream again and decide anew where somebody else was faster. Default 3, minimum 0. */
+  /** How often to load and decide again if another writer got there first. Default 3, minimum 0. */
   retries?: number | undefined
-  /** Read and append inside this client's open transaction: the caller commits. */
+  /** Read and append inside this client's open transaction; the caller commits. Default: none. */
   client?: pg.ClientBase | undefined
 }
 
-/** What came of a command. */
+/** The result of `meow.decide`. */
 export interface Decision<S> {
-  /** The state after its events. */
+  /** The state after the new events. */
   state: S
-  /** As of `append`; if the decider made no events, with the version and position that it decided upon. */
+  /** The result of the append. If the decider made no events: the version and position that it decided on. */
   result: AppendResult
 }
 
@@ -36,13 +38,14 @@ const decideOptions = z.strictObject({
   client: client.optional(),
 })
 
-/** Decides on commands: load, decide, append; again where somebody was faster. */
+/** Decides on commands. Calls of this process on the same stream run one after the other. */
 export class Decisions {
   readonly #states: States
   readonly #snapshots: Pick<Snapshots, 'save'>
   readonly #appender: Pick<Appender, 'append'>
   readonly #clock: Pick<Clock, 'random' | 'sleep'>
-  readonly #turns = new Map<string, Promise<unknown>>() // the last one on each stream
+  // Only one of several concurrent calls on a stream can win, and the others would lose again. So they take turns.
+  readonly #turns = new KeyedQueue<string>()
 
   constructor(
     states: States,
@@ -64,16 +67,17 @@ export class Decisions {
   ): Promise<Decision<S>> {
     checkDecider(decider)
     const { retries, client } = parse(decideOptions, options, 'options')
-    const decide = () => this.#untilFirst(() => this.#once(decider, streamId, command, client), retries)
-    // Whoever waits in a transaction of his own may be the one that others wait for.
+    const decide = () =>
+      this.#retryConflicts(() => this.#attempt(decider, streamId, command, client), retries)
+    // A caller with its own transaction must not wait here: another call may be waiting for that transaction.
     if (client || retries === 0) return decide()
-    return this.#inTurn(streamKey(streamOf(decider.category, streamId)), decide)
+    return this.#turns.run([streamKey(streamOf(decider.category, streamId))], decide)
   }
 
-  async #untilFirst<T>(once: () => Promise<T>, retries: number): Promise<T> {
+  async #retryConflicts<T>(decide: () => Promise<T>, retries: number): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await once()
+        return await decide()
       } catch (error) {
         if (!(error instanceof VersionConflictError) || attempt > retries) throw error
         if (attempt > 1) await this.#clock.sleep(this.#clock.random() * Math.min(10 * attempt, 100))
@@ -81,23 +85,7 @@ export class Decisions {
     }
   }
 
-  /** Those of this process on one stream go one after the other: only one of them could win, and most would lose again. */
-  async #inTurn<T>(stream: string, action: () => Promise<T>): Promise<T> {
-    const before = this.#turns.get(stream) ?? Promise.resolve()
-    const turn = before.then(action)
-    const ended = turn.then(
-      () => {},
-      () => {},
-    )
-    this.#turns.set(stream, ended)
-    try {
-      return await turn
-    } finally {
-      if (this.#turns.get(stream) === ended) this.#turns.delete(stream)
-    }
-  }
-
-  async #once<C, S>(
+  async #attempt<C, S>(
     decider: Decider<C, any, S>,
     streamId: string,
     command: C,
@@ -111,14 +99,14 @@ export class Decisions {
       expectedVersion: before.version,
       ...(client ? { client } : {}),
     })
-    // Ids of the decider's own, appended before: they may be part of what was loaded.
+    // The decider chose the ids, and these events were appended before. The loaded state may already contain them.
     if (result.deduplicated)
       return { state: (await this.#states.read(decider, streamId, { client })).state, result }
     const { state } = fold(decider, before, result.events)
-    const snapshooting = checkDecider(decider)
+    const snapshots = checkDecider(decider)
     const last = result.events.at(-1)
-    if (snapshooting && last && before.folded + result.events.length >= snapshooting.every)
-      await this.#snapshots.save(state, last, snapshooting, client)
+    if (snapshots && last && before.folded + result.events.length >= snapshots.every)
+      await this.#snapshots.save(state, last, snapshots, client)
     return { state, result }
   }
 }

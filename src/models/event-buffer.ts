@@ -1,29 +1,30 @@
+// Collects the events that an aggregate emits until they are saved.
 import { MeowError } from '../core/errors.ts'
 import type { NewEvent, RecordedEvent } from '../events/event.ts'
 
-/** What an aggregate has emitted and not saved. */
+/** Events that an aggregate has emitted and that are not saved yet. */
 export interface PendingEvents {
-  /** In the order in which they were emitted. */
+  /** The events, in the order in which they were emitted. */
   events: NewEvent[]
-  /** Version of the stream's last event when they were decided on; -1: there was no such stream. */
+  /** Version of the stream's last event when the aggregate was loaded; -1 if there was no such stream. */
   expectedVersion: number
-  /** They are appended. Until it is called they stay pending, so that a save that fails can be tried again. */
+  /** Called after the events were appended. Until then they stay pending, so that a failed save can be repeated. */
   saved?(): void
 }
 
-/** How an aggregate's own events `E` come to be, and what they do. */
+/** How an aggregate's own events `E` are read, applied and written. */
 export interface EventBufferOptions<E> {
-  /** An event of the store as one of the aggregate's own. */
+  /** Converts a stored event to one of the aggregate's own. */
   load(recorded: RecordedEvent): E
-  /** Change the aggregate's state by an event. */
+  /** Changes the aggregate's state by an event. */
   apply(event: E): void
-  /** One of the aggregate's own events as it is to be appended. */
+  /** Converts one of the aggregate's own events to one that can be appended. */
   toNewEvent(event: E): NewEvent
 }
 
 /**
- * The events of an aggregate: those that are stored, and those that it has emitted since. An aggregate keeps one, and
- * changes its state in `apply` alone.
+ * Holds the events of an aggregate: those that are stored, and those that it has emitted since. An aggregate has one, and
+ * changes its state only in `apply`.
  *
  * @example
  * class Account {
@@ -49,57 +50,57 @@ export class EventBuffer<E> {
     this.#options = options
   }
 
-  /** Version of the last event, stored or not; -1: there is none. */
+  /** Version of the last event, stored or pending; -1 if there is none. */
   get currentVersion(): number {
     return this.#stored + this.#pending.length
   }
 
-  /** Version of the last event that is stored; -1: there is none. */
+  /** Version of the last stored event; -1 if there is none. */
   get storedVersion(): number {
     return this.#stored
   }
 
-  /** Apply a new event, and keep it until it is saved. Where `apply` throws it has not happened. */
+  /** Applies a new event, and keeps it until it is saved. If `apply` throws, the event is not kept. */
   emit(event: E): void {
     this.#options.apply(event)
     this.#pending.push(event)
   }
 
-  /** Apply events that come from the store, in order. */
+  /** Applies events from the store, in order. Throws MeowError (`ERR_PENDING_EVENTS`) if events are pending. */
   loadRecorded(events: readonly RecordedEvent[]): void {
-    this.#clean()
+    this.#requireNonePending()
     for (const recorded of events) {
       this.#options.apply(this.#options.load(recorded))
       this.#stored = recorded.version
     }
   }
 
-  /** The same of events that are the aggregate's own already: the next ones of its stream, none left out. */
+  /** Applies events that are already the aggregate's own: the next events of its stream, without gaps. Throws as `loadRecorded`. */
   loadTransformed(events: readonly E[]): void {
-    this.#clean()
+    this.#requireNonePending()
     for (const event of events) {
       this.#options.apply(event)
       this.#stored++
     }
   }
 
-  /** What is to be saved; it stays pending until `saved()` is called. */
+  /** Returns the pending events. They stay pending until `saved()` is called. */
   collectPendingEvents(): PendingEvents & { saved(): void } {
     const expectedVersion = this.#stored
     const events = this.#pending.map((event) => this.#options.toNewEvent(event))
     const saved = () => {
-      if (this.#stored !== expectedVersion) return // said twice
+      if (this.#stored !== expectedVersion) return // it was called before
       this.#pending.splice(0, events.length)
       this.#stored += events.length
     }
     return { events, expectedVersion, saved }
   }
 
-  #clean(): void {
+  #requireNonePending(): void {
     if (this.#pending.length > 0)
       throw new MeowError(
         'ERR_PENDING_EVENTS',
-        `stored events can not be loaded behind ${this.#pending.length} that are not saved`,
+        `cannot load stored events: ${this.#pending.length} emitted events are not saved; save the aggregate first, or build a new one`,
       )
   }
 }

@@ -1,19 +1,20 @@
+// Saves and loads the snapshots of deciders (the table of sql/011_snapshots.sql).
 import { isDeepStrictEqual } from 'node:util'
 import type pg from 'pg'
 import { encodeJson } from '../core/json.ts'
 import { MAX_INT } from '../core/numbers.ts'
 import type { Queries, Statement } from '../database/database.ts'
 import type { RecordedEvent, StreamRef } from '../events/event.ts'
-import type { Snapshooting } from './decider.ts'
+import type { SnapshotSettings } from './decider.ts'
 
-/** The state of a stream after the event at `version` and `position`; -1 and 0: it has none. */
+/** The state of a stream after the event at `version` and `position`; -1 and 0 if the stream has no events. */
 export interface Folded<S> {
   readonly state: S
   readonly version: number
   readonly position: number
 }
 
-/** What deciders remember; sql/schema/011_snapshots.sql. A cache: whatever goes wrong with it costs time, and nothing else. */
+/** The snapshots of deciders. They are a cache: if anything goes wrong with them, the next read only takes longer. */
 export class Snapshots {
   readonly #db: Queries
   readonly #load: Statement
@@ -25,10 +26,10 @@ export class Snapshots {
     this.#save = db.file('save_snapshot')
   }
 
-  /** What is remembered of a stream, below a version. */
+  /** Returns the latest snapshot of a stream below a version; undefined if there is none. */
   async load<S>(
     { category, streamId }: StreamRef,
-    { name, version }: Snapshooting,
+    { name, version }: SnapshotSettings,
     below: number | undefined,
     client?: pg.ClientBase,
   ): Promise<Folded<S> | undefined> {
@@ -41,11 +42,11 @@ export class Snapshots {
     return { version: Number(row[0]), position: Number(row[1]), state: JSON.parse(row[2]!) }
   }
 
-  /** Remember the state after `event`. Never rejects; inside a caller's transaction that stays usable. */
+  /** Saves the state after `event`. It never rejects. In a caller's transaction a savepoint keeps the transaction usable. */
   async save(
     state: unknown,
     event: RecordedEvent,
-    { name, version }: Snapshooting,
+    { name, version }: SnapshotSettings,
     client?: pg.ClientBase,
   ): Promise<void> {
     const { category, streamId } = event
@@ -53,21 +54,21 @@ export class Snapshots {
       const json = encodeJson(state, 'state')
       if (!isDeepStrictEqual(JSON.parse(json), state))
         throw new TypeError(
-          'the state of a decider with snapshots must be JSON: it would come back as another',
+          'the state of a decider with snapshots must be JSON, and this one would change when it is read back: remove snapshotEvery, or use only JSON values in the state',
         )
       const values = [category, streamId, name, version, event.version, event.id, json]
-      if (client) await guarded(client, () => this.#db.query(this.#save, values, client))
+      if (client) await inSavepoint(client, () => this.#db.query(this.#save, values, client))
       else await this.#db.query(this.#save, values)
     } catch (error) {
       this.#db.settings.logger.warn(
         { err: error, category, streamId, decider: name },
-        'a snapshot was not saved',
+        'a snapshot was not saved; the next read of this stream takes longer',
       )
     }
   }
 }
 
-async function guarded(client: pg.ClientBase, action: () => Promise<unknown>): Promise<void> {
+async function inSavepoint(client: pg.ClientBase, action: () => Promise<unknown>): Promise<void> {
   await client.query('savepoint meowmx_snapshot')
   try {
     await action()

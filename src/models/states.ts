@@ -1,3 +1,4 @@
+// Computes the state of a stream by folding its events, starting at a snapshot if there is one.
 import type pg from 'pg'
 import { z } from 'zod'
 import { client, version } from '../core/fields.ts'
@@ -10,11 +11,11 @@ import type { Decider } from './decider.ts'
 import { checkDecider } from './decider.ts'
 import type { Folded, Snapshots } from './snapshots.ts'
 
-/** Which state. */
+/** Options of `meow.state`. */
 export interface StateOptions {
-  /** Exclusive; default: the whole stream. The state before the event of this version. */
+  /** Return the state before the event of this version (exclusive). Default: after all events. Minimum 0. */
   toVersion?: number | undefined
-  /** Read inside this client's transaction. */
+  /** Read inside this client's open transaction. Default: none. */
   client?: pg.ClientBase | undefined
 }
 
@@ -26,12 +27,12 @@ interface ReadingOptions {
   readonly ask?: <T>(query: () => Promise<T>) => Promise<T>
 }
 
-/** A state, and how many events had to be folded for it. */
+/** A state, and the number of events that were folded to compute it. */
 export interface Read<S> extends Folded<S> {
   readonly folded: number
 }
 
-/** Folds streams, page by page, so that a stream of any length is never held in memory whole; from what is remembered of them on. */
+/** Folds streams page by page, so that a stream of any length needs little memory. */
 export class States {
   readonly #reader: Pick<Reader, 'loadPage'>
   readonly #snapshots: Pick<Snapshots, 'load'>
@@ -52,16 +53,16 @@ export class States {
     return { state, version }
   }
 
-  /** `ask`: how to ask the database; what `evolve` throws is no fault of it. */
+  /** `ask` wraps each database query, for instance to retry it. Errors of `evolve` do not pass through it. */
   async read<S>(
     decider: Decider<any, any, S>,
     streamId: string,
     { client, toVersion, ask = (query) => query() }: ReadingOptions = {},
   ): Promise<Read<S>> {
-    const snapshooting = checkDecider(decider)
+    const snapshots = checkDecider(decider)
     const stream = streamOf(decider.category, streamId)
     let at: Folded<S> | undefined
-    if (snapshooting) at = await ask(() => this.#snapshots.load<S>(stream, snapshooting, toVersion, client))
+    if (snapshots) at = await ask(() => this.#snapshots.load<S>(stream, snapshots, toVersion, client))
     at ??= { state: decider.initial, version: -1, position: 0 }
     let folded = 0
     const end = { ...(toVersion === undefined ? {} : { toVersion }), ...(client ? { client } : {}) }
@@ -76,6 +77,7 @@ export class States {
   }
 }
 
+/** Folds events into a state. */
 export function fold<S>(
   decider: Decider<any, any, S>,
   from: Folded<S>,

@@ -1,3 +1,4 @@
+// Implements `watch`: the state of a stream as an Observable.
 import type { MonoTypeOperatorFunction } from 'rxjs'
 import { Observable, ReplaySubject, share } from 'rxjs'
 import { abortWith, sharedController } from '../core/abort.ts'
@@ -16,17 +17,17 @@ import type { Folded } from './snapshots.ts'
 import type { States } from './states.ts'
 import { fold } from './states.ts'
 
-/** The state of a stream, and the version of the last event that is in it; -1: there is none. */
+/** The state of a stream, and the version of its last event; -1 if it has none. */
 export interface Watched<S> {
   readonly state: S
   readonly version: number
 }
 
 /**
- * The states of streams, live: loaded once, then moved on by the events that follow the last one that was loaded.
+ * The live states of streams. Each is loaded once; then the events after the last loaded one are folded in as they arrive.
  *
- * What is loaded may be above the horizon: it is committed, and of one stream nothing can appear below it any more. So the
- * tail goes on behind it, and nothing is lost in between or seen twice.
+ * The load may read above the horizon. That is safe: those events are committed, and nothing can appear below them in the
+ * same stream. So the tail continues right after the last loaded event, and no event is lost or seen twice.
  */
 export class Watches {
   readonly #db: RetryContext
@@ -41,7 +42,7 @@ export class Watches {
     this.#states = states
   }
 
-  /** All who watch one stream by one decider share what is read and folded, as long as there is one. */
+  /** Subscribers that watch the same stream with the same decider share one Observable while at least one is subscribed. */
   watch<S>(decider: Decider<any, any, S>, streamId: string): Observable<Watched<S>> {
     checkDecider(decider)
     const key = streamKey(streamOf(decider.category, parse(name, streamId, 'streamId')))
@@ -64,8 +65,8 @@ export class Watches {
       const follow = (loaded: Folded<S>) => {
         if (stop.signal.aborted) return
         let at = loaded
-        const say = () => subscriber.next({ state: at.state, version: at.version })
-        say()
+        const emit = () => subscriber.next({ state: at.state, version: at.version })
+        emit()
         const events = this.#observer.events(
           { category, streamId },
           { from: { after: at.position }, signal: stop.signal },
@@ -73,7 +74,7 @@ export class Watches {
         const following = events.subscribe({
           next: (event) => {
             if (event.version <= at.version) {
-              // The store was emptied (`resetStore`): the stream begins anew.
+              // The store was emptied (`resetStore`), and the stream has started again.
               following.unsubscribe()
               return load()
             }
@@ -82,17 +83,17 @@ export class Watches {
             } catch (error) {
               return subscriber.error(error)
             }
-            say()
+            emit()
           },
-          // The store has gone back: its state is what it has now.
+          // The store has lost events (a standby took over): load the state that it has now.
           error: (error) => (error instanceof HistoryLostError ? load() : subscriber.error(error)),
           complete: () => subscriber.complete(),
         })
       }
-      const patient = retryPolicy(this.#db, stop.signal)
+      const policy = retryPolicy(this.#db, stop.signal)
       const load = () => {
         this.#states
-          .read(decider, streamId, { ask: (query) => retryForever(query, patient, isTransientAtStart) })
+          .read(decider, streamId, { ask: (query) => retryForever(query, policy, isTransientAtStart) })
           .then(follow)
           .catch((error) => (stop.signal.aborted ? undefined : subscriber.error(error)))
       }
@@ -101,17 +102,17 @@ export class Watches {
     })
   }
 
-  /** Completes every Observable. */
+  /** Completes every Observable. New ones fail with ClosedError. */
   close(): void {
     this.#closing.abort()
   }
 }
 
-/** The latest at once, then what comes; `ended` is called when nobody watches any more. */
-function shareLatest<T>(ended: () => void): MonoTypeOperatorFunction<T> {
+/** Replays the latest value to a new subscriber. `unused` is called when the last subscriber has left. */
+function shareLatest<T>(unused: () => void): MonoTypeOperatorFunction<T> {
   return (source) =>
     new Observable<T>((subscriber) => {
-      subscriber.add(ended)
+      subscriber.add(unused)
       return source.subscribe(subscriber)
     }).pipe(share({ connector: () => new ReplaySubject<T>(1) }))
 }

@@ -1,13 +1,14 @@
+// The interface of a message broker that a relay publishes to.
 import { MeowError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import type { Message } from './message.ts'
 
 /**
- * Where a relay publishes to: three functions, so that another broker is a small file. What they reject with is tried again
- * for ever, after a pause that grows to 1 s; only RefusedError says that it never can be.
+ * A message broker that a relay publishes to. It has three functions, so an adapter to another broker is a small file. If one
+ * rejects, the relay tries again without end, with pauses that grow to 1 s; only RefusedError means "do not try again".
  *
  * @example
- * // Kafka, by kafkajs: order is kept by key; repeats are for the consumers to drop, by id
+ * // Kafka, with kafkajs: messages with the same key stay in order; consumers drop repeated messages by their id
  * const kafkaBroker = (producer: Producer, topic: string): Broker => ({
  *   open: () => producer.connect(),
  *   publish: async ({ id, key, body, headers }) => {
@@ -18,36 +19,36 @@ import type { Message } from './message.ts'
  */
 export interface Broker {
   /**
-   * Called before the first message, and again after each `close`: reach the broker, and see that all is there.
+   * Connects to the broker and checks that it can take the messages. Called before the first message, and again after `close`.
    *
-   * @throws RefusedError for what no patience mends: the relay ends with it, if it has never been open
+   * @throws RefusedError if trying again cannot help: a relay that has never been open ends with it
    */
   open(context: BrokerContext): Promise<void>
   /**
-   * Resolves once the broker keeps the message for good; up to `window` at once, of each stream one at a time. It has to end
-   * by itself: whoever stops the relay waits for it, if without `timeoutMs` for ever. After a failure, or when another relay has taken over, the same
-   * message comes again, with the same id.
+   * Publishes a message, and resolves when the broker has stored it. Up to `window` calls run at once, one for each stream. It
+   * must settle by itself: `stop()` waits for it, without a limit unless `timeoutMs` is given. After a failure, or if another
+   * relay takes over, the same message comes again with the same id.
    *
-   * @returns `duplicate`: it was there already
-   * @throws RefusedError for a message that it will never take: its stream is set aside (`meow.parked`), the others go on
+   * @returns `duplicate`: whether the broker already had the message; nothing if that is not known
+   * @throws RefusedError if the broker will never take this message: its stream is parked (`meow.parked`), others continue
    */
-  // biome-ignore lint/suspicious/noConfusingVoidType: who does not know returns nothing
+  // biome-ignore lint/suspicious/noConfusingVoidType: a broker that does not know returns nothing
   publish(message: Message): Promise<{ duplicate: boolean } | void>
-  /** Let go of all, whether open or not. Nothing is being published. Twice is fine. */
+  /** Closes everything, whether open or not. No message is being published. It may be called twice. */
   close(): Promise<void>
 }
 
-/** What a broker is told about what it is going to get. */
+/** What a broker may need to know when it is opened. */
 export interface BrokerContext {
-  /** What is going to be published, e.g. `['meowmx.order.>']`. */
+  /** The subjects that will be published, e.g. `['meowmx.order.>']`. */
   readonly subjects: readonly string[]
-  /** What another relay repeats, it repeats about so much later, in ms: a broker that drops repeats remembers for longer. */
+  /** How long (in ms) until another relay takes over and repeats messages. A broker that drops repeats must remember ids for longer. */
   readonly leaseMs: number
-  /** The store's. */
+  /** The logger of the store. */
   readonly logger: Logger
 }
 
-/** A broker will never take it, however often it is tried: the message says why, and what to do. */
+/** A broker will never take a message, or never open, however often it is tried (`ERR_REFUSED`). The message says why, and what to do. */
 export class RefusedError extends MeowError {
   constructor(message: string, cause?: unknown) {
     super('ERR_REFUSED', message, cause)

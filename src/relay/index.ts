@@ -1,3 +1,4 @@
+// `relay`: publishes events to a message broker; published as `meowmx/relay`.
 import { parse } from '../core/validate.ts'
 import { refuseWide } from '../events/selector.ts'
 import type { AnyCategory } from '../events/types.ts'
@@ -18,20 +19,21 @@ export type { RelayOptions } from './options.ts'
 export { Relay } from './relay.ts'
 
 /**
- * Publish what a subscription selects to a message broker: at least once, each stream in order, from the first event on.
+ * Publishes the events of a subscription to a message broker: each event at least once, each stream in order, from the first
+ * event on.
  *
- * It is a durable subscription of this name, whose handler publishes: several relays of one name share its partitions, and
- * one takes over where another dies. An event counts as handled once the broker has confirmed it. While the broker is away
- * the lag grows, and all goes on by itself after; what the broker refuses (a message that is too large) is set aside with
- * its stream, as `meow.parked(name)` shows.
+ * The relay is a durable subscription with this name, whose handler publishes. Several relays with the same name share its
+ * partitions, and if one dies another takes over. An event is acked when the broker has confirmed it. While the broker is
+ * not reachable the lag grows; afterwards the relay continues by itself. If the broker refuses a message, for instance
+ * because it is too large, the stream is parked (see `meow.parked(name)`).
  *
- * **Repeats:** when a relay or its connection dies, at most `window` messages come again, with the same ids, which JetStream
- * drops within its duplicate window. Events are published as they are stored: upcasters are the reader's matter.
+ * **Repeats:** when a relay or its connection dies, at most `window` messages are published again, with the same ids. JetStream
+ * drops them within its duplicate window. Events are published as they are stored; consumers have to upcast them.
  *
- * @param name of the subscription; it is managed as any other (`resetSubscription(name, 'start')` publishes all anew)
- * @throws ValidationError for an option that can't be right
- * @throws (as `ready` and `done`) RefusedError where the broker says that it never will; SubscriptionMismatchError where the
- *   name exists with another selector or partition count
+ * @param name the name of the subscription; manage it as any other (`resetSubscription(name, 'start')` publishes all again)
+ * @throws ValidationError if an option is invalid
+ * @throws RefusedError (from `ready` and `done`) if the broker refuses to open
+ * @throws SubscriptionMismatchError (from `ready` and `done`) if the name exists with another selector or number of partitions
  * @example
  * const orders = relay(meow, 'orders-to-nats', {
  *   category: 'order',

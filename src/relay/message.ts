@@ -1,27 +1,29 @@
+// Converts an event to a message for a broker.
 import { jsonText } from '../core/json-text.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import { asciiJson, headerText, token } from './names.ts'
 
-/** An event as a broker gets it. */
+/** An event in the form in which a broker gets it. */
 export interface Message {
-  /** The event's id, by which a broker knows what comes again. */
+  /** The event's id. Brokers and consumers recognise a repeated message by it. */
   readonly id: string
-  /** `<prefix>.<category>.<type>`; of the names letters, digits, `-` and `_` are as they are, all else is `%XX`. */
+  /** `<prefix>.<category>.<type>`. Letters, digits, `-` and `_` stay as they are; every other byte is `%XX`. */
   readonly subject: string
-  /** The event's stream, `<category>.<streamId>`: order is kept by who partitions by it. */
+  /** The event's stream, `<category>.<streamId>`: a broker that partitions by this key keeps each stream in order. */
   readonly key: string
-  /** The event's data, as JSON. */
+  /** The event's data as JSON text. */
   readonly body: string
-  /** Position, stream, version …: each value one line of printable ASCII; `decodeURIComponent` gives names back. */
+  /** Position, stream, version and more: each value is one line of printable ASCII; `decodeURIComponent` restores names. */
   readonly headers: Readonly<Record<string, string>>
-  /** As it is stored. */
+  /** The event as it is stored. */
   readonly event: RecordedEvent
 }
 
-/** The subjects of a selection, with `>` for what is open. */
+/** The subjects that a selection publishes to; `>` stands for any category or type. */
 export const subjectsOf = (prefix: string, categories: readonly string[]): string[] =>
   categories.length === 0 ? [`${prefix}.>`] : categories.map((category) => `${prefix}.${token(category)}.>`)
 
+/** Makes the message of an event. */
 export function toMessage(event: RecordedEvent, prefix: string): Message {
   const { id, category, streamId, version, position, type, data, metadata, recordedAt } = event
   const { correlationId, causationId, traceparent, tracestate, schemaVersion } = metadata
@@ -33,14 +35,14 @@ export function toMessage(event: RecordedEvent, prefix: string): Message {
     'Meowmx-Type': headerText(type),
     'Meowmx-Recorded-At': recordedAt.toISOString(),
   }
-  const carry = (header: string, value: unknown) => {
+  const setHeader = (header: string, value: unknown) => {
     if (typeof value === 'string' || typeof value === 'number') headers[header] = headerText(String(value))
   }
-  carry('Meowmx-Schema-Version', schemaVersion)
-  carry('Meowmx-Correlation-Id', correlationId)
-  carry('Meowmx-Causation-Id', causationId)
-  carry('traceparent', traceparent)
-  carry('tracestate', tracestate)
+  setHeader('Meowmx-Schema-Version', schemaVersion)
+  setHeader('Meowmx-Correlation-Id', correlationId)
+  setHeader('Meowmx-Causation-Id', causationId)
+  setHeader('traceparent', traceparent)
+  setHeader('tracestate', tracestate)
   if (Object.keys(metadata).length > 0) headers['Meowmx-Metadata'] = asciiJson(metadata)
   return {
     id,

@@ -1,14 +1,15 @@
+// Encodes names and values for subjects and headers.
 import { createHash } from 'node:crypto'
 import { jsonText } from '../core/json-text.ts'
 
-/** Of a token of a subject: what is longer is cut, and told apart by its hash. */
+/** The largest length of a token. A longer one is cut and gets a hash. */
 const MAX_TOKEN = 128
 const HASH = 32
 
 /**
- * A name as one token of a subject: letters, digits, `-` and `_` stand for themselves, all else for its UTF-8 bytes as
- * `%XX`, so that no name can hold a dot or a wildcard and `decodeURIComponent` gives it back. One that comes out longer
- * than 128 characters is cut, and ends in `~` and a hash: it can't be given back, and is told by its header alone.
+ * A name as one token of a subject. Letters, digits, `-` and `_` stay as they are; every other byte of its UTF-8 form becomes `%XX`.
+ * So a token contains no dot or wildcard, and `decodeURIComponent` restores the name. A token of more than 128 characters is
+ * cut, and ends with `~` and a hash: it cannot be decoded, and only the header has the whole name.
  */
 export function token(name: string): string {
   const safe = encodeURIComponent(name).replace(/[.!*'()~]/g, percent)
@@ -18,15 +19,14 @@ export function token(name: string): string {
 }
 
 /**
- * A text as the value of a header, which is one line of printable ASCII without blanks at its ends: what it can't hold stands
- * as `%XX`, and `%` itself, so that `decodeURIComponent` gives the text back. Half a surrogate pair, which a writer of plain SQL
- * can put into metadata, becomes U+FFFD.
+ * A text as the value of a header: one line of printable ASCII without spaces at its ends. Other characters and `%` become `%XX`,
+ * so `decodeURIComponent` restores the text. Half of a surrogate pair, which plain SQL can write into metadata, becomes U+FFFD.
  */
 export function headerText(text: string): string {
   return text.toWellFormed().replace(/^ +| +$|[^ -~]+|%/gu, (part) => encodeURIComponent(part))
 }
 
-/** JSON in ASCII alone: the same value to any parser. */
+/** JSON text in ASCII only; every parser reads the same value from it. */
 export function asciiJson(value: unknown): string {
   return jsonText(value).replace(
     /[^ -~]/g,

@@ -1,26 +1,27 @@
+// Finds out which NATS servers answer.
 import { once } from 'node:events'
 import { connect } from 'node:net'
 
 /**
- * Those of the servers that greet who connects, as every NATS server does. From one that takes a connection and says nothing
- * (frozen, or a balancer with nobody behind it) the client turns away in time, but leaves the socket open for ever.
+ * Returns the servers that send a greeting to a new connection, as every NATS server does. A server may accept connections and send nothing
+ * (it is frozen, or there is only a load balancer). The NATS client gives up on such a server, but leaves its socket open.
  *
- * @throws what came of the first, where none does
+ * @throws the error of the first server if none sends a greeting
  */
-export async function greeting(servers: readonly string[], timeoutMs: number): Promise<string[]> {
-  const answers = await Promise.allSettled(servers.map((server) => greets(new URL(server), timeoutMs)))
-  const awake = servers.filter((_, i) => answers[i]!.status === 'fulfilled')
-  if (awake.length === 0) throw (answers[0] as PromiseRejectedResult).reason
-  return awake
+export async function serversThatGreet(servers: readonly string[], timeoutMs: number): Promise<string[]> {
+  const answers = await Promise.allSettled(servers.map((server) => awaitGreeting(new URL(server), timeoutMs)))
+  const alive = servers.filter((_, i) => answers[i]!.status === 'fulfilled')
+  if (alive.length === 0) throw (answers[0] as PromiseRejectedResult).reason
+  return alive
 }
 
-async function greets({ hostname, port }: URL, timeoutMs: number): Promise<void> {
-  const socket = connect(Number(port || 4222), hostname.replace(/^\[|\]$/g, '')).on('error', () => {}) // `once` tells
+async function awaitGreeting({ hostname, port }: URL, timeoutMs: number): Promise<void> {
+  const socket = connect(Number(port || 4222), hostname.replace(/^\[|\]$/g, '')).on('error', () => {}) // `once` rejects with it
   try {
     await once(socket, 'data', { signal: AbortSignal.timeout(timeoutMs) })
   } catch (error) {
     const late = (error as Error).name === 'AbortError'
-    throw late ? Object.assign(new Error('it says nothing'), { name: 'TimeoutError' }) : error
+    throw late ? Object.assign(new Error('the server sends nothing'), { name: 'TimeoutError' }) : error
   } finally {
     socket.destroy()
   }

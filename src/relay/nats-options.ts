@@ -1,22 +1,23 @@
+// The options of `natsBroker`.
 import { z } from 'zod'
 import { ms } from '../core/fields.ts'
 import { parseSecret } from '../core/validate.ts'
 
-/** How to reach NATS, and which stream of JetStream. */
+/** Options of `natsBroker`: how to reach NATS, and which stream of JetStream to use. */
 export interface NatsOptions {
-  /** `nats://user:password@host:port`, `tls://…`; several of one cluster. Default `nats://127.0.0.1:4222`. */
+  /** Addresses, `nats://user:password@host:port` or `tls://…`; several for one cluster. Default `nats://127.0.0.1:4222`. */
   servers?: string | readonly string[] | undefined
-  /** All else that `connect` of @nats-io/transport-node takes, by its names: `token`, `tls`, `authenticator` … */
+  /** Other options of `connect` of @nats-io/transport-node, under their names: `token`, `tls`, `authenticator` … Default: none. */
   connection?: Readonly<Record<string, unknown>> | undefined
-  /** The JetStream stream that has to take the messages. Default: whichever takes their subjects. */
+  /** The JetStream stream that must store the messages. Default: any stream that takes their subjects. */
   stream?: string | undefined
-  /** Make the stream where there is none; with `stream` alone. Its settings by JetStream's names: `{ num_replicas: 3 }`. Default false. */
+  /** Create the stream if it does not exist; needs `stream`. You may give its settings, as JetStream names them: `{ num_replicas: 3 }`. Default false. */
   create?: boolean | Readonly<Record<string, unknown>> | undefined
-  /** For how long a stream that is made drops what comes again. In ms; default 120_000, minimum 1000. */
+  /** For how long a stream that we create drops repeated messages. In ms; default 120_000, minimum 1000. */
   duplicateWindowMs?: number | undefined
-  /** Look at the stream first. Default true; `false` for a user who may publish, and no more. */
+  /** Check the stream when the relay opens. Default true; use `false` for a user who may only publish. */
   check?: boolean | undefined
-  /** An answer that takes longer counts as lost, and its connection with it. In ms; default 5000, minimum 100. */
+  /** How long to wait for an answer; then the message counts as failed and the connection is closed. In ms; default 5000, minimum 100. */
   timeoutMs?: number | undefined
 }
 
@@ -28,7 +29,7 @@ const natsFields = z.strictObject({
   connection: record.default({}),
   stream: z
     .string()
-    .regex(/^[^\s.*>/\\]{1,255}$/, 'must be without blanks, dots, wildcards and slashes')
+    .regex(/^[^\s.*>/\\]{1,255}$/, 'must be 1 to 255 characters, without spaces, dots, wildcards and slashes')
     .optional(),
   create: z.union([z.boolean(), record]).default(false),
   duplicateWindowMs: ms(1_000).default(120_000),
@@ -37,13 +38,13 @@ const natsFields = z.strictObject({
 })
 const natsOptions = natsFields.refine(({ stream, create }) => stream !== undefined || create === false, {
   path: ['stream'],
-  message: 'must be given where it is to be created',
+  message: 'must be given if create is given: it is the name of the new stream',
 })
 
 function isAddress(text: string): boolean {
   try {
     const { username, password } = toUrl(text)
-    return decodeURIComponent(username + password) !== undefined // which throws where a % stands for itself
+    return decodeURIComponent(username + password) !== undefined // throws if a % is not the start of %XX
   } catch {
     return false
   }
@@ -51,7 +52,7 @@ function isAddress(text: string): boolean {
 
 const toUrl = (text: string) => new URL(text.includes('://') ? text : `nats://${text}`)
 
-/** How to reach NATS, complete: a user and a password in an address are taken out of it, which the client does not. */
+/** The options, complete. User and password are moved from the address to `connection`, because the client ignores them there. */
 export interface NatsSettings extends Readonly<Omit<z.output<typeof natsOptions>, 'servers' | 'connection'>> {
   readonly servers: readonly string[]
   readonly connection: Readonly<Record<string, unknown>>

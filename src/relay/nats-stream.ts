@@ -1,46 +1,47 @@
+// Checks the JetStream stream that a relay publishes to, and creates it if that is wanted.
 import type { JetStreamManager, StreamConfig } from '@nats-io/jetstream'
 import type { BrokerContext } from './broker.ts'
 import { RefusedError } from './broker.ts'
 import type { NatsSettings } from './nats-options.ts'
 
 const NANOS = 1_000_000
-/** JetStream's numbers of errors. */
+/** Error numbers of JetStream. */
 const STREAM_NOT_FOUND = 10059
 const NAME_IN_USE = 10058
 
-/** See that a stream takes what is to be published, and drops repeats for long enough; make it where that is asked for. */
+/** Checks that a stream takes the subjects and drops repeats for long enough. Creates the stream if the option `create` is set. */
 export async function checkStream(
   streams: JetStreamManager['streams'],
   settings: NatsSettings,
   { subjects, leaseMs, logger }: BrokerContext,
 ): Promise<void> {
   const { stream, timeoutMs } = settings
-  const config = stream === undefined ? undefined : await named(streams, stream, settings, subjects)
+  const config = stream === undefined ? undefined : await findOrCreate(streams, stream, settings, subjects)
   for (const subject of subjects) {
-    const takers = await namesOf(streams, subject)
-    if (config ? !takers.includes(config.name) : takers.length === 0)
+    const taking = await namesOf(streams, subject)
+    if (config ? !taking.includes(config.name) : taking.length === 0)
       throw new RefusedError(
         config
           ? `JetStream stream "${config.name}" does not take the subject ${subject}, only ${config.subjects.join(', ')}: ` +
-              `nats stream edit ${config.name} --subjects '${[...config.subjects, subject].join(',')}', or another prefix`
-          : `no JetStream stream takes the subject ${subject}: nats stream add ORDERS --subjects '${subject}' --dupe-window 2m ` +
-              `(or the option stream with create: true)`,
+              `run nats stream edit ${config.name} --subjects '${[...config.subjects, subject].join(',')}', or choose another prefix`
+          : `no JetStream stream takes the subject ${subject}: run nats stream add ORDERS --subjects '${subject}' --dupe-window 2m ` +
+              `(or give the options stream and create: true)`,
       )
   }
-  // Whoever takes over repeats what was published a lease before, and an answer may have been as long in coming.
-  const leastMs = 2 * (leaseMs + timeoutMs)
+  // A relay that takes over repeats messages that were published up to a lease ago, and their answers may be as late.
+  const minimumMs = 2 * (leaseMs + timeoutMs)
   for (const name of config ? [config.name] : await namesOf(streams, subjects[0]!)) {
     const windowMs = (await streams.info(name)).config.duplicate_window / NANOS
-    if (windowMs < leastMs)
+    if (windowMs < minimumMs)
       logger.warn(
-        { stream: name, windowMs, leastMs },
-        `JetStream stream "${name}" drops repeats for ${windowMs} ms only; a relay that takes over may repeat after ${leastMs} ms: ` +
-          `nats stream edit ${name} --dupe-window ${Math.ceil(leastMs / 1000)}s`,
+        { stream: name, windowMs, minimumMs },
+        `JetStream stream "${name}" drops repeats only for ${windowMs} ms, but a relay that takes over may repeat messages after ${minimumMs} ms: ` +
+          `run nats stream edit ${name} --dupe-window ${Math.ceil(minimumMs / 1000)}s`,
       )
   }
 }
 
-async function named(
+async function findOrCreate(
   streams: JetStreamManager['streams'],
   name: string,
   { create, duplicateWindowMs }: NatsSettings,
@@ -53,8 +54,8 @@ async function named(
     if (codeOf(error) !== STREAM_NOT_FOUND) throw error
     if (!create)
       throw new RefusedError(
-        `there is no JetStream stream "${name}": nats stream add ${name} --subjects '${subjects.join(',')}' ` +
-          `--dupe-window ${Math.ceil(duplicateWindowMs / 1000)}s (or the option create: true)`,
+        `there is no JetStream stream "${name}": run nats stream add ${name} --subjects '${subjects.join(',')}' ` +
+          `--dupe-window ${Math.ceil(duplicateWindowMs / 1000)}s (or give the option create: true)`,
         error,
       )
   }
@@ -67,8 +68,8 @@ async function named(
   return streams.add(wanted).then(
     ({ config }) => config,
     (error) => {
-      if (codeOf(error) === NAME_IN_USE) return find() // somebody was faster
-      throw new RefusedError(`JetStream stream "${name}" can not be made: ${error.message}`, error)
+      if (codeOf(error) === NAME_IN_USE) return find() // another client has just created it
+      throw new RefusedError(`JetStream stream "${name}" cannot be created: ${error.message}`, error)
     },
   )
 }

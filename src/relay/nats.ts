@@ -1,3 +1,4 @@
+// NATS JetStream as the broker of a relay.
 import type { JetStreamClient } from '@nats-io/jetstream'
 import type { MsgHdrs, NatsConnection } from '@nats-io/transport-node'
 import { ClosedError, ConnectionError } from '../core/errors.ts'
@@ -5,25 +6,25 @@ import { isMissing } from '../core/missing.ts'
 import type { Broker, BrokerContext } from './broker.ts'
 import { RefusedError } from './broker.ts'
 import type { Message } from './message.ts'
-import { greeting } from './nats-greeting.ts'
+import { serversThatGreet } from './nats-greeting.ts'
 import type { NatsOptions, NatsSettings } from './nats-options.ts'
 import { natsSettings } from './nats-options.ts'
 import { checkStream } from './nats-stream.ts'
 
-/** JetStream's number of an error: a message above the stream's max_msg_size. */
+/** Error number of JetStream: the message is larger than the stream's max_msg_size. */
 const TOO_LARGE = 10054
 const DENIED = 'PermissionViolationError'
 
 /**
- * NATS JetStream as a relay's broker; needs the packages `@nats-io/transport-node` and `@nats-io/jetstream`, version 3.
+ * Makes a broker that publishes to NATS JetStream. It needs the packages `@nats-io/transport-node` and `@nats-io/jetstream`, version 3.
  *
- * A message has the event's id as `Nats-Msg-Id`, by which the stream drops what comes again within its duplicate window. **That
- * is how long an outage may last:** where a relay, or its way to NATS, is away for longer, the messages whose answer was lost
- * (`window` at most) are stored twice. The server keeps the ids of a window in memory. A message counts as published when
- * the stream has taken it: how safe it is there is the stream's matter (`num_replicas`, the server's `sync_interval`).
+ * Each message has the event's id as `Nats-Msg-Id`, and the stream drops a repeated id within its duplicate window. **That
+ * window is how long an outage may last:** if a relay or its connection is away for longer, the messages whose answer was
+ * lost (at most `window`) are stored twice. The server keeps the ids of a window in memory. A message counts as published when
+ * the stream has taken it; how safe it is then depends on NATS (`num_replicas`, and the server's `sync_interval`).
  *
- * @throws ValidationError for an option that can't be right
- * @throws (where the relay opens it) RefusedError where a package, JetStream or the stream is missing, or the login is refused
+ * @throws ValidationError if an option is invalid
+ * @throws RefusedError (when the relay opens it) if a package, JetStream or the stream is missing, or the login is refused
  * @example
  * natsBroker({ servers: 'nats://relay:secret@nats-1:4222', stream: 'ORDERS' })
  * natsBroker({ stream: 'ORDERS', create: { num_replicas: 3 }, duplicateWindowMs: 600_000 })
@@ -32,8 +33,8 @@ export function natsBroker(options: NatsOptions = {}): Broker {
   return new NatsBroker(natsSettings(options))
 }
 
-/** What fails: `open` the first time or again, `connect` for a message, `publish` it. */
-type Doing = 'open' | 'connect' | 'publish'
+/** The step that failed: opening (the first time or again), connecting to publish, or publishing. */
+type Step = 'open' | 'connect' | 'publish'
 
 interface Link {
   readonly connection: NatsConnection
@@ -42,8 +43,8 @@ interface Link {
 }
 
 /**
- * A connection is disposable: with whatever is wrong it is closed, and the next message makes another. So nothing old waits in
- * a buffer, to be sent after somebody else has taken over.
+ * A connection is closed at the first fault, and the next message makes a new one. So no old message waits in a buffer and is
+ * sent after another relay has taken over.
  */
 class NatsBroker implements Broker {
   readonly #settings: NatsSettings
@@ -56,7 +57,7 @@ class NatsBroker implements Broker {
 
   async open(context: BrokerContext): Promise<void> {
     this.#open = true
-    const { connection, client } = await this.#linked('open')
+    const { connection, client } = await this.#connected('open')
     try {
       const manager = await client.jetstreamManager(this.#settings.check)
       if (this.#settings.check) await checkStream(manager.streams, this.#settings, context)
@@ -68,7 +69,7 @@ class NatsBroker implements Broker {
 
   async publish({ id, subject, body, headers }: Message): Promise<{ duplicate: boolean }> {
     const { stream, timeoutMs } = this.#settings
-    const link = await this.#linked('connect')
+    const link = await this.#connected('connect')
     const all = link.headers()
     for (const [name, value] of Object.entries(headers)) all.set(name, value)
     try {
@@ -91,10 +92,10 @@ class NatsBroker implements Broker {
     if (link) await this.#cut(link.connection)
   }
 
-  #linked(doing: Doing): Promise<Link> {
+  #connected(step: Step): Promise<Link> {
     if (!this.#open) return Promise.reject(new ClosedError('the connection to NATS'))
     if (this.#link) return this.#link
-    const link = this.#connect(doing)
+    const link = this.#connect(step)
     const forget = () => {
       if (this.#link === link) this.#link = undefined
     }
@@ -103,13 +104,13 @@ class NatsBroker implements Broker {
     return link
   }
 
-  /** All that is on its way by it fails; the next message makes another. */
+  /** Closes a connection: publishing through it fails, and the next message makes a new one. */
   async #cut(connection: NatsConnection): Promise<void> {
     await connection.close()
-    await connection.closed() // by whoever began that
+    await connection.closed() // also waits for a close that was already running
   }
 
-  async #connect(doing: Doing): Promise<Link> {
+  async #connect(step: Step): Promise<Link> {
     const { servers, connection, timeoutMs } = this.#settings
     const { transport, jetstream } = await packages()
     try {
@@ -119,9 +120,9 @@ class NatsBroker implements Broker {
         pingInterval: 10_000,
         maxPingOut: 2,
         timeout: timeoutMs,
-        noAsyncTraces: true, // else each message costs a stack
+        noAsyncTraces: true, // otherwise each message records a stack trace
         ...connection,
-        servers: tlsFirst ? [...servers] : await greeting(servers, timeoutMs),
+        servers: tlsFirst ? [...servers] : await serversThatGreet(servers, timeoutMs),
         reconnect: false,
       })
       return {
@@ -130,61 +131,64 @@ class NatsBroker implements Broker {
         headers: transport.headers,
       }
     } catch (error) {
-      throw this.#explain(error, doing)
+      throw this.#explain(error, step)
     }
   }
 
-  /** An error of NATS as one of ours: of a new relay some last, of one that was at work all pass, but for its messages'. */
-  #explain(error: unknown, doing: Doing, subject = ''): unknown {
+  /** Translates an error of NATS. RefusedError means "do not try again": it is for faults that a new relay finds when it opens, and for a message that NATS never takes. */
+  #explain(error: unknown, step: Step, subject = ''): unknown {
     if (error instanceof RefusedError || error instanceof ConnectionError) return error
     const { message, code, cause } = error as Error & { code?: unknown }
     const name = (cause as Error | undefined)?.name === DENIED ? DENIED : (error as Error).name
     const { servers, stream, timeoutMs } = this.#settings
     const where = servers.join(', ')
-    const lasting = doing === 'open' ? RefusedError : ConnectionError
+    const ErrorClass = step === 'open' ? RefusedError : ConnectionError
     switch (name) {
       case 'AuthorizationError':
       case 'UserAuthenticationExpiredError':
-        return new lasting(
+        return new ErrorClass(
           `NATS at ${where} refuses the login (${message}): give user and password, or a token`,
           error,
         )
       case DENIED:
-        return new lasting(
-          `NATS at ${where} does not let this user publish (${message}): allow it` +
-            (doing === 'open' ? ', or leave out what looks at the stream (check: false)' : ''),
+        return new ErrorClass(
+          `NATS at ${where} does not let this user publish (${message}): grant the permission` +
+            (step === 'open' ? ', or give check: false, which does not read the stream' : ''),
           error,
         )
       case 'JetStreamNotEnabled':
-        return new lasting(
-          doing !== 'publish'
+        return new ErrorClass(
+          step !== 'publish'
             ? `NATS at ${where} has no JetStream: start nats-server with -js, or enable it for this account`
-            : `no JetStream stream takes the subject ${subject}: nats stream add, or nats stream edit --subjects`,
+            : `no JetStream stream takes the subject ${subject}: run nats stream add, or nats stream edit --subjects`,
           error,
         )
-      case 'InvalidArgumentError': // what the client refuses to send, or can't connect by
-        return doing === 'publish'
-          ? new RefusedError(`NATS can not take a message: ${message}`, error)
-          : new lasting(`NATS at ${where} can not be used: ${message}`, error)
+      case 'InvalidArgumentError': // the client refuses the message or the options
+        return step === 'publish'
+          ? new RefusedError(`NATS cannot take a message: ${message}`, error)
+          : new ErrorClass(`NATS at ${where} cannot be used: ${message}; correct the options`, error)
       case 'TimeoutError':
         return new ConnectionError(`NATS at ${where} did not answer within ${timeoutMs} ms`, error)
       case 'JetStreamApiError':
         if (code === TOO_LARGE)
-          return new RefusedError(`a message is too large for the stream (max_msg_size): ${message}`, error)
+          return new RefusedError(
+            `a message is too large for the stream: ${message}; raise its max_msg_size, then replay the parked stream`,
+            error,
+          )
         return new ConnectionError(
-          `JetStream takes nothing for ${subject || (stream ?? where)}: ${message}`,
+          `JetStream did not take a message for ${subject || (stream ?? where)}: ${message}`,
           error,
         )
       default:
-        return new ConnectionError(`NATS at ${where} can not be reached: ${message}`, error)
+        return new ConnectionError(`NATS at ${where} cannot be reached: ${message}`, error)
     }
   }
 }
 
-/** Only who relays to NATS needs them. */
+/** Loads the packages of NATS when they are needed, since only this broker needs them. */
 async function packages() {
   try {
-    // Each awaited where it stands: only then does esbuild leave it to the run where it is not installed.
+    // Each import is awaited on its own: only then does esbuild accept that a package is not installed.
     const transport = await import('@nats-io/transport-node')
     const jetstream = await import('@nats-io/jetstream')
     return { transport, jetstream }

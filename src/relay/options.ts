@@ -1,27 +1,28 @@
+// The options of `relay`.
 import { z } from 'zod'
 import type { AnyCategory } from '../events/types.ts'
 import type { SubscriptionOptions } from '../subscriptions/options.ts'
 import { subscriptionOptions } from '../subscriptions/options.ts'
 import type { Broker } from './broker.ts'
 
-/** What is published, and where to; a durable subscription's options but for `maxInFlight`, which is `window` here. */
+/** Options of `relay`: those of a durable subscription (but `window` replaces `maxInFlight`), the broker and the subjects. */
 export interface RelayOptions<C extends string | AnyCategory = string | AnyCategory>
   extends Omit<SubscriptionOptions<C>, 'maxInFlight'> {
-  /** Where to publish to: `natsBroker()`, or three functions of yours. */
+  /** The broker to publish to: `natsBroker()`, or an object of yours with three functions. */
   broker: Broker
-  /** What every subject begins with: tokens without blanks and wildcards, at most 128 characters. Default: the store's schema. */
+  /** The first part of every subject: tokens without spaces and wildcards, at most 128 characters. Default: the store's schema. */
   prefix?: string | undefined
-  /** Messages that the broker has not confirmed yet, at most; each is of another stream. Default 256, minimum 1, at most 100_000. */
+  /** The largest number of messages that the broker has not confirmed, at most one of each stream. Default 256, minimum 1, maximum 100_000. */
   window?: number | undefined
 }
 
 const prefix = z
   .string()
   .max(128)
-  .regex(/^(?!\$)[!-~]+$/, 'must be printable ASCII without blanks, and not begin with $')
+  .regex(/^(?!\$)[!-~]+$/, 'must be printable ASCII without spaces, and must not begin with $')
   .refine(
     (text) => text.split('.').every((token) => token !== '' && !/[*>]/.test(token)),
-    'must be tokens with dots between them, without * and >',
+    'must be tokens separated by dots, without * and >',
   )
 
 const broker = z.custom<Broker>(

@@ -1,17 +1,18 @@
+// Logs the outages of a broker.
 import type { Clock } from '../core/clock.ts'
 import type { Logger } from '../core/logger.ts'
 
-/** Pause between two warnings of one outage. */
+/** Pause between two warnings about the same outage. */
 const REMIND_MS = 30_000
 
-/** Tells the log when a broker takes nothing, now and then while that lasts, and when it is over; not once a message. */
+/** Logs when a broker is not reachable, reminds now and then, and logs the end of the outage; it does not log every message. */
 export class Outage {
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #name: string
   #since: number | undefined
-  #saidAt = 0
-  #said = ''
+  #warnedAt = 0
+  #warnedOf = ''
 
   constructor(name: string, clock: Clock, logger: Logger) {
     this.#name = name
@@ -19,27 +20,27 @@ export class Outage {
     this.#logger = logger
   }
 
-  /** What it was `to` do failed. Returns for how long nothing has succeeded, in ms. */
+  /** An attempt failed; `to` says of what. Returns for how long (in ms) no attempt has succeeded. */
   failed(error: unknown, to: string): number {
     const now = this.#clock.now()
     this.#since ??= now
-    if (to !== this.#said || now - this.#saidAt >= REMIND_MS) {
+    if (to !== this.#warnedOf || now - this.#warnedAt >= REMIND_MS) {
       this.#logger.warn(
         { err: error, relay: this.#name, forMs: Math.round(now - this.#since) },
-        `a relay can not ${to}; trying again`,
+        `a relay cannot ${to}; it tries again`,
       )
-      this.#said = to
-      this.#saidAt = now
+      this.#warnedOf = to
+      this.#warnedAt = now
     }
     return now - this.#since
   }
 
-  /** Something succeeded. */
+  /** An attempt succeeded. */
   over(): void {
     if (this.#since === undefined) return
     const forMs = Math.round(this.#clock.now() - this.#since)
     this.#logger.info({ relay: this.#name, forMs }, 'a relay publishes again')
     this.#since = undefined
-    this.#said = ''
+    this.#warnedOf = ''
   }
 }

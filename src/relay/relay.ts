@@ -1,3 +1,4 @@
+// A relay: reads events through a subscription and publishes them to a broker.
 import type { Observable } from 'rxjs'
 import { abortable, settledOrAborted, whenAborted } from '../core/abort.ts'
 import { backoff } from '../core/backoff.ts'
@@ -14,7 +15,7 @@ import { RefusedError } from './broker.ts'
 import { toMessage } from './message.ts'
 import { Outage } from './outage.ts'
 
-export interface Settings {
+export interface RelaySettings {
   readonly broker: Broker
   readonly prefix: string
   readonly window: number
@@ -22,30 +23,30 @@ export interface Settings {
 }
 
 /**
- * A subscription whose handler publishes.
+ * A running relay: a worker of a subscription whose handler publishes. `relay` makes it.
  *
- *     opening -> publishing -> (nothing succeeded for leaseMs) -> opening …
+ *     opening -> publishing -> (no success for leaseMs) -> opening …
  *
- * While the broker is away the executor holds no partition, so that a relay which still reaches it takes over.
+ * While the broker is not reachable the relay owns no partition, so another relay that can reach the broker takes over.
  */
 export class Relay implements Worker {
-  /** Resolves once the broker is reached, and this is an executor of the subscription; rejects where that can't be. */
+  /** Resolves when the broker is open and this relay is an executor of the subscription; rejects if that is impossible. */
   readonly ready: Promise<void>
-  /** Settles when it has ended: resolves after `stop()` or when the store closes, rejects with the error that ended it. */
+  /** Settles when the relay has ended: resolves after `stop()` or when the store closes, rejects with the error that ended it. */
   readonly done: Promise<void>
-  /** How the subscription stands in this process: position, lag, messages in flight. */
+  /** The status of the subscription in this process: position, lag, messages in flight. */
   readonly status$: Observable<SubscriptionStatus>
   readonly #subscription: DurableSubscription
-  readonly #settings: Settings
+  readonly #settings: RelaySettings
   readonly #outage: Outage
   readonly #stopping = new AbortController()
   readonly #limit: TimeLimit
   #published = 0
   #duplicates = 0
-  #giveUp = () => {}
+  #reopen = () => {}
 
   /** @internal Use `relay`. */
-  constructor(subscription: DurableSubscription, settings: Settings) {
+  constructor(subscription: DurableSubscription, settings: RelaySettings) {
     this.#subscription = subscription
     this.#settings = settings
     this.status$ = subscription.status$
@@ -60,21 +61,25 @@ export class Relay implements Worker {
     this.ready.catch(() => {})
   }
 
-  /** Messages that the broker has confirmed, since the start. */
+  /** The number of messages that the broker has confirmed since the start. */
   get published(): number {
     return this.#published
   }
 
-  /** Those of them that it had already, and has dropped. */
+  /** The number of confirmed messages that the broker already had, and has dropped. */
   get duplicates(): number {
     return this.#duplicates
   }
 
   /**
-   * Publish nothing more, wait for what is on its way, write the checkpoints, give the partitions back. Twice is fine. With
-   * `timeoutMs` (in ms, minimum 0) it waits for the broker no longer than that: what is not confirmed by then is published again.
+   * Stops publishing, waits for messages in flight, writes the checkpoints and hands over the partitions. You may call it twice.
    *
-   * @throws ValidationError for a `timeoutMs` that can't be right
+   * With `timeoutMs` (in ms, minimum 0; no limit by default) it waits no longer than that for the broker: messages that are not confirmed by then are
+   * published again later.
+   *
+   * @throws ValidationError if `timeoutMs` is invalid
+   * @example
+   * await orders.stop({ timeoutMs: 5_000 })
    */
   async stop(options: StopOptions = {}): Promise<void> {
     const { timeoutMs } = parse(stopOptionsSchema, options, 'options')
@@ -91,7 +96,7 @@ export class Relay implements Worker {
   }
 
   async #run(ready: () => void): Promise<void> {
-    // The store tells nobody who has no executor yet that it closes.
+    // If there is no executor yet, only the status says that the store closes.
     const closed = this.#subscription.status$.subscribe({ complete: () => this.#stopping.abort() })
     const { broker, context } = this.#settings
     try {
@@ -100,7 +105,7 @@ export class Relay implements Worker {
       const { name } = this.#subscription
       context.logger.error(
         { err: error, relay: name },
-        `relay "${name}" ends: ${messageOf(error)}; mend the cause, then start it again; it goes on at its checkpoint`,
+        `relay "${name}" has ended: ${messageOf(error)}; correct the cause and start it again; it continues at its checkpoint`,
       )
       throw error
     } finally {
@@ -109,7 +114,7 @@ export class Relay implements Worker {
     }
   }
 
-  /** Reach the broker, however long that takes. False: we are to stop. */
+  /** Opens the broker, however long that takes. Returns false if the relay is stopped meanwhile. */
   async #open(before: boolean): Promise<boolean> {
     const { clock } = this.#subscription.db
     const { broker, context } = this.#settings
@@ -131,23 +136,23 @@ export class Relay implements Worker {
     return false
   }
 
-  /** Publish, until we are to stop, the store closes, or the broker has been away for long. */
+  /** Publishes until the relay is stopped, the store closes, or the broker has not been reachable for `leaseMs`. */
   async #work(ready: () => void): Promise<void> {
     const { signal } = this.#stopping
     const away = new AbortController()
-    this.#giveUp = () => away.abort()
+    this.#reopen = () => away.abort()
     const worker = this.#subscription.process(
       async (event, { signal }) => {
         await this.#publish(event, signal)
       },
-      { concurrency: this.#settings.window, retry: { maxAttempts: 1 } }, // what fails here is refused
+      { concurrency: this.#settings.window, retry: { maxAttempts: 1 } }, // only a refused message fails here
     )
     const forget = whenAborted(signal, () => void worker.stop())
     const forgetLimit = whenAborted(this.#limit.up, () => void worker.stop({ timeoutMs: 0 }))
     worker.ready.then(ready, () => {})
     try {
       await settledOrAborted(worker.done, away.signal)
-      if (!away.signal.aborted) this.#stopping.abort() // or the store has closed
+      if (!away.signal.aborted) this.#stopping.abort() // the worker ended because it was stopped or the store closed
     } finally {
       forget()
       await worker.stop()
@@ -156,7 +161,7 @@ export class Relay implements Worker {
     }
   }
 
-  /** Resolves once the broker has it; rejects where it never will, or somebody else is to do it. */
+  /** Publishes an event, and retries until the broker has it. Rejects if the broker refuses it, or this relay has to stop. */
   async #publish(event: RecordedEvent, signal: AbortSignal): Promise<void> {
     const { broker, prefix, context } = this.#settings
     const { clock } = this.#subscription.db
@@ -171,7 +176,7 @@ export class Relay implements Worker {
       } catch (failed) {
         const error = readable(failed)
         if (error instanceof RefusedError) throw error
-        if (this.#outage.failed(error, 'publish') >= context.leaseMs) this.#giveUp()
+        if (this.#outage.failed(error, 'publish') >= context.leaseMs) this.#reopen()
       }
       await clock.sleep(backoff(attempt, clock), signal)
     }

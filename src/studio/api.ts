@@ -1,3 +1,4 @@
+// The JSON answers of the studio's server.
 import { z } from 'zod'
 import { messageOf } from '../core/describe.ts'
 import { MeowError } from '../core/errors.ts'
@@ -18,11 +19,11 @@ export interface Store {
   readonly title: string
 }
 
-/** What a request asks for, checked no further than that it is text. */
+/** A request, not validated yet. */
 export interface Request {
   readonly query: URLSearchParams
   readonly body: unknown
-  /** Aborts when nobody waits for the answer any more. */
+  /** Aborts when the client has gone. */
   readonly signal: AbortSignal
 }
 
@@ -30,7 +31,7 @@ type Answer = (store: Store, request: Request) => unknown
 
 const replayBody = z.strictObject({ subscription: name, streamId: name.optional() })
 
-/** Answers that are JSON, by method and path. */
+/** The functions that answer with JSON, by method and path. */
 export const ANSWERS: ReadonlyMap<string, Answer> = new Map<string, Answer>([
   ['GET /api/hello', ({ title, write }) => ({ title, write })],
   [
@@ -61,7 +62,8 @@ export const ANSWERS: ReadonlyMap<string, Answer> = new Map<string, Answer>([
   [
     'POST /api/replay',
     async ({ meow, questions, write }, { body }) => {
-      if (!write) throw new Refusal(403, 'the studio was started to read only: start it with --write')
+      if (!write)
+        throw new Refusal(403, 'the studio is read only: start it with --write to replay parked events')
       const { subscription, streamId } = parse(replayBody, body, 'body')
       const replayed = await meow.replayParked(subscription, streamId === undefined ? {} : { streamId })
       questions.subscriptions.forget()
@@ -76,7 +78,7 @@ function required(query: URLSearchParams, key: string): string {
   return value
 }
 
-/** An error as an answer. */
+/** Turns an error into an HTTP error. */
 export function toRefusal(error: unknown): Refusal {
   if (error instanceof Refusal) return error
   if (!(error instanceof MeowError)) return new Refusal(500, messageOf(error))

@@ -1,3 +1,4 @@
+// The files that the browser loads, and the headers of every answer.
 import { page } from './page.ts'
 
 const TYPES: Record<string, string> = {
@@ -12,7 +13,7 @@ export interface Asset {
   readonly body: Buffer
 }
 
-/** Everything that the browser loads, by its path. */
+/** Everything that the browser loads, by path. */
 export function readAssets(): ReadonlyMap<string, Asset> {
   const assets = new Map<string, Asset>()
   for (const [name, text] of Object.entries(page))
@@ -20,7 +21,7 @@ export function readAssets(): ReadonlyMap<string, Asset> {
   return assets
 }
 
-/** On every answer. Script and style come from files of ours alone, and no markup is ever made of text (Trusted Types). */
+/** Headers of every answer. Scripts and styles come only from our own files, and text never becomes markup (Trusted Types). */
 export const HEADERS: Readonly<Record<string, string>> = {
   'Content-Security-Policy': [
     "default-src 'none'",

@@ -1,3 +1,4 @@
+// The open pages: what they are sent, and the questions that they share.
 import { every, wall } from '../core/clock.ts'
 import { messageOf } from '../core/describe.ts'
 import { redactText } from '../core/secrets.ts'
@@ -13,13 +14,13 @@ import { Rates } from './rates.ts'
 import { Refusal } from './refusal.ts'
 import { Sample } from './sample.ts'
 import { ManySeries, Series } from './series.ts'
-import type { Heard } from './show.ts'
+import type { TailEvent } from './show.ts'
 import { Tail } from './tail.ts'
 
 const MOST_PAGES = 32
 const TAIL_MS = 250
 const SECOND_MS = 1_000
-/** Subscriptions and stallers that a page is told of. */
+/** How many subscriptions and blocking transactions a page gets at most. */
 const SHOWN = 500
 
 interface Page {
@@ -27,22 +28,22 @@ interface Page {
   readonly sample: Sample
 }
 
-/** The pages that are open. They share one tail and one set of questions, and while there are none nothing is asked. */
+/** The open pages. They share one tail and one set of questions; while no page is open, nothing is asked. */
 export class Audience {
-  /** The lag of each subscription over the time in which somebody looked. */
+  /** The lag of each subscription while a page was open. */
   readonly lags = new ManySeries(SHOWN)
-  /** Events a second, likewise. */
+  /** Events a second while a page was open. */
   readonly rate = new Series()
   readonly #meow: Meow
   readonly #questions: Questions
   readonly #pages = new Set<Page>()
-  readonly #told = new Map<string, string>() // the latest of each kind
+  readonly #told = new Map<string, string>() // the latest message of each kind
   readonly #problems = new Map<string, string>()
   readonly #counts = new Counts()
   readonly #rates = new Rates()
   readonly #commits = new CommitCount((category, events) => this.#rates.count(category, events))
   readonly #answers = new Map<string, unknown>()
-  readonly #asked = new Set<string>() // questions whose answer is waited for
+  readonly #asked = new Set<string>() // questions that are not answered yet
   #tail: Tail | undefined
   #stop: (() => void) | undefined
   #running: Promise<unknown> = Promise.resolve()
@@ -54,10 +55,10 @@ export class Audience {
     this.#questions = questions
   }
 
-  /** Tell a page all there is, and then all that changes; what it returns ends that. */
+  /** Sends a page everything that is known, and then every change. Call the returned function when the page has gone. */
   join(stream: EventStream, filter: Filter): () => void {
     if (this.#pages.size >= MOST_PAGES)
-      throw new Refusal(503, `${MOST_PAGES} pages are open already: close one`, { 'Retry-After': '5' })
+      throw new Refusal(503, `${MOST_PAGES} pages are already open: close one`, { 'Retry-After': '5' })
     const page = { stream, sample: new Sample(filter) }
     this.#pages.add(page)
     for (const [kind, json] of this.#told) stream.send(kind, json)
@@ -93,7 +94,7 @@ export class Audience {
       for (const end of timers) end()
       this.#stop = undefined
       this.#tail = undefined
-      // Who comes next is not told what was.
+      // The next page must not get old values.
       this.#told.clear()
       this.#answers.clear()
       this.#problems.clear()
@@ -106,14 +107,14 @@ export class Audience {
     this.#second()
   }
 
-  #heard(event: Heard, old: boolean): void {
+  #heard(event: TailEvent, old: boolean): void {
     this.#problems.delete('tail')
     if (!old) this.#commits.heard(event.category)
     this.#counts.add(event)
     for (const { sample } of this.#pages) sample.offer(event)
   }
 
-  /** The tail, to those that can take it; for others it goes on gathering, which is bounded. */
+  /** Sends new events to the pages that have room. For the others they are collected, up to a limit. */
   #flush(): void {
     for (const { stream, sample } of this.#pages) {
       if (stream.dead) stream.end()
@@ -144,13 +145,13 @@ export class Audience {
     this.rate.add(at, rate)
     const { state, since, cause } = this.#questions.listener
     this.#tell('store', {
-      at, // and so there is something to tell every second: who hears nothing knows that we are gone
+      at, // changes every second, so a page that receives nothing knows that the connection is lost
       state,
       since,
       cause: cause === undefined ? null : message(cause),
       reconnects: this.#questions.reconnects,
       rate,
-      heldBack: this.#heldBack, // null: not known yet
+      heldBack: this.#heldBack, // null if it is not known yet
       horizon: this.#horizon === null ? null : Math.max(this.#horizon, this.#tail?.position ?? 0),
       lastPosition: this.#counts.lastPosition,
       problems: Object.fromEntries(this.#problems),
@@ -193,7 +194,7 @@ export class Audience {
   }
 }
 
-/** Partitions are counted here; one subscription's are told by `/api/subscription`. */
+/** Partitions are only counted here; `/api/subscription` has those of one subscription. */
 function summary(subscriptions: readonly SubscriptionInfo[]) {
   const rows = subscriptions.slice(0, SHOWN).map(({ partitions, ...rest }) => {
     const owners = new Set(partitions.flatMap(({ owner }) => owner ?? []))

@@ -1,8 +1,9 @@
+// Counts the events of categories step by step.
 import type { Meow } from '../meow.ts'
 import type { CategoryInfo } from '../read/reader.ts'
 import { addCounts } from '../read/reader.ts'
 
-/** What categories hold, up to a horizon: all of it is counted once, and from then on only what has come since. */
+/** Streams and events of each category up to a horizon. Everything is counted once; afterwards only what is new. */
 export class CategoryCounts {
   readonly #meow: Pick<Meow, 'categories'>
   readonly #horizon: () => Promise<number>
@@ -14,10 +15,10 @@ export class CategoryCounts {
     this.#horizon = horizon
   }
 
-  /** Not to be called again before it has answered. */
+  /** Do not call it again before it has settled. */
   async read(): Promise<CategoryInfo[]> {
     const horizon = await this.#horizon()
-    // A server took over that had not got all that was seen.
+    // A standby took over that is missing events.
     if (horizon < this.#until) this.#found = new Map()
     const after = horizon < this.#until ? 0 : this.#until
     const more = after < horizon ? await this.#meow.categories({ after, until: horizon }) : []

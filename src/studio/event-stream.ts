@@ -1,12 +1,13 @@
+// Server-sent events to one page.
 import type { ServerResponse } from 'node:http'
 import { now } from '../core/clock.ts'
 
-/** A page that takes nothing for so long is gone. */
+/** A page that takes nothing for this long counts as gone. */
 const DEAD_MS = 60_000
 
 /**
- * Server-sent events to one page. Of each kind only the latest waits for a slow page, so that it can't fill the memory:
- * what is sent is the whole of something, as it stands, or (the tail) is made only once there is room.
+ * Sends events to one page. For a slow page, only the latest message of each kind waits, so the memory is bounded: a message
+ * replaces an older one of its kind, or (the tail) is made only when there is room.
  */
 export class EventStream {
   readonly #response: ServerResponse
@@ -21,7 +22,7 @@ export class EventStream {
     })
   }
 
-  /** More than it takes just now. */
+  /** Whether the page has not yet taken what was sent. */
   get busy(): boolean {
     return this.#busySince !== undefined
   }
@@ -30,7 +31,7 @@ export class EventStream {
     return this.#busySince !== undefined && now() - this.#busySince > DEAD_MS
   }
 
-  /** `json` holds no line break, as what JSON.stringify makes. */
+  /** `json` must not contain a line break; JSON.stringify makes none. */
   send(kind: string, json: string): void {
     this.#waiting.set(kind, json)
     this.#flush()

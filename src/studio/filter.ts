@@ -1,10 +1,11 @@
+// The filter of the tail.
 import type { RecordedEvent } from '../events/event.ts'
 
 export type Filter = (event: Pick<RecordedEvent, 'category' | 'streamId' | 'type' | 'id'>) => boolean
 
 /**
- * Words that category, stream, type or id have to contain, each of them, whatever the case; a word behind a minus none may
- * contain. It is asked before events are left out of a busy tail, so that a rare one is seen.
+ * Makes a filter of words. Category, stream, type or id must contain every word, in upper or lower case, and no word that has
+ * a minus in front. The filter is applied before a busy tail drops events, so rare events are seen.
  */
 export function filterOf(text: string): Filter {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean)

@@ -1,12 +1,12 @@
+// Limits how often an expensive question is asked.
 import { now } from '../core/clock.ts'
 
-/** The share of the time that one question may keep the database busy: 1 in 20. */
+/** A question may use at most 1/20 of the time. */
 const RARITY = 20
 const LONGEST_MS = 300_000
 
 /**
- * A question to the store that may be costly, asked for all at once and remembered: the longer the answer took, the longer
- * it stands. Who asks meanwhile gets what is remembered.
+ * A question to the store that may be expensive. All callers share one answer, and the longer it took, the longer it is kept.
  */
 export class Gentle<T> {
   readonly #read: () => Promise<T>
@@ -19,10 +19,10 @@ export class Gentle<T> {
     this.#leastMs = leastMs
   }
 
-  /** The latest answer; rejects where that was an error. */
+  /** The latest answer; rejects if the question failed. */
   get(): Promise<T> {
     if (this.#answer && now() < this.#until) return this.#answer
-    this.#until = Number.POSITIVE_INFINITY // while it is under way
+    this.#until = Number.POSITIVE_INFINITY // until it has settled
     const begun = now()
     this.#answer = this.#read().finally(() => {
       const ended = now()
@@ -32,7 +32,7 @@ export class Gentle<T> {
     return this.#answer
   }
 
-  /** Ask anew the next time: something was changed. */
+  /** Makes the next call ask again, because something was changed. */
   forget(): void {
     this.#until = 0
   }

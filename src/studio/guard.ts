@@ -1,3 +1,4 @@
+// Decides which requests the studio answers.
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
@@ -6,14 +7,13 @@ import { Refusal } from './refusal.ts'
 const LOOPBACK = ['localhost', '127.0.0.1', '[::1]']
 
 /**
- * Whom the studio answers.
+ * Checks where a request comes from, and its token.
  *
- * - Host: a site that has its own name point here (DNS rebinding) is told by the name. Where we listen on every address any
- *   address is right, since only names can be rebound.
- * - Origin, Sec-Fetch-Site: no page of another site gets an answer, not even of another port of this machine.
- * - The token goes in a header that the page sets, not in a cookie: browsers send no header of ours by themselves, so a
- *   request that another site causes never carries it; and cookies do not keep ports apart, so every other server of
- *   this machine that is visited would be sent it.
+ * - Host: a site can let its own name point to this machine (DNS rebinding); the header Host then has that name. If we listen
+ *   on every address, every address is accepted, because only names can be rebound.
+ * - Origin, Sec-Fetch-Site: pages of other sites get no answer, not even pages of another port of this machine.
+ * - The token is in a header that the page sets, not in a cookie. Browsers do not add that header by themselves, so a request
+ *   of another site never has it. Cookies are shared between ports, so other servers of this machine would get them.
  */
 export class Guard {
   readonly #digest: Buffer
@@ -26,25 +26,32 @@ export class Guard {
     this.#digest = sha256(token)
   }
 
-  /** @throws Refusal for a request that no page of ours can have sent */
+  /** @throws Refusal if the request cannot come from our page */
   checkSource({ headers, method }: IncomingMessage): void {
     if (!this.#isOurs(headers.host)) {
       const names = [...new Set([...LOOPBACK, this.#host])].map((name) => `${name}:${this.#port}`)
       throw new Refusal(
         403,
-        `this is not served under the name ${headers.host ?? '(none)'}: ask for one of ${names.join(', ')}`,
+        `the studio is not served under the name ${headers.host ?? '(none)'}: use one of ${names.join(', ')}`,
       )
     }
     const { origin, 'sec-fetch-site': site } = headers
     const ours = `http://${headers.host}`.toLowerCase()
     if (origin !== undefined && origin.toLowerCase() !== ours)
-      throw new Refusal(403, 'requests of other sites are not answered')
+      throw new Refusal(
+        403,
+        'requests from other sites are not answered: open the address of the studio itself',
+      )
     if (site !== undefined && site !== 'same-origin' && site !== 'none')
-      throw new Refusal(403, 'links of other sites are not followed: paste the address into the address bar')
-    if (method === 'POST' && origin === undefined) throw new Refusal(403, 'a change has to say its Origin')
+      throw new Refusal(
+        403,
+        'links from other sites are not followed: paste the address into the address bar',
+      )
+    if (method === 'POST' && origin === undefined)
+      throw new Refusal(403, 'a POST request needs the header Origin')
   }
 
-  /** The token is in the header `Authorization: Bearer …`, or, where nothing is changed, in the address: `?token=…`. */
+  /** The token is in the header `Authorization: Bearer …`; for a GET request it may be in the address: `?token=…`. */
   knowsToken({ headers, method }: IncomingMessage, query: URLSearchParams): boolean {
     const bearer = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1]
     const given = bearer ?? (method === 'POST' ? null : query.get('token'))
@@ -60,10 +67,10 @@ export class Guard {
   }
 }
 
-/** A host as it stands in an address. */
+/** A host in the form for an address. */
 export const inUrl = (host: string) => (isIP(host) === 6 ? `[${host}]` : host)
 
-/** Whether nobody but this machine can reach it. */
+/** Whether only this machine can reach it. */
 export const isLoopback = (host: string) =>
   host === '::1' || host.toLowerCase() === 'localhost' || /^127\.\d+\.\d+\.\d+$/.test(host)
 

@@ -1,16 +1,17 @@
+// The history of a stream: an event, its changes, and the state.
 import { isDeepStrictEqual } from 'node:util'
 import type { RecordedEvent, StreamRef } from '../events/event.ts'
 import type { Meow } from '../meow.ts'
 import type { Shown } from './show.ts'
 import { show } from './show.ts'
 
-/** Events that a state is made of at most; of a longer stream the last ones before the version. */
+/** How many events the state is made of at most; for a longer stream, the last ones before the version. */
 const MOST_FOLDED = 10_000
-/** Of one query. */
+/** Events that one query reads. */
 const PAGE = 100
-/** Events around the version that are listed. */
+/** How many events before and after the version are listed. */
 const AROUND = 25
-/** Characters of the whole event, of the state, and of one changed property. */
+/** Limits in characters: of the whole event or state, and of one changed property. */
 const MOST_SHOWN = 65_536
 const MOST_CHANGE = 500
 const MOST_CHANGES = 200
@@ -23,7 +24,7 @@ export interface Change {
 }
 
 export interface History {
-  /** -1: there is no such stream. */
+  /** -1 if there is no such stream. */
   readonly lastVersion: number
   readonly version: number
   readonly event:
@@ -35,19 +36,19 @@ export interface History {
     | null
   readonly state: Shown
   readonly changes: readonly Change[]
-  /** The first version that is in the state. */
+  /** The first version that the state contains. */
   readonly foldedFrom: number
-  /** Events whose data is no object, which can't be merged. */
+  /** How many events are not in the state, because their data is not an object. */
   readonly leftOut: number
   readonly around: readonly { version: number; type: string; recordedAt: number }[]
 }
 
-/** Null prototype: a property `__proto__` is one as any other. */
+/** It has no prototype, so `__proto__` is an ordinary property. */
 type State = Record<string, unknown>
 
 /**
- * A stream as of a version (default: the last). The studio knows no reducer, so the state is what nearly every stream gives
- * without one: the data of its events laid over each other, a later event's properties over those of an earlier one.
+ * A stream as of a version (default: the last). The studio does not know your reducers. Its state is the data of all events
+ * merged into one object: properties of later events replace those of earlier ones.
  */
 export async function historyOf(
   meow: Meow,
@@ -94,7 +95,7 @@ export async function historyOf(
   }
 }
 
-/** Page by page, so that few are in memory. */
+/** Reads page by page, so that few events are in memory. */
 async function* range(meow: Meow, stream: StreamRef, from: number, to: number, signal: AbortSignal) {
   while (from < to) {
     signal.throwIfAborted()
@@ -131,6 +132,6 @@ function isSame(before: unknown, after: unknown): boolean {
   try {
     return isDeepStrictEqual(before, after)
   } catch {
-    return false // too deep to be compared
+    return false // too deep to compare
   }
 }

@@ -1,3 +1,4 @@
+// `startStudio`: a web page that shows a store; published as `meowmx/studio`.
 import { parseSecret } from '../core/validate.ts'
 import type { Meow } from '../meow.ts'
 import { Audience } from './audience.ts'
@@ -8,25 +9,27 @@ import { addressOf, serve } from './server.ts'
 
 export type { StudioOptions } from './options.ts'
 
-/** A web page that shows a store, live; also an `AsyncDisposable`. */
+/** A running studio; also an `AsyncDisposable`. */
 export interface Studio {
-  /** What to open in a browser, the token included: whoever has it can read the whole store. */
+  /** The address to open in a browser. It contains the token, with which anybody can read the whole store. */
   readonly url: string
-  /** Ends all requests and stops asking; the store stays open. Twice is fine. */
+  /** Ends all requests and stops asking the store, which stays open. You may call it twice. */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
 
 /**
- * Serves the studio: categories with their rates, a live tail, the history of a stream, subscriptions with their lag and
- * what they have parked, stallers; and `/metrics` for Prometheus.
+ * Starts the studio, a web page that shows a store live: categories with their rates, a tail, the history of streams,
+ * subscriptions with lags and parked events, blocking transactions; and `/metrics` for Prometheus.
  *
- * Only this machine can reach it unless `host` says otherwise, only who has the token is answered, no page of another site
- * ever is, and without `write` nothing can be changed. While nobody looks it asks nothing of the store. It keeps the process
- * alive; close it before the store.
+ * Only this machine can reach it unless you set `host`. Every request needs the token, other sites get no answer, and
+ * without `write` nothing can be changed. While no page is open it asks the store nothing. It keeps the process alive. Close it
+ * before the store.
  *
- * @param meow the store that is shown; with `listen: false` all that is live comes by the poll
- * @param options default: on 127.0.0.1 at any free port, read only, a new token
+ * @param meow the store to show; with `listen: false` the page updates by polling
+ * @param options default: on 127.0.0.1 at any free port, read only, with a new token
+ * @throws ValidationError (rejects) if an option is invalid
+ * @throws ConnectionError (rejects) if it cannot listen at that address
  * @throws (rejects) ValidationError for an option that can't be right; ConnectionError where it can't listen there
  * @example
  * const studio = await startStudio(meow, { port: 4717, token: process.env.STUDIO_TOKEN! }) // not set: a new one
@@ -39,7 +42,7 @@ export async function startStudio(meow: Meow, options: StudioOptions = {}): Prom
     studioOptions,
     options,
     Object.keys(studioOptions.shape),
-    ['host', 'title', 'token'], // what is wrong with a token it says without it
+    ['host', 'title', 'token'], // the error of a token does not show it
   )
   const questions = new Questions(meow)
   const audience = new Audience(meow, questions)

@@ -1,13 +1,14 @@
+// The metrics of the studio for Prometheus. Their names are public.
 import type { CategoryInfo } from '../read/reader.ts'
 import type { SubscriptionInfo } from '../subscriptions/admin/subscriptions.ts'
 import type { Family, SampleOf } from './prometheus.ts'
 import type { Questions } from './questions.ts'
 
-/** Categories, and subscriptions, that get series of their own: Prometheus keeps each for long. */
+/** How many categories and subscriptions get series of their own, because Prometheus keeps each series for long. */
 const MOST_SERIES = 1_000
 const STATES = ['listening', 'reconnecting', 'polling', 'closed']
 
-/** What Prometheus is told. Where a question fails its metrics are left out, and `up` says so. */
+/** All metrics. If a question fails, its metrics are left out, and `up` is 0 for it. */
 export async function metricsOf(questions: Questions): Promise<Family[]> {
   const asked = ['categories', 'subscriptions', 'stallers', 'horizon'] as const
   const [categories, subscriptions, stallers, horizon] = await Promise.allSettled([
@@ -20,7 +21,7 @@ export async function metricsOf(questions: Questions): Promise<Family[]> {
     ({ status }, i): SampleOf => [{ question: asked[i]! }, status === 'fulfilled' ? 1 : 0],
   )
   return [
-    gauge('up', 'Whether the store answered a question the last time.', up),
+    gauge('up', 'Whether the store answered this question the last time.', up),
     ...(categories.status === 'fulfilled'
       ? ofCategories(categories.value, horizon.status === 'fulfilled' ? horizon.value : 0)
       : []),
@@ -40,25 +41,27 @@ const gauge = (name: string, help: string, samples: readonly SampleOf[]): Family
   samples,
 })
 
-/** Categories may have been counted before the horizon was asked for, up to which there are events in any case. */
+/** The counts may be older than the horizon, and events exist up to the horizon. So the last position is the higher one. */
 function ofCategories(categories: readonly CategoryInfo[], horizon: number): Family[] {
   const most = [...categories].sort((a, b) => b.events - a.events).slice(0, MOST_SERIES)
   const each = (value: (info: CategoryInfo) => number) =>
     most.map((info): SampleOf => [{ category: info.category }, value(info)])
   const last = categories.reduce((max, { lastPosition }) => Math.max(max, lastPosition), horizon)
   return [
-    gauge('categories', `Categories; the ${MOST_SERIES} that hold most have series of their own.`, [
-      [{}, categories.length],
-    ]),
+    gauge(
+      'categories',
+      `Number of categories; the ${MOST_SERIES} with the most events have series of their own.`,
+      [[{}, categories.length]],
+    ),
     {
       name: 'events_total',
       type: 'counter',
-      help: 'Events of a category.',
+      help: 'Number of events in a category.',
       samples: each(({ events }) => events),
     },
     gauge(
       'streams',
-      'Streams of a category.',
+      'Number of streams in a category.',
       each(({ streams }) => streams),
     ),
     gauge('last_position', 'The position of the last event; above the horizon while an append stays open.', [
@@ -79,11 +82,11 @@ function ofSubscriptions(subscriptions: readonly SubscriptionInfo[]): Family[] {
       }),
     )
   return [
-    gauge('subscriptions', 'Durable subscriptions.', [[{}, subscriptions.length]]),
-    each('position', 'The least position of its partitions.', ({ position }) => position),
+    gauge('subscriptions', 'Number of durable subscriptions.', [[{}, subscriptions.length]]),
+    each('position', 'The lowest position of its partitions.', ({ position }) => position),
     each(
       'lag_events',
-      'Committed events that it has still to handle; large numbers are estimates.',
+      'Committed events that it has not handled yet; large numbers are estimates.',
       ({ lag }) => lag,
     ),
     each('lag_is_estimate', 'Whether the lag is an estimate.', ({ lagIsEstimate }) => Number(lagIsEstimate)),
@@ -97,17 +100,13 @@ function ofSubscriptions(subscriptions: readonly SubscriptionInfo[]): Family[] {
       'For how long the first event that is held back has waited.',
       ({ heldBack }) => heldBack.seconds,
     ),
-    each(
-      'parked_events',
-      'Events of the streams that are parked; large numbers are estimates.',
-      ({ parked }) => parked,
-    ),
+    each('parked_events', 'Parked events; large numbers are estimates.', ({ parked }) => parked),
     each(
       'parked_is_estimate',
       'Whether the number of parked events is an estimate.',
       ({ parkedIsEstimate }) => Number(parkedIsEstimate),
     ),
-    each('parked_streams', 'Streams that are parked, exactly.', ({ parkedStreams }) => parkedStreams),
+    each('parked_streams', 'Parked streams; always exact.', ({ parkedStreams }) => parkedStreams),
     each('partitions', 'Partitions that executors share.', ({ partitions }) => partitions.length),
     each(
       'partitions_owned',
@@ -121,7 +120,7 @@ function ofSubscriptions(subscriptions: readonly SubscriptionInfo[]): Family[] {
     ),
     each(
       'oldest_lease_timestamp_seconds',
-      'When the first of its leases runs out, unless it is renewed.',
+      'When the first of its leases expires if it is not renewed.',
       ({ partitions }) => {
         const ends = partitions.flatMap(({ leaseUntil }) =>
           leaseUntil ? [leaseUntil.getTime() / 1_000] : [],
@@ -137,12 +136,14 @@ const owners = (partitions: SubscriptionInfo['partitions']) => partitions.flatMa
 function ofStallers(stallers: readonly { pid: number | null; since: Date | null }[]): Family[] {
   const begun = stallers.flatMap(({ since }) => (since ? [since.getTime() / 1_000] : []))
   return [
-    gauge('stallers', 'Open appends that hold a horizon back, one for each category.', [
-      [{}, stallers.length],
-    ]),
+    gauge(
+      'stallers',
+      'Blocking transactions (open appends that hold the horizon back), counted once for each category.',
+      [[{}, stallers.length]],
+    ),
     gauge(
       'oldest_staller_timestamp_seconds',
-      'When the oldest of them began.',
+      'When the oldest blocking transaction began.',
       begun.length > 0 ? [[{}, Math.min(...begun)]] : [],
     ),
   ]
@@ -152,10 +153,10 @@ function ofListener({ listener, reconnects }: Questions): Family[] {
   return [
     gauge(
       'listener_state',
-      'How push stands: 1 for the state that it is in.',
+      'State of push: 1 for the current state, 0 for the others.',
       STATES.map((state) => [{ state }, listener.state === state ? 1 : 0]),
     ),
-    gauge('listener_state_since_timestamp_seconds', 'Since when it is in that state.', [
+    gauge('listener_state_since_timestamp_seconds', 'Since when push is in that state.', [
       [{}, listener.since.getTime() / 1_000],
     ]),
     {

@@ -1,27 +1,28 @@
+// The options of `startStudio`.
 import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
 
-/** Where the studio is served, and what may be done there. */
+/** Options of `startStudio`. */
 export interface StudioOptions {
   /**
-   * Where to listen. Default `127.0.0.1`, which nobody but this machine reaches. Elsewhere (`0.0.0.0`) whoever has the
-   * token can read the whole store, and the token travels unencrypted.
+   * The address to listen on. Default `127.0.0.1`, which only this machine can reach. On another one (`0.0.0.0`) everybody who
+   * has the token can read the whole store, and the token is sent unencrypted.
    */
   host?: string | undefined
-  /** Default 0: any free one. At most 65_535. */
+  /** The port. Default 0: any free one. Minimum 0, maximum 65_535. */
   port?: number | undefined
-  /** Default false: nothing can be changed. True: parked events can be replayed. */
+  /** Whether the page can replay parked events. Default false: nothing can be changed. */
   write?: boolean | undefined
   /**
-   * What whoever asks has to know: 16 to 200 of the characters A-Z a-z 0-9 - . _ ~, by chance (`openssl rand -hex 16`). One that
-   * stays is for Prometheus. Default: 128 bits of chance, others at each start.
+   * The secret that every request needs: 16 to 200 of the characters A-Z a-z 0-9 - . _ ~, chosen at random (`openssl rand -hex 16`).
+   * Give one for Prometheus, so that it stays the same. Default: 128 random bits, new at each start.
    */
   token?: string | undefined
-  /** What the page calls the store, e.g. `shop (staging)`; at most 100 characters. Default `store`. */
+  /** The name of the store on the page, e.g. `shop (staging)`; 1 to 100 characters. Default `store`. */
   title?: string | undefined
 }
 
-/** A secret: what is wrong with one is said without it. */
+/** The token is a secret, so its error does not show it. */
 export const studioToken = z.custom<string>().superRefine((token: unknown, context) => {
   if (typeof token === 'string' && /^[A-Za-z0-9._~-]{16,200}$/.test(token)) return
   const message = 'must be 16 to 200 of the characters A-Z a-z 0-9 - . _ ~'

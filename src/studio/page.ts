@@ -1,3 +1,4 @@
+// Reads the files of the page.
 import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 
@@ -5,8 +6,8 @@ const folder = new URL('../../src/studio/page/', import.meta.url) // from dist/s
 const uplot = createRequire(import.meta.url).resolve
 
 /**
- * All files that the browser loads, by name: our own as they are, and uPlot as it is published. Here they are read when this
- * module loads; in the build they stand here themselves (scripts/embed.js).
+ * All files that the browser loads, by name: our own, and uPlot as it is published. When the sources run, this module
+ * reads the files as it loads. The build puts the files into this module (scripts/embed.js).
  */
 export const page: Readonly<Record<string, string>> = {
   ...Object.fromEntries(

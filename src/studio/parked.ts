@@ -1,38 +1,39 @@
+// The parked streams of a subscription, for the page.
 import { streamKey } from '../events/event.ts'
 import type { Meow } from '../meow.ts'
 import type { Preview } from './show.ts'
 import { preview, show } from './show.ts'
 
-/** Events that are read: behind one that failed all that its stream goes on with waits, which may be much. */
+/** How many events are read at most: many may wait behind one that failed. */
 const MOST_READ = 1_000
-/** Streams that a page is told of. */
+/** How many streams a page gets at most. */
 const MOST_STREAMS = 100
-/** Characters of an error, and of data. */
+/** The largest length of an error, and of data, in characters. */
 const MOST_SHOWN = 16_384
 
 export interface ParkedStream {
-  /** The one that failed. */
+  /** The event that failed. */
   readonly event: Preview
   readonly attempts: number
   readonly error: string | null
   readonly parkedAt: number
-  /** Events that wait behind it … */
+  /** How many events wait behind it. */
   behind: number
-  /** … or more: not all were read. */
+  /** Whether more wait: not all were read. */
   more: boolean
 }
 
-/** What is parked of a subscription. */
+/** The parked events of a subscription. */
 export interface Parked {
-  /** The first of them. */
+  /** The first parked streams. */
   readonly streams: ParkedStream[]
-  /** How many events were read, which are in `streams`. */
+  /** How many events the listed streams have: those that failed, and those that wait. */
   readonly events: number
-  /** How many there are, as `meow.subscriptions()` counts them; left out if nothing is parked. */
+  /** All parked streams and events, as `meow.subscriptions()` counts them; absent if nothing is parked. */
   readonly all?: { readonly streams: number; readonly events: number; readonly isEstimate: boolean }
 }
 
-/** What a subscription has parked, stream by stream. */
+/** Reads the parked events of a subscription, stream by stream. */
 export async function parkedOf(meow: Meow, name: string): Promise<Parked> {
   const parked = await meow.parked(name, { limit: MOST_READ })
   const [info] = parked.length > 0 ? await meow.subscriptions({ names: [name] }) : []
@@ -61,7 +62,7 @@ export async function parkedOf(meow: Meow, name: string): Promise<Parked> {
     events: Math.max(info.parked, events),
     isEstimate: info.parkedIsEstimate,
   }
-  // It may be the one at which reading ended: after so many events, or so many bytes.
+  // Reading may have ended inside this stream, at the limit of events or bytes.
   if (events === parked.length && events < all.events) last.more = true
   return { streams: [...streams.values()], events, all }
 }

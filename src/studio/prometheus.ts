@@ -1,3 +1,4 @@
+// Formats metrics for Prometheus.
 type Labels = Readonly<Record<string, string>>
 export type SampleOf = readonly [labels: Labels, value: number]
 

@@ -1,3 +1,4 @@
+// The questions that the studio asks the store again and again.
 import type { Subscription } from 'rxjs'
 import type { Meow } from '../meow.ts'
 import type { StoreStatus } from '../notify/listener.ts'
@@ -5,10 +6,10 @@ import { CategoryCounts } from './category-counts.ts'
 import { Gentle } from './gentle.ts'
 import type { Held } from './held.ts'
 
-/** Below a tick of a second, so that every tick gets a fresh answer. */
+/** A bit less than a second, so that each tick of one second gets a new answer. */
 const A_SECOND = 900
 
-/** What is asked of the store again and again, by pages and by Prometheus: each once for all. */
+/** The questions of pages and of Prometheus. Each is asked once for all of them. */
 export class Questions {
   readonly categories
   readonly subscriptions
@@ -22,7 +23,7 @@ export class Questions {
   constructor(meow: Meow) {
     this.subscriptions = new Gentle(() => meow.subscriptions(), A_SECOND)
     this.stallers = new Gentle(() => meow.stallers(), 2 * A_SECOND)
-    // No events: behind the last position there is but the horizon.
+    // This selects no events: it only returns the horizon.
     const nothing = { after: Number.MAX_SAFE_INTEGER, limit: 1 }
     const horizon = async () => (await meow.read({}, nothing)).horizon
     this.horizon = new Gentle(horizon, A_SECOND)
@@ -42,7 +43,7 @@ export class Questions {
     return this.#listener
   }
 
-  /** How often push was lost since the studio began. */
+  /** How often push was lost since the studio started. */
   get reconnects(): number {
     return this.#reconnects
   }

@@ -1,7 +1,8 @@
-/** Seconds that a rate is the average of. */
+// Rates of events.
+/** A rate is the average of this many seconds. */
 const WINDOW = 5
 
-/** Events a second, by category, of the last few seconds. */
+/** Events a second for each category, over the last few seconds. */
 export class Rates {
   #seconds: Map<string, number>[] = [new Map()]
 
@@ -10,7 +11,7 @@ export class Rates {
     now.set(category, (now.get(category) ?? 0) + events)
   }
 
-  /** A second has passed: the rates up to now. */
+  /** Call it when a second has passed; returns the rates. */
   tick(): Map<string, number> {
     const full = this.#seconds
     const rates = new Map<string, number>()

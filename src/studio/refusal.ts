@@ -1,6 +1,7 @@
+// The error that becomes an HTTP error.
 import { redactText } from '../core/secrets.ts'
 
-/** What a request is answered where it is not answered. */
+/** A request cannot be answered: its status and message go to the client. */
 export class Refusal extends Error {
   readonly status: number
   readonly headers: Record<string, string>

@@ -1,15 +1,16 @@
+// Chooses the events of the tail that one page gets.
 import type { Filter } from './filter.ts'
-import type { Heard, Preview } from './show.ts'
+import type { Preview, TailEvent } from './show.ts'
 
-/** Events of one message at most; there are four messages a second, and events come in bursts. */
+/** The largest number of events in a message. There are four messages a second. */
 const MOST = 25
-/** Those of the first one: what was before the page came, and since. */
+/** The largest number in the first message, which has older events too. */
 const MOST_FIRST = 150
 
-/** What one page sees of the tail: of what passes its filter the newest, and how many were left out. */
+/** The newest events that pass a page's filter, and the number of events that were left out. */
 export class Sample {
   readonly #passes: Filter
-  #kept: Heard[] = []
+  #kept: TailEvent[] = []
   #missed = 0
   #most = MOST_FIRST
 
@@ -17,7 +18,7 @@ export class Sample {
     this.#passes = passes
   }
 
-  offer(event: Heard): void {
+  offer(event: TailEvent): void {
     if (!this.#passes(event)) return
     this.#kept.push(event)
     if (this.#kept.length <= this.#most) return
@@ -25,12 +26,12 @@ export class Sample {
     this.#missed++
   }
 
-  /** Events that nobody here has read. */
+  /** Adds events that were not read at all. */
   miss(count: number): void {
     this.#missed += count
   }
 
-  /** What came since the last time, or null. */
+  /** What is new since the last call; null if nothing is. */
   take(): { events: Preview[]; missed: number } | null {
     const [events, missed] = [this.#kept, this.#missed]
     if (events.length === 0 && missed === 0) return null

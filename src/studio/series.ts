@@ -1,11 +1,12 @@
-/** Samples that are kept: 15 minutes, one a second. */
+// Values over time.
+/** How many samples are kept: 15 minutes with one a second. */
 const KEPT = 900
 
-/** A quantity over time; JSON of it is what a page plots. */
+/** A value over time. A page plots it from its JSON. */
 export class Series {
   /** In ms since 1970. */
   readonly at: number[] = []
-  /** Null: nobody looked, or nobody knows. */
+  /** Null if no page was open, or the value was not known. */
   readonly values: (number | null)[] = []
 
   add(at: number, value: number | null): void {
@@ -17,7 +18,7 @@ export class Series {
   }
 }
 
-/** The same of many things, by name. */
+/** Many series, by name. */
 export class ManySeries {
   readonly #most: number
   readonly #all = new Map<string, Series>()
@@ -26,7 +27,7 @@ export class ManySeries {
     this.#most = most
   }
 
-  /** Adds a sample of each, and forgets those that are no more. */
+  /** Adds a sample to each series, and removes the series without a value. */
   add(at: number, values: ReadonlyMap<string, number | null>): void {
     for (const name of this.#all.keys()) if (!values.has(name)) this.#all.delete(name)
     for (const [name, value] of values) {
@@ -37,7 +38,7 @@ export class ManySeries {
     }
   }
 
-  /** Nobody looks any more. */
+  /** Marks a gap: no page is open. */
   interrupt(at: number): void {
     for (const series of this.#all.values()) series.add(at, null)
   }

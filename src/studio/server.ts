@@ -1,3 +1,4 @@
+// The HTTP server of the studio.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -14,22 +15,22 @@ import { metricsOf } from './metrics.ts'
 import { CONTENT_TYPE, format } from './prometheus.ts'
 import { Refusal } from './refusal.ts'
 
-/** Of a request: a subscription's and a stream's name. */
+/** The largest body of a request in bytes: it has the names of a subscription and a stream. */
 const MOST_BODY = 16_384
 const UNAUTHORIZED =
-  'the token is missing or wrong: the address that the studio printed when it started ends in it, unless whoever started it chose one'
+  'the token is missing or wrong: open the address that the studio printed at its start, or use the token that was chosen for it'
 
 export interface Server {
   readonly port: number
   close(): Promise<void>
 }
 
-/** Serves the page, what it asks for, and Prometheus. @throws ConnectionError where it can't listen there */
+/** Serves the page, its JSON and the metrics. @throws ConnectionError if it cannot listen at that address */
 export async function serve(store: Store, host: string, port: number, token: string): Promise<Server> {
   const assets = readAssets()
   let guard: Guard
   const server = createServer((request, response) => {
-    response.on('error', () => {}) // whoever asked has gone
+    response.on('error', () => {}) // the client has gone
     for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value)
     answer(store, guard, assets, request, response).catch((error) => refuse(request, response, error))
   })
@@ -49,7 +50,7 @@ export async function serve(store: Store, host: string, port: number, token: str
   }
 }
 
-/** The address of the page, its token included; where we listen on every address, the one of this machine. */
+/** The address of the page with its token. If we listen on every address, it is the one of this machine. */
 export const addressOf = (host: string, port: number, token: string) =>
   `http://${isEvery(host) ? '127.0.0.1' : inUrl(host)}:${port}/?token=${token}`
 
@@ -68,8 +69,8 @@ async function answer(
   const known = guard.knowsToken(request, query)
 
   const asset = method === 'GET' && assets.get(pathname === '/' ? '/index.html' : pathname)
-  // They hold nothing of the store. The page is answered 401 without a token, and yet shown: loaded anew in its tab it has
-  // the token, and elsewhere it says where the token is.
+  // Files contain nothing of the store. Without the token the page gets status 401 but is still sent: after a reload it takes the
+  // token from its tab, and otherwise it says where the token is.
   if (asset) return send(response, pathname === '/' && !known ? 401 : 200, asset.type, asset.body)
   if (!known) throw new Refusal(401, UNAUTHORIZED)
 
@@ -105,14 +106,14 @@ function send(response: ServerResponse, status: number, type: string, body: stri
     'Content-Length': Buffer.byteLength(body),
     ...(status === 401 ? { 'WWW-Authenticate': 'Bearer realm="meowmx studio"' } : {}),
   })
-  response.end(body) // of an answer to HEAD Node sends no body
+  response.end(body) // Node sends no body for HEAD
 }
 
 function refuse(request: IncomingMessage, response: ServerResponse, error: unknown): void {
   const { status, message, headers } = toRefusal(error)
   if (response.headersSent || response.destroyed) return void response.destroy()
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
-  if (!request.complete) response.setHeader('Connection', 'close') // what is still to come of it is not read
+  if (!request.complete) response.setHeader('Connection', 'close') // the rest of the request is not read
   send(response, status, 'application/json', JSON.stringify({ error: message }))
 }
 
@@ -120,24 +121,24 @@ function target({ url }: IncomingMessage): URL {
   try {
     return new URL(url ?? '/', 'http://studio')
   } catch {
-    throw new Refusal(400, 'the address is none')
+    throw new Refusal(400, 'the address is not valid')
   }
 }
 
 async function read(request: IncomingMessage): Promise<unknown> {
   if (!/^application\/json\b/i.test(request.headers['content-type'] ?? ''))
-    throw new Refusal(415, 'the body has to be application/json')
+    throw new Refusal(415, 'the body must be application/json')
   if (!(Number(request.headers['content-length']) <= MOST_BODY))
-    throw new Refusal(413, `the body has to say its length, at most ${MOST_BODY} bytes`)
+    throw new Refusal(413, `the body needs a Content-Length of at most ${MOST_BODY} bytes`)
   return json(request).catch(() => {
-    throw new Refusal(400, 'the body is no JSON')
+    throw new Refusal(400, 'the body is not JSON')
   })
 }
 
 function cannotListen(host: string, port: number, error: NodeJS.ErrnoException): string {
   const where = `${inUrl(host)}:${port}`
   if (error.code === 'EADDRINUSE')
-    return `something listens at ${where} already: choose another port, or 0 for any free one`
+    return `another program already listens at ${where}: choose another port, or 0 for any free one`
   if (error.code === 'EACCES') return `this user may not listen at ${where}: choose a port above 1023`
-  return `can not listen at ${where}: ${error.message}`
+  return `cannot listen at ${where}: ${error.message}; choose another host or port`
 }

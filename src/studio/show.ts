@@ -1,17 +1,18 @@
+// Shows values and events as short text.
 import type { RecordedEvent } from '../events/event.ts'
 
-/** Text of a value that may be large. */
+/** The text of a value, which may be cut. */
 export interface Shown {
   readonly text: string
-  /** There is more of it. */
+  /** Whether it was cut. */
   readonly cut: boolean
 }
 
 const MAX_DEPTH = 200
 
 /**
- * A JSON value as text of about `limit` characters at most. What lies beyond is not even looked at: an event may be
- * 100 MB large, and JSON.stringify would hold up everybody.
+ * A JSON value as text of about `limit` characters at most. The rest of the value is not read: an event may have 100 MB, and
+ * JSON.stringify would block the process.
  */
 export function show(value: unknown, limit: number, indent = 0): Shown {
   let text = ''
@@ -65,7 +66,7 @@ export function show(value: unknown, limit: number, indent = 0): Shown {
   return { text, cut }
 }
 
-/** An event as one line of a list. */
+/** An event as one row of a list. */
 export function preview({ category, streamId, version, position, type, recordedAt, data }: RecordedEvent) {
   return {
     category,
@@ -80,5 +81,5 @@ export function preview({ category, streamId, version, position, type, recordedA
 
 export type Preview = ReturnType<typeof preview>
 
-/** What is kept of an event of the tail: events may be large, and many are kept. */
-export type Heard = Preview & Pick<RecordedEvent, 'id'>
+/** An event of the tail, small enough to keep many. */
+export type TailEvent = Preview & Pick<RecordedEvent, 'id'>

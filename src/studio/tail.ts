@@ -1,55 +1,56 @@
+// The tail of the whole store, for all pages.
 import { abortable, abortWith } from '../core/abort.ts'
 import { sleep } from '../core/clock.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import type { Meow } from '../meow.ts'
-import type { Heard } from './show.ts'
+import type { TailEvent } from './show.ts'
 import { preview } from './show.ts'
 
-/** Events from before somebody looked. */
+/** How many older events are shown to the first page. */
 const RECENT = 100
-/** Positions behind which one does not read on, but goes to the end. */
+/** If the tail is this many positions behind, it jumps to the end. */
 const FAR = 50_000
 const RETRY_MS = 2_000
 
-export interface TailEars {
-  /** An event; `old`: from before the tail began. */
-  heard(event: Heard, old: boolean): void
-  /** So many positions were not read. */
+export interface TailObserver {
+  /** An event. `old`: it was appended before the tail started. */
+  heard(event: TailEvent, old: boolean): void
+  /** This many positions were not read. */
   skipped(positions: number): void
   failed(error: unknown): void
 }
 
-/** The live end of the whole store, pulled, as fast as it can be read; where that is too slow it jumps to the end. */
+/** Reads the live end of the whole store as fast as possible. If that is too slow, it jumps to the end. */
 export class Tail {
   readonly #meow: Meow
-  readonly #ears: TailEars
-  readonly #recent: Heard[] = []
+  readonly #observer: TailObserver
+  readonly #recent: TailEvent[] = []
   #position = 0 // of the last event
   #jump: AbortController | undefined
 
-  constructor(meow: Meow, ears: TailEars) {
+  constructor(meow: Meow, observer: TailObserver) {
     this.#meow = meow
-    this.#ears = ears
+    this.#observer = observer
   }
 
   /** The last events, oldest first. */
-  get recent(): readonly Heard[] {
+  get recent(): readonly TailEvent[] {
     return this.#recent
   }
 
-  /** All up to here has been heard. */
+  /** Everything up to this position was read or skipped. */
   get position(): number {
     return this.#position
   }
 
-  /** Until the signal aborts or the store closes. */
+  /** Runs until the signal aborts or the store closes. */
   async run(signal: AbortSignal): Promise<void> {
     for (let again = true; again; ) {
       try {
         again = await this.#follow(signal)
       } catch (error) {
         if (signal.aborted) return
-        this.#ears.failed(error)
+        this.#observer.failed(error)
         again = await sleep(RETRY_MS, signal).then(
           () => true,
           () => false,
@@ -58,18 +59,18 @@ export class Tail {
     }
   }
 
-  /** The horizon is there. */
+  /** Says where the horizon is. */
   reached(horizon: number): void {
     if (this.#jump && this.#position > 0 && horizon - this.#position > FAR) this.#jump.abort()
   }
 
-  /** True: from the end again. */
+  /** Returns true if the tail has to start again at the end. */
   async #follow(signal: AbortSignal): Promise<boolean> {
     const before = this.#position
     const reading = this.#meow.read({}, { limit: RECENT, direction: 'backward' })
     const { events, horizon } = await abortable(reading, signal)
     if (before === 0) for (const event of events.reverse()) this.#hear(event, true)
-    else if (horizon > before) this.#ears.skipped(horizon - before)
+    else if (horizon > before) this.#observer.skipped(horizon - before)
     this.#position = horizon
     const jump = abortWith(signal)
     this.#jump = jump
@@ -88,6 +89,6 @@ export class Tail {
     const heard = { id: event.id, ...preview(event) }
     this.#recent.push(heard)
     if (this.#recent.length > RECENT) this.#recent.shift()
-    this.#ears.heard(heard, old)
+    this.#observer.heard(heard, old)
   }
 }

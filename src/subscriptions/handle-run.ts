@@ -7,8 +7,8 @@ import { isPromise } from '../core/kinds.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import type { Called } from '../events/event-context.ts'
 import { CALL } from '../events/event-context.ts'
-import type { Told } from '../telemetry/telemetry.ts'
-import { PROCESS } from '../telemetry/telemetry.ts'
+import type { WithTelemetry } from '../telemetry/telemetry.ts'
+import { START_PROCESSING } from '../telemetry/telemetry.ts'
 import type { Delivery } from './delivery.ts'
 import { LeaseLostError } from './errors.ts'
 import type { HandlerScope } from './handler-scope.ts'
@@ -178,7 +178,7 @@ export class HandleRun<E> {
 function scopeOf<E>(delivery: Delivery<E>): HandlerScope {
   const { event } = delivery
   const call = (delivery as Called)[CALL]?.()
-  const telemetry = (delivery as Told)[PROCESS]?.()
+  const telemetry = (delivery as WithTelemetry)[START_PROCESSING]?.()
   const inner = isEvent(event) ? callScope(event, call) : undefined
   return {
     run: (code) => {

@@ -8,8 +8,8 @@ import type { RecordedEvent } from '../events/event.ts'
 import type { Called, HandlerCall } from '../events/event-context.ts'
 import { CALL, enclosingCall } from '../events/event-context.ts'
 import type { Selection, View } from '../events/selector.ts'
-import type { ConsumerTelemetry, Told } from '../telemetry/telemetry.ts'
-import { PROCESS } from '../telemetry/telemetry.ts'
+import type { ConsumerTelemetry, WithTelemetry } from '../telemetry/telemetry.ts'
+import { START_PROCESSING } from '../telemetry/telemetry.ts'
 import type { Delivery, HandedOut } from './delivery.ts'
 import type { Executor } from './executor.ts'
 import { callScope, runIn } from './handler-scope.ts'
@@ -198,7 +198,7 @@ function toDelivery(
   view: View | null,
   telemetry: ConsumerTelemetry | undefined,
   call: () => HandlerCall,
-): (Delivery & Told & Called) | undefined {
+): (Delivery & WithTelemetry & Called) | undefined {
   const { attempt, partition } = handed
   const { logger } = handed.source.partition
   const position = handed.event.position
@@ -242,6 +242,6 @@ function toDelivery(
       return logged(handed.park(error))
     },
     [CALL]: call,
-    ...(telemetry ? { [PROCESS]: () => telemetry.process(handed.event, attempt, partition) } : {}),
+    ...(telemetry ? { [START_PROCESSING]: () => telemetry.process(handed.event, attempt, partition) } : {}),
   }
 }

@@ -1,3 +1,4 @@
+// Spans and metrics of the executors of one subscription.
 import type * as Api from '@opentelemetry/api'
 import { redactText } from '../core/secrets.ts'
 import type { RecordedEvent } from '../events/event.ts'
@@ -9,23 +10,23 @@ import { safely } from './safely.ts'
 import type { ConsumerTelemetry, Processing } from './telemetry.ts'
 import { fromTraceparent } from './traceparent.ts'
 
-interface Ports {
+interface Dependencies {
   api: typeof Api
   tracers: Tracers
   meters: Pick<Meters<Instruments>, 'current'>
-  /** Under this key the context of a handler holds the traceparent of its event. */
+  /** The key under which a handler's context holds the traceparent of its event. */
   handled: symbol
 }
 
-/** What the executors of one subscription tell. */
+/** Records what the executors of one subscription do. */
 export class OpenTelemetryConsumer implements ConsumerTelemetry {
-  readonly #ports: Ports
+  readonly #dependencies: Dependencies
   readonly #attributes: Api.Attributes
   readonly #lease: Api.Attributes
 
-  constructor(ports: Ports, schema: string, name: string) {
+  constructor(dependencies: Dependencies, schema: string, name: string) {
     const subscription = redactText(name)
-    this.#ports = ports
+    this.#dependencies = dependencies
     this.#attributes = { ...names.operation('process', schema), [names.GROUP]: subscription }
     this.#lease = { [names.GROUP]: subscription, [names.SCHEMA]: schema }
   }
@@ -47,12 +48,13 @@ export class OpenTelemetryConsumer implements ConsumerTelemetry {
   }
 
   /**
-   * A handler has one event at a time, so its span is a child of what made that event, as the conventions allow: one trace
-   * from the request to its last effect, in whatever process, sampled or not as its beginning was. It links to it as well,
-   * as they require. What was active where `process()` was called is no part of it: that was the start of the program.
+   * Starts the span of a handler. Its parent is the span that appended the event, as the conventions allow for a handler of
+   * single events. So one trace leads from the request to its last effect, in any process, with the sampling decision of its
+   * start. The span also links to that parent, as the conventions require. The span that was active when `process()` was
+   * called is not its parent: that was the start of the program.
    */
   process(event: RecordedEvent, attempt: number, partition: number): Processing | undefined {
-    const { api, tracers, meters, handled } = this.#ports
+    const { api, tracers, meters, handled } = this.#dependencies
     const tracer = tracers.current
     const duration = meters.current?.process
     if (!tracer && !duration) return
@@ -91,7 +93,7 @@ export class OpenTelemetryConsumer implements ConsumerTelemetry {
   }
 
   #count(count: (instruments: Instruments) => void): void {
-    const { api, meters } = this.#ports
+    const { api, meters } = this.#dependencies
     const instruments = meters.current
     if (instruments) safely(api, () => count(instruments))
   }

@@ -1,11 +1,12 @@
+// Gauges of the subscriptions of this process.
 import type { BatchObservableCallback, Meter } from '@opentelemetry/api'
 import { redactText } from '../core/secrets.ts'
 import { GROUP, SCHEMA } from './names.ts'
 import type { Standing } from './telemetry.ts'
 
 /**
- * Gauges of how subscriptions stand: `standings` is asked when metrics are collected, and only then. What was observed once
- * an SDK tells for ever, so what has ended is observed as 0. Call what is returned when there is nobody to ask any more.
+ * Makes gauges of the subscriptions of this process. `standings` is called only when metrics are collected. An SDK repeats an
+ * observed value for ever, so a subscription that has ended is observed as 0. Call the returned function when the store closes.
  */
 export function makeGauges(
   meter: Meter,
@@ -19,7 +20,7 @@ export function makeGauges(
   const lag = meter.createObservableGauge('meowmx.subscription.lag', {
     unit: '{event}',
     description:
-      'Events that are not acked: by this process, or, while it catches up, by all: take the maximum over processes.',
+      'Events that this process has not acked; while it catches up, events that nobody has acked: take the maximum over processes.',
   })
   const known = new Set<string>()
   let ended = false

@@ -1,17 +1,18 @@
+// Loads OpenTelemetry if it is installed.
 import type { Logger } from '../core/logger.ts'
 import { isMissing } from '../core/missing.ts'
 import { version } from '../core/version.ts'
 import { OpenTelemetry } from './open-telemetry.ts'
 import type { Telemetry } from './telemetry.ts'
 
-/** What of the options of `connect` decides it. */
+/** The options of `connect` that matter here. */
 interface Wanted {
   readonly telemetry: boolean
   readonly schema: string
   readonly logger: Logger
 }
 
-/** Whatever of OpenTelemetry is installed beside this library. undefined: nothing, or it is not wanted. */
+/** Returns telemetry if `@opentelemetry/api` is installed and the option `telemetry` is true; otherwise undefined. */
 export async function findTelemetry({ telemetry, schema, logger }: Wanted): Promise<Telemetry | undefined> {
   if (!telemetry) return
   try {
@@ -19,7 +20,10 @@ export async function findTelemetry({ telemetry, schema, logger }: Wanted): Prom
     return new OpenTelemetry(api, version, schema)
   } catch (error) {
     if (!isMissing(error))
-      logger.warn({ err: error }, 'OpenTelemetry is installed, but can not be used; going on without it')
+      logger.warn(
+        { err: error },
+        'OpenTelemetry is installed, but cannot be loaded; the store works without it',
+      )
     return
   }
 }

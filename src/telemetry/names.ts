@@ -1,10 +1,11 @@
+// Names of attributes and operations in spans and metrics.
 import { MeowError } from '../core/errors.ts'
 import { isError } from '../core/kinds.ts'
 
 /**
- * The names of OpenTelemetry's semantic conventions for messaging, as of 1.45 (in development, as they have long been):
- * https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/ and …/messaging-metrics/. Here a message is an
- * event, a destination its category, a consumer group a subscription. What they have no word for is called `meowmx.…`.
+ * The names of OpenTelemetry's semantic conventions for messaging, version 1.45 (status: development):
+ * https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/ and …/messaging-metrics/. A message is an event, a
+ * destination is its category, and a consumer group is a subscription. Names that they do not define begin with `meowmx.`.
  */
 export const DESTINATION = 'messaging.destination.name'
 export const PARTITION = 'messaging.destination.partition.id'
@@ -23,7 +24,7 @@ export const ATTEMPT = 'meowmx.attempt'
 const TYPES = { append: 'send', load: 'receive', read: 'receive', process: 'process' } as const
 export type OperationName = keyof typeof TYPES
 
-/** What every span and every measure of an operation says. `messaging.system` was renamed; most tools still read the old. */
+/** Attributes of every span and every measurement of an operation. Most tools still read `messaging.system`, the old name of `messaging.system.name`. */
 export const operation = (name: OperationName, schema: string) => ({
   'messaging.system': 'meowmx',
   'messaging.system.name': 'meowmx',
@@ -32,7 +33,7 @@ export const operation = (name: OperationName, schema: string) => ({
   [SCHEMA]: schema,
 })
 
-/** Of few values, so that it can be counted by: our code, PostgreSQL's or Node's, or the name of the error's class. */
+/** The value of `error.type`, one of few: our code, a code of PostgreSQL or Node, or the name of the error's class. */
 export function errorType(error: unknown): string {
   const { code } = (error ?? {}) as { code?: unknown }
   if (error instanceof MeowError || (typeof code === 'string' && /^([0-9A-Z]{5}|E[A-Z]+)$/.test(code)))

@@ -1,3 +1,4 @@
+// Telemetry of a store through OpenTelemetry's API.
 import type * as Api from '@opentelemetry/api'
 import { ValidationError } from '../core/errors.ts'
 import { redact, redactText } from '../core/secrets.ts'
@@ -14,10 +15,10 @@ import { safely } from './safely.ts'
 import type { ConsumerTelemetry, Standing, Telemetry, Write } from './telemetry.ts'
 import { fromTraceparent, toTraceparent } from './traceparent.ts'
 
-/** Links of one span at most, which is what SDKs keep. */
+/** The largest number of links of one span, which is the default limit of SDKs. */
 const MAX_LINKS = 128
 
-/** Tells through OpenTelemetry's API, by whatever providers the application has registered. */
+/** Records spans and metrics with the providers that the application has registered. */
 export class OpenTelemetry implements Telemetry {
   readonly #api: typeof Api
   readonly #schema: string
@@ -51,10 +52,10 @@ export class OpenTelemetry implements Telemetry {
     call: () => Promise<T>,
     recorded: (result: T) => readonly RecordedEvent[],
   ): Promise<T> {
-    const tell = safely(this.#api, () => this.#append(writes))
-    if (!tell) return call()
-    const { operation, traceparent, sent } = tell
-    // The span is not made the active one: appends of many travel together, and what that takes belongs to none of them.
+    const started = safely(this.#api, () => this.#append(writes))
+    if (!started) return call()
+    const { operation, traceparent, sent } = started
+    // The span is not made active: appends of several callers share a transaction, and its queries belong to none of them.
     const result = traceparent ? withMetadata({ traceparent }, call) : call()
     return result.then(
       (result) => {
@@ -67,7 +68,7 @@ export class OpenTelemetry implements Telemetry {
       },
       (error) => {
         safely(this.#api, () => {
-          const refused = error instanceof ValidationError // and nothing was sent
+          const refused = error instanceof ValidationError // nothing was sent
           if (!refused) sent({ [names.ERROR]: names.errorType(error) })
           operation.end({ error }, !refused)
         })
@@ -76,12 +77,12 @@ export class OpenTelemetry implements Telemetry {
     )
   }
 
-  /** undefined: nothing is to be written, or nothing can be. */
+  /** Starts the span of an append. undefined: there is nothing to write, or the input is invalid. */
   #append(writes: readonly Write[]) {
     const counts = countByCategory(writes)
     if (counts.size === 0) return
     const instruments = this.#meters.current
-    const { links, alone } = this.#given(writes)
+    const { links, isShared } = this.#callerContexts(writes)
     const total = [...counts.values()].reduce((a, b) => a + b)
     const operation = this.#start('append', [...counts.keys()], 'PRODUCER', links, {
       ...(total > 1 ? { [names.COUNT]: total } : {}),
@@ -90,31 +91,31 @@ export class OpenTelemetry implements Telemetry {
     const { context } = operation
     return {
       operation,
-      traceparent: context && !alone ? toTraceparent(context) : undefined,
+      traceparent: context && !isShared ? toTraceparent(context) : undefined,
       sent: (error: Api.Attributes = {}) => {
         for (const [category, count] of counts)
-          instruments?.sent.add(count, { ...this.#measure('append', [category]), ...error })
+          instruments?.sent.add(count, { ...this.#measured('append', [category]), ...error })
       },
     }
   }
 
   /**
-   * Contexts that the caller gave to his events, which stay as they are: they are linked to. `alone`: there is one for all of
-   * them. What a handler's appends carry on from its event is none: they are the handler's, and so is their context.
+   * Trace contexts that the caller gave to its events: they stay as they are, and the span links to them. `isShared`: one
+   * context was given for all events. A handler's appends inherit the context of its event, which does not count as given.
    */
-  #given(writes: readonly Write[]): { links: Api.Link[]; alone: boolean } {
+  #callerContexts(writes: readonly Write[]): { links: Api.Link[]; isShared: boolean } {
     const around = inheritedMetadata() as { traceparent?: unknown } | undefined
     const handled = this.#api.context.active().getValue(this.#handled)
-    const alone =
+    const isShared =
       around !== undefined &&
       'traceparent' in around &&
       (handled === undefined || around.traceparent !== handled)
-    const texts = new Set<unknown>(alone ? [around.traceparent] : [])
+    const texts = new Set<unknown>(isShared ? [around.traceparent] : [])
     for (const { events } of writes)
       for (const event of [events].flat())
         texts.add((event?.metadata as { traceparent?: unknown } | undefined)?.traceparent)
     const contexts = [...texts].map(fromTraceparent).filter((context) => context !== undefined)
-    return { links: contexts.slice(0, MAX_LINKS).map((context) => ({ context })), alone }
+    return { links: contexts.slice(0, MAX_LINKS).map((context) => ({ context })), isShared }
   }
 
   read<T>(
@@ -123,7 +124,7 @@ export class OpenTelemetry implements Telemetry {
     call: () => Promise<T>,
     events: (result: T) => readonly RecordedEvent[],
   ): Promise<T> {
-    // No links: what is read again and again is history, and may be 100,000 events of as many traces.
+    // No links: a read may return 100,000 events of as many traces, and the same events are read again and again.
     const operation = safely(this.#api, () =>
       this.#start(name, typeof category === 'string' ? [category] : [], 'CLIENT', [], {
         ...(typeof streamId === 'string' ? { [names.STREAM]: streamId } : {}),
@@ -156,7 +157,7 @@ export class OpenTelemetry implements Telemetry {
     links: Api.Link[],
     more: Api.Attributes,
   ): Operation {
-    const attributes = this.#measure(name, categories)
+    const attributes = this.#measured(name, categories)
     const span = this.#tracers.current?.startSpan(
       categories.length === 1 ? `${name} ${categories[0]}` : name,
       { kind: this.#api.SpanKind[kind], links, attributes: { ...attributes, ...more } },
@@ -164,7 +165,7 @@ export class OpenTelemetry implements Telemetry {
     return new Operation(this.#api, span, this.#meters.current?.operation, attributes)
   }
 
-  #measure(name: names.OperationName, [category, ...others]: readonly string[]): Api.Attributes {
+  #measured(name: names.OperationName, [category, ...others]: readonly string[]): Api.Attributes {
     const of = names.operation(name, this.#schema)
     return category !== undefined && others.length === 0
       ? { ...of, [names.DESTINATION]: redactText(category) }
@@ -172,8 +173,13 @@ export class OpenTelemetry implements Telemetry {
   }
 
   consumer(subscription: string): ConsumerTelemetry {
-    const ports = { api: this.#api, tracers: this.#tracers, meters: this.#meters, handled: this.#handled }
-    return new OpenTelemetryConsumer(ports, this.#schema, subscription)
+    const dependencies = {
+      api: this.#api,
+      tracers: this.#tracers,
+      meters: this.#meters,
+      handled: this.#handled,
+    }
+    return new OpenTelemetryConsumer(dependencies, this.#schema, subscription)
   }
 
   notified(): void {
@@ -186,7 +192,7 @@ export class OpenTelemetry implements Telemetry {
 
   observe(standings: () => Promise<readonly Standing[]>): void {
     this.#standings = standings
-    this.#meters.current // made now, for there may be nothing else to tell for long
+    this.#meters.current // creates the gauges now: without other measurements, nothing else would
   }
 
   close(): void {
@@ -195,7 +201,7 @@ export class OpenTelemetry implements Telemetry {
   }
 }
 
-/** Nothing is checked yet; where something can't be right nothing will be written. */
+/** Counts the events of each category. The input is not validated yet: if it is invalid, the result is empty. */
 function countByCategory(writes: readonly Partial<Write | null>[]): Map<string, number> {
   const counts = new Map<string, number>()
   for (const write of Array.isArray(writes) ? writes : []) {
@@ -207,7 +213,7 @@ function countByCategory(writes: readonly Partial<Write | null>[]): Map<string, 
   return counts
 }
 
-/** What is known of events once they are written. */
+/** Attributes of events that are known only once they are written. */
 function written(events: readonly RecordedEvent[]): Api.Attributes {
   const [first] = events
   const last = events.at(-1)

@@ -1,3 +1,4 @@
+// The span and the duration of one operation.
 import type * as Api from '@opentelemetry/api'
 import { now } from '../core/clock.ts'
 import { readable } from '../core/describe.ts'
@@ -6,16 +7,16 @@ import { isError } from '../core/kinds.ts'
 import { redact } from '../core/secrets.ts'
 import { ERROR, errorType } from './names.ts'
 
-/** One append, read or handler under way: its span, and how long it takes. */
+/** A running append, read or handler: its span, and its start time. */
 export class Operation {
-  /** undefined: no tracer is registered. */
+  /** undefined if no tracer is registered. */
   readonly span: Api.Span | undefined
   readonly #api: typeof Api
   readonly #duration: Api.Histogram | undefined
   readonly #attributes: Api.Attributes
   readonly #began = now()
 
-  /** `attributes`: what the duration is measured by. */
+  /** `attributes` are recorded together with the duration. */
   constructor(
     api: typeof Api,
     span: Api.Span | undefined,
@@ -28,13 +29,13 @@ export class Operation {
     this.#attributes = attributes
   }
 
-  /** Its context, where that can be handed on: one that is not sampled can, too. */
+  /** The span's context if it is valid, so that it can be passed on. It may be a context that is not sampled. */
   get context(): Api.SpanContext | undefined {
     const context = this.span?.spanContext()
     return context && this.#api.isSpanContextValid(context) ? context : undefined
   }
 
-  /** `measured: false`: nothing came of it that took time. */
+  /** Ends the operation. `measured: false`: do not record its duration, because nothing was done. */
   end(failure?: { error: unknown }, measured = true): void {
     const failed = readable(failure?.error)
     const type = failure ? { [ERROR]: errorType(failed) } : {}

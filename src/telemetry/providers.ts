@@ -1,10 +1,11 @@
+// The tracer and the meter of the providers that are registered now.
 import type * as Api from '@opentelemetry/api'
 import { redact, redactText } from '../core/secrets.ts'
 import { safely } from './safely.ts'
 
 type OpenTelemetryApi = typeof Api
 
-/** The tracer of now. undefined: no provider is registered. Asked by every call, so cheap: it looks anew where that has changed. */
+/** The current tracer; undefined if no provider is registered. Every call asks for it, so it is looked up only when the provider changes. */
 export class Tracers {
   readonly #api: OpenTelemetryApi
   readonly #version: string
@@ -20,25 +21,25 @@ export class Tracers {
 
   get current(): Api.Tracer | undefined {
     const registered = this.#api.trace.getTracerProvider()
-    // A proxy, which stands there before anybody is registered, would make spans that are none.
+    // Before a provider is registered, there is a proxy, whose spans would record nothing.
     const provider = (registered as Partial<Api.ProxyTracerProvider>).getDelegate?.() ?? registered
     if (provider !== this.#provider) {
       this.#provider = provider
-      const get = () => discreet(provider.getTracer('meowmx', this.#version))
+      const get = () => redactingTracer(provider.getTracer('meowmx', this.#version))
       this.#tracer = provider === this.#none ? undefined : safely(this.#api, get)
     }
     return this.#tracer
   }
 }
 
-/** Begins spans without what may be a credential: names of streams are the application's. */
-function discreet(tracer: Api.Tracer): Api.Tracer {
+/** A tracer that removes possible credentials from the names and attributes of spans, since applications choose the names of streams. */
+function redactingTracer(tracer: Api.Tracer): Api.Tracer {
   const startSpan: Api.Tracer['startSpan'] = (name, options, context) =>
     tracer.startSpan(redactText(name), redact(options) as Api.SpanOptions, context)
   return Object.assign(Object.create(tracer), { startSpan })
 }
 
-/** What is made of the meter of now. undefined: no provider is registered. Meters have no proxy: one made early is deaf. */
+/** What `make` makes of the current meter; undefined if no provider is registered. A meter made before that would never report anything. */
 export class Meters<T> {
   readonly #api: OpenTelemetryApi
   readonly #version: string

@@ -1,11 +1,12 @@
+// Keeps errors of telemetry away from the application.
 import type * as Api from '@opentelemetry/api'
 
-/** Whatever goes wrong in telling of something must not become a failure of it. */
-export function safely<T>({ diag }: Pick<typeof Api, 'diag'>, tell: () => T): T | undefined {
+/** Runs `record`. If it throws, reports that to OpenTelemetry's own log and returns undefined. */
+export function safely<T>({ diag }: Pick<typeof Api, 'diag'>, record: () => T): T | undefined {
   try {
-    return tell()
+    return record()
   } catch (error) {
-    diag.error('meowmx: a span or a measure is lost', error)
+    diag.error('meowmx: a span or a measurement is lost', error)
     return
   }
 }

@@ -1,73 +1,74 @@
+// The interface between the store and telemetry, free of OpenTelemetry's types.
 import type { NewEvent, RecordedEvent, StreamRef } from '../events/event.ts'
 
 /**
- * What is told of a store's work, as spans and metrics. Where OpenTelemetry is not there, neither is one of these: who has
- * something to tell says `telemetry?.`, which costs nothing. Nothing in here throws, and nothing that it does can fail
- * what it tells of. (No type of OpenTelemetry's: who has not installed it can still compile against ours.)
+ * Records what a store does, as spans and metrics. Without OpenTelemetry there is no such object, so callers write `telemetry?.`,
+ * which costs nothing. No method throws, and none can make the recorded operation fail. No type of OpenTelemetry is used here,
+ * so users that have not installed it can compile against our types.
  */
 export interface Telemetry {
-  /** Whether anybody listens: providers may be registered, and taken away, at any time. */
+  /** Whether a provider is registered. Applications may register and remove providers at any time. */
   readonly active: boolean
-  /** Run an append; what it writes carries the context of its span. `recorded`: the events of its result. */
+  /** Runs an append. Its events get the context of its span. `recorded` returns the events of a result. */
   append<T>(
     writes: readonly Write[],
     call: () => Promise<T>,
     recorded: (result: T) => readonly RecordedEvent[],
   ): Promise<T>
-  /** Run a read. `category`: where it is of one alone. */
+  /** Runs a read. `category` is given if the read has exactly one. */
   read<T>(
     operation: 'load' | 'read',
     { category, streamId }: { category?: string | undefined; streamId?: string | undefined },
     call: () => Promise<T>,
     events: (result: T) => readonly RecordedEvent[],
   ): Promise<T>
-  /** What one subscription's executors tell. */
+  /** Returns the recorder of one subscription's executors. */
   consumer(subscription: string): ConsumerTelemetry
   /** A notification was received. */
   notified(): void
-  /** The LISTEN connection was lost, and stands again. */
+  /** The LISTEN connection was lost and is connected again. */
   reconnected(): void
-  /** Who is asked how the subscriptions of this process stand, each time that metrics are collected. */
+  /** Sets the function that returns the numbers of this process's subscriptions; called each time that metrics are collected. */
   observe(standings: () => Promise<readonly Standing[]>): void
-  /** Ask no more. */
+  /** Stops collecting metrics. */
   close(): void
 }
 
-/** What is to be appended, as it was given to us: it may be anything yet. */
+/** The arguments of an append, not validated yet. */
 export interface Write {
   stream: StreamRef
   events: NewEvent | readonly NewEvent[]
 }
 
 export interface ConsumerTelemetry {
-  /** An event was given to the consumer, for the first time or once more. */
+  /** An event was given to the consumer, for the first time or again. */
   delivered(event: RecordedEvent, attempt: number): void
-  /** A handler is to begin. undefined: nobody listens. */
+  /** A handler begins. undefined if no provider is registered. */
   process(event: RecordedEvent, attempt: number, partition: number): Processing | undefined
-  /** The event's stream is set aside from it on. */
+  /** The event failed for the last time, and its stream is parked. */
   parked(event: RecordedEvent): void
   leaseLost(): void
 }
 
-/** A handler at work on one event. */
+/** A running handler of one event. */
 export interface Processing {
-  /** What is called in here, however deep or late, belongs to it. */
+  /** Runs a function. Spans that it starts, also in asynchronous calls, are children of the handler's span. */
   run<T>(call: () => T): T
   end(failure?: { error: unknown }): void
 }
 
-/** How a subscription stands in this process. */
+/** Numbers of one subscription in this process. */
 export interface Standing {
   readonly subscription: string
   /** Deliveries that are not acked. */
   readonly inFlight: number
-  /** Events that are not acked yet; while it catches up, of the whole subscription. */
+  /** Events that are not acked; while the subscription catches up, those of all processes. */
   readonly lag: number
 }
 
-/** Under this key a delivery carries what begins the telling of its handler. */
-export const PROCESS: unique symbol = Symbol('meowmx.process')
+/** The key under which a delivery has the function that starts the span of its handler. */
+export const START_PROCESSING: unique symbol = Symbol('meowmx.process')
 
-export interface Told {
-  readonly [PROCESS]?: () => Processing | undefined
+export interface WithTelemetry {
+  readonly [START_PROCESSING]?: () => Processing | undefined
 }

@@ -1,8 +1,9 @@
+// Assertions of the testing kit, on top of those of node:assert.
 import { AssertionError, deepStrictEqual, throws } from 'node:assert'
 import { isDeepStrictEqual } from 'node:util'
 import { isError, isRegExp } from '../core/kinds.ts'
 
-/** What an error may be expected to be: one with the same name, message and fields, one of a class, or one whose text matches. */
+/** An expected error: an Error (same name, message and fields), a class of errors, or a RegExp that its text must match. */
 export type ExpectedError = Error | RegExp | (abstract new (...args: any[]) => Error)
 
 export function isExpectedError(value: unknown): value is ExpectedError | undefined {
@@ -10,16 +11,16 @@ export function isExpectedError(value: unknown): value is ExpectedError | undefi
 }
 
 /**
- * Fail unless two values are deeply and strictly equal. The difference is in the message, and in `actual` and `expected`, which
- * every test runner shows in its own way. `caller`: the function whose caller the stack begins with.
+ * Throws an AssertionError unless two values are deeply and strictly equal. The difference is in the message, and in `actual` and `expected`,
+ * which test runners display. The stack of the error begins at the caller of the function `caller`.
  */
-export function same(actual: unknown, expected: unknown, what: string, caller: object): void {
+export function assertSame(actual: unknown, expected: unknown, what: string, caller: object): void {
   if (isDeepStrictEqual(actual, expected)) return
   fail(() => deepStrictEqual(actual, expected), what, caller)
 }
 
-/** Fail unless an error is as expected. */
-export function sameError(
+/** Throws an AssertionError unless an error is as expected. */
+export function assertError(
   error: unknown,
   expected: ExpectedError | undefined,
   what: string,
@@ -32,7 +33,7 @@ export function sameError(
   fail(() => throws(thrower, expected as Error), what, caller)
 }
 
-/** Run an assertion of Node's; where it fails, say what it was about before what differs. */
+/** Runs an assertion of node:assert. If it fails, puts `what` in front of its message. */
 function fail(assertion: () => void, what: string, caller: object): void {
   try {
     assertion()
@@ -43,6 +44,7 @@ function fail(assertion: () => void, what: string, caller: object): void {
   }
 }
 
+/** Makes an AssertionError whose stack begins at the caller of `caller`. */
 export function failure(
   message: string,
   caller: object,

@@ -1,3 +1,4 @@
+// `given`, the entry of the testing kit for deciders: given events, when a command comes, then these events are made.
 import type { Request } from '../append/request.ts'
 import { encodeRequest } from '../append/request.ts'
 import { show, ValidationError } from '../core/errors.ts'
@@ -5,23 +6,23 @@ import type { NewEvent } from '../events/event.ts'
 import type { NewEventOptions } from '../events/types.ts'
 import type { Decider } from '../models/decider.ts'
 import type { ExpectedError } from './expect.ts'
-import { failure, isExpectedError, same, sameError } from './expect.ts'
-import type { History } from './scene.ts'
-import { Scene } from './scene.ts'
+import { assertError, assertSame, failure, isExpectedError } from './expect.ts'
+import type { History } from './scenario.ts'
+import { Scenario } from './scenario.ts'
 
 /**
- * Test a decider without a store: given these events, when this command comes, then these events are made, or that error is
- * thrown. Any test runner will do: what does not hold is an AssertionError of Node's, at the line that says it.
+ * Tests a decider without a store: given these events, when this command comes, then it makes those events or throws that
+ * error. It works with every test runner: a failed expectation is an AssertionError of node:assert that points to your line.
  *
- * The events are checked, stored and read as the store would do it, so that of a zod category `evolve` gets what it will
- * get: upcast, and with `known`; the stream's id is `given`, and all is recorded at the beginning of 1970. Events of older
- * releases, and of types that are not defined, are given by `stored`. Objects and lists that the decider is given, `initial`
- * too, are frozen, deeply: one that changes them, where all streams share them, is found out.
+ * The events are checked, stored and read as in a store, so `evolve` gets the events of a zod category as in production: upcast
+ * and with `known`. The id of the stream is `given`, and all events are recorded at the beginning of 1970. To give events of
+ * older releases, or of types that are not defined, use `stored`. Objects and arrays that the decider gets, and `initial`,
+ * are deeply frozen, so a decider that changes them fails.
  *
- * @param decider as `meow.decide` takes it
- * @param events what has happened to the stream so far; default: nothing
- * @throws ValidationError where `append` would throw one: an event that the decider's category does not allow
- * @throws AssertionError where `evolve` throws
+ * @param decider a decider as `meow.decide` takes it
+ * @param events the events that the stream has so far; none by default
+ * @throws ValidationError if `append` would throw one, for instance for an event that the decider's category does not allow
+ * @throws AssertionError if `evolve` throws
  * @example
  * given(booking, [Show.ShowAnnounced({ seats: 2 })]).when(['A1']).then([Show.SeatsSold({ seats: ['A1'] })])
  * given(booking, [Show.ShowAnnounced({ seats: 1 })]).when(['A1', 'A2']).thenThrows(/only 1 left/)
@@ -31,53 +32,58 @@ export function given<C, E, S, R extends NewEvent | readonly NewEvent[]>(
   decider: Decider<C, E, S> & { decide(command: C, state: S): R },
   events: History = [],
 ): Given<C, S, Made<R>> {
-  return new Given(new Scene(decider, events, given))
+  return new Given(new Scenario(decider, events, given))
 }
 
-/** Of what `decide` returns, the events. */
+/** The type of the events that `decide` returns. */
 type Made<R> = R extends readonly (infer N extends NewEvent)[] ? N : R extends NewEvent ? R : never
 
-/** A stream in some state: what comes when a command does? It may be asked several times. */
+/** A stream in a given state. You may call `when` several times: each call starts from that state. */
 export class Given<C, S, N extends NewEvent> {
-  readonly #scene: Scene<C, S>
+  readonly #scene: Scenario<C, S>
 
   /** @internal Use `given`. */
-  constructor(scene: Scene<C, S>) {
+  constructor(scene: Scenario<C, S>) {
     this.#scene = scene
   }
 
-  /** Decide on a command. */
+  /** Decides on a command. Then check the outcome with `then`, `thenNothing`, `thenThrows` or `thenState`. */
   when(command: C): When<S, N> {
     return new When(this.#scene, command, this.when)
   }
 
-  /** The state is this one. */
+  /** Checks that the state equals `expected`. Throws AssertionError if it does not. */
   thenState(expected: S): void {
-    same(this.#scene.state, expected, `${this.#scene.label}: another state than expected`, this.thenState)
+    assertSame(
+      this.#scene.state,
+      expected,
+      `${this.#scene.label}: the state is not as expected`,
+      this.thenState,
+    )
   }
 }
 
-/** What came of a command. */
+/** The outcome of a command. */
 export class When<S, N extends NewEvent> {
-  readonly #scene: Scene<any, S>
+  readonly #scene: Scenario<any, S>
   readonly #label: string
   readonly #outcome: { readonly made: Request; readonly state: S } | { readonly error: unknown }
 
   /** @internal Use `given(…).when(…)`. */
-  constructor(scene: Scene<any, S>, command: unknown, caller: object) {
+  constructor(scene: Scenario<any, S>, command: unknown, caller: object) {
     this.#scene = scene
     this.#label = `${scene.label}, when ${show(command)}`
     this.#outcome = scene.decide(command, this.#label, caller)
   }
 
   /**
-   * It made these events, in this order. `id` and `metadata` are compared where the expected event has them, `schemaVersion`
-   * aside.
+   * Checks that the command made exactly these events, in this order. `id` and `metadata` are compared only if the expected
+   * event has them; `metadata.schemaVersion` is never compared. Throws AssertionError if they differ.
    */
-  // biome-ignore lint/suspicious/noThenProperty: given, when, then is how the pattern goes; what this returns is no thenable
+  // biome-ignore lint/suspicious/noThenProperty: the pattern is called given, when, then; what this returns is not a thenable
   then(events: (N & NewEventOptions) | readonly (N & NewEventOptions)[]): Then<S> {
     if (typeof events === 'function')
-      throw new TypeError('given(…).when(…) is no promise: end it by then([events]), and do not await it')
+      throw new TypeError('given(…).when(…) is not a promise: call then([events]) on it, and do not await it')
     const expected = encodeRequest(this.#scene.stream, events, 'any', 'then.').events
     const wanted = [events].flat()
     const { made } = this.#decided('events', this.then)
@@ -91,38 +97,41 @@ export class When<S, N extends NewEvent> {
         ...(Object.keys(given).length === 0 ? {} : { metadata: own }),
       }
     }
-    const what = `${this.#label}: other events than expected`
-    same(made.events.map(comparable), expected.map(comparable), what, this.then)
+    const what = `${this.#label}: the events are not as expected`
+    assertSame(made.events.map(comparable), expected.map(comparable), what, this.then)
     return this.#then()
   }
 
-  /** It made no event. */
+  /** Checks that the command made no event. Throws AssertionError if it made one, or was refused. */
   thenNothing(): Then<S> {
     const { made } = this.#decided('no events', this.thenNothing)
     const events = made.events.map(({ type, data }) => ({ type, data: JSON.parse(data) }))
-    same(events, [], `${this.#label}: expected no events`, this.thenNothing)
+    assertSame(events, [], `${this.#label}: expected no events`, this.thenNothing)
     return this.#then()
   }
 
   /**
-   * It was refused: by an error with this name, message and fields, of this class, or whose text matches; by default any. An
-   * event that its category does not allow is a ValidationError.
+   * Checks that the command was refused. `expected` is an Error (same name, message and fields), a class of errors, or a RegExp that
+   * the text must match; any error by default. An event that its category does not allow is a ValidationError.
    */
   thenThrows(expected?: ExpectedError): void {
     if (!isExpectedError(expected))
       throw new ValidationError('expected', 'must be an Error, a class of errors or a RegExp', expected)
     if (!('error' in this.#outcome)) {
       const made = this.#outcome.made.events.map(({ type }) => type)
-      throw failure(`${this.#label}: expected an error, and it made ${show(made)}`, this.thenThrows)
+      throw failure(
+        `${this.#label}: expected an error, but it made the events ${show(made)}`,
+        this.thenThrows,
+      )
     }
-    const what = `${this.#label}: another error than expected`
-    sameError(this.#outcome.error, expected, what, this.thenThrows)
+    const what = `${this.#label}: the error is not as expected`
+    assertError(this.#outcome.error, expected, what, this.thenThrows)
   }
 
-  /** The state after the events that it made is this one. */
+  /** Checks that the state after the new events equals `expected`. Throws AssertionError if it does not. */
   thenState(expected: S): void {
     const { state } = this.#decided('a state', this.thenState)
-    same(state, expected, `${this.#label}: another state than expected`, this.thenState)
+    assertSame(state, expected, `${this.#label}: the state is not as expected`, this.thenState)
   }
 
   #then(): Then<S> {
@@ -132,12 +141,12 @@ export class When<S, N extends NewEvent> {
   #decided(expected: string, caller: object) {
     if (!('error' in this.#outcome)) return this.#outcome
     const { error: cause } = this.#outcome
-    throw failure(`${this.#label}: expected ${expected}, and it threw ${cause}`, caller, { cause })
+    throw failure(`${this.#label}: expected ${expected}, but it threw ${cause}`, caller, { cause })
   }
 }
 
-/** What may be said of the events' consequences. */
+/** A check that may follow `then` or `thenNothing`. */
 export interface Then<S> {
-  /** The state after them is this one. */
+  /** Checks that the state after the events equals `expected`. */
   thenState(expected: S): void
 }

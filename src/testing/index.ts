@@ -1,4 +1,4 @@
-// What users test their own code with: published as `meowmx/testing`.
+// The testing kit for users' own tests: published as `meowmx/testing`.
 
 export type { ExpectedError } from './expect.ts'
 export type { Given, Then, When } from './given.ts'
@@ -6,5 +6,5 @@ export { given } from './given.ts'
 export type { MemoryStoreOptions } from './memory-store.ts'
 export { memoryStore } from './memory-store.ts'
 export { markAsTestStore, resetStore } from './reset-store.ts'
-export type { StoredEvent } from './scene.ts'
-export { stored } from './scene.ts'
+export type { StoredEvent } from './scenario.ts'
+export { stored } from './scenario.ts'

@@ -1,3 +1,4 @@
+// The events of a store in memory, with the same rules as the table in PostgreSQL.
 import { isDeepStrictEqual } from 'node:util'
 import type { Outcome } from '../append/batch.ts'
 import { Aborted, result } from '../append/batch.ts'
@@ -8,53 +9,54 @@ import { streamKey } from '../events/event.ts'
 import type { Selection } from '../events/selector.ts'
 import type { CategoryInfo } from '../read/reader.ts'
 
-/** An event as it is kept: its data and metadata as JSON, so that nobody who reads it can change it. */
+/** A stored event. Data and metadata are JSON text, so that no reader can change them. */
 type Stored = Omit<RecordedEvent, 'data' | 'metadata'> & { data: string; metadata: string }
 
-/** Events in memory: what the functions of sql/ do to a table, with the same outcomes. */
+/** Events in memory. `append` has the same outcomes as sql/005_append.sql. */
 export class MemoryLog {
-  readonly #events: Stored[] = [] // the one at position n is number n - 1
+  readonly #events: Stored[] = [] // the event at position n has index n - 1
   readonly #streams = new Map<string, Stored[]>()
   readonly #byId = new Map<string, Stored>()
 
-  /** Position of the last event; 0: there is none. */
+  /** Position of the last event; 0 if there is none. */
   get head(): number {
     return this.#events.length
   }
 
-  /** The outcome of each request, in order; all are written, or none. */
+  /** Writes all requests or none, and returns the outcome of each, in order. */
   append(requests: readonly Request[], recordedAt: Date): Outcome[] {
-    const known = requests.map((request) => this.#known(request))
-    const partly = known.includes(undefined) // a group is one call: it has written all of its ids, or it is another one
+    const earlier = requests.map((request) => this.#recordedAs(request))
+    // A group of requests is one call: if only some of its ids are recorded, they belong to another call.
+    const isPartial = earlier.includes(undefined)
     const lasts = new Map<string, number>()
     const refusals = requests.map((request, i) => {
       const { stream, key, expected, events } = request
-      const was = known[i]
-      if (was instanceof Error) return was
-      if (was) return partly ? new DuplicateEventError(was[0]!.id, stream) : undefined
+      const found = earlier[i]
+      if (found instanceof Error) return found
+      if (found) return isPartial ? new DuplicateEventError(found[0]!.id, stream) : undefined
       const last = lasts.get(key) ?? this.#stream(key).length - 1
       lasts.set(key, last + events.length)
       return meets(expected, last) ? undefined : new VersionConflictError(stream, expected, last)
     })
     if (refusals.some(Boolean)) return refusals.map((refusal) => refusal ?? new Aborted())
     return requests.map((request, i) => {
-      const was = known[i] as Stored[] | undefined
-      return result((was ?? this.#write(request, recordedAt)).map(recorded), was !== undefined)
+      const found = earlier[i] as Stored[] | undefined
+      return result((found ?? this.#write(request, recordedAt)).map(recorded), found !== undefined)
     })
   }
 
-  /** The events of a stream, from a version to below another. */
+  /** The events of a stream from version `from` (inclusive) to version `to` (exclusive). */
   load(stream: StreamRef, from = 0, to?: number): RecordedEvent[] {
     return this.#stream(streamKey(stream)).slice(from, to).map(recorded)
   }
 
-  /** The events of a selection above `after` up to `until`, at most `limit`: the first ones, or the last. */
+  /** The first or the last `limit` events of a selection, above `after` and up to `until`. */
   select(selection: Selection, after: number, until: number, limit: number, end: 'first' | 'last') {
     const matching = this.#events.slice(after, Math.max(after, until)).filter(matches(selection))
     return (end === 'first' ? matching.slice(0, limit) : matching.slice(-limit)).map(recorded)
   }
 
-  /** What the events above `after` up to `until` are, by category. */
+  /** Counts the events above `after` and up to `until`, by category. */
   categories(after: number, until: number): CategoryInfo[] {
     const found = new Map<string, CategoryInfo>()
     for (const { category, version, position } of this.#events.slice(after, Math.max(after, until))) {
@@ -73,12 +75,12 @@ export class MemoryLog {
     return this.#streams.get(key) ?? []
   }
 
-  /** What is recorded under a request's ids, if anything is; an error where that was another request. */
-  #known({ stream, events }: Request): Stored[] | DuplicateEventError | undefined {
-    const was = events.map(({ id }) => this.#byId.get(id))
-    const found = was.filter((event) => event !== undefined)
+  /** The events that are recorded under a request's ids; undefined if none is; an error if they differ from the request. */
+  #recordedAs({ stream, events }: Request): Stored[] | DuplicateEventError | undefined {
+    const byId = events.map(({ id }) => this.#byId.get(id))
+    const found = byId.filter((event) => event !== undefined)
     const other = found.find((event) => {
-      const { type, data } = events[was.indexOf(event)]!
+      const { type, data } = events[byId.indexOf(event)]!
       const same = streamKey(event) === streamKey(stream) && event.type === type
       return !(same && isDeepStrictEqual(JSON.parse(event.data), JSON.parse(data)))
     })
@@ -101,12 +103,14 @@ export class MemoryLog {
   }
 }
 
+/** Whether a stream whose last version is `last` (-1 if it does not exist) is as expected. */
 function meets(expected: ExpectedVersion, last: number): boolean {
   if (expected === 'any') return true
   if (expected === 'stream-exists') return last >= 0
   return last === (expected === 'no-stream' ? -1 : expected)
 }
 
+/** Whether an event belongs to a selection. */
 function matches({ categories, types, streamId }: Selection): (event: Stored) => boolean {
   return (event) =>
     (categories.length === 0 || categories.includes(event.category)) &&

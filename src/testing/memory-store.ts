@@ -1,3 +1,4 @@
+// `memoryStore`: a store in memory, for users' unit tests.
 import { z } from 'zod'
 import { Appender } from '../append/append.ts'
 import type { Request } from '../append/request.ts'
@@ -22,43 +23,43 @@ import type { EventStore } from '../store.ts'
 import { MemoryLog } from './log.ts'
 import { MemoryReader } from './reader.ts'
 
-/** What `memoryStore` takes. */
+/** Options of `memoryStore`. */
 export interface MemoryStoreOptions {
-  /** The time at which events are recorded, to the millisecond. Default: that of now. Give one that stands still to compare whole events. */
+  /** Returns the time at which events are recorded, with a precision of 1 ms. Default: the current time. Return a fixed time to compare whole events. */
   now?: (() => Date) | undefined
 }
 
 const memoryStoreOptions = z.strictObject({ now: method.default(() => () => new Date()) })
 
-/** A cache that never has anything, as a cache may: what is decided, read and watched is the same. */
+/** Snapshots are a cache, so a store without any gives the same results. */
 const noSnapshots = { load: async () => undefined, save: async () => {} }
-/** Whoever loses a race here need not wait before he tries again: there is no other process that could be in the way. */
+/** A retry after a conflict need not wait: no other process can write to this store. */
 const clock = { ...systemClock, sleep: async () => {} }
 
 /**
- * A store in memory, for unit tests: without a server, gone with the last reference to it. It checks, refuses, returns and
- * observes as one in PostgreSQL does, for it is the same code but for the table.
+ * Makes a store in memory, for unit tests without a server. It runs the same code as a store in PostgreSQL, except for the
+ * table, so it has the same checks, errors, results and Observables. It is gone when nothing refers to it any more.
  *
- * There are no transactions: `client` is a ValidationError. What it does not have, such as subscriptions, is not in its type:
- * for those, and whatever else depends on the database, `startPostgres` of `meowmx/embedded` gives a real one.
+ * It has no transactions: the option `client` is a ValidationError. What it cannot do, such as subscriptions, is not in its
+ * type. For everything that depends on the database, `startPostgres` of `meowmx/embedded` starts a real server.
  *
- * @throws ValidationError for an option that can't be right
+ * @throws ValidationError if an option is invalid
  * @example
  * const store = memoryStore({ now: () => new Date('2026-01-01') })
- * await placeOrder(store, '42', 9) // which takes an EventStore
+ * await placeOrder(store, '42', 9) // a function of yours that takes an EventStore
  * assert.equal((await store.load({ category: 'order', streamId: '42' })).length, 1)
  */
 export function memoryStore(options: MemoryStoreOptions = {}): EventStore {
   const { now } = parse(memoryStoreOptions, options, 'options')
   const log = new MemoryLog()
   const reader = new MemoryReader(log)
-  const calls = new Set<Promise<unknown>>() // under way
+  const calls = new Set<Promise<unknown>>() // calls that have not settled
   let closed = false
 
   const write = async (requests: readonly Request[]) => {
     if (closed) throw new ClosedError()
     const outcomes = log.append(requests, time(now()))
-    reader.ring()
+    reader.wake()
     return outcomes
   }
   const appender = new Appender({ run: write }, { append: write }, headBy(reader))
@@ -68,7 +69,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): EventStore {
   const decisions = new Decisions(states, noSnapshots, appender, clock)
   const watches = new Watches({ clock, settings: { logger: silent } }, observer, states)
 
-  /** Untyped: what goes in and comes out is typed by EventStore. */
+  // The types of arguments and results are those of EventStore.
   const open = (options: { client?: unknown } | undefined, action: () => Promise<any>): Promise<any> => {
     if (closed) return Promise.reject(new ClosedError())
     if (options?.client !== undefined) return Promise.reject(noTransactions(options.client))
@@ -117,12 +118,12 @@ export function memoryStore(options: MemoryStoreOptions = {}): EventStore {
 function noTransactions(client: unknown): ValidationError {
   return new ValidationError(
     'options.client',
-    'can not be given: a store in memory has no transactions',
+    'cannot be used: a store in memory has no transactions; leave it out, or test with startPostgres of meowmx/embedded',
     client,
   )
 }
 
-/** A time of its own: whoever gave it may change it. */
+/** A copy, because the caller may change its own Date. */
 function time(date: Date): Date {
   if (!isDate(date) || Number.isNaN(date.getTime()))
     throw new ValidationError('options.now', 'must return a valid Date', date)

@@ -1,3 +1,4 @@
+// Reads the events of a store in memory.
 import { checkStream } from '../append/request.ts'
 import { Condition } from '../core/condition.ts'
 import { HistoryLostError } from '../core/errors.ts'
@@ -13,10 +14,10 @@ import type { LoadOptions, Reader, ReadOptions, ReadResult, StreamPage } from '.
 import { loadOptions, readOptions } from '../read/reader.ts'
 import type { MemoryLog } from './log.ts'
 
-/** Events of one page at most. */
+/** The largest number of events in a page. */
 const PAGE_SIZE = 1_000
 
-/** Reads a log in memory: its head is the horizon, for what is in it is committed. */
+/** Reads a log in memory. Its head is the horizon, because every event in it is committed. */
 export class MemoryReader implements Pick<Reader, 'load' | 'loadPage' | 'read'> {
   readonly #log: MemoryLog
   readonly #appended = new Condition()
@@ -51,7 +52,7 @@ export class MemoryReader implements Pick<Reader, 'load' | 'loadPage' | 'read'> 
     return { events: selection.view ? events.map(selection.view) : events, position, horizon }
   }
 
-  /** Pages for whoever observes. */
+  /** Opens a feed of pages for an observer. */
   readonly open: OpenSource = async (selection, from, live) => {
     const { head } = this.#log
     const until = live ? Infinity : head
@@ -68,11 +69,11 @@ export class MemoryReader implements Pick<Reader, 'load' | 'loadPage' | 'read'> 
     const until = Math.max(after, this.#log.head)
     const events = this.#log.select(selection, after, until, PAGE_SIZE, 'first')
     const position = events.length === PAGE_SIZE ? events.at(-1)!.position : until
-    return { events, hashes: [], sizes: [], bytes: 0, after, position } // they are in memory anyway
+    return { events, hashes: [], sizes: [], bytes: 0, after, position } // no sizes: the events are in memory anyway
   }
 
-  /** Something was appended: those who wait for it look again. */
-  ring(): void {
+  /** Wakes the readers that wait at the end of the log. Called after each append. */
+  wake(): void {
     this.#appended.fire()
   }
 }

@@ -1,17 +1,17 @@
-// Emptying a store between tests.
+// `resetStore` empties a store between tests; `markAsTestStore` allows it.
 
 import { ValidationError } from '../core/errors.ts'
 import type { Database } from '../database/database.ts'
 import { Meow } from '../meow.ts'
 
 /**
- * Mark a store as one for tests, so that `resetStore` may empty it. Call it once behind `migrate()`, as the role that owns the
- * schema; again it does nothing. The mark is a line in the comment of the schema.
+ * Marks a store as a test store, so that `resetStore` may empty it. Call it once after `migrate()`, as the role that owns the
+ * schema; a second call does nothing. The mark is a line in the comment of the schema.
  *
- * Only an empty store can be marked: with a wrong connection string the fixture of your tests fails, and empties nothing.
+ * Only an empty store can be marked. So a wrong connection string makes your test setup fail instead of emptying a real store.
  *
- * @throws ValidationError if the store has events or subscriptions, and no mark, or is no store in PostgreSQL
- * @throws SchemaError if it is not migrated
+ * @throws ValidationError if the store is not marked and has events or subscriptions, or is not a store in PostgreSQL
+ * @throws SchemaError if the schema is not migrated
  * @example
  * const meow = await connect({ connectionString: process.env.TEST_DATABASE_URL })
  * await meow.migrate()
@@ -19,44 +19,43 @@ import { Meow } from '../meow.ts'
  */
 export function markAsTestStore(meow: Meow): Promise<void> {
   const remedy =
-    'mark it right behind the first migrate(); if it is for tests, drop the schema first, else use another schema'
+    'mark it right after the first migrate(); if the store is for tests, drop the schema first, otherwise use another schema'
   return run(meow, 'mark_test_store', `has events or subscriptions: ${remedy}`)
 }
 
 /**
- * Empty a store that is marked as one for tests, in one transaction: its events, subscriptions with all that is parked, and
- * snapshots. Tables of yours, such as read models, stay as they are. It waits for open appends, and for transactional
- * handlers that are at work.
+ * Empties a store that is marked as a test store, in one transaction: its events, subscriptions, parked events and snapshots.
+ * Your own tables, such as read models, stay as they are. It waits for open appends, and for transactional handlers that run.
  *
- * Positions go on and do not begin at 1 again: no position is used twice, so this object and other processes can stay
- * connected. `events()` and `iterate()` go on with what is appended next; workers end with SubscriptionNotFoundError, and
- * `process()` makes a subscription of the same name anew. `watch` keeps its state until the next event of the stream.
+ * Positions continue and do not start at 1 again: no position is used twice, so this object and other processes can stay
+ * connected. `events()` and `iterate()` continue with the next append. Workers end with SubscriptionNotFoundError, and
+ * `process()` creates a new subscription with the same name. `watch` keeps its state until the next event of the stream.
  *
- * @throws ValidationError if the store is not marked (`markAsTestStore`), or is no store in PostgreSQL: of those in memory
- *   make another
- * @throws TimeoutError if an append stays open for longer than `queryTimeoutMs`; nothing is emptied then
+ * @throws ValidationError if the store is not marked (`markAsTestStore`), or is not a store in PostgreSQL: instead of emptying a
+ *   store in memory, make a new one
+ * @throws TimeoutError if an append stays open longer than `queryTimeoutMs`; nothing is emptied
  * @example
  * beforeEach(() => resetStore(meow))
  */
 export function resetStore(meow: Meow): Promise<void> {
-  const remedy = 'call await markAsTestStore(meow) once, right behind migrate(), while it is empty'
-  return run(meow, 'reset_store', `is not marked as a store for tests, and nothing was changed: ${remedy}`)
+  const remedy = 'call await markAsTestStore(meow) once, right after migrate(), while the store is empty'
+  return run(meow, 'reset_store', `is not marked as a test store, so nothing was changed: ${remedy}`)
 }
 
-/** How often to try if locks were taken crosswise: who is cancelled then has done nothing. */
+/** How often to try if a deadlock is found. The transaction that is cancelled has changed nothing. */
 const ATTEMPTS = 5
 
 async function run(meow: Meow, file: string, refusal: string): Promise<void> {
   if (!(meow instanceof Meow))
     throw new ValidationError(
       'meow',
-      'must be a store that connect() opened; of those in memory make another',
+      'must be a store that connect() opened; instead of emptying a store in memory, make a new one',
       meow,
     )
   await meow.use(async (db) => {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await ask(db, file)
+        return await execute(db, file)
       } catch (error) {
         const { code } = error as { code?: string }
         if (code === 'MW014') throw new ValidationError('meow', refusal, { schema: db.schema }, error)
@@ -66,8 +65,8 @@ async function run(meow: Meow, file: string, refusal: string): Promise<void> {
   })
 }
 
-/** Then have this object look whether the events that it has seen are still there. */
-function ask(db: Database, file: string): Promise<void> {
+/** Runs the query, then checks whether the events that this process has seen still exist. */
+function execute(db: Database, file: string): Promise<void> {
   return db.withClient(async (client) => {
     await db.query(db.file(file), [], client)
     await db.timeline.check(client)

@@ -1,45 +1,47 @@
+// What the checks of `doctor` have in common.
 import type { Database } from '../../database/database.ts'
 
-/** What a check has found; a warning does not make doctor fail. */
+/** The result of a check. Only a problem makes doctor fail; a warning does not. */
 export interface Finding {
   readonly state: 'ok' | 'warning' | 'problem' | 'skipped'
   readonly found: string
-  /** What to do. */
+  /** What the user should do. */
   readonly todo?: string
-  /** What is missing for other checks; default: what the check says. */
+  /** What other checks must do without; default: `blocks` of the check. */
   readonly blocks?: readonly Need[]
 }
 
-/** A server that can be reached; a schema that may be read; a store that is migrated. */
+/** What a check may need: a server that can be reached, a schema that may be read, a store that is migrated. */
 export type Need = 'server' | 'schema' | 'store'
 
-export interface Patient {
+/** What doctor examines. */
+export interface Target {
   readonly db: Database
   readonly listenUrl: string | undefined
-  /** How long a transaction may stay open. */
+  /** Longer transactions are reported. In ms. */
   readonly longMs: number
-  /** What this role is to be able to do. */
+  /** The privileges that this role must have. */
   readonly may: readonly Right[]
 }
 
 export const RIGHTS = ['read', 'append', 'subscribe', 'manage', 'conduct', 'migrate'] as const
 export type Right = (typeof RIGHTS)[number]
 
-/** One thing that is looked at; what it rejects with is a problem. */
+/** One check. If it rejects, that is a problem. */
 export interface Check {
   readonly name: string
-  /** Without this it is not asked. */
+  /** What it needs; if that is missing, the check is skipped. */
   readonly needs?: Need
-  /** What is missing where it finds a problem. */
+  /** What other checks must do without if it finds a problem. */
   readonly blocks?: readonly Need[]
-  look(patient: Patient): Promise<Finding | Finding[]>
+  run(target: Target): Promise<Finding | Finding[]>
 }
 
 export const ok = (found: string): Finding => ({ state: 'ok', found })
 export const warning = (found: string, todo: string): Finding => ({ state: 'warning', found, todo })
 export const problem = (found: string, todo: string): Finding => ({ state: 'problem', found, todo })
 
-/** 90000 as 90 s. */
+/** Formats a time: 90000 as 90 s. */
 export function duration(ms: number): string {
   if (ms < 10) return `${ms.toFixed(1)} ms`
   if (ms < 1_000) return `${Math.round(ms)} ms`

@@ -1,17 +1,18 @@
+// Checks of the server: connection, settings and clock.
 import { now, wall } from '../../core/clock.ts'
 import type { Check } from './check.ts'
 import { duration, median, ok, problem, warning } from './check.ts'
 
-/** The oldest version that is tested. */
+/** The oldest version of PostgreSQL that we test. */
 const OLDEST = 14
 const ROUNDS = 5
-/** A clock may be off by so much. */
+/** By how much the clocks may differ. */
 const CLOCK_MS = 2_000
 
 export const connection: Check = {
   name: 'connection',
   blocks: ['server', 'schema', 'store'],
-  async look({ db }) {
+  async run({ db }) {
     const select = db.statement('select current_user, current_database()')
     const [row] = await db.query(select)
     const times: number[] = []
@@ -20,14 +21,14 @@ export const connection: Check = {
       await db.query(select)
       times.push(now() - began)
     }
-    return ok(`as ${row![0]} to database ${row![1]}, a query takes ${duration(median(times))}`)
+    return ok(`connected as ${row![0]} to database ${row![1]}; a query takes ${duration(median(times))}`)
   },
 }
 
 export const server: Check = {
   name: 'server',
   needs: 'server',
-  async look({ db }) {
+  async run({ db }) {
     const [row] = await db.query(db.file('doctor_server'))
     const [version, number, recovering, fsync, pages, commit, autovacuum, used, most, , encoding] =
       row as string[]
@@ -35,7 +36,7 @@ export const server: Check = {
     if (encoding !== 'UTF8')
       findings.push(
         problem(
-          `the database has the encoding ${encoding}, and a store needs UTF8: events with other characters are refused`,
+          `the database has the encoding ${encoding}, but a store needs UTF8: events with other characters are refused`,
           "create database ... encoding 'UTF8' template template0, and copy the store into it (meowmx export, import)",
         ),
       )
@@ -44,7 +45,7 @@ export const server: Check = {
     if (recovering === 't')
       findings.push(
         problem(
-          'it is a standby: advisory locks do not come through, so nothing but load() works',
+          'it is a standby: advisory locks are not replicated, so only load() works',
           'connect to the primary',
         ),
       )
@@ -52,38 +53,38 @@ export const server: Check = {
       findings.push(
         warning(
           `${fsync === 'off' ? 'fsync' : 'full_page_writes'} is off: a crash of the machine may destroy the whole database`,
-          'switch it on in postgresql.conf, but for what may be lost',
+          'turn it on in postgresql.conf, unless you may lose the data',
         ),
       )
     if (commit === 'off')
       findings.push(
         warning(
-          'synchronous_commit is off: a crash may take back events that were delivered already',
+          'synchronous_commit is off: after a crash, events may be missing that were already delivered',
           'alter database … set synchronous_commit = on',
         ),
       )
     if (autovacuum === 'off')
       findings.push(
         problem(
-          'autovacuum is off: checkpoints grow until each ack is slow',
+          'autovacuum is off: the table of checkpoints grows until each ack is slow',
           'alter system set autovacuum = on',
         ),
       )
     if (Number(used) > Number(most) * 0.9)
       findings.push(
         problem(
-          `${used} of ${most} connections are taken`,
+          `${used} of ${most} connections are in use`,
           'lower maxConnections of the pools, use a pooler, or raise max_connections',
         ),
       )
-    return findings.length > 0 ? findings : ok(`PostgreSQL ${version}, ${used} of ${most} connections taken`)
+    return findings.length > 0 ? findings : ok(`PostgreSQL ${version}, ${used} of ${most} connections in use`)
   },
 }
 
 export const clock: Check = {
   name: 'clock',
   needs: 'server',
-  async look({ db }) {
+  async run({ db }) {
     const began = wall()
     const [row] = await db.query(
       db.statement(`select (date_part('epoch', clock_timestamp()) * 1000)::bigint`),
@@ -94,9 +95,9 @@ export const clock: Check = {
     const off = `the server's clock is ${duration(Math.abs(offMs))} ${offMs < 0 ? 'behind' : 'ahead of'} this machine's`
     if (Math.abs(offMs) - unsureMs > CLOCK_MS)
       return problem(
-        `${off}: leases go by the server's alone, but recordedAt and your logs disagree`,
-        'set both by NTP (timedatectl set-ntp true)',
+        `${off}: leases use only the server's clock, but recordedAt and your logs will differ`,
+        'synchronise both with NTP (timedatectl set-ntp true)',
       )
-    return ok(`within ${duration(Math.max(Math.abs(offMs) + unsureMs, 1))} of the server's`)
+    return ok(`the clocks differ by at most ${duration(Math.max(Math.abs(offMs) + unsureMs, 1))}`)
   },
 }

@@ -1,3 +1,4 @@
+// Checks of the store: privileges, row security, migration and health.
 import { examine, staleness } from '../../database/health.ts'
 import { difference } from '../../database/installed.ts'
 import { guardedTables, whyHidden } from '../../database/row-security.ts'
@@ -17,7 +18,7 @@ export const rights: Check = {
   name: 'rights',
   needs: 'server',
   blocks: ['schema', 'store'],
-  async look({ db, may }) {
+  async run({ db, may }) {
     const [row] = await db.query(db.file('doctor_rights'), [db.schema])
     const [role, there, usage, ...flags] = row as string[]
     const has = RIGHTS.filter((_, i) => flags[i] === 't')
@@ -25,16 +26,16 @@ export const rights: Check = {
       return has.includes('migrate')
         ? ok(`${role} may create the store`)
         : problem(
-            `${role} may not create schema "${db.schema}", which is not there`,
-            'migrate as a role that may (SECURITY.md: Roles), or check --schema',
+            `${role} may not create schema "${db.schema}", which does not exist`,
+            'migrate as a role that may create it (SECURITY.md: Roles), or correct --schema',
           )
     const needed: Right[] = [...new Set<Right>(['read', ...may])]
     const missing = needed.filter((right) => !has.includes(right) || usage !== 't')
     if (missing.length > 0)
       return {
         ...problem(
-          `${role} may not ${missing.join(', ')} in schema "${db.schema}"${usage === 't' ? '' : ' (not even its usage is granted)'}`,
-          `run SECURITY.md's grants for ${missing.map((right) => `a ${ROLES[right]}`).join(' and ')} as the owner, and grant that role to ${role}; or connect as another`,
+          `${role} may not ${missing.join(', ')} in schema "${db.schema}"${usage === 't' ? '' : ' (the privilege usage is missing too)'}`,
+          `run the grants of SECURITY.md for ${missing.map((right) => `a ${ROLES[right]}`).join(' and ')} as the owner, and grant that role to ${role}; or connect as another role`,
         ),
         ...(missing.includes('read') ? {} : { blocks: [] }),
       }
@@ -47,12 +48,12 @@ export const rowSecurity: Check = {
   name: 'row security',
   needs: 'schema',
   blocks: ['store'],
-  async look({ db }) {
+  async run({ db }) {
     return (await guardedTables(db)).map((guarded) => {
       if (guarded.isReadable)
         return warning(
-          `row security is on for table ${guarded.table}: ${guarded.role} sees only the rows that its policies let through, and knows of no others`,
-          'connect as a role that has BYPASSRLS, if it is to see all',
+          `row security is on for table ${guarded.table}: ${guarded.role} sees only the rows that its policies allow`,
+          'connect as a role with BYPASSRLS if you need all rows',
         )
       const { problem: what, mend } = whyHidden(db, guarded)
       return problem(what, `${mend};`)
@@ -64,7 +65,7 @@ export const migration: Check = {
   name: 'migration',
   needs: 'schema',
   blocks: ['store'],
-  async look({ db }) {
+  async run({ db }) {
     const found = await difference(db)
     const { files } = found
     const remedy = `meowmx migrate --schema ${db.schema}`
@@ -80,9 +81,9 @@ export const migration: Check = {
 export const health: Check = {
   name: 'health',
   needs: 'store',
-  async look({ db }) {
+  async run({ db }) {
     const { ailments } = await examine(db)
-    if (ailments.length === 0) return ok('triggers and sequence are as they must be')
+    if (ailments.length === 0) return ok('triggers and sequence are correct')
     return ailments.map(({ problem: what, mend }) => problem(`events could be lost: ${what}`, `${mend};`))
   },
 }

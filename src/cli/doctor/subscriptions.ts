@@ -1,13 +1,14 @@
+// The check of durable subscriptions.
 import { SubscriptionList } from '../../subscriptions/admin/subscriptions.ts'
 import { plain } from '../output.ts'
-import { about } from '../talk.ts'
+import { approximate } from '../stderr.ts'
 import type { Check } from './check.ts'
 import { duration, ok, problem, warning } from './check.ts'
 
 export const subscriptions: Check = {
   name: 'subscriptions',
   needs: 'store',
-  async look({ db, longMs }) {
+  async run({ db, longMs }) {
     const list = await new SubscriptionList(db).read()
     const dead = await db.query(db.file('doctor_leases'))
     const findings = list.flatMap((info) => {
@@ -17,30 +18,30 @@ export const subscriptions: Check = {
       const unowned = partitions.filter(({ owner }) => owner === null).length
       const all = orphans.map(([, owner, count, ago]) =>
         problem(
-          `executor ${plain(owner!)} of ${quoted} is dead: its lease of ${count} partitions ran out ${duration(Number(ago))} ago, and nobody took over`,
-          'start an executor; look why that one ended (out of memory, killed, cut off from the database)',
+          `executor ${plain(owner!)} of ${quoted} is dead: its lease of ${count} partitions expired ${duration(Number(ago))} ago, and no other executor took over`,
+          'start an executor, and find out why that one ended (out of memory, killed, cut off from the database)',
         ),
       )
       if (lag > 0 && unowned > 0 && orphans.length === 0)
         all.push(
           problem(
-            `nobody works on ${unowned === partitions.length ? '' : `${unowned} partitions of `}${quoted}, which has ${about(lag, info.lagIsEstimate)} events to handle`,
-            `start an executor; where it is not needed any more: meowmx delete ${name}`,
+            `no executor owns ${unowned === partitions.length ? '' : `${unowned} partitions of `}${quoted}, which has ${approximate(lag, info.lagIsEstimate)} events to handle`,
+            `start an executor; if you no longer need the subscription: meowmx delete ${name}`,
           ),
         )
       const { events, seconds } = info.heldBack
       if (events > 0 && seconds * 1_000 > longMs)
         all.push(
           warning(
-            `${about(events, info.lagIsEstimate)} events of ${quoted} have been held back for ${duration(seconds * 1_000)} by an append that is open`,
-            'meowmx stallers names it',
+            `${approximate(events, info.lagIsEstimate)} events of ${quoted} have been held back for ${duration(seconds * 1_000)} by an open append`,
+            'run meowmx stallers to see the blocking transaction',
           ),
         )
       if (parked > 0)
         all.push(
           problem(
-            `${quoted} has set ${about(parked, info.parkedIsEstimate)} events aside, with later ones of their streams`,
-            `meowmx parked ${name} tells why; once mended: meowmx replay ${name}`,
+            `${quoted} has ${approximate(parked, info.parkedIsEstimate)} parked events`,
+            `run meowmx parked ${name} to see why; when the cause is corrected: meowmx replay ${name}`,
           ),
         )
       return all
@@ -49,8 +50,8 @@ export const subscriptions: Check = {
     const [most] = list.toSorted((a, b) => b.lag - a.lag)
     return ok(
       most
-        ? `${list.length}, nothing parked, ${about(most.lag, most.lagIsEstimate)} events behind at most`
-        : 'there are none',
+        ? `${list.length}, no parked events, a lag of at most ${approximate(most.lag, most.lagIsEstimate)} events`
+        : 'there are no subscriptions',
     )
   },
 }

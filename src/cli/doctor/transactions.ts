@@ -1,3 +1,4 @@
+// Checks of transactions: long ones, blocking ones, and dead rows.
 import { wall } from '../../core/clock.ts'
 import { heldBackBy, StallerList } from '../../subscriptions/admin/stallers.ts'
 import { plain } from '../output.ts'
@@ -7,7 +8,7 @@ import { duration, ok, problem, warning } from './check.ts'
 export const transactions: Check = {
   name: 'transactions',
   needs: 'server',
-  async look({ db, longMs }) {
+  async run({ db, longMs }) {
     const rows = (await db.query(db.file('doctor_transactions'), [longMs])) as readonly (readonly (
       | string
       | null
@@ -15,16 +16,16 @@ export const transactions: Check = {
     const [seesAll] = (await db.query(db.statement(`select pg_has_role('pg_read_all_stats', 'usage')`)))[0]!
     if (rows.length === 0)
       return ok(
-        `none is open for longer than ${duration(longMs)}${seesAll === 't' ? '' : ' (of this role: others need pg_read_all_stats)'}`,
+        `none is open for longer than ${duration(longMs)}${seesAll === 't' ? '' : ' (only those of this role: seeing others needs pg_read_all_stats)'}`,
       )
     return rows.map(([pid, application, user, state, age, gid]) =>
       gid === null || gid === undefined
         ? problem(
-            `process ${pid} (${plain(application || 'no name')}, ${user}, ${state}) has had a transaction open for ${duration(Number(age))}: dead rows pile up behind it`,
-            `find out why; select pg_terminate_backend(${pid}) ends it`,
+            `process ${pid} (${plain(application || 'no name')}, ${user}, ${state}) has had a transaction open for ${duration(Number(age))}: meanwhile dead rows cannot be removed`,
+            `find out why it is open; to end it: select pg_terminate_backend(${pid})`,
           )
         : problem(
-            `transaction ${gid} of ${user} was prepared ${duration(Number(age))} ago, and neither committed nor rolled back`,
+            `transaction ${gid} of ${user} was prepared ${duration(Number(age))} ago, and was neither committed nor rolled back`,
             `commit prepared ${gid}, or rollback prepared ${gid}`,
           ),
     )
@@ -34,12 +35,14 @@ export const transactions: Check = {
 export const stallers: Check = {
   name: 'stallers',
   needs: 'store',
-  async look({ db, longMs }) {
+  async run({ db, longMs }) {
     const found = await new StallerList(db).read()
     const now = wall()
     const old = found.filter(({ since }) => since === null || now - since.getTime() > longMs)
     if (old.length === 0)
-      return ok(found.length === 0 ? 'nobody holds anything back' : 'appends are on their way, none for long')
+      return ok(
+        found.length === 0 ? 'there are no blocking transactions' : 'there are open appends, but none is old',
+      )
     return old.map(({ pid, application, since, ...held }) => {
       const who =
         pid === null ? 'a prepared transaction' : `process ${pid} (${plain(application || 'no name')})`
@@ -47,10 +50,10 @@ export const stallers: Check = {
       const todo =
         pid === null
           ? 'rollback prepared, or commit prepared'
-          : `have it commit, or end it: select pg_terminate_backend(${pid})`
+          : `let it commit, or end it: select pg_terminate_backend(${pid})`
       return since === null
         ? warning(
-            `${who} holds back ${what}, for how long this role may not see`,
+            `${who} holds back ${what}; this role may not see for how long`,
             'grant pg_read_all_stats to it',
           )
         : problem(
@@ -64,19 +67,19 @@ export const stallers: Check = {
 export const bloat: Check = {
   name: 'bloat',
   needs: 'store',
-  async look({ db }) {
+  async run({ db }) {
     const rows = await db.query(db.file('doctor_bloat'), [db.schema])
-    if (rows.length === 0) return ok('no table is full of dead rows')
+    if (rows.length === 0) return ok('no table has many dead rows')
     return rows.map(([table, dead, live, off]) => {
       const name = `${db.quotedSchema}.${table}`
       return off === 't'
         ? problem(
-            `autovacuum is off for ${name}, with ${dead} dead rows now`,
+            `autovacuum is off for ${name}, which has ${dead} dead rows now`,
             `alter table ${name} reset (autovacuum_enabled)`,
           )
         : problem(
-            `${name} has ${dead} dead rows, ${live} others`,
-            `vacuum ${name}; where that does not help something keeps a snapshot open (see transactions, and pg_replication_slots)`,
+            `${name} has ${dead} dead rows and ${live} live rows`,
+            `vacuum ${name}; if that does not help, something keeps a snapshot open (see transactions, and pg_replication_slots)`,
           )
     })
   },

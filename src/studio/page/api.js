@@ -1,5 +1,7 @@
-// The token comes in the address, and goes from there at once: into this tab's memory, which survives a reload and which no
-// other site, nor another port of this machine, can read. From there on it is a header.
+// Talks to the server of the studio.
+
+// The token comes in the address. It is moved at once to the memory of this tab, which survives a reload and which no other
+// site and no other port of this machine can read. Requests send it in a header.
 const KEY = 'meowmx.studio.token'
 const here = new URL(location.href)
 if (here.searchParams.has('token')) {
@@ -39,7 +41,7 @@ export const post = async (path, body) =>
   )
 
 /**
- * Server-sent events, by fetch, since an EventSource sends no header. Comes back by itself where the connection is lost.
+ * Server-sent events, by fetch, since an EventSource sends no header. It reconnects by itself.
  *
  * @param {Record<string, string>} query
  * @param {(kind: string, value: any) => void} heard

@@ -1,3 +1,5 @@
+// The view of categories.
+
 import { byId, cells, h, keyed, write } from './dom.js'
 import { number } from './format.js'
 import { plot } from './plot.js'
@@ -10,7 +12,7 @@ let rates = { at: [], values: [] }
 let latest = { categories: [], all: 0 }
 let order = { by: 'category', down: false }
 
-/** Names of categories, for whoever lists them. */
+/** The names of all categories that are shown. */
 export const names = () => latest.categories.map(({ category }) => category)
 /** The position of a category's last event. */
 export const lastPosition = (category) =>

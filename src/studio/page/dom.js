@@ -1,5 +1,7 @@
+// Helpers that make and change elements.
+
 /**
- * An element. Text goes in as text and nowhere as markup, so nothing that an event holds can become part of the page.
+ * An element. Text is inserted as text and never as markup, so an event cannot change the page.
  *
  * @param {string} tag
  * @param {Record<string, unknown>} [attributes] `class`, `title` …; a function is a listener: `click`; null: left out

@@ -1,3 +1,5 @@
+// Formats numbers, times and names.
+
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 1 })
 const time = new Intl.DateTimeFormat('en-GB', {
   hour: '2-digit',

@@ -1,3 +1,5 @@
+// Shows JSON text in colours.
+
 import { h } from './dom.js'
 
 const TOKEN = /("(?:[^"\\]|\\.)*")(\s*:)?|-?\d[\d.eE+-]*|\b(?:true|false|null)\b/g

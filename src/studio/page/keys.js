@@ -1,3 +1,5 @@
+// Keyboard shortcuts.
+
 import { byId } from './dom.js'
 import { pause } from './tail.js'
 import { nextTheme } from './theme.js'

@@ -1,3 +1,5 @@
+// The entry of the page: connects to the server, and shows the view that the address names.
+
 import { get, live } from './api.js'
 import { heardCategories, heardRate, startRates } from './categories.js'
 import { byId, write } from './dom.js'
@@ -58,7 +60,7 @@ async function greet() {
   write(byId('mode'), may ? 'can replay' : 'read only')
   byId('mode').title = may
     ? 'Started with --write: parked events can be replayed'
-    : 'Nothing can be changed; --write lets parked events be replayed'
+    : 'Nothing can be changed; start with --write to replay parked events'
   allowReplay(may)
   greeted = true
 }

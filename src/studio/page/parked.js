@@ -1,8 +1,10 @@
+// The parked events of a subscription.
+
 import { get, post } from './api.js'
 import { byId, h, keyed, write } from './dom.js'
 import { counted, full, number, parkedText, streamHref } from './format.js'
 
-const HINT = 'Started to read only: start it with --write to replay'
+const HINT = 'The studio is read only: start it with --write to replay'
 const all = byId('replay-all')
 let may = false
 let subscription
@@ -63,7 +65,7 @@ function summary(listed, events, all) {
     : `${text}.`
 }
 
-/** A stream that failed at the same event, again or otherwise, is shown anew. */
+/** If a stream fails again, its key changes, so it is drawn again. */
 const key = ({ event, error, parkedAt }) =>
   JSON.stringify([subscription, event.category, event.streamId, event.position, parkedAt, error])
 

@@ -1,7 +1,9 @@
+// Plots a value over time.
+
 import { number } from './format.js'
 import { colour, onTheme } from './theme.js'
 
-/** Nothing here has halves. */
+/** All values are whole numbers. */
 const STEPS = [1, 2, 5]
   .flatMap((n) => Array.from({ length: 13 }, (_, i) => n * 10 ** i))
   .sort((a, b) => a - b)

@@ -1,3 +1,5 @@
+// The view of blocking transactions.
+
 import { byId, cells, h, keyed, write } from './dom.js'
 import { duration, full, number } from './format.js'
 
@@ -9,7 +11,7 @@ export function heardStallers(value) {
   render()
 }
 
-/** Ages grow. */
+/** Also called every second, because the ages grow. */
 export function render(now = Date.now()) {
   const make = () =>
     h(
@@ -43,5 +45,5 @@ export function render(now = Date.now()) {
   const old = stallers.filter(({ since }) => since && now - Date.parse(since) > 1_000).length
   byId('stalling').hidden = old === 0
   write(byId('stalling'), number(old))
-  write(byId('staller-note'), stallers.length === 0 ? 'Nobody holds anything back.' : '')
+  write(byId('staller-note'), stallers.length === 0 ? 'There are no blocking transactions.' : '')
 }

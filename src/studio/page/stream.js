@@ -1,3 +1,5 @@
+// The view of a stream and its history.
+
 import { get } from './api.js'
 import { lastPosition, names } from './categories.js'
 import { byId, h, keyed, write } from './dom.js'
@@ -59,7 +61,7 @@ function go(place) {
   ask(version)
 }
 
-/** One question at a time: of a slider that is drawn along only the place where it is counts. */
+/** One request at a time: while the slider moves, only its latest place is asked for. */
 async function ask(version) {
   target = version
   wanted = { ...stream, version }
@@ -128,12 +130,15 @@ function renderChanges({ changes, foldedFrom, leftOut }) {
   )
   const same = changes.length - differ.length
   const words = differ.length === 0 ? 'Nothing.' : ''
-  write(byId('unchanged'), `${words}${same > 0 ? ` ${number(same)} said again what was so.` : ''}`.trim())
+  write(
+    byId('unchanged'),
+    `${words}${same > 0 ? ` ${number(same)} set to the value they already had.` : ''}`.trim(),
+  )
   const notes = [
-    'The studio knows no reducer of yours: this is the data of all events up to here, merged over each other (Object.assign), property by property of the first level.',
+    'The studio does not know your reducers: this is the data of all events up to here, merged with Object.assign (first level only).',
   ]
-  if (leftOut > 0) notes.push(`${number(leftOut)} whose data is no object are left out.`)
-  if (foldedFrom > 0) notes.push(`Begun at version ${number(foldedFrom)}: the stream is long.`)
+  if (leftOut > 0) notes.push(`${number(leftOut)} events are left out, because their data is not an object.`)
+  if (foldedFrom > 0) notes.push(`The stream is long, so this state starts at version ${number(foldedFrom)}.`)
   write(byId('fold-note'), notes.join(' '))
 }
 

@@ -1,3 +1,5 @@
+// The view of subscriptions.
+
 import { get } from './api.js'
 import { byId, cells, h, keyed, write } from './dom.js'
 import { about, duration, number, parkedText, selector } from './format.js'
@@ -48,11 +50,11 @@ export async function showSubscription(name) {
     lags = answer
     draw(lags.at, lags.values)
   } catch {
-    // what comes by itself is enough
+    // the live messages are enough
   }
 }
 
-/** Details of the one that is chosen; what is parked only where that has changed. */
+/** Loads the details of the chosen subscription, and its parked events if they have changed. */
 async function refresh() {
   const name = chosen
   const info = latest.subscriptions.find((one) => one.name === name)
@@ -104,7 +106,7 @@ function render() {
       lag.classList.toggle('bad', events > 0)
       lag.title =
         events > 0
-          ? `${number(events)} of them are held back for ${Math.round(seconds)} s by an append that is open: see the stallers`
+          ? `${number(events)} of them have been held back for ${Math.round(seconds)} s by an open append: see the stallers`
           : ''
       const { parkedStreams } = info
       write(parked, parkedStreams > 0 ? parkedText(parkedStreams, info.parked, info.parkedIsEstimate) : '0')

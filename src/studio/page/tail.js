@@ -1,3 +1,5 @@
+// The view of the tail.
+
 import { byId, cells, h, write } from './dom.js'
 import { clock, full, number, streamHref } from './format.js'
 
@@ -78,13 +80,13 @@ function add(events) {
 
 function note() {
   const parts = []
-  if (paused) parts.push(`Paused: ${number(came)} more came.`)
+  if (paused) parts.push(`Paused: ${number(came)} more events arrived.`)
   if (missed > 0)
     parts.push(
-      `${number(missed)} left out, since more come than eyes can follow; a filter shows those that matter.`,
+      `${number(missed)} left out, because too many events arrive; use a filter to see the ones you need.`,
     )
   if (!paused && body.rows.length === 0)
-    parts.push(filterText() ? 'Nothing has passed the filter yet.' : 'Nothing has come yet.')
+    parts.push(filterText() ? 'No event has passed the filter yet.' : 'No event has arrived yet.')
   write(byId('tail-note'), parts.join(' '))
 }
 

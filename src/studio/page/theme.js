@@ -1,3 +1,5 @@
+// Light and dark colours.
+
 import { byId } from './dom.js'
 
 const KEY = 'meowmx.studio.theme'
@@ -24,7 +26,7 @@ export function nextTheme() {
   apply()
 }
 
-/** What draws with colours of its own draws anew. */
+/** Calls back when the colours change, to draw again. */
 export const onTheme = (call) => changed.add(call)
 
 export const colour = (name) =>

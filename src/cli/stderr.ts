@@ -1,36 +1,37 @@
+// Writes messages for people to stderr, while data goes to stdout.
 import { every, now } from '../core/clock.ts'
-import { messageOf as said } from '../core/describe.ts'
+import { messageOf as plainMessageOf } from '../core/describe.ts'
 import type { Logger } from '../core/logger.ts'
 import { redact, redactText } from '../core/secrets.ts'
 import { plain } from './output.ts'
 
-/** How often a bar moves on a terminal, and how often a line is written elsewhere. */
+/** How often a bar moves on a terminal, and how often a line is written if stderr is not a terminal. */
 const BAR_MS = 100
 const LINE_MS = 5_000
 
-/** stderr: what is said to people while data goes to stdout. */
-export class Talk {
+/** stderr: notes, errors, logs and progress. */
+export class Stderr {
   readonly #stream = process.stderr
   readonly #verbose: boolean
   #bar: Progress | undefined
 
   constructor(verbose: boolean) {
     this.#verbose = verbose
-    this.#stream.on('error', () => {}) // nobody listens: that is no reason to stop
+    this.#stream.on('error', () => {}) // stderr may be closed: that must not stop the command
   }
 
   note(text: string): void {
     this.#write(`${redactText(text)}\n`)
   }
 
-  /** What went wrong, in a line; told more, with all of it. */
+  /** Writes an error in one line; with --verbose, in full. */
   async error(error: unknown): Promise<void> {
     if (!this.#verbose) return this.note(`meowmx: ${messageOf(error)}`)
     const { inspect } = await import('node:util')
     this.note(`meowmx: ${inspect(redact(error))}`)
   }
 
-  /** Long work: a bar on a terminal, a line now and then elsewhere. */
+  /** Shows the progress of long work: a bar on a terminal, otherwise a line now and then. */
   progress(what: string): Progress {
     const tty = this.#stream.isTTY === true
     this.#bar = new Progress(
@@ -47,7 +48,7 @@ export class Talk {
     return this.#bar
   }
 
-  /** What the library logs: warnings and errors, in a line each; told more, all of it. */
+  /** The logger of the library: warnings and errors in one line each; with --verbose, all levels. */
   readonly logger: Logger = {
     debug: (...args) => this.#log('debug', args),
     info: (...args) => this.#log('info', args),
@@ -71,7 +72,7 @@ export class Talk {
   }
 }
 
-/** How far long work is. */
+/** The progress of long work. */
 export class Progress {
   readonly #what: string
   readonly #forget: () => void
@@ -86,13 +87,13 @@ export class Progress {
     this.#forget = every(everyMs, () => show(this.#line()), { ref: false })
   }
 
-  /** `done` so far; `share`: of all, from 0 to 1, where that is known. */
+  /** `done` is the number so far; `share` is the part that is done, from 0 to 1, if it is known. */
   update(done: number, share?: number): void {
     this.#done = done
     this.#share = share
   }
 
-  /** So many a second. */
+  /** How many a second. */
   get rate(): number {
     return Math.round((this.#done / Math.max(now() - this.#began, 1)) * 1000)
   }
@@ -107,22 +108,23 @@ export class Progress {
   }
 
   #line(): string {
-    const said = `${this.#what} ${count(this.#done)}, ${count(this.rate)} a second`
+    const text = `${this.#what} ${count(this.#done)}, ${count(this.rate)} a second`
     const share = this.#share
-    if (share === undefined) return said
+    if (share === undefined) return text
     const seconds = (now() - this.#began) / 1000
     const left = share > 0 ? Math.ceil(seconds / share - seconds) : 0
     const bar = '█'.repeat(Math.round(share * 20)).padEnd(20, '░')
-    return `${bar} ${Math.floor(share * 100)}% ${said}, ${left} s left`
+    return `${bar} ${Math.floor(share * 100)}% ${text}, ${left} s left`
   }
 }
 
-/** 1234567 as 1,234,567. */
+/** Formats 1234567 as 1,234,567. */
 export const count = (n: number): string => n.toLocaleString('en-US')
 
+/** The message of an error, without credentials and control characters. */
 export function messageOf(error: unknown): string {
-  return redactText(said(error)).split('\n').map(plain).join('\n')
+  return redactText(plainMessageOf(error)).split('\n').map(plain).join('\n')
 }
 
-/** ~1,234: an estimate. */
-export const about = (n: number, isEstimate: boolean): string => `${isEstimate ? '~' : ''}${count(n)}`
+/** Formats a number; an estimate begins with ~. */
+export const approximate = (n: number, isEstimate: boolean): string => `${isEstimate ? '~' : ''}${count(n)}`

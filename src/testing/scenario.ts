@@ -1,3 +1,4 @@
+// The scenario behind `given`: a decider, the history of one stream, and what a command makes of it.
 import type { AppendResult, Request } from '../append/request.ts'
 import { encodeRequest } from '../append/request.ts'
 import { attempt, messageOf } from '../core/describe.ts'
@@ -11,7 +12,7 @@ import { checkDecider } from '../models/decider.ts'
 import { failure } from './expect.ts'
 import { MemoryLog } from './log.ts'
 
-/** An event that is in the store already, made by `stored`. */
+/** An event that is already in the store, made by `stored`. */
 export class StoredEvent {
   readonly event: NewEvent
 
@@ -22,11 +23,11 @@ export class StoredEvent {
 }
 
 /**
- * An event as it stands in the store, to be given to a decider: written by an older release of its schema, by a newer one, or
- * of a type that its category does not define. It is not checked, and is read as the store gives it back. What was loaded
- * from a real store can be given so, too, if it was loaded by its category's name: a codec may have decoded it otherwise.
+ * Makes an event as it is in the store, to be given to a decider: written with an older or newer version of its schema, or of a
+ * type that its category does not define. It is not checked, and it is read as the store would return it. You can also give
+ * events from a real store, if you loaded them by the category's name: with the zod category, a codec may have decoded them.
  *
- * @param event its `metadata.schemaVersion` says by which version of its schema; absent: 1
+ * @param event its `metadata.schemaVersion` is the version of its schema; 1 if it is absent
  * @example
  * given(booking, [stored({ type: 'SeatsSold', data: { count: 2 } })]).thenState({ free: -2, sold: ['A1', 'A2'] })
  */
@@ -39,47 +40,47 @@ export function stored({
   return new StoredEvent({ type, data, ...(metadata ? { metadata } : {}), ...(id ? { id } : {}) })
 }
 
-/** What has happened to a stream so far. */
+/** The events that a stream has so far. */
 export type History = NewEvent | StoredEvent | readonly (NewEvent | StoredEvent)[]
 
-/** A test that passes today passes tomorrow. */
+/** A fixed time, so that the result of a test does not depend on the day. */
 const RECORDED_AT = new Date(0)
 
 /** A decider, and the one stream that it decides on. */
-export class Scene<C, S> {
+export class Scenario<C, S> {
   readonly stream: StreamRef
-  /** After what has happened so far. */
+  /** The state after the history. */
   readonly state: S
   readonly label: string
   readonly #decider: Decider<C, any, S>
   readonly #history: readonly Request[]
-  readonly #past: number // events that have happened
+  readonly #historyLength: number
 
   constructor(decider: Decider<C, any, S>, history: History, caller: object) {
     checkDecider(decider)
     const events = [history].flat() as readonly (NewEvent | StoredEvent)[]
-    this.#past = events.length
+    this.#historyLength = events.length
     this.stream = streamOf(decider.category, 'given')
     this.label = `given ${events.length} event${events.length === 1 ? '' : 's'}`
     this.#decider = decider
     this.#history = events.length === 0 ? [] : [this.#asStored(events)]
-    this.state = this.#fold(frozen(decider.initial), this.#record(this.#history), this.label, caller)
+    this.state = this.#fold(deepFreeze(decider.initial), this.#record(this.#history), this.label, caller)
   }
 
-  /** The events that a command leads to and the state after them, or why it was refused. */
+  /** Returns the events that a command leads to and the state after them, or the error that refused it. */
   decide(command: C, label: string, caller: object) {
     let made: Request
     let events: RecordedEvent[]
     try {
       made = encodeRequest(this.stream, this.#decider.decide(command, this.state), 'any')
-      events = this.#record([...this.#history, made]).slice(this.#past)
+      events = this.#record([...this.#history, made]).slice(this.#historyLength)
     } catch (error) {
       return { error }
     }
     return { made, state: this.#fold(this.state, events, label, caller) }
   }
 
-  /** Those of the decider's category are checked; what is stored already is what it is. */
+  /** Encodes the history. New events are checked by the decider's category; `stored` events are not. */
   #asStored(events: readonly (NewEvent | StoredEvent)[]): Request {
     const model = modelOf(this.stream)
     const { category, streamId } = this.stream
@@ -90,7 +91,7 @@ export class Scene<C, S> {
     return encodeRequest({ category, streamId }, given, 'any', 'given.', undefined, isStored)
   }
 
-  /** As whoever loads the stream gets them. */
+  /** Returns the events as a reader of the stream would get them. */
   #record(requests: readonly Request[]): RecordedEvent[] {
     const log = new MemoryLog()
     for (const request of requests) {
@@ -99,13 +100,13 @@ export class Scene<C, S> {
       if (outcome instanceof Error) throw outcome
     }
     const model = modelOf(this.stream)
-    return log.load(this.stream).map((event) => frozen(model ? model.toReader(event) : event))
+    return log.load(this.stream).map((event) => deepFreeze(model ? model.toReader(event) : event))
   }
 
   #fold(from: S, events: readonly RecordedEvent[], label: string, caller: object): S {
     return events.reduce((state, event) => {
       try {
-        return frozen(this.#decider.evolve(state, event))
+        return deepFreeze(this.#decider.evolve(state, event))
       } catch (cause) {
         const what = `${label}: evolve threw on event ${event.version}, ${event.type}: ${attempt(() => `${cause}`) ?? messageOf(cause)}`
         throw failure(what, caller, { cause })
@@ -114,17 +115,17 @@ export class Scene<C, S> {
   }
 }
 
-/** The event, to be checked as one of its category, however it was made. */
+/** A copy of the event that the category checks, even if the event was not made by the category. */
 function checkedBy(model: EventModel | undefined, event: NewEvent): NewEvent {
   if (!model || typeof event !== 'object' || event === null) return event
   return Object.defineProperty({ ...event }, MODEL, { value: model })
 }
 
-/** Plain objects and arrays, all the way down: in a module whoever changes one is told where he does. */
-function frozen<T>(value: T): T {
+/** Freezes plain objects and arrays deeply. In a module (strict mode) an attempt to change one throws at that line. */
+function deepFreeze<T>(value: T): T {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
   if (!Array.isArray(value) && !isPlain(value)) return value
   Object.freeze(value)
-  for (const item of Object.values(value)) frozen(item)
+  for (const item of Object.values(value)) deepFreeze(item)
   return value
 }

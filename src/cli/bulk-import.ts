@@ -1,37 +1,38 @@
+// Writes events that were recorded elsewhere, many at a time.
 import type { Database, Statement } from '../database/database.ts'
-import { count, type Progress } from './talk.ts'
+import { count, type Progress } from './stderr.ts'
 
-/** What one statement carries at most, in events and in characters. */
+/** The largest size of one statement, in events and in characters. */
 const MAX_EVENTS = 1_000
 const MAX_SIZE = 8 * 1024 * 1024
 
-/** An event that was recorded elsewhere; what is null is made here. */
-export interface Copied {
+/** An event that was recorded elsewhere. If a property is null, the store chooses its value. */
+export interface CopiedEvent {
   readonly id: string | null
   readonly category: string
   readonly streamId: string
   readonly version: number | null
   readonly type: string
-  /** JSON. */
+  /** JSON text. */
   readonly data: string
-  /** JSON. */
+  /** JSON text. */
   readonly metadata: string | null
   readonly recordedAt: string | null
-  /** Where it comes from, for the error. */
+  /** Where the event comes from, for error messages. */
   readonly from: string
 }
 
 const COLUMNS = ['id', 'category', 'streamId', 'version', 'type', 'data', 'metadata', 'recordedAt'] as const
 
 /**
- * Writes events that were recorded elsewhere, in order, a batch a transaction: sql/queries/import.sql. What was written
- * before, by an earlier run too, is passed over.
+ * Writes events that were recorded elsewhere, in order, one transaction for each batch (sql/queries/import.sql). It skips events
+ * that are already in the store, for instance from an earlier run.
  */
-export class Bulk {
+export class BulkImport {
   readonly #db: Database
   readonly #statement: Statement
   readonly #renumber: boolean
-  #batch: Copied[] = []
+  #batch: CopiedEvent[] = []
   #size = 0
   written = 0
   known = 0
@@ -42,7 +43,7 @@ export class Bulk {
     this.#renumber = renumber
   }
 
-  async add(event: Copied): Promise<void> {
+  async add(event: CopiedEvent): Promise<void> {
     this.#batch.push(event)
     this.#size += event.data.length + (event.metadata?.length ?? 0)
     if (this.#batch.length >= MAX_EVENTS || this.#size >= MAX_SIZE) await this.flush()
@@ -56,20 +57,20 @@ export class Bulk {
     const [written, known, other] = await this.#write(batch)
     if (other) {
       throw new Error(
-        `${batch[Number(other) - 1]!.from}: an event of this id is in the store already, with another stream, version, type or data; nothing of this batch was written`,
+        `${batch[Number(other) - 1]!.from}: an event with this id is already in the store, with another stream, version, type or data; nothing of this batch was written. Remove the event, or import into another store`,
       )
     }
     this.written += Number(written)
     this.known += Number(known)
   }
 
-  async #write(batch: readonly Copied[]): Promise<readonly (string | null)[]> {
+  async #write(batch: readonly CopiedEvent[]): Promise<readonly (string | null)[]> {
     const columns = COLUMNS.map((name) => batch.map((event) => event[name]))
     try {
       const [row] = await this.#db.query(this.#statement, [...columns, this.#renumber])
       return row as readonly (string | null)[]
     } catch (error) {
-      throw explained(error, `${batch[0]!.from} to ${batch.at(-1)!.from}`)
+      throw explain(error, `${batch[0]!.from} to ${batch.at(-1)!.from}`)
     }
   }
 
@@ -81,24 +82,26 @@ export class Bulk {
     progress.update(this.total, share)
   }
 
-  /** In words. */
+  /** The result as text. */
   toString(): string {
-    return `${count(this.written)} events written, ${count(this.known)} were known already`
+    return `${count(this.written)} events written, ${count(this.known)} were already there`
   }
 }
 
-/** What the store says of a batch, with where it is and what to do. */
-function explained(error: unknown, where: string): unknown {
+/** An error of a batch, with the place of the batch and what to do. */
+function explain(error: unknown, where: string): unknown {
   const { code, message, detail, constraint, hint } = error as Record<string, string | undefined>
   const of = (what: string) => new Error(`${where}: ${what}`, { cause: error })
   if (code === 'MW003')
-    return of(`${message}. Not all of that stream is here: --renumber numbers what is here anew`)
+    return of(
+      `${message}. The file has only a part of that stream: use --renumber to give its events new versions`,
+    )
   if (code === '23505' && constraint === 'events_version')
     return of(
-      `the store has another event of that stream and version (${detail}): import into a store of its own, or --renumber`,
+      `the store has another event of that stream and version (${detail}): import into an empty store, or use --renumber`,
     )
   if (code === '23505' && constraint === 'events_id')
-    return of(`an id occurs twice, or was just written by somebody else (${detail}): run it again`)
+    return of(`an id occurs twice, or another process has just written it (${detail}): run the import again`)
   if (code?.startsWith('22') || code?.startsWith('23')) return of(hint ? `${message}. ${hint}` : message!)
   return error
 }
