@@ -1,4 +1,4 @@
-// Saves and loads the snapshots of deciders (the table of sql/011_snapshots.sql).
+// Saves and loads the snapshots of deciders (their table is in sql/schema/011_snapshots.sql).
 import { isDeepStrictEqual } from 'node:util'
 import type pg from 'pg'
 import { encodeJson } from '../core/json.ts'

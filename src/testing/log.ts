@@ -12,7 +12,7 @@ import type { CategoryInfo } from '../read/reader.ts'
 /** A stored event. Data and metadata are JSON text, so that no reader can change them. */
 type Stored = Omit<RecordedEvent, 'data' | 'metadata'> & { data: string; metadata: string }
 
-/** Events in memory. `append` has the same outcomes as sql/005_append.sql. */
+/** Events in memory. `append` has the same outcomes as sql/functions/append_batch.sql. */
 export class MemoryLog {
   readonly #events: Stored[] = [] // the event at position n has index n - 1
   readonly #streams = new Map<string, Stored[]>()
