@@ -8,7 +8,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   ERR_SUBSCRIPTION_MISMATCH:
     'start it with the selector and the number of partitions that the store has, or change those with alterSubscription() while no executor runs',
   ERR_SUBSCRIPTION_NOT_FOUND:
-    'it was deleted: start it again to create a new one with this name, or remove this worker',
+    'it was deleted: start it again to make a new one of this name, or remove this worker',
   ERR_SCHEMA: 'repair the schema, then start it again',
 }
 
@@ -19,7 +19,7 @@ export function logEnd(logger: Logger, subscription: string, error: unknown): vo
     'remove the cause, then start it again; it continues at its checkpoint'
   logger.error(
     { err: error, subscription },
-    `subscription "${subscription}" ended in this process: ${messageOf(error)}; ${remedy}`,
+    `subscription "${subscription}" ends in this process: ${messageOf(error)}; ${remedy}`,
   )
 }
 
@@ -33,6 +33,6 @@ export function logExhausted(
 ): void {
   logger.error(
     { err: error, subscription, position, category, streamId, type, attempt },
-    `subscription "${subscription}" ended in this process, because onExhausted is 'stop': its handler failed for the last time, attempt ${attempt} at position ${position} (${type} of stream "${category}/${streamId}"): ${messageOf(error)}; remove the cause, then start it again; it continues at this event`,
+    `subscription "${subscription}" ends in this process, because onExhausted is 'stop': its handler failed for the last time, attempt ${attempt} at position ${position} (${type} of stream "${category}/${streamId}"): ${messageOf(error)}; remove the cause, then start it again; it continues at this event`,
   )
 }

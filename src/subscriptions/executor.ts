@@ -29,7 +29,7 @@ export interface ExecutorPorts {
   register(): Promise<void>
   /** Read events after a position, without end. */
   follow(after: number): LiveFeed
-  /** Call back when the executor should claim again: a partition is free, an executor came, a replay was asked for. */
+  /** Call back when the executor should claim again: a partition is free, an executor joined, a replay was asked for. */
   onWake(wake: () => void): () => void
   /** Call back when the server has lost history: known positions are not valid any more. */
   onHistoryLost(lost: (error: unknown) => void): () => void

@@ -57,7 +57,7 @@ export class HandlerWorker extends BaseWorker {
     this.#streams.done(delivery)
   }
 
-  /** The next delivery to handle. During an outage one at a time, unless the worker stops. */
+  /** The next delivery to handle. During an outage it returns one at a time; when the worker stops, all of them. */
   #next(): HandedOut | undefined {
     return this.outage.mayBegin || this.stopping ? this.#streams.next() : undefined
   }

@@ -71,7 +71,7 @@ export class Store {
   readonly signal: AbortSignal
   readonly budget: Budget
   readonly retries: Retries | undefined
-  /** Queries of this executor that are tried again appear in its own status. */
+  /** If a query of this executor fails and is tried again, the status of this executor shows it, and no other status. */
   readonly scope = this
   readonly #db: Queries
   readonly #reader: Reader

@@ -1,6 +1,6 @@
 import type { Database, Statement } from '../../database/database.ts'
 
-/** A blocking transaction: an open append, whose category's horizon can't pass the positions that it may still commit. */
+/** A blocking transaction: an open append. It may still commit its positions, so the horizon of its category stays below them. */
 export interface Staller {
   /** The id of its server process; null: it is a prepared transaction, which has none. */
   pid: number | null
