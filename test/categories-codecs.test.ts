@@ -216,7 +216,7 @@ test('what is no decoded data, or would not be read again, is refused with the p
       ),
       { list: [at] },
       'events.data.list[0]',
-      /when it is read .*must be a date/,
+      /on read .*must be a date/,
     ],
     [
       codec(
@@ -225,7 +225,7 @@ test('what is no decoded data, or would not be read again, is refused with the p
       ),
       { list: [at] },
       'events.data',
-      /when it is read .*BigInt/,
+      /on read .*BigInt/,
     ],
     [
       codec(
@@ -234,7 +234,7 @@ test('what is no decoded data, or would not be read again, is refused with the p
       ),
       { list: [at] },
       'events.data',
-      /when it is read/,
+      /on read/,
     ],
     [
       codec(

@@ -33,7 +33,7 @@ test('worker prints and acks; --once ends it; the next one goes on, and knows wh
   assert.equal(unknown, {
     code: 2,
     stdout: '',
-    stderr: `meowmx: there is no subscription "${name}" yet: say by --category, or --all, what it is to consume\n`,
+    stderr: `meowmx: there is no subscription "${name}" yet: give --category or --all, which say what it consumes\n`,
   })
   await meow.append({ category, streamId: 'a' }, { type: 'T', data: 1 })
   const first = await cli(['worker', name, '--category', category, '--partitions', '2', '--once', ...store])

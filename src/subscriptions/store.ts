@@ -235,7 +235,7 @@ export class Store {
 
   /** The notification channel that wakes executors. */
   async channel(): Promise<string> {
-    const [row] = await this.#call('bell', [this.#name])
+    const [row] = await this.#call('wake_channel', [this.#name])
     return row![0]!
   }
 

@@ -201,7 +201,13 @@ export class Subscriptions implements Executors {
       .then((channel) => {
         if (!closing.signal.aborted) off = this.#live.listener.on(channel, wake)
       })
-      .catch(() => {})
+      .catch((err) => {
+        if (!closing.signal.aborted)
+          settings.logger.error(
+            { err },
+            'an executor can not listen for wake-ups; it claims partitions at intervals',
+          )
+      })
     return () => {
       closing.abort()
       endPolls()

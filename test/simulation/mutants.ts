@@ -35,7 +35,6 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'catch-up before LISTEN',
-    seed: 4,
     file: 'src/notify/listen-connection.ts',
     from: 'this.#listens.then(() => store.onNotification(channel, null))',
     to: '',
