@@ -152,7 +152,7 @@ test('a relay', async () => {
   const relaying = relay(meow, name, { category: name, partitions: 3, broker })
   await relaying.done.catch(() => {})
   assert.ok(
-    errors().some((message) => message.startsWith(`meowmx: relay "${name}" ends`)),
+    errors().some((message) => message.startsWith(`meowmx: relay "${name}" has ended`)),
     said.join('\n'),
   )
 })
