@@ -284,8 +284,8 @@ export class Executor {
   /** Add partitions that were granted. If the server has lost history since, they are claimed again instead. */
   async #take(taken: readonly Grant[], at: Instant, isCurrent: () => boolean): Promise<void> {
     const numbers = taken.map(({ partition }) => partition)
-    // Only the owner parks streams, but any process may ask to replay them, so the rows are read again. The answer may be
-    // older than a replay that ends meanwhile, so it only counts for streams that are not being replayed now.
+    // Only the owner parks streams, but any process may ask to replay them, so the rows are read again. A replay may
+    // end before the answer arrives, so the answer only counts for streams that were not being replayed when we asked.
     const notReplaying = new Set<ParkedStream>()
     for (const { partition } of this.#owned) {
       if (partition.parked.size > 0) numbers.push(partition.number)

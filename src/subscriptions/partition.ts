@@ -24,7 +24,7 @@ export interface PartitionEvents {
   replayAdded(partition: Partition): void
   /** The consumer got an event of a replay, or has finished with it. */
   replayChanged(): void
-  /** Another executor owns it, or (with `cause`) nobody knows. */
+  /** Its lease must be treated as lost. With `cause` an error of the database is the reason, else another executor owns it. */
   lost(partition: Partition, cause?: unknown): void
 }
 
