@@ -226,7 +226,7 @@ test('what needs a person ends them', async () => {
   await worker.ready
   await meow.deleteSubscription(deleted)
   await rejects(worker.done, SubscriptionNotFoundError)
-  const refusal = await refuse(sql, schema, ['horizons'], '42883')
+  const refusal = await refuse(sql, schema, ['horizons'], 'MW013')
   const ended = await Promise.allSettled([
     firstValueFrom(store.events({ category: deleted })),
     (async () => {

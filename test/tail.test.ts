@@ -141,7 +141,7 @@ class World {
         this.#random.chance(0.7) ? cut(found, after) : undefined,
       ]
     }
-    const behind = async (after: number) => {
+    const fastPath = async (after: number) => {
       await this.step()
       const found = page(this.committed, after, size)
       await this.step()
@@ -149,7 +149,7 @@ class World {
     }
     const tail = new Tail({
       clock: systemClock,
-      fetchHorizon: makeFastPath({ behind } as unknown as PageReader, look, size),
+      fetchHorizon: makeFastPath({ fastPath } as unknown as PageReader, look, size),
       page: async (after, until) => {
         await this.step()
         const found = page(this.committed, after, size).filter((position) => position <= until)

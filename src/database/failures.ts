@@ -85,7 +85,17 @@ export function isServerFailure(error: unknown): boolean {
 export function isTransient(error: unknown): boolean {
   if (isLost(error) || isReadOnly(error) || error instanceof StatementLost) return true
   if (error instanceof ConnectionError || error instanceof TimeoutError) return isTransient(error.cause)
-  return !(error instanceof MeowError) && isServerError(error) && !PERMANENT.test(codeOf(error))
+  if (error instanceof MeowError || !isServerError(error)) return false
+  return isSchemaHidden(error) || !PERMANENT.test(codeOf(error))
+}
+
+/**
+ * Whether a function of the store did not find what it names: the role may not use the schema any more. The function itself was
+ * called by a statement that was planned while the role still could, so the server does not say "permission denied".
+ */
+export function isSchemaHidden(error: unknown): boolean {
+  const { where } = (error ?? {}) as { where?: string }
+  return isServerError(error) && Boolean(where) && /^(3F000|42P01|42883)$/.test(codeOf(error))
 }
 
 /**
@@ -93,7 +103,7 @@ export function isTransient(error: unknown): boolean {
  * switches sessions will continue to do so.
  */
 export function isTransientAtStart(error: unknown): boolean {
-  return isTransient(error) && !/^(42501|26000|42P05)$/.test(codeOf(error))
+  return isTransient(error) && !/^(42501|26000|42P05|3F000|42P01|42883)$/.test(codeOf(error))
 }
 
 /** Whether NOTIFY's queue is full. Other limits have the same SQLSTATE, and the message may be in any language. */

@@ -2,7 +2,14 @@ import type pg from 'pg'
 import { ConnectionError, LimitError, SchemaError, TimeoutError } from '../core/errors.ts'
 import { redact } from '../core/secrets.ts'
 import { connectionProblem, lostConnection } from './connection-problems.ts'
-import { isLost, isPgClient, isServerError, QUERY_TIMEOUT, StatementLost } from './failures.ts'
+import {
+  isLost,
+  isPgClient,
+  isSchemaHidden,
+  isServerError,
+  QUERY_TIMEOUT,
+  StatementLost,
+} from './failures.ts'
 
 /** pg-pool's message if no connection becomes free in time. */
 export const POOL_TIMEOUT = 'timeout exceeded when trying to connect'
@@ -25,6 +32,11 @@ export function translate(
     case '42P01': // no such table
     case '42883': // no such function
     case '42703': // no such column
+      if (isSchemaHidden(error))
+        return new ConnectionError(
+          `missing rights: ${message}, as a function of schema "${schema}" says; grant usage on the schema to this role, or, if its tables were dropped, restore them`,
+          error,
+        )
       return new SchemaError(
         schema,
         `schema "${schema}" is not migrated (${message}): call await meow.migrate() once, as a role that may create it`,
