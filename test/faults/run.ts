@@ -1,3 +1,4 @@
+import '../support/typescript.js'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Meow } from '../../src/index.ts'
 import { ownServer } from '../support/own-server.ts'
