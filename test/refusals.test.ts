@@ -143,8 +143,21 @@ const CODES = [
   '25P04',
 ]
 // Others of the same kind: out of connections, out of stack, an index that is damaged, a trigger or a constraint of others, a
-// deadlock, a function in another language that fails, what nobody knows.
-const MORE = ['53000', '54001', 'XX002', 'P0001', '23514', '40P01', '57014', '38000', '22012', 'ZZ999']
+// deadlock, a function in another language that fails, a function that does not find a table because the role may not use the
+// schema any more, what nobody knows.
+const MORE = [
+  '53000',
+  '54001',
+  'XX002',
+  'P0001',
+  '23514',
+  '40P01',
+  '57014',
+  '38000',
+  '22012',
+  '42P01',
+  'ZZ999',
+]
 
 test('all goes on behind what is refused for a while', async () => {
   const store = await openStore({ schema, listen: false, pollIntervalMs: 100, logger })
