@@ -1,4 +1,4 @@
-// @serial @direct
+// @direct
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'

@@ -8,7 +8,7 @@ import { Reader } from '../src/read/reader.ts'
 import { Subscriptions } from '../src/subscriptions/subscriptions.ts'
 import { explore } from './simulation/explore.ts'
 
-const runs = Number(process.env.MEOWMX_SCHEDULES ?? 2_000)
+const runs = Number(process.env.MEOWMX_SCHEDULES ?? 1_500)
 
 test(`${runs} schedules`, async () => {
   const began = performance.now()

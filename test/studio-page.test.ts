@@ -1,4 +1,4 @@
-// @serial @direct
+// @direct
 // The studio's page, in a real browser, against a store under load.
 import { existsSync } from 'node:fs'
 import { createServer } from 'node:http'

@@ -121,7 +121,10 @@ export class Story {
     Object.assign(victim, { owner: false, role: 'killed' })
     this.#view.note(`pid ${victim.pid} killed (SIGKILL) after its write, before its ack`)
 
-    const heir = await this.#until('a takeover', () => executors.find(({ owner }) => owner))
+    const heir = await this.#until(
+      'a takeover',
+      () => executors.find((one) => one !== victim && one.owner), // a report of the victim may still arrive
+    )
     const takeover = `pid ${heir.pid} took over ${seconds(performance.now() - killed)} after the kill`
     this.#view.note(takeover)
     const before = this.#figures

@@ -35,7 +35,8 @@ export function* pages({ events, lines }: Evidence): Generator<string> {
   const selected = new Map<string, number[]>()
   for (const { pid, categories, after, positions, position, horizon, full } of of(lines, 'page')) {
     const what = `a page of process ${pid}, after ${after}`
-    if (horizon > end || position > horizon)
+    // The horizon may step back. Then a page begins above it, and ends where it began.
+    if (horizon > end || position > Math.max(horizon, after))
       yield `${what}, is past the horizon: to ${position}, horizon ${horizon}, last event ${end}`
     const key = JSON.stringify(categories)
     if (!selected.has(key)) {
