@@ -1,3 +1,4 @@
+// @direct: a pooler lends sessions, and statements there have no names.
 // Prepared statements that somebody deallocates are prepared again, and nobody notices; in a caller's transaction, which that
 // aborts, one error says what to do.
 import pg from 'pg'
