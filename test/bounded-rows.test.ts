@@ -4,12 +4,7 @@ import * as assert from 'uvu/assert'
 import type { Row } from '../src/database/bounded-rows.ts'
 import { BoundedRows } from '../src/database/bounded-rows.ts'
 
-const row = (n: number, length: number): Row => [
-  String(n),
-  'x'.repeat(length),
-  null as unknown as string,
-  '{}',
-]
+const row = (n: number, length: number): Row => [String(n), 'x'.repeat(length), null, '{}']
 
 /** As pg's own query makes rows: each value through the parser of its column. */
 function throughParsers(answer: BoundedRows, rows: readonly Row[]): Row[] {

@@ -1,8 +1,8 @@
 // waitFor() resolves as soon as a subscription has handled an event or set it aside, told by a notification: polls are a
 // minute apart here.
-import { readFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { statements } from '../src/database/statements.ts'
 import type { Meow, RecordedEvent, StreamRef } from '../src/index.ts'
 import { ClosedError, SubscriptionNotFoundError, TimeoutError, ValidationError } from '../src/index.ts'
 import { countingPool } from './support/counting-pool.ts'
@@ -81,11 +81,12 @@ async function listeningFor(name: string, position: number): Promise<ReturnType<
   return far
 }
 
-const look = readFileSync(new URL('../sql/queries/reached.sql', import.meta.url), 'utf8')
-
 /** What a look at the store would say. */
 async function reached(name: string, position: number): Promise<boolean> {
-  const { rows } = await sql.query(look.replaceAll('meowmx.', `${storeSchema}.`), [name, position])
+  const { rows } = await sql.query(statements.reached.text.replaceAll('meowmx.', `${storeSchema}.`), [
+    name,
+    position,
+  ])
   return rows[0].reached
 }
 

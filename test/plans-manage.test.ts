@@ -1,8 +1,9 @@
 // What managing asks of the log: no scan of the table and no sort of its events, at 100,000 of them, whether the server
 // plans for the values at hand or once for all; and where the index alone answers, nothing else is touched.
-import { readFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { Statement } from '../src/database/statement.ts'
+import { statements } from '../src/database/statements.ts'
 import { eventBytes, eventColumns } from '../src/events/event.ts'
 import { closeAll, openStore, pgClient, uniqueName } from './support/store.ts'
 import { vacuum } from './support/vacuum.ts'
@@ -47,8 +48,8 @@ interface Planned {
   triggers: string[]
 }
 
-const file = (name: string) =>
-  readFileSync(new URL(`../sql/queries/${name}.sql`, import.meta.url), 'utf8')
+const own = ({ text }: Statement) =>
+  text
     .replaceAll('meowmx.', `${schema}.`)
     .replaceAll('{{event}}', eventColumns())
     .replaceAll('{{bytes}}', eventBytes)
@@ -124,7 +125,7 @@ async function subscribe(
 
 /** The plans of what counts the lag of each subscription exactly. */
 async function lagPlans(blocks: number): Promise<string[]> {
-  const all = await isLean(file('subscriptions'), [null, true], blocks)
+  const all = await isLean(own(statements.subscriptions), [null, true], blocks)
   const found = all.flatMap(({ plan }) => nodes(plan).filter((node) => / events$/.test(node)))
   assert.ok(found.length > 0)
   return found
@@ -181,7 +182,7 @@ test('of 40 subscriptions that are far behind no more than 2,500 events each, an
         `far${n}`,
       ])
   }
-  const all = await isLean(file('subscriptions'), [null, false], 25_000)
+  const all = await isLean(own(statements.subscriptions), [null, false], 25_000)
   const each = examined(all) / 2 / 40 // planned twice
   assert.ok(each > 500 && each < 2_500 + 16 * 32 * 1.5 + 100, `${each} events each`)
 })
@@ -189,7 +190,7 @@ test('of 40 subscriptions that are far behind no more than 2,500 events each, an
 test('of subscriptions that have caught up nothing is looked at', async () => {
   for (let n = 0; n < 20; n++) await subscribe(`up${n}`, n % 2 ? ['big'] : null, n % 3 ? ['T1'] : null, null)
   await sql.query('update checkpoints set position = $1', [COUNT])
-  const all = await isLean(file('subscriptions'), [null, true], 200)
+  const all = await isLean(own(statements.subscriptions), [null, true], 200)
   assert.ok(examined(all) < 20, `${examined(all)} events`)
 })
 
@@ -204,13 +205,13 @@ test('of a parked stream with all that waits behind it no more is looked at than
     select 'deep', category, stream_id, position, 1, '', true from events where category = 'deep' and version = 1`)
   await sql.query(`
     update checkpoints set position = (select position from events where category = 'deep' and version = 4000)`)
-  const found = await isLean(file('lag'), ['deep'], 120)
+  const found = await isLean(own(statements.lag), ['deep'], 120)
   assert.ok(examined(found) < 2 * 1_100, `${examined(found)} events`) // the lag of 999, and a few probes
 })
 
 test('an erasure reads each event of the stream once, and calls no trigger for it', async () => {
   await vacuum(sql, 'events')
-  const found = await plans(file('erase'), ['deep', 'one', null], 'force_custom_plan')
+  const found = await plans(own(statements.erase), ['deep', 'one', null], 'force_custom_plan')
   const updates = found.filter(({ text }) => text.startsWith('update events'))
   assert.is(updates.length, 1)
   assert.equal(updates[0]!.triggers, ['append_only'])
@@ -219,12 +220,12 @@ test('an erasure reads each event of the stream once, and calls no trigger for i
 
 test('what categories there are takes two probes of an index each; what they hold, one walk through one index', async () => {
   await vacuum(sql, 'events')
-  const named = await isLean(file('category_names'), [], 2_000)
+  const named = await isLean(own(statements.categoryNames), [], 2_000)
   assert.ok(examined(named) < 2 * 2 * 210, `${examined(named)} events`)
-  const all = await isLean(file('categories'), [null], 3_000)
+  const all = await isLean(own(statements.categories), [null], 3_000)
   const { rows } = await sql.query('select count(*)::int from events')
   assert.ok(examined(all) < 2 * (1.02 * rows[0].count + 3 * 210), `${examined(all)} index entries`)
-  const since = await isLean(file('category_counts'), [COUNT - 100, COUNT], 20)
+  const since = await isLean(own(statements.categoryCounts), [COUNT - 100, COUNT], 20)
   assert.is(examined(since), 2 * 100)
 })
 
@@ -236,17 +237,18 @@ test('of 1,000 blocked streams, each with 10 events: the first 10 events, and al
     select 'parked', category, stream_id, position, 1, '' from events where version = 10 and position % 5 = 0`)
   const { rows } = await sql.query('select count(*)::int from parked_events')
   assert.is(rows[0].count, 1_000)
-  await isLean(file('parked'), ['parked', 10, 16_000_000], 40)
+  await isLean(own(statements.parked), ['parked', 10, 16_000_000], 40)
   // Each stream's way down the index, and its events, each in another block.
-  await isLean(file('replay_parked'), ['parked', null], 20_000)
-  const all = await isLean(file('subscriptions'), [null, false], 20_000)
+  await isLean(own(statements.replayParked), ['parked', null], 20_000)
+  const all = await isLean(own(statements.subscriptions), [null, false], 20_000)
   assert.ok(examined(all) < 2 * 4 * 1_000, `${examined(all)} events`)
-  await isLean(file('replay_parked'), ['parked', 's0'], 40)
+  await isLean(own(statements.replayParked), ['parked', 's0'], 40)
 })
 
 test('a look of waitFor', async () => {
   await subscribe('wait', ['big'], ['T1'], null)
-  for (const position of [1, COUNT / 2, 2 * COUNT]) await isLean(file('reached'), ['wait', position], 10)
+  for (const position of [1, COUNT / 2, 2 * COUNT])
+    await isLean(own(statements.reached), ['wait', position], 10)
 })
 
 test('a checkpoint for which nobody waits looks for waiters by their index', async () => {
@@ -264,7 +266,7 @@ test('a checkpoint for which nobody waits looks for waiters by their index', asy
 
 test('who stalls, of 200 categories', async () => {
   await sql.query(`begin; select announce('c7')`)
-  await isLean(file('stallers'), [], 1_000)
+  await isLean(own(statements.stallers), [], 1_000)
 })
 
 test.run()

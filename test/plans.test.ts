@@ -1,9 +1,9 @@
 // No read scans the table or sorts what it reads, at 100,000 events, whether the server plans for the values at hand or
 // once for all.
-import { readFileSync } from 'node:fs'
 import type pg from 'pg'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { statements } from '../src/database/statements.ts'
 import { eventBytes, eventColumns } from '../src/events/event.ts'
 import { select } from '../src/events/selector.ts'
 import { pageQuery } from '../src/read/page-reader.ts'
@@ -83,7 +83,6 @@ async function isLean(text: string, values: unknown[]): Promise<string[]> {
   return found
 }
 
-const file = (name: string) => readFileSync(new URL(`../sql/queries/${name}.sql`, import.meta.url), 'utf8')
 const many = (n: number) => Array.from({ length: n }, (_, i) => `c${i}`)
 
 const selectors = {
@@ -132,21 +131,21 @@ for (const [name, { selector, values }] of Object.entries(selectors)) {
 }
 
 plans('load, forward and backward', async () => {
-  for (const name of ['load', 'load_backward']) {
-    await isLean(file(name), ['c9', 's90', 0, 2_147_483_647, 10_000, 16_000_000])
-    await isLean(file(name), ['c9', 's90', 19, 20, 1, 16_000_000])
+  for (const { text } of [statements.load, statements.loadBackward]) {
+    await isLean(text, ['c9', 's90', 0, 2_147_483_647, 10_000, 16_000_000])
+    await isLean(text, ['c9', 's90', 19, 20, 1, 16_000_000])
   }
 })
 
 plans('a snapshot, and the event that it was taken at', async () => {
-  await isLean(file('snapshot'), ['c9', 's90', 'd', 1, 2_147_483_647])
+  await isLean(statements.snapshot.text, ['c9', 's90', 'd', 1, 2_147_483_647])
 })
 
 plans('events by id', async () => {
-  await isLean(file('events_by_id'), [['00000000-0000-0000-0000-000000000001']])
+  await isLean(statements.eventsById.text, [['00000000-0000-0000-0000-000000000001']])
 })
 plans('categories', async () => {
-  const found = await nodes(file('categories'), [null])
+  const found = await nodes(statements.categories.text, [null])
   // It sorts the categories, and no events.
   assert.not(found.some((node) => /^Seq Scan on events/.test(node)))
   assert.ok(found.some((node) => /^Index Only Scan on events/.test(node)))

@@ -130,13 +130,13 @@ class World {
       const bound = defect === 'no horizon' ? head : Math.min(head, ...announced)
       if (defect !== 'one snapshot') snapshot = [...this.committed]
       const settled = (bound: number) => snapshot.filter((position) => position <= bound).at(-1) ?? 0
-      const rows = [[null, String(settled(head)), String(head)]]
+      const rows: [string | null, string, string][] = [[null, String(settled(head)), String(head)]]
       if (bound < head) rows.push(['7', String(settled(bound)), String(head)])
       await this.step()
       const found = page(defect === 'one snapshot' ? snapshot : this.committed, after, size)
       await this.step()
       return [
-        new Horizons(rows as string[][]),
+        new Horizons(rows),
         // Asked by several at once, a look is shared, and brings no page.
         this.#random.chance(0.7) ? cut(found, after) : undefined,
       ]

@@ -1,8 +1,10 @@
 import type pg from 'pg'
 import { Pieces } from '../core/pieces.ts'
-import type { Database, Statement } from '../database/database.ts'
+import type { Database } from '../database/database.ts'
+import type { RowOf } from '../database/statement.ts'
+import { statements } from '../database/statements.ts'
 import { DuplicateEventError, VersionConflictError } from '../events/errors.ts'
-import type { RecordedEvent } from '../events/event.ts'
+import type { RecordedEvent, StreamRef } from '../events/event.ts'
 import { toEvent } from '../events/event.ts'
 import type { AppendResult, ExpectedVersion, Request } from './request.ts'
 
@@ -31,20 +33,12 @@ export interface Progress {
 /** One call of meowmx.append_batch or append_one: sql/functions/ says what goes in and comes out. */
 export class Batch {
   readonly #db: Database
-  readonly #append: Statement
-  readonly #appendOne: Statement
-  readonly #appendGuarded: Statement
-  readonly #byId: Statement
   readonly #saw: (position: number) => void
 
   /** `saw` receives each position that was assigned. */
   constructor(db: Database, saw: (position: number) => void) {
     this.#db = db
     this.#saw = saw
-    this.#append = { ...db.file('append'), commits: true }
-    this.#appendOne = { ...db.file('append_one'), commits: true }
-    this.#appendGuarded = db.file('append_guarded')
-    this.#byId = db.file('events_by_id')
   }
 
   /** The outcome of each request, in order. Rejects where the batch failed as a whole; nothing is written then. */
@@ -55,21 +49,25 @@ export class Batch {
     const [first] = requests
     if (first && requests.length === 1 && first.events.length === 1)
       return [await this.#runOne(first, lookup, client, progress)]
-    const streams = new Map<string, number>()
-    for (const { key } of requests) if (!streams.has(key)) streams.set(key, streams.size + 1)
-    const keys = [...streams.keys()].map((key) => key.split('\u0000'))
+    const streams: StreamRef[] = []
+    const known = new Map<string, number>()
+    const numbers = requests.map(({ key, stream }) => {
+      const number = known.get(key) ?? streams.push(stream)
+      known.set(key, number)
+      return number
+    })
     const [row] = await this.#db.query(
-      client ? this.#appendGuarded : this.#append,
-      [
-        keys.map((key) => key[0]),
-        keys.map((key) => key[1]),
-        requests.map(({ key }) => streams.get(key)),
-        requests.map(({ events }) => events.length),
-        requests.map(({ expected }) => expectedNumber(expected)),
+      client ? statements.appendGuarded : statements.appendBatch,
+      {
+        category: streams.map(({ category }) => category),
+        streamId: streams.map(({ streamId }) => streamId),
+        stream: numbers,
+        size: requests.map(({ events }) => events.length),
+        expected: requests.map(({ expected }) => expectedNumber(expected)),
         atomic,
-        lookup || requests.some((request) => request.lookup),
-        encodeEvents(requests),
-      ],
+        lookup: lookup || requests.some((request) => request.lookup),
+        events: encodeEvents(requests),
+      },
       client,
       progress,
     )
@@ -84,20 +82,19 @@ export class Batch {
   ): Promise<Outcome> {
     const { stream, expected, events } = request
     const { id, type, data, metadata } = events[0]!
-    const careful = client !== undefined
-    const values = [
-      stream.category,
-      stream.streamId,
-      expectedNumber(expected),
-      lookup || request.lookup,
-      careful,
+    const values = {
+      category: stream.category,
+      streamId: stream.streamId,
+      expected: expectedNumber(expected),
+      lookup: lookup || request.lookup,
+      careful: client !== undefined,
       id,
       type,
       data,
       metadata,
-    ]
-    const [row] = await this.#db.query(this.#appendOne, values, client, progress)
-    const [outcome, version, position, recordedAt] = row![0]!.slice(1, -1).split(',')
+    }
+    const [row] = await this.#db.query(statements.appendOne, values, client, progress)
+    const [outcome, version, position, recordedAt] = row![0].slice(1, -1).split(',')
     switch (outcome) {
       case 'appended':
         this.#saw(Number(position))
@@ -113,24 +110,25 @@ export class Batch {
 
   async #outcomes(
     requests: readonly Request[],
-    row: readonly string[],
+    row: RowOf<typeof statements.appendBatch.columns>,
     client?: pg.ClientBase,
   ): Promise<Outcome[]> {
-    const [outcomes, versions, duplicates, positions] = row.slice(0, 4).map(parseArray)
+    const [outcomes, versions, duplicates] = [parseArray(row[0]), parseArray(row[1]), parseArray(row[2])]
+    const positions = row[3] === null ? [] : parseArray(row[3])
     const recordedAt = Number(row[4])
-    if (positions!.length > 0) this.#saw(Number(positions!.at(-1)))
+    if (positions.length > 0) this.#saw(Number(positions.at(-1)))
     const known = await this.#recorded(
-      requests.filter((_, i) => outcomes![i] === 'deduplicated'),
+      requests.filter((_, i) => outcomes[i] === 'deduplicated'),
       client,
     )
     let next = 0
     return requests.map((request, i) => {
       const { stream, expected, events } = request
-      switch (outcomes![i]) {
+      switch (outcomes[i]) {
         case 'appended': {
           const from = next
           next += events.length
-          return appended(request, Number(versions![i]), positions!.slice(from, next), recordedAt)
+          return appended(request, Number(versions[i]), positions.slice(from, next), recordedAt)
         }
         case 'deduplicated':
           return result(
@@ -138,9 +136,9 @@ export class Batch {
             true,
           )
         case 'duplicate':
-          return new DuplicateEventError(duplicates![i]!, stream)
+          return new DuplicateEventError(duplicates[i]!, stream)
         case 'conflict':
-          return new VersionConflictError(stream, expected, Number(versions![i]))
+          return new VersionConflictError(stream, expected, Number(versions[i]))
         default:
           return new Aborted()
       }
@@ -150,8 +148,8 @@ export class Batch {
   async #recorded(requests: readonly Request[], client?: pg.ClientBase): Promise<Map<string, RecordedEvent>> {
     const ids = requests.flatMap(({ events }) => events.map(({ id }) => id))
     if (ids.length === 0) return new Map()
-    const rows = await this.#db.query(this.#byId, [ids], client)
-    return new Map(rows.map((row) => [row[2]!, toEvent(row)]))
+    const rows = await this.#db.query(statements.eventsById, { ids }, client)
+    return new Map(rows.map((row) => [row[2], toEvent(row)]))
   }
 }
 
@@ -207,6 +205,6 @@ function expectedNumber(expected: ExpectedVersion): number {
 }
 
 /** Parses a PostgreSQL array whose items need no quotes: numbers, UUIDs, our own words. */
-function parseArray(text: string | null): string[] {
-  return text === null || text === '{}' ? [] : text.slice(1, -1).split(',')
+function parseArray(text: string): string[] {
+  return text === '{}' ? [] : text.slice(1, -1).split(',')
 }

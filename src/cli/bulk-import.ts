@@ -1,5 +1,7 @@
 // Writes events that were recorded elsewhere, many at a time.
-import type { Database, Statement } from '../database/database.ts'
+import type { Database } from '../database/database.ts'
+import type { RowOf } from '../database/statement.ts'
+import { statements } from '../database/statements.ts'
 import { count, type Progress } from './stderr.ts'
 
 /** The largest size of one statement, in events and in characters. */
@@ -22,15 +24,12 @@ export interface CopiedEvent {
   readonly from: string
 }
 
-const COLUMNS = ['id', 'category', 'streamId', 'version', 'type', 'data', 'metadata', 'recordedAt'] as const
-
 /**
  * Writes events that were recorded elsewhere, in order, one transaction for each batch (sql/queries/import.sql). It skips events
  * that are already in the store, for instance from an earlier run.
  */
 export class BulkImport {
   readonly #db: Database
-  readonly #statement: Statement
   readonly #renumber: boolean
   #batch: CopiedEvent[] = []
   #size = 0
@@ -39,7 +38,6 @@ export class BulkImport {
 
   constructor(db: Database, renumber = false) {
     this.#db = db
-    this.#statement = { ...db.file('import'), commits: true }
     this.#renumber = renumber
   }
 
@@ -64,11 +62,21 @@ export class BulkImport {
     this.known += Number(known)
   }
 
-  async #write(batch: readonly CopiedEvent[]): Promise<readonly (string | null)[]> {
-    const columns = COLUMNS.map((name) => batch.map((event) => event[name]))
+  async #write(batch: readonly CopiedEvent[]): Promise<RowOf<typeof statements.import.columns>> {
+    const values = {
+      id: batch.map(({ id }) => id),
+      category: batch.map(({ category }) => category),
+      streamId: batch.map(({ streamId }) => streamId),
+      version: batch.map(({ version }) => version),
+      type: batch.map(({ type }) => type),
+      data: batch.map(({ data }) => data),
+      metadata: batch.map(({ metadata }) => metadata),
+      recordedAt: batch.map(({ recordedAt }) => recordedAt),
+      renumber: this.#renumber,
+    }
     try {
-      const [row] = await this.#db.query(this.#statement, [...columns, this.#renumber])
-      return row as readonly (string | null)[]
+      const [row] = await this.#db.query(statements.import, values)
+      return row!
     } catch (error) {
       throw explain(error, `${batch[0]!.from} to ${batch.at(-1)!.from}`)
     }

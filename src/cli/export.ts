@@ -1,7 +1,7 @@
 // The command `export`.
 import { open } from 'node:fs/promises'
 import type { Command } from 'commander'
-import type { Row } from '../database/database.ts'
+import type { PageRow } from '../read/page.ts'
 import { integer, list, UsageError } from './arguments.ts'
 import type { Context, Run } from './context.ts'
 import { lastPosition } from './last-position.ts'
@@ -84,7 +84,8 @@ async function fileSink(path: string, after: number | undefined): Promise<Sink> 
 async function copy(context: Context, options: Options, sink: Sink, name: string): Promise<void> {
   const { signal, stderr } = context
   const db = await context.database()
-  const [{ PageReader }, { Reader }, { select }] = await Promise.all([
+  const [{ categoryOf }, { PageReader }, { Reader }, { select }] = await Promise.all([
+    import('../read/page.ts'),
     import('../read/page-reader.ts'),
     import('../read/reader.ts'),
     import('../events/selector.ts'),
@@ -100,7 +101,8 @@ async function copy(context: Context, options: Options, sink: Sink, name: string
   try {
     while (position < horizon && !signal.aborted) {
       const page = await pages.rows(position, horizon, PAGE)
-      if (page.rows.length > 0) await sink.write(page.rows.map(line).join(''))
+      const lines = page.rows.map((row) => line(row, categoryOf(row, page.only)))
+      if (lines.length > 0) await sink.write(lines.join(''))
       position = page.position
       done += page.rows.length
       progress.update(done, (position - first) / (horizon - first))
@@ -115,10 +117,10 @@ async function copy(context: Context, options: Options, sink: Sink, name: string
 }
 
 /** A line as `read --json` prints it, but data and metadata exactly as stored. In JSON text, line breaks occur only between values. */
-function line(row: Row): string {
-  const [position, ms, id, version, category, streamId, type, data, metadata] = row as string[]
+function line(row: PageRow, category: string): string {
+  const [position, ms, id, version, , streamId, type, data, metadata] = row
   const stream = `"category":${JSON.stringify(category)},"streamId":${JSON.stringify(streamId)},"version":${version}`
-  const what = `"type":${JSON.stringify(type)},"data":${oneLine(data!)},"metadata":${oneLine(metadata!)}`
+  const what = `"type":${JSON.stringify(type)},"data":${oneLine(data)},"metadata":${oneLine(metadata)}`
   const time = new Date(Number(ms)).toISOString()
   return `{"id":"${id}",${stream},"position":${position},${what},"recordedAt":"${time}"}\n`
 }

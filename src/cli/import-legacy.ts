@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { InvalidArgumentError } from 'commander'
 import type pg from 'pg'
 import type { Database } from '../database/database.ts'
+import { statements } from '../database/statements.ts'
 import { UsageError } from './arguments.ts'
 import type { CopiedEvent } from './bulk-import.ts'
 import { BulkImport } from './bulk-import.ts'
@@ -158,12 +159,14 @@ async function takeOver(
     throw new UsageError(
       `there is no subscription "${name}" in ${schema}.${subscriptions ?? 'es_event_subscription'}`,
     )
-  const there = await db.query(db.statement('select from meowmx.subscriptions where name = $1'), [name])
+  const there = await db.query(statements.subscriptionNamed, { name })
   if (there.length > 0)
     return context.stderr.note(`subscription "${name}" already exists in this store: it was not changed`)
-  const [row] = await db.query(db.file('legacy_position'), [category, rows[0].transaction, rows[0].id])
+  const { transaction, id } = rows[0]
+  const [row] = await db.query(statements.legacyPosition, { category, transaction, id })
   const position = Number(row![0])
-  await db.query(db.file('subscribe'), [name, [category], null, null, 1, position])
+  const selection = { categories: [category], types: null, streamId: null }
+  await db.query(statements.subscribe, { name, ...selection, partitions: 1, position })
   await context.out.say(
     { name, category, position },
     `subscription "${name}" continues after position ${position}`,

@@ -1,5 +1,6 @@
 // Reads the tables of the original meowmx.
 import type pg from 'pg'
+import { statements } from '../database/statements.ts'
 import { UsageError } from './arguments.ts'
 
 /** The tables of the original, or of the project it is based on (eugene-khyst/postgresql-event-sourcing). */
@@ -39,12 +40,7 @@ const COLUMNS = {
 
 export async function findLegacy(client: pg.ClientBase, schema?: string): Promise<LegacyTables> {
   const { rows } = await client.query<{ schema: string; table: string; columns: string[]; database: string }>(
-    `select n.nspname as schema, c.relname as table, array_agg(a.attname::text) as columns, current_database() as database
-     from pg_class c join pg_namespace n on n.oid = c.relnamespace
-     join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-     where c.relkind in ('r', 'p', 'v', 'f') and c.relname = any ($1) and ($2::text is null or n.nspname = $2)
-       and n.nspname !~ '^pg_(temp|toast)'
-     group by n.nspname, c.relname order by n.nspname`,
+    statements.legacyTables.text,
     [NAMES.flatMap((names) => Object.values(names)), schema ?? null],
   )
   const has = (schema: string, table: string, columns: readonly string[]) =>

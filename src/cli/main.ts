@@ -14,7 +14,7 @@
  *
  *     context.options           --url, --schema, --embedded, --json, --verbose, --no-color
  *     await context.open()      the store, migrated if it is embedded; it is closed when the command has ended
- *     await context.database()  the database for plain SQL (files of sql/queries), even if the store is not healthy
+ *     await context.database()  the database for statements, even if the store is not healthy
  *     context.out               stdout, for data: line(), say(), table(); await them if you write much
  *     context.stderr            stderr, for people: note(), progress()
  *     context.signal            aborts on SIGINT, SIGTERM, or when the reader has ended (`| head`): finish the current work

@@ -1,11 +1,11 @@
 /** A row as an array of text, as PostgreSQL sends it; null for NULL. The caller knows the columns and parses them. */
-export type Row = readonly string[]
+export type Row = readonly (string | null)[]
 
 const RAW_TEXT = { getTypeParser: () => (value: string) => value }
 
 /** The rows of a query, as many as fit in `maxBytes`. The first row always fits. The other rows are dropped as they arrive. */
-export class BoundedRows {
-  readonly rows: Row[] = []
+export class BoundedRows<R extends Row = Row> {
+  readonly rows: R[] = []
   readonly #maxBytes: number
   #bytes = 0
   #received = { rows: 0, bytes: 0 }
@@ -31,7 +31,7 @@ export class BoundedRows {
     return rows === 0 ? undefined : bytes / rows
   }
 
-  add(row: Row, bytes: number): void {
+  add(row: R, bytes: number): void {
     this.#received.rows++
     this.#received.bytes += bytes
     if (this.#isFull) return
@@ -44,7 +44,7 @@ export class BoundedRows {
   }
 
   /** Adds rows that a query of pg has collected. */
-  addAll(rows: readonly Row[]): void {
+  addAll(rows: readonly R[]): void {
     for (const row of rows) this.add(row, sizeOf(row))
   }
 
@@ -70,5 +70,5 @@ export class BoundedRows {
   }
 }
 
-const sizeOf = (row: readonly (string | null)[]): number =>
+const sizeOf = (row: Row): number =>
   row.reduce((sum, value) => sum + (value === null ? 4 : 4 + Buffer.byteLength(value)), 0)

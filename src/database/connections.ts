@@ -11,6 +11,7 @@ import type { Servers } from './servers.ts'
 import { mayWorkElsewhere, noServerError, ReadOnlyError } from './servers.ts'
 import { watchErrors } from './session.ts'
 import { Sockets } from './sockets.ts'
+import { statements } from './statements.ts'
 import { POOL_TIMEOUT, translate } from './translate.ts'
 
 /**
@@ -293,7 +294,7 @@ function poolOf(settings: Settings, servers: Servers, sockets: Sockets): pg.Pool
  * a value is different, because a pooler may refuse it.
  */
 async function prepareSession(client: pg.ClientBase, servers: Servers, timeoutMs: number): Promise<void> {
-  const [row] = await runQuery(client, { text: SESSION_STATE }, timeoutMs)
+  const [row] = await runQuery(client, { text: statements.session.text }, timeoutMs)
   const [isolation, inheritsLockTimeout, isReadOnly] = row!
   if (servers.writable && isReadOnly === 't')
     throw new ReadOnlyError('it is a standby, or set to be read-only')
@@ -301,12 +302,6 @@ async function prepareSession(client: pg.ClientBase, servers: Servers, timeoutMs
     await client.query(`set default_transaction_isolation = 'read committed'`)
   if (inheritsLockTimeout === 't') await client.query('set lock_timeout = 0').catch(ignoreRefusal) // it is tried again then
 }
-
-const SESSION_STATE = `select pg_catalog.current_setting('default_transaction_isolation'),
-  case when pg_catalog.current_setting('lock_timeout') <> '0' then
-    (select source <> 'client' from pg_catalog.pg_settings where name = 'lock_timeout')
-  end,
-  pg_catalog.pg_is_in_recovery() or pg_catalog.current_setting('transaction_read_only')::boolean`
 
 function ignoreRefusal(error: unknown): void {
   if (isServerFailure(error)) throw error

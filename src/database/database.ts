@@ -7,7 +7,6 @@ import { ClosedError, SchemaError, ValidationError } from '../core/errors.ts'
 import { isError } from '../core/kinds.ts'
 import { eventBytes, eventColumns } from '../events/event.ts'
 import type { Telemetry } from '../telemetry/telemetry.ts'
-import type { Row } from './bounded-rows.ts'
 import { BoundedRows } from './bounded-rows.ts'
 import type { Settings } from './connect-options.ts'
 import { withoutName } from './connection-string.ts'
@@ -18,23 +17,22 @@ import { Retries } from './retry-reporter.ts'
 import type { ServerState } from './server-timeline.ts'
 import { ServerTimeline } from './server-timeline.ts'
 import { Servers } from './servers.ts'
-import { sql } from './sql.ts'
+import type { Arguments, RowOf, Statement } from './statement.ts'
+import { namesOf } from './statement.ts'
+import { statements } from './statements.ts'
 import { translate } from './translate.ts'
 
-/** A query with a fixed text. It has a name, so that a connection plans it once. */
-export interface Statement {
-  readonly name: string
+/** What one store sends for a statement. */
+interface Prepared {
+  /** The name under which a connection prepares the text, so that it is planned once; undefined: it is not prepared. */
+  readonly name: string | undefined
   readonly text: string
-  /** Whether it commits an append when it runs outside a transaction: then it is not cancelled when it is late. */
-  readonly commits?: boolean
-  /** Whether it may run while the schema is refused, because it manages the schema itself. */
-  readonly always?: boolean
+  /** The names of its parameters, in order. */
+  readonly parameters: readonly string[]
 }
 
 /** How full NOTIFY's queue may be, from 0 to 1: concurrent commits need some room. */
 const FULL = 0.95
-
-export type { Row } from './bounded-rows.ts'
 
 /** What readers and subscriptions need: queries, settings and a clock. */
 export interface Queries {
@@ -45,19 +43,19 @@ export interface Queries {
   readonly retries?: Retries | undefined
   /** Absent if telemetry is off. */
   readonly telemetry?: Telemetry | undefined
-  /** `meowmx.` stands for the store's schema, `{{event}}` for the columns of an event, `{{bytes}}` for its size in bytes. */
-  statement(text: string): Statement
-  /** A statement from sql/queries. */
-  file(name: string): Statement
   /** Runs a statement on any connection, or on the caller's. */
-  query(statement: Statement, values?: unknown[], client?: pg.ClientBase): Promise<Row[]>
+  query<P extends string, C extends string>(
+    statement: Statement<P, C>,
+    values: Arguments<P>,
+    client?: pg.ClientBase,
+  ): Promise<RowOf<C>[]>
   /** The same, but keeps only as many rows as fit in `maxBytes`. The first row always fits. */
-  page(
-    statement: Statement,
-    values: unknown[],
+  page<P extends string, C extends string>(
+    statement: Statement<P, C>,
+    values: Arguments<P>,
     maxBytes: number,
     client?: pg.ClientBase,
-  ): Promise<BoundedRows>
+  ): Promise<BoundedRows<RowOf<C>>>
   /** Borrows a connection. */
   withClient<T>(use: (client: pg.PoolClient) => Promise<T>): Promise<T>
   /** Ends a borrowed connection, its running query and its transaction. */
@@ -82,18 +80,15 @@ export class Database implements Queries {
   readonly #servers: Servers
   readonly #listenServers: Servers
   readonly #connections: Connections
-  readonly #prepare: boolean
+  readonly #prepared = new Map<Statement, Prepared>()
   readonly #borrowed = new Set<pg.ClientBase>()
   readonly #givingUp = sharedController()
-  #historyQuery: Statement | undefined
-  #queueQuery: Statement | undefined
 
   constructor(settings: Settings, telemetry?: Telemetry) {
     this.settings = settings
     this.telemetry = telemetry
     this.schema = settings.schema
     this.quotedSchema = `"${settings.schema.replaceAll('"', '""')}"`
-    this.#prepare = settings.prepare
     this.timeline = new ServerTimeline(
       (position, client) => this.#readServerState(position, client),
       settings.logger,
@@ -124,27 +119,13 @@ export class Database implements Queries {
     return { config: connectionConfig(settings, ''), servers: this.#listenServers }
   }
 
-  /** A statement of this store: `meowmx.` stands for its schema, `{{event}}` for the columns of an event, `{{bytes}}` for its size. */
-  statement(text: string): Statement {
-    const own = text
-      .replaceAll('{{event}}', eventColumns())
-      .replaceAll('{{bytes}}', eventBytes)
-      .replaceAll(/\bmeowmx\./g, () => `${this.quotedSchema}.`)
-    return { name: `meowmx_${createHash('md5').update(own).digest('hex')}`, text: own }
-  }
-
-  /** A statement from sql/queries. */
-  file(name: string): Statement {
-    return this.statement(sql[`queries/${name}.sql`]!)
-  }
-
   /** Runs a statement on any connection, or on the caller's. `progress.sent` tells whether it was sent. */
-  query(
-    statement: Statement,
-    values: unknown[] = [],
+  query<P extends string, C extends string>(
+    statement: Statement<P, C>,
+    values: Arguments<P>,
     client?: pg.ClientBase,
     progress = { sent: false },
-  ): Promise<Row[]> {
+  ): Promise<RowOf<C>[]> {
     if (client) return this.#run(client, statement, values)
     return this.withClient((own) => {
       progress.sent = true
@@ -153,14 +134,14 @@ export class Database implements Queries {
   }
 
   /** Runs a statement, and keeps only as many of its rows as fit in `maxBytes`. The first row always fits. */
-  async page(
-    statement: Statement,
-    values: unknown[],
+  async page<P extends string, C extends string>(
+    statement: Statement<P, C>,
+    values: Arguments<P>,
     maxBytes: number,
     client?: pg.ClientBase,
-  ): Promise<BoundedRows> {
+  ): Promise<BoundedRows<RowOf<C>>> {
     const run = async (on: pg.ClientBase) => {
-      const answer = new BoundedRows(maxBytes)
+      const answer = new BoundedRows<RowOf<C>>(maxBytes)
       await this.#run(on, statement, values, { answer })
       return answer
     }
@@ -215,8 +196,7 @@ export class Database implements Queries {
    */
   async freeNotificationQueue(): Promise<boolean> {
     try {
-      this.#queueQuery ??= this.file('notification_queue')
-      const [row] = await this.query(this.#queueQuery)
+      const [row] = await this.query(statements.notificationQueue, {})
       return Number(row![0]) < FULL
     } catch {
       return false // the original error tells more
@@ -234,34 +214,46 @@ export class Database implements Queries {
   }
 
   async #readServerState(position: number | null, client: pg.ClientBase): Promise<ServerState> {
-    this.#historyQuery ??= this.file('history')
-    const [row] = await this.#run(client, this.#historyQuery, [position])
-    const [standby, server, head, id, newestPosition, newestId] = row as readonly (string | null)[]
+    const [row] = await this.#run(client, statements.history, { position })
+    const [standby, server, head, id, newestPosition, newestId] = row!
     return {
       standby: standby === 't',
-      server: server!,
+      server,
       head: Number(head),
-      id: id!,
+      id,
       newest: newestId ? { position: Number(newestPosition), id: newestId } : null,
     }
   }
 
-  async #run(
+  async #run<P extends string, C extends string>(
     client: pg.ClientBase,
-    statement: Statement,
-    values: unknown[],
-    { answer, commits = false }: { answer?: BoundedRows; commits?: boolean | undefined } = {},
-  ): Promise<Row[]> {
+    statement: Statement<P, C>,
+    args: Arguments<P>,
+    { answer, commits = false }: { answer?: BoundedRows<RowOf<C>>; commits?: boolean | undefined } = {},
+  ): Promise<RowOf<C>[]> {
     if (this.refusal && !statement.always) throw new SchemaError(this.schema, this.refusal)
     const { queryTimeoutMs } = this.settings
-    const name = this.#prepare ? statement.name : undefined
+    const { name, text, parameters } = this.#prepared.get(statement) ?? this.#prepare(statement)
+    const values = parameters.map((parameter) => args[parameter as keyof typeof args])
     try {
-      const asked = { name, text: statement.text, values, commits }
-      return await runQuery(client, asked, queryTimeoutMs, answer)
+      const asked = { name, text, values, commits }
+      return (await runQuery(client, asked, queryTimeoutMs, answer)) as RowOf<C>[] // as the statement says
     } catch (error) {
       if (isError(error)) Error.captureStackTrace(error) // the stack of the caller, not of the socket
       throw this.translate(error, client)
     }
+  }
+
+  /** Makes what this store sends for a statement, once. */
+  #prepare(statement: Statement): Prepared {
+    const text = statement.text
+      .replaceAll('{{event}}', eventColumns())
+      .replaceAll('{{bytes}}', eventBytes)
+      .replaceAll(/\bmeowmx\./g, () => `${this.quotedSchema}.`)
+    const name = this.settings.prepare ? `meowmx_${createHash('md5').update(text).digest('hex')}` : undefined
+    const prepared = { name, text, parameters: namesOf(statement.parameters) }
+    this.#prepared.set(statement, prepared)
+    return prepared
   }
 
   /** Converts an error of the driver or the server to one of ours that says what to do. */

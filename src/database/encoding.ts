@@ -1,19 +1,14 @@
 import type pg from 'pg'
 import type { Queries } from './database.ts'
-
-const ENCODING = {
-  name: 'meowmx_encoding',
-  text: 'select pg_catalog.current_database(), pg_catalog.getdatabaseencoding()',
-  always: true,
-}
+import { statements } from './statements.ts'
 
 /** The name and the encoding of the store's database. */
 export async function encodingOf(
   db: Queries,
   client?: pg.ClientBase,
 ): Promise<{ database: string; encoding: string }> {
-  const [row] = await db.query(ENCODING, [], client)
-  const [database, encoding] = row as [string, string]
+  const [row] = await db.query(statements.encoding, {}, client)
+  const [database, encoding] = row!
   return { database, encoding }
 }
 

@@ -5,6 +5,7 @@ import { functionNames } from './definitions.ts'
 import type { Difference } from './installed.ts'
 import { difference } from './installed.ts'
 import { refuseHidden } from './row-security.ts'
+import { statements } from './statements.ts'
 
 /** Refuse a schema that is newer than this library, or in a state in which readers could miss events. */
 export async function checkHealth(db: Database): Promise<void> {
@@ -42,9 +43,8 @@ interface Examination {
 export async function examine(db: Database, client?: pg.ClientBase): Promise<Examination> {
   const events = `${db.quotedSchema}.events`
   const sequence = `${db.quotedSchema}.events_position_seq`
-  const health = { ...db.file('health'), always: true }
-  const rows = await db.query(health, [events, sequence, functionNames], client)
-  const [triggersOff, cache, rises, maximum, highest, lastValue, names, place] = rows[0]!
+  const [row] = await db.query(statements.health, { events, sequence, functions: functionNames }, client)
+  const [triggersOff, cache, rises, maximum, highest, lastValue, names, place] = row!
   const found: { problem: string; mend: string }[] = []
   if (triggersOff) {
     found.push({
@@ -70,12 +70,12 @@ export async function examine(db: Database, client?: pg.ClientBase): Promise<Exa
       problem: `position ${highest} is above ${LAST_POSITION}, the last one that a JavaScript number holds exactly`,
       mend: `move the events above it to other positions, with meowmx.maintenance = 'on'`,
     })
-  else if (BigInt(maximum!) > LAST_POSITION)
+  else if (BigInt(maximum) > LAST_POSITION)
     found.push({
       problem: `its sequence goes up to ${maximum}, and a JavaScript number holds no position above ${LAST_POSITION} exactly`,
       mend: `alter sequence ${sequence} maxvalue ${LAST_POSITION}`,
     })
-  else if (BigInt(highest ?? 0) > BigInt(lastValue!)) {
+  else if (BigInt(highest ?? 0) > BigInt(lastValue)) {
     found.push({
       problem: `position ${highest} is above its sequence (${lastValue})`,
       mend: `select pg_catalog.setval('${sequence.replaceAll("'", "''")}', (select max(position) from ${events}))`,

@@ -4,6 +4,7 @@ import { version } from '../core/version.ts'
 import type { Database } from './database.ts'
 import type { Definition, SchemaFile } from './definitions.ts'
 import { definitions, schemaFiles } from './definitions.ts'
+import { statements } from './statements.ts'
 
 /** In which ways a store differs from what this package installs. */
 export interface Difference {
@@ -28,9 +29,9 @@ export async function difference(db: Database, client?: pg.ClientBase): Promise<
   if (newest > last) refuse(db, `migration ${newest}, this one knows ${last}`)
   const texts = new Map<string, string>()
   for (const [, name, md5, by] of rows) {
-    if (name === null) continue
-    if (isLater(by!, version)) refuse(db, `${name} is of version ${by}, this one is ${version}`)
-    texts.set(name!, md5!)
+    if (name === null || md5 === null || by === null) continue // a schema file
+    if (isLater(by, version)) refuse(db, `${name} is of version ${by}, this one is ${version}`)
+    texts.set(name, md5)
   }
   return {
     isThere: applied.length > 0,
@@ -49,21 +50,12 @@ function refuse(db: Database, what: string): never {
 
 /** A row for each schema file (its number), and one for each function and trigger (name, md5, version). */
 async function installed(db: Database, client?: pg.ClientBase) {
-  const names = [`${db.quotedSchema}.migrations`, `${db.quotedSchema}.functions`]
-  const [row] = await db.query(EXIST, names, client)
-  if (row![0] !== 't') return []
-  const query = row![1] === 't' ? db.file('installed') : db.statement(WITHOUT_FUNCTIONS)
-  return db.query({ ...query, always: true }, [], client)
+  const tables = { migrations: `${db.quotedSchema}.migrations`, functions: `${db.quotedSchema}.functions` }
+  const [row] = await db.query(statements.hasTables, tables, client)
+  const [hasMigrations, hasFunctions] = row!
+  if (hasMigrations !== 't') return []
+  return db.query(hasFunctions === 't' ? statements.installed : statements.installedFiles, {}, client)
 }
-
-const EXIST = {
-  name: 'meowmx_exist',
-  text: 'select pg_catalog.to_regclass($1) is not null, pg_catalog.to_regclass($2) is not null',
-  always: true,
-}
-
-/** A store that was migrated before there was a table of functions. */
-const WITHOUT_FUNCTIONS = 'select id, null, null, null from meowmx.migrations'
 
 /** Whether version `a` comes after `b`. A release comes after its pre-releases, which are all alike. */
 function isLater(a: string, b: string): boolean {

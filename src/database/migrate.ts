@@ -8,6 +8,7 @@ import { encodingOf, notUtf8 } from './encoding.ts'
 import { examine } from './health.ts'
 import { difference, isUpToDate } from './installed.ts'
 import { refuseHidden } from './row-security.ts'
+import { statements } from './statements.ts'
 
 /** What `migrate` says if it has installed functions and triggers. */
 const FUNCTIONS = 'functions'
@@ -26,8 +27,9 @@ export async function migrate(db: Database): Promise<{ applied: string[] }> {
       await client.query('select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0))', [
         `meowmx migrate ${db.schema}`,
       ])
-      const [row] = await db.query(HAS_SCHEMA, [db.quotedSchema], client)
-      if (row![0] !== 't') await client.query(`create schema ${db.quotedSchema}`)
+      const [row] = await db.query(statements.hasSchema, { name: db.quotedSchema }, client)
+      const [hasSchema] = row!
+      if (hasSchema !== 't') await client.query(`create schema ${db.quotedSchema}`)
       // What a file names without a schema is ours; the last place for temporary tables keeps them from hiding ours.
       await client.query(`set local search_path = ${db.quotedSchema}, pg_temp`)
       const applied = await bringUpToDate(db, client)
@@ -50,11 +52,14 @@ async function bringUpToDate(db: Database, client: pg.ClientBase): Promise<strin
   const found = await difference(db, client)
   for (const { id, name, text } of found.files) {
     await client.query(text)
-    await client.query('insert into migrations (id, name) values ($1, $2)', [id, name])
+    await db.query(statements.recordFile, { id, name }, client)
   }
   const applied = found.files.map(({ name }) => name)
   const { astray } = await examine(db, client)
-  if (astray) await run(db, client, 'unbind', [db.schema, functionNames])
+  if (astray) {
+    const names = { schema: db.schema, functions: functionNames }
+    await runAll(client, await db.query(statements.unbind, names, client))
+  }
   // A schema file may have dropped functions: then all are installed.
   const todo = astray || applied.length > 0 ? definitions : found.definitions
   await install(db, client, todo)
@@ -67,30 +72,25 @@ async function install(db: Database, client: pg.ClientBase, todo: readonly Defin
   await client.query(todo.map(({ text }) => text).join('\n'))
   const names = todo.map(({ name }) => name)
   const hashes = todo.map(({ md5 }) => md5)
-  await db.query({ ...db.file('record_functions'), always: true }, [names, hashes, version], client)
+  await db.query(statements.recordFunctions, { names, hashes, version }, client)
 }
 
 async function drop(db: Database, client: pg.ClientBase, names: readonly string[]): Promise<void> {
   if (names.length === 0) return
+  const triggers = names.filter(isTrigger)
   const functions = names.filter((name) => !isTrigger(name))
-  await run(db, client, 'drop_functions', [db.schema, names.filter(isTrigger), functions])
-  await client.query('delete from functions where name = any ($1)', [names])
+  const obsolete = { schema: db.schema, triggers, functions }
+  await runAll(client, await db.query(statements.dropFunctions, obsolete, client))
+  await db.query(statements.forgetFunctions, { names }, client)
 }
 
-/** Run the statements that a query returns, one a row. */
-async function run(db: Database, client: pg.ClientBase, query: string, values: unknown[]): Promise<void> {
-  const rows = await db.query({ ...db.file(query), always: true }, values, client)
-  for (const [statement] of rows) await client.query(statement!)
+/** Run the statements that a query has returned, one a row. */
+async function runAll(client: pg.ClientBase, rows: readonly (readonly [string])[]): Promise<void> {
+  for (const [statement] of rows) await client.query(statement)
 }
 
 /** Other encodings hold only some characters: events would be refused, depending on what is in them. */
 async function checkEncoding(db: Database): Promise<void> {
   const { database, encoding } = await encodingOf(db)
   if (encoding !== 'UTF8') throw new SchemaError(db.schema, `database "${database}" ${notUtf8(encoding)}`)
-}
-
-const HAS_SCHEMA = {
-  name: 'meowmx_has_schema',
-  text: 'select pg_catalog.to_regnamespace($1) is not null',
-  always: true,
 }

@@ -1,5 +1,6 @@
 import { ConnectionError } from '../core/errors.ts'
 import type { Database } from './database.ts'
+import { statements } from './statements.ts'
 
 /** A table with row security for this role. It may look empty without any error. */
 export interface GuardedTable {
@@ -10,8 +11,8 @@ export interface GuardedTable {
 }
 
 export async function guardedTables(db: Database): Promise<GuardedTable[]> {
-  const rows = await db.query({ ...db.file('row_security'), always: true }, [db.schema])
-  return rows.map(([table, role, readable]) => ({ table: table!, role: role!, isReadable: readable === 't' }))
+  const rows = await db.query(statements.rowSecurity, { schema: db.schema })
+  return rows.map(([table, role, isReadable]) => ({ table, role, isReadable: isReadable === 't' }))
 }
 
 /** What is wrong if the role can't read the table, and what to do. */

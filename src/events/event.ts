@@ -98,9 +98,25 @@ const MAX_SECONDS = '8640000000000::float8'
 /** The library's own columns of the events table. Users may have added other columns. */
 export const ownColumns = 'position, recorded_at, id, version, category, stream_id, type, data, metadata'
 
+/** The columns of an event, each as the text that PostgreSQL sends. A category that is null was left out: the reader knows it. */
+export type EventRow<Category extends string | null = string> = readonly [
+  position: string,
+  recordedMs: string,
+  id: string,
+  version: string,
+  category: Category,
+  streamId: string,
+  type: string,
+  data: string,
+  metadata: string,
+]
+
+/** Whether these columns are those of an event, and not all null because there is none. */
+export const isEventRow = (row: readonly (string | null)[]): row is EventRow => row[0] !== null
+
 /**
- * The columns of an event, in the order in which `toEvent` expects them. If the reader knows the category, `category` may be a
- * constant, which is cheaper to send. A time that no Date can hold, such as infinity, becomes the nearest possible one: inserts
+ * The columns of an event, in the order of `EventRow`. If the reader knows the category, `category` may be a constant, which is
+ * cheaper to send. A time that no Date can hold, such as infinity, becomes the nearest possible one: inserts
  * can't write such a time, but a restored store may contain it.
  */
 export const eventColumns = (category = 'category'): string =>
@@ -130,24 +146,21 @@ export const COMPRESSION = 10
 export const eventBytes = `pg_catalog.pg_column_size(metadata) + pg_catalog.pg_column_size(data)
       * case when pg_catalog.pg_column_compression(data) is null then 1 else ${COMPRESSION} end`
 
-/**
- * Makes an event of one row, in which each value is the text that PostgreSQL sends. Events share the names that the reader
- * knows.
- */
-export function toEvent(
-  row: readonly (string | null)[],
-  category = row[4]!,
-  streamId = row[5]!,
-): RecordedEvent {
-  const metadata = row[8]!
+type AnyEventRow = readonly [...EventRow<string | null>, ...string[]]
+
+/** Makes an event of one row; further columns are ignored. Events share the names that the reader knows. */
+export function toEvent(row: EventRow): RecordedEvent
+export function toEvent(row: AnyEventRow, category: string, streamId?: string): RecordedEvent
+export function toEvent(row: AnyEventRow, category = row[4]!, streamId = row[5]): RecordedEvent {
+  const metadata = row[8]
   return {
-    id: row[2]!,
+    id: row[2],
     category,
     streamId,
     version: Number(row[3]),
-    position: toPosition(row[0]!),
-    type: row[6]!,
-    data: JSON.parse(row[7]!),
+    position: toPosition(row[0]),
+    type: row[6],
+    data: JSON.parse(row[7]),
     metadata: metadata === '{}' ? {} : object(JSON.parse(metadata)),
     recordedAt: new Date(Number(row[1])),
   }

@@ -1,9 +1,10 @@
 import { abortable, abortWith, sharedController } from '../core/abort.ts'
 import { ClosedError } from '../core/errors.ts'
-import type { Queries, Statement } from '../database/database.ts'
+import type { Queries } from '../database/database.ts'
 import { isTransientAtStart } from '../database/failures.ts'
 import { retryForever, retryPolicy } from '../database/retry-policy.ts'
 import { READS } from '../database/retry-reporter.ts'
+import { statements } from '../database/statements.ts'
 import type { Selection } from '../events/selector.ts'
 import type { ListenConnection } from '../notify/listen-connection.ts'
 import { Listener } from '../notify/listener.ts'
@@ -41,7 +42,6 @@ export class Live {
   readonly budget: Budget
   readonly #db: Queries
   #horizons: HorizonReader
-  readonly #scope: Statement
   readonly #tails = new Map<string, SharedTail>()
   readonly #closing = sharedController()
   readonly #onPosition: (position: number) => void
@@ -54,7 +54,6 @@ export class Live {
     this.listener = new Listener(db, connection)
     this.budget = new Budget(db.settings.maxBufferedBytes)
     this.#horizons = new HorizonReader(db)
-    this.#scope = db.file('scope')
     db.timeline.onLoss(() => this.#restart())
     db.timeline.onEmptied(() => this.#clearCaches())
   }
@@ -108,7 +107,7 @@ export class Live {
     const stopListening: (() => void)[] = []
     let closed = false
     const open = async () => {
-      const readScope = () => this.#db.query(this.#scope, [selection.categories])
+      const readScope = () => this.#db.query(statements.scope, { categories: selection.categories })
       const scope = await retryForever(readScope, policy, isTransientAtStart)
       const fetchFast = makeFastPath(pages, fetchHorizon, PAGE_SIZE, (event) =>
         this.#db.timeline.saw(event, current),
@@ -131,7 +130,7 @@ export class Live {
       if (closed) tail.close()
       else
         for (const [channel] of scope)
-          stopListening.push(this.listener.on(channel!, (payload) => tail.wake(position(payload))))
+          stopListening.push(this.listener.on(channel, (payload) => tail.wake(position(payload))))
       return tail
     }
     const shared: SharedTail = {

@@ -3,7 +3,8 @@ import { isDeepStrictEqual } from 'node:util'
 import type pg from 'pg'
 import { encodeJson } from '../core/json.ts'
 import { MAX_INT } from '../core/numbers.ts'
-import type { Queries, Statement } from '../database/database.ts'
+import type { Queries } from '../database/database.ts'
+import { statements } from '../database/statements.ts'
 import type { RecordedEvent, StreamRef } from '../events/event.ts'
 import type { SnapshotSettings } from './decider.ts'
 
@@ -17,13 +18,9 @@ export interface Folded<S> {
 /** The snapshots of deciders. They are a cache: if anything goes wrong with them, the next read only takes longer. */
 export class Snapshots {
   readonly #db: Queries
-  readonly #load: Statement
-  readonly #save: Statement
 
   constructor(db: Queries) {
     this.#db = db
-    this.#load = db.file('snapshot')
-    this.#save = db.file('save_snapshot')
   }
 
   /** Returns the latest snapshot of a stream below a version; undefined if there is none. */
@@ -33,20 +30,17 @@ export class Snapshots {
     below: number | undefined,
     client?: pg.ClientBase,
   ): Promise<Folded<S> | undefined> {
-    const [row] = await this.#db.query(
-      this.#load,
-      [category, streamId, name, version, below ?? MAX_INT + 1],
-      client,
-    )
+    const values = { category, streamId, name, snapshotVersion: version, below: below ?? MAX_INT + 1 }
+    const [row] = await this.#db.query(statements.snapshot, values, client)
     if (!row) return undefined
-    return { version: Number(row[0]), position: Number(row[1]), state: JSON.parse(row[2]!) }
+    return { version: Number(row[0]), position: Number(row[1]), state: JSON.parse(row[2]) }
   }
 
   /** Saves the state after `event`. It never rejects. In a caller's transaction a savepoint keeps the transaction usable. */
   async save(
     state: unknown,
     event: RecordedEvent,
-    { name, version }: SnapshotSettings,
+    { name, version: snapshotVersion }: SnapshotSettings,
     client?: pg.ClientBase,
   ): Promise<void> {
     const { category, streamId } = event
@@ -56,9 +50,10 @@ export class Snapshots {
         throw new TypeError(
           'the state of a decider with snapshots must be JSON, and this one would change when it is read back: remove snapshotEvery, or use only JSON values in the state',
         )
-      const values = [category, streamId, name, version, event.version, event.id, json]
-      if (client) await inSavepoint(client, () => this.#db.query(this.#save, values, client))
-      else await this.#db.query(this.#save, values)
+      const { version, id: eventId } = event
+      const values = { category, streamId, name, snapshotVersion, version, eventId, state: json }
+      const save = () => this.#db.query(statements.saveSnapshot, values, client)
+      await (client ? inSavepoint(client, save) : save())
     } catch (error) {
       this.#db.settings.logger.warn(
         { err: error, category, streamId, decider: name },

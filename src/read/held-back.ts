@@ -8,6 +8,6 @@ export interface HeldBack {
 export const NOT_HELD_BACK: HeldBack = Object.freeze({ events: 0, seconds: 0 })
 
 /** As the database tells of it: so many events, for so many ms. */
-export function heldBack(events: string | null | undefined, ms: string | null | undefined): HeldBack {
-  return { events: Number(events ?? 0), seconds: Number(ms ?? 0) / 1_000 }
+export function heldBack(events: string, ms: string): HeldBack {
+  return { events: Number(events), seconds: Number(ms) / 1_000 }
 }

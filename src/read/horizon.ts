@@ -1,7 +1,12 @@
 import type pg from 'pg'
-import type { Queries, Row, Statement } from '../database/database.ts'
+import type { Queries } from '../database/database.ts'
 import { runTogether } from '../database/fast-query.ts'
+import type { RowOf } from '../database/statement.ts'
+import { statements } from '../database/statements.ts'
 import { toPosition } from '../events/event.ts'
+
+/** The horizon of a lock key; without a key, of what nobody holds back. */
+type HorizonRow = RowOf<typeof statements.horizons.columns>
 
 /** All horizons of the store at one moment; sql/functions/horizons.sql explains how they are computed. */
 export class Horizons {
@@ -10,12 +15,12 @@ export class Horizons {
   readonly #free: number
   readonly #limits: ReadonlyMap<number, number>
 
-  constructor(rows: readonly Row[]) {
+  constructor(rows: readonly HorizonRow[]) {
     const held = new Map<number, number>()
     let free = 0
-    for (const [key, horizon] of rows as (string | null)[][]) {
-      if (key === null) free = toPosition(horizon!)
-      else held.set(Number(key), toPosition(horizon!))
+    for (const [key, horizon] of rows) {
+      if (key === null) free = toPosition(horizon)
+      else held.set(Number(key), toPosition(horizon))
     }
     this.head = toPosition(rows[0]?.[2] ?? '0')
     this.#free = free
@@ -26,7 +31,7 @@ export class Horizons {
   static settled(position: number): Horizons {
     const at = String(position)
     return new Horizons([
-      [null as unknown as string, at, at],
+      [null, at, at],
       [String(EVERY), at, at],
     ])
   }
@@ -62,14 +67,12 @@ export type FastPathRead<T> = (client: pg.ClientBase) => Promise<T>
 /** Fetches the horizons. Concurrent calls share one query. */
 export class HorizonReader {
   readonly #db: Queries
-  readonly #statement: Statement
   #last: Horizons | undefined
   #running: Promise<Horizons> | undefined
   #next: Promise<Horizons> | undefined
 
   constructor(db: Queries) {
     this.#db = db
-    this.#statement = db.file('horizons')
   }
 
   /**
@@ -120,7 +123,8 @@ export class HorizonReader {
   }
 
   async #read(client: pg.ClientBase): Promise<Horizons> {
-    const rows = await this.#db.query(this.#statement, [this.#last?.settledHead ?? null], client)
+    const known = this.#last?.settledHead ?? null
+    const rows = await this.#db.query(statements.horizons, { known }, client)
     if (rows.length > 0) this.#last = new Horizons(rows)
     return this.#last!
   }

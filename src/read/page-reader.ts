@@ -1,11 +1,13 @@
 import type pg from 'pg'
-import type { Queries, Row, Statement } from '../database/database.ts'
+import type { Queries } from '../database/database.ts'
+import type { Statement } from '../database/statement.ts'
+import { query } from '../database/statement.ts'
 import { COMPRESSION, eventBytes, ownColumns } from '../events/event.ts'
 import type { Selection } from '../events/selector.ts'
 import type { PageBound } from './budget.ts'
 import { PAGE_SHARE, pagesOf } from './budget.ts'
-import type { Page } from './page.ts'
-import { firstAbove, LazyPage, pageColumns, positionOf, slicePage, withCategory } from './page.ts'
+import type { Page, PageRow } from './page.ts'
+import { firstAbove, LazyPage, pageColumns, positionOf, slicePage } from './page.ts'
 
 /**
  * Values in subqueries, where the planner does not see them, so that it makes one plan whatever they are. Told that a page
@@ -36,7 +38,9 @@ export class PageReader {
   readonly #db: Queries
   readonly #selection: Selection
   readonly #bound: PageBound
-  readonly #statements = new Map<string, Statement>()
+  /** The values that are the same for each page. */
+  readonly #values: Readonly<Record<string, unknown>>
+  readonly #statements: PageStatements
   /** The category, if there is only one. */
   readonly #only: string | undefined
   /** Bytes of an event, on the average of the last page; undefined: not known, or the last page could not be read. */
@@ -50,6 +54,8 @@ export class PageReader {
     this.#db = db
     this.#selection = selection
     this.#bound = bound
+    this.#values = valuesOf(selection)
+    this.#statements = pageStatements(selection)
     if (selection.categories.length === 1) this.#only = selection.categories[0]
   }
 
@@ -63,12 +69,14 @@ export class PageReader {
     return new LazyPage(rows, after, isWhole ? end : positionOf(rows.at(-1)!), this.#only)
   }
 
-  /** The same, each event as the texts of its columns: who copies events must not have their numbers rounded. */
-  async rows(after: number, until: number, limit: number): Promise<{ rows: Row[]; position: number }> {
+  /**
+   * The same, each event as the texts of its columns: callers that copy events must not have their numbers rounded. `only` is
+   * the category, if there is only one: see `categoryOf`.
+   */
+  async rows(after: number, until: number, limit: number) {
     const end = this.#end(after, until)
     const { rows, isWhole } = await this.#read('forward', after, end, limit)
-    const named = this.#only === undefined ? rows : rows.map((row) => withCategory(row, this.#only!))
-    return { rows: named, position: isWhole ? end : positionOf(rows.at(-1)!) }
+    return { rows, only: this.#only, position: isWhole ? end : positionOf(rows.at(-1)!) }
   }
 
   /** A page that is read before its horizon is known, in a later snapshot than the horizon's: cut it there. */
@@ -111,34 +119,53 @@ export class PageReader {
     limit: number,
     maxBytes: number,
     client?: pg.ClientBase,
-  ): Promise<{ rows: Row[]; isWhole: boolean }> {
+  ): Promise<{ rows: PageRow[]; isWhole: boolean }> {
     const known = this.#eventBytes
     const isSmall = known !== undefined && 2 * known * limit <= maxBytes
     const most = known === undefined ? limit : Math.min(limit, Math.ceil(maxBytes / known))
-    const values = [after, until, most, ...parameters(this.#selection), ...(isSmall ? [] : [maxBytes])]
+    const values = { after, until, limit: most, maxBytes, ...this.#values }
     this.#eventBytes = undefined
-    const answer = await this.#db.page(this.#statement(way, !isSmall), values, maxBytes, client)
+    const statement = this.#statements[way][isSmall ? 'plain' : 'bounded']
+    const answer = await this.#db.page(statement, values, maxBytes, client)
     const { rows, bytes, isFull } = answer
     this.#eventBytes = answer.rowBytes ?? known
     // If the database may have ended it because of its bytes, it is asked whether there is more.
     return { rows, isWhole: rows.length < most && !isFull && COMPRESSION * bytes < maxBytes }
   }
+}
 
-  #statement(way: Direction, isBounded: boolean): Statement {
-    const key = `${way} ${isBounded}`
-    let statement = this.#statements.get(key)
-    if (!statement) {
-      statement = this.#db.statement(pageQuery(this.#selection, way, isBounded))
-      this.#statements.set(key, statement)
-    }
-    return statement
+/** The values of a selection's query, by name. They follow the first three parameters in this order. */
+function valuesOf({ categories, types, streamId }: Selection): Readonly<Record<string, unknown>> {
+  const merged = categories.map((category, i) => [`category${i + 1}`, category])
+  return {
+    ...(types ? { types } : {}),
+    ...(categories.length > MAX_MERGED ? { categories } : Object.fromEntries(merged)),
+    ...(streamId === null ? {} : { streamId }),
   }
 }
 
-/** The parameters of a selection's query, after the first three. */
-function parameters({ categories, types, streamId }: Selection): unknown[] {
-  const scope = categories.length > MAX_MERGED ? [categories] : categories
-  return [...(types ? [types] : []), ...scope, ...(streamId === null ? [] : [streamId])]
+const PAGE_COLUMNS = 'position, recorded_at, id, version, category?, stream_id, type, data, metadata, hash'
+type PageStatement = Statement<string, typeof PAGE_COLUMNS>
+
+type PageStatements = Readonly<Record<Direction, Readonly<Record<'plain' | 'bounded', PageStatement>>>>
+
+/** Selections whose values have the same names have the same statements, so that a store prepares each text once. */
+const byParameters = new Map<string, PageStatements>()
+
+/** The statements of a selection's pages. */
+export function pageStatements(selection: Selection): PageStatements {
+  const values = Object.entries(valuesOf(selection))
+  const own = values.map(([name, value]) => `${name} ${Array.isArray(value) ? 'text[]' : 'text'}`)
+  const parameters = ['after bigint', 'until bigint', 'limit bigint', ...own].join(', ')
+  const made = byParameters.get(parameters)
+  if (made) return made
+  const of = (way: Direction) => ({
+    plain: query('page', pageQuery(selection, way), parameters, PAGE_COLUMNS),
+    bounded: query('page', pageQuery(selection, way, true), `${parameters}, maxBytes bigint`, PAGE_COLUMNS),
+  })
+  const statements = { forward: of('forward'), backward: of('backward') }
+  byParameters.set(parameters, statements)
+  return statements
 }
 
 /**
@@ -149,7 +176,7 @@ export function pageQuery(selection: Selection, way: Direction, isBounded = fals
   const order = `order by ${selection.streamId === null ? 'position' : 'version'}${way === 'forward' ? '' : ' desc'}`
   const columns = selection.categories.length === 1 ? pageColumns('null') : pageColumns()
   if (!isBounded) return `select ${columns} from ${rowsOf(selection, order)}`
-  const bytes = hidden(4 + parameters(selection).length, 'bigint')
+  const bytes = hidden(4 + Object.keys(valuesOf(selection)).length, 'bigint')
   return `select ${columns} from (
     select ${ownColumns}, sum(${eventBytes}) over (${order} rows between unbounded preceding and 1 preceding) as before
     from (select ${ownColumns} from ${rowsOf(selection, order)}) as walk

@@ -1,5 +1,4 @@
-import type { Row } from '../database/database.ts'
-import type { RecordedEvent } from '../events/event.ts'
+import type { EventRow, RecordedEvent } from '../events/event.ts'
 import { eventColumns, toEvent, toPosition } from '../events/event.ts'
 
 /** Events in order, and the position up to which they are complete. */
@@ -17,7 +16,10 @@ export interface Page {
   readonly position: number
 }
 
-/** The columns of an event, followed by the hash. */
+/** An event, and the hash of its stream. A page of one category leaves the category out. */
+export type PageRow = readonly [...EventRow<string | null>, hash: string]
+
+/** The columns of a page. */
 export const pageColumns = (category?: string): string =>
   `${eventColumns(category)}, meowmx.stream_hash(category, stream_id)`
 const CATEGORY = 4
@@ -28,13 +30,14 @@ const HASH = 9
 const REST = 250
 
 /** The approximate size in bytes of an event with these columns. */
-export const sizeOf = (row: Row): number => row[DATA]!.length + row[METADATA]!.length + REST
+export const sizeOf = (row: EventRow | PageRow): number => row[DATA].length + row[METADATA].length + REST
 
 const sum = (sizes: readonly number[]): number => sizes.reduce((sum, size) => sum + size, 0)
 
-export const positionOf = (row: Row): number => toPosition(row[0]!)
+export const positionOf = (row: PageRow): number => toPosition(row[0])
 
-export const withCategory = (row: Row, category: string): Row => row.with(CATEGORY, category)
+/** The category of a row, if `only` is that of a page of one category. */
+export const categoryOf = (row: PageRow, only: string | undefined): string => only ?? row[CATEGORY]!
 
 /** The texts become events when they are asked for first: the page behind them can be on its way before. */
 export class LazyPage implements Page {
@@ -43,10 +46,10 @@ export class LazyPage implements Page {
   readonly sizes: number[]
   readonly bytes: number
   readonly #category: string | undefined
-  #rows: readonly Row[]
+  #rows: readonly PageRow[]
   #made: Pick<Page, 'events' | 'hashes'> | undefined
 
-  constructor(rows: readonly Row[], after: number, position: number, category: string | undefined) {
+  constructor(rows: readonly PageRow[], after: number, position: number, category: string | undefined) {
     this.#rows = rows
     this.sizes = rows.map(sizeOf)
     this.bytes = sum(this.sizes)
@@ -73,9 +76,9 @@ export class LazyPage implements Page {
 }
 
 /** Events from rows of these columns; `category` where they don't bring it. */
-function made(rows: readonly Row[], category?: string): Pick<Page, 'events' | 'hashes'> {
+function made(rows: readonly PageRow[], category?: string): Pick<Page, 'events' | 'hashes'> {
   return {
-    events: rows.map((row) => toEvent(row, category)),
+    events: rows.map((row) => toEvent(row, categoryOf(row, category))),
     hashes: rows.map((row) => Number(row[HASH])),
   }
 }

@@ -5,8 +5,10 @@ import { HistoryLostError } from '../core/errors.ts'
 import { client, position, version } from '../core/fields.ts'
 import { MAX_INT } from '../core/numbers.ts'
 import { parse } from '../core/validate.ts'
-import type { Queries, Row, Statement } from '../database/database.ts'
-import type { RecordedEvent, StreamRef } from '../events/event.ts'
+import type { Queries } from '../database/database.ts'
+import type { RowOf } from '../database/statement.ts'
+import { statements } from '../database/statements.ts'
+import type { EventRow, RecordedEvent, StreamRef } from '../events/event.ts'
 import { COMPRESSION, modelOf, toEvent, toPosition } from '../events/event.ts'
 import type { Selection, Selector } from '../events/selector.ts'
 import { select } from '../events/selector.ts'
@@ -121,7 +123,7 @@ export interface StreamPage {
 
 /** The rows of one query of `load`. */
 interface Part {
-  readonly rows: readonly Row[]
+  readonly rows: readonly EventRow[]
   /** Whether more events may follow. */
   readonly more: boolean
   /** The range with which to continue. */
@@ -130,21 +132,9 @@ interface Part {
 
 export class Reader {
   readonly #db: Queries
-  readonly #load: Record<'forward' | 'backward', Statement>
-  readonly #horizon: Statement
-  readonly #categories: Record<'all' | 'names' | 'between', Statement>
-  readonly #head: Statement
 
   constructor(db: Queries) {
     this.#db = db
-    this.#load = { forward: db.file('load'), backward: db.file('load_backward') }
-    this.#horizon = db.file('horizon')
-    this.#categories = {
-      all: db.file('categories'),
-      names: db.file('category_names'),
-      between: db.file('category_counts'),
-    }
-    this.#head = db.file('head')
   }
 
   async load(stream: StreamRef, options: LoadOptions = {}): Promise<RecordedEvent[]> {
@@ -176,8 +166,9 @@ export class Reader {
     if (fromVersion >= toVersion) return { rows: [], more: false, rest: {} }
     const size = Math.min(limit, LOAD_PAGE)
     const maxBytes = Math.floor(this.#db.settings.maxBufferedBytes / PAGE_SHARE)
-    const values = [category, streamId, fromVersion, toVersion, size, maxBytes]
-    const { rows, bytes, isFull } = await this.#db.page(this.#load[direction], values, maxBytes, client)
+    const statement = direction === 'forward' ? statements.load : statements.loadBackward
+    const values = { category, streamId, fromVersion, toVersion, limit: size, maxBytes }
+    const { rows, bytes, isFull } = await this.#db.page(statement, values, maxBytes, client)
     const isWhole = rows.length === 0 || (rows.length < size && !isFull && COMPRESSION * bytes < maxBytes)
     const more = !isWhole && rows.length < limit
     const last = versionOf(rows.at(-1))
@@ -224,38 +215,38 @@ export class Reader {
   }
 
   async horizon({ categories }: Selection, client?: pg.ClientBase): Promise<number> {
-    const [[horizon]] = (await this.#db.query(this.#horizon, [categories], client)) as [[string]]
-    return toPosition(horizon)
+    const [row] = await this.#db.query(statements.horizon, { categories }, client)
+    return toPosition(row![0])
   }
 
   async categories(options: CategoriesOptions = {}): Promise<(CategoryName | CategoryInfo)[]> {
     const { after, until, counts } = parse(categoriesOptions, options, 'options')
     if (!counts) {
-      const rows = await this.#db.query(this.#categories.names)
-      return rows.map(([category, lastPosition]) => ({
-        category: category!,
-        lastPosition: Number(lastPosition),
-      }))
+      const rows = await this.#db.query(statements.categoryNames, {})
+      return rows.map(([category, lastPosition]) => ({ category, lastPosition: Number(lastPosition) }))
     }
-    if (after === 0) return (await this.#db.query(this.#categories.all, [until ?? null])).map(categoryInfo)
+    if (after === 0)
+      return (await this.#db.query(statements.categories, { until: until ?? null })).map(categoryInfo)
     const end = Math.min(until ?? Infinity, await this.#lastPosition())
     const found = new Map<string, CategoryInfo>()
     for (let from = after; from < end; from += COUNT_PAGE) {
       const to = Math.min(from + COUNT_PAGE, end)
-      const rows = await this.#db.query(this.#categories.between, [from, to])
+      const rows = await this.#db.query(statements.categoryCounts, { after: from, until: to })
       for (const row of rows) addCounts(found, categoryInfo(row))
     }
     return [...found.values()].sort(byName)
   }
 
   async #lastPosition(): Promise<number> {
-    const [row] = await this.#db.query(this.#head)
-    return toPosition(row![0]!)
+    const [row] = await this.#db.query(statements.head, {})
+    return toPosition(row![0])
   }
 }
 
-const categoryInfo = ([category, streams, events, lastPosition]: Row): CategoryInfo => ({
-  category: category!,
+type CategoryRow = RowOf<typeof statements.categories.columns>
+
+const categoryInfo = ([category, streams, events, lastPosition]: CategoryRow): CategoryInfo => ({
+  category,
   streams: Number(streams),
   events: Number(events),
   lastPosition: Number(lastPosition),
@@ -272,10 +263,10 @@ export function addCounts(found: Map<string, CategoryInfo>, more: CategoryInfo):
 const byName = (a: CategoryInfo, b: CategoryInfo) =>
   Buffer.compare(Buffer.from(a.category), Buffer.from(b.category))
 
-const versionOf = (row: Row | undefined): number => Number(row?.[3])
+const versionOf = (row: EventRow | undefined): number => Number(row?.[3])
 
 /** Of a stream, as its readers see them. */
-function eventsOf(stream: StreamRef, rows: readonly Row[]): RecordedEvent[] {
+function eventsOf(stream: StreamRef, rows: readonly EventRow[]): RecordedEvent[] {
   const { category, streamId } = stream
   const model = modelOf(stream)
   const events = rows.map((row) => toEvent(row, category, streamId))

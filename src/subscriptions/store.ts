@@ -4,9 +4,11 @@ import { describe } from '../core/describe.ts'
 import { HistoryLostError } from '../core/errors.ts'
 import type { Logger } from '../core/logger.ts'
 import { redactText } from '../core/secrets.ts'
-import type { Queries, Statement } from '../database/database.ts'
+import type { Queries } from '../database/database.ts'
 import { encodingOf } from '../database/encoding.ts'
 import type { Retries } from '../database/retry-reporter.ts'
+import type { Arguments, RowOf, Statement } from '../database/statement.ts'
+import { statements } from '../database/statements.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import { toEvent } from '../events/event.ts'
 import type { Selection } from '../events/selector.ts'
@@ -80,7 +82,7 @@ export class Store {
   readonly #selection: Selection
   readonly #partitions: number
   readonly #leaseMs: number
-  #revision: string | undefined // of the subscription when it was registered
+  #revision: string | null = null // of the subscription when it was registered
   #encoding: string | undefined // of the database, read when it is first needed
 
   constructor(
@@ -115,24 +117,31 @@ export class Store {
       })
     const position =
       from === 'start' ? 0 : from === 'end' ? await this.#reader.horizon(this.#selection) : from.after
-    const scope = [categories.length ? categories : null, types, streamId]
-    const [row] = await this.#call('subscribe', [this.#name, ...scope, this.#partitions, position])
-    this.#revision = row![0]!
+    const [row] = await this.#call(statements.subscribe, {
+      name: this.#name,
+      categories: categories.length > 0 ? categories : null,
+      types,
+      streamId,
+      partitions: this.#partitions,
+      position,
+    })
+    this.#revision = row![0]
   }
 
   async #exists(): Promise<boolean> {
-    return (await this.#call('reached', [this.#name, 0])).length > 0
+    return (await this.#call(statements.reached, { subscription: this.#name, position: 0 })).length > 0
   }
 
   async claim(owned: readonly OwnedRef[]): Promise<Share> {
-    const rows = await this.#call('claim', [
-      this.#name,
-      this.#owner,
-      this.#leaseMs,
-      ...arrays(owned),
-      this.#revision,
-    ])
-    const [, , , , share, waitMs] = rows[0] as readonly (string | null)[] as string[]
+    const rows = await this.#call(statements.claim, {
+      subscription: this.#name,
+      owner: this.#owner,
+      leaseMs: this.#leaseMs,
+      partitions: owned.map(({ number }) => number),
+      epochs: owned.map(({ epoch }) => epoch),
+      revision: this.#revision,
+    })
+    const [, , , , share, waitMs] = rows[0]!
     const grants = (fresh: string) =>
       rows
         .filter(([partition, , , taken]) => partition !== null && taken === fresh) // without partitions there is one row, which has the share
@@ -143,7 +152,7 @@ export class Store {
         }))
     return {
       share: Number(share),
-      waitMs: waitMs == null ? null : Number(waitMs),
+      waitMs: waitMs === null ? null : Number(waitMs),
       taken: grants('t'),
       errorText: grants('f'),
     }
@@ -151,14 +160,23 @@ export class Store {
 
   /** Move checkpoints up and renew leases. Returns the numbers of the partitions that are still owned. */
   async advance(reached: readonly Reached[], client?: pg.ClientBase): Promise<number[]> {
-    const values = (still: readonly Reached[]) => [this.#name, this.#leaseMs, ...fences(still)]
-    return numbers((await this.#callFenced('advance', values, reached, client)) ?? [['{}']])
+    const values = (still: readonly Reached[]) => ({
+      subscription: this.#name,
+      leaseMs: this.#leaseMs,
+      ...fences(still),
+    })
+    return numbers(await this.#callFenced(statements.advance, values, reached, client))
   }
 
   /** Release partitions with their last checkpoints. Returns the numbers of those that were still owned. */
   async release(reached: readonly Reached[], leaving: boolean): Promise<number[]> {
-    const values = (still: readonly Reached[]) => [this.#name, this.#owner, ...fences(still), leaving]
-    return numbers((await this.#callFenced('release', values, reached)) ?? [['{}']])
+    const values = (still: readonly Reached[]) => ({
+      subscription: this.#name,
+      owner: this.#owner,
+      ...fences(still),
+      leaving,
+    })
+    return numbers(await this.#callFenced(statements.release, values, reached))
   }
 
   async park(
@@ -169,11 +187,19 @@ export class Store {
     replaying: boolean,
     client?: pg.ClientBase,
   ): Promise<boolean> {
-    const stream = [this.#name, partition.number, partition.epoch, category, streamId, position]
     const described = kept(error)
-    const text = NOT_ASCII.test(described) ? await this.#encodable(described, client) : described
-    const values = () => [...stream, attempts, text, replaying]
-    return isTrue((await this.#callFenced('park', values, [{ partition: partition }], client)) ?? [['f']])
+    const values = {
+      subscription: this.#name,
+      partition: partition.number,
+      epoch: partition.epoch,
+      category,
+      streamId,
+      position,
+      attempts,
+      error: NOT_ASCII.test(described) ? await this.#encodable(described, client) : described,
+      replaying,
+    }
+    return isTrue(await this.#callFenced(statements.park, () => values, [{ partition }], client))
   }
 
   /** A text that the database can store: if its encoding is not UTF8, some characters must be escaped. */
@@ -184,12 +210,12 @@ export class Store {
 
   /** The parked streams of these partitions, each with the number of its partition. */
   async parkedStreams(partitions: readonly number[]): Promise<[partition: number, stream: ParkedStream][]> {
-    const rows = await this.#call('parked_streams', [this.#name, partitions])
+    const rows = await this.#call(statements.parkedStreams, { subscription: this.#name, partitions })
     return rows.map(([partition, category, streamId, position, attempts, replaying]) => [
       Number(partition),
       {
-        category: category!,
-        streamId: streamId!,
+        category,
+        streamId,
         position: Number(position),
         attempts: Number(attempts),
         replaying: replaying === 't',
@@ -207,8 +233,8 @@ export class Store {
     maxBytes: number,
   ): Promise<{ event: RecordedEvent; bytes: number }[]> {
     const { types } = this.#selection
-    const values = [category, streamId, position, until, limit, types, maxBytes]
-    const { rows } = await this.#db.page(this.#statement('replayed_events'), values, maxBytes)
+    const values = { category, streamId, from: position, until, limit, types, maxBytes }
+    const { rows } = await this.#db.page(statements.replayedEvents, values, maxBytes)
     return rows.map((row) => ({ event: toEvent(row), bytes: sizeOf(row) }))
   }
 
@@ -219,24 +245,22 @@ export class Store {
     position: number | null,
     client?: pg.ClientBase,
   ): Promise<boolean> {
-    const values = () => [this.#name, partition.number, partition.epoch, category, streamId, position]
-    return isTrue((await this.#callFenced('replayed', values, [{ partition: partition }], client)) ?? [['f']])
+    const { number, epoch } = partition
+    const values = { subscription: this.#name, partition: number, epoch, category, streamId, position }
+    return isTrue(await this.#callFenced(statements.replayed, () => values, [{ partition }], client))
   }
 
   /** How many events the subscription still has to handle. A large number is an estimate. */
   async lag(): Promise<{ lag: number; lagIsEstimate: boolean; heldBack: HeldBack }> {
-    const [row] = await this.#call('lag', [this.#name])
-    return {
-      lag: Number(row?.[0] ?? 0),
-      lagIsEstimate: row?.[1] === 't',
-      heldBack: heldBack(row?.[2], row?.[3]),
-    }
+    const [row] = await this.#call(statements.lag, { name: this.#name })
+    const [lag, lagIsEstimate, events, ms] = row ?? NO_LAG
+    return { lag: Number(lag), lagIsEstimate: lagIsEstimate === 't', heldBack: heldBack(events, ms) }
   }
 
   /** The notification channel that wakes executors. */
   async channel(): Promise<string> {
-    const [row] = await this.#call('wake_channel', [this.#name])
-    return row![0]!
+    const [row] = await this.#call(statements.wakeChannel, { subscription: this.#name })
+    return row![0]
   }
 
   /**
@@ -244,33 +268,28 @@ export class Store {
    * example because the new connection is to a server that has lost history. A lost partition must not fail the others. If
    * none is left, nothing is written and the result is undefined.
    */
-  async #callFenced<T extends { readonly partition: OwnedRef }>(
-    file: string,
-    values: (still: readonly T[]) => unknown[],
+  async #callFenced<P extends string, C extends string, T extends { readonly partition: OwnedRef }>(
+    statement: Statement<P, C>,
+    values: (still: readonly T[]) => Arguments<P>,
     held: readonly T[],
     client?: pg.ClientBase,
-  ) {
+  ): Promise<RowOf<C> | undefined> {
     const call = async (on: pg.ClientBase) => {
       const still = held.filter(({ partition }) => !partition.lost)
-      return still.length === 0 && held.length > 0 ? undefined : this.#call(file, values(still), on)
+      if (still.length === 0 && held.length > 0) return undefined
+      const [row] = await this.#call(statement, values(still), on)
+      return row
     }
     return client ? call(client) : this.#db.withClient(call)
   }
 
-  readonly #statements = new Map<string, Statement>()
-
-  #statement(file: string): Statement {
-    let statement = this.#statements.get(file)
-    if (!statement) {
-      statement = this.#db.file(file)
-      this.#statements.set(file, statement)
-    }
-    return statement
-  }
-
-  async #call(file: string, values: unknown[], client?: pg.ClientBase) {
+  async #call<P extends string, C extends string>(
+    statement: Statement<P, C>,
+    values: Arguments<P>,
+    client?: pg.ClientBase,
+  ): Promise<RowOf<C>[]> {
     try {
-      return await this.#db.query(this.#statement(file), values, client)
+      return await this.#db.query(statement, values, client)
     } catch (error) {
       const { code, message } = error as { code?: string; message: string }
       if (code === 'MW010') throw new SubscriptionMismatchError(this.#name, message)
@@ -280,17 +299,17 @@ export class Store {
   }
 }
 
-const arrays = (held: readonly OwnedRef[]) => [
-  held.map(({ number }) => number),
-  held.map(({ epoch }) => epoch),
-]
-const fences = (reached: readonly Reached[]) => [
-  ...arrays(reached.map(({ partition }) => partition)),
-  reached.map(({ position }) => position),
-]
-const isTrue = ([row]: readonly (readonly string[])[]): boolean => row![0] === 't'
-const numbers = ([row]: readonly (readonly string[])[]): number[] =>
-  row![0]! === '{}' ? [] : row![0]!.slice(1, -1).split(',').map(Number)
+/** Of a subscription that does not exist. */
+const NO_LAG = ['0', 'f', '0', '0'] as const
+
+const fences = (reached: readonly Reached[]) => ({
+  partitions: reached.map(({ partition }) => partition.number),
+  epochs: reached.map(({ partition }) => partition.epoch),
+  positions: reached.map(({ position }) => position),
+})
+const isTrue = (row: readonly [string] | undefined): boolean => row?.[0] === 't'
+const numbers = ([array]: readonly [string] = ['{}']): number[] =>
+  array === '{}' ? [] : array.slice(1, -1).split(',').map(Number)
 
 /** The text of an error that is stored: its stack, which begins with its message, or a description of the thrown value. */
 function kept(error: unknown): string {

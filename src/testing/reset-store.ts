@@ -2,6 +2,8 @@
 
 import { ValidationError } from '../core/errors.ts'
 import type { Database } from '../database/database.ts'
+import type { Statement } from '../database/statement.ts'
+import { statements } from '../database/statements.ts'
 import { Meow } from '../meow.ts'
 
 /**
@@ -20,7 +22,7 @@ import { Meow } from '../meow.ts'
 export function markAsTestStore(meow: Meow): Promise<void> {
   const remedy =
     'mark it right after the first migrate(); if the store is for tests, drop the schema first, otherwise use another schema'
-  return run(meow, 'mark_test_store', `has events or subscriptions: ${remedy}`)
+  return run(meow, statements.markTestStore, `has events or subscriptions: ${remedy}`)
 }
 
 /**
@@ -39,13 +41,13 @@ export function markAsTestStore(meow: Meow): Promise<void> {
  */
 export function resetStore(meow: Meow): Promise<void> {
   const remedy = 'call await markAsTestStore(meow) once, right after migrate(), while the store is empty'
-  return run(meow, 'reset_store', `is not marked as a test store, so nothing was changed: ${remedy}`)
+  return run(meow, statements.resetStore, `is not marked as a test store, so nothing was changed: ${remedy}`)
 }
 
 /** How often to try if a deadlock is found. The transaction that is cancelled has changed nothing. */
 const ATTEMPTS = 5
 
-async function run(meow: Meow, file: string, refusal: string): Promise<void> {
+async function run(meow: Meow, statement: Statement<''>, refusal: string): Promise<void> {
   if (!(meow instanceof Meow))
     throw new ValidationError(
       'meow',
@@ -55,7 +57,7 @@ async function run(meow: Meow, file: string, refusal: string): Promise<void> {
   await meow.use(async (db) => {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await execute(db, file)
+        return await execute(db, statement)
       } catch (error) {
         const { code } = error as { code?: string }
         if (code === 'MW014') throw new ValidationError('meow', refusal, { schema: db.schema }, error)
@@ -66,9 +68,9 @@ async function run(meow: Meow, file: string, refusal: string): Promise<void> {
 }
 
 /** Runs the query, then checks whether the events that this process has seen still exist. */
-function execute(db: Database, file: string): Promise<void> {
+function execute(db: Database, statement: Statement<''>): Promise<void> {
   return db.withClient(async (client) => {
-    await db.query(db.file(file), [], client)
+    await db.query(statement, {}, client)
     await db.timeline.check(client)
   })
 }

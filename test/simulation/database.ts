@@ -1,4 +1,4 @@
-import type { Row } from '../../src/database/database.ts'
+import type { Row } from '../../src/database/bounded-rows.ts'
 
 /** An event as the simulated database has it. */
 export interface Stored {
@@ -79,6 +79,8 @@ export const QUIET_MS = 500
 const KEYS: Record<string, number> = { a: 1, b: 2 }
 const STORE_KEY = 100
 const hash = (streamId: string) => [...streamId].reduce((sum, char) => sum * 31 + char.charCodeAt(0), 7)
+type HorizonRow = [key: string | null, horizon: string, head: string]
+
 export const BELL = '#bell'
 
 /**
@@ -165,13 +167,13 @@ export class SimulatedDatabase {
   quietLook(waiting: boolean): Row[] {
     const { closed, until } = this.lease
     const left = closed ? null : String(until - this.#now())
-    return [[closed ? 't' : 'f', left, String(closed && waiting ? this.waiting : 0)]] as unknown as Row[]
+    return [[closed ? 't' : 'f', left, String(closed && waiting ? this.waiting : 0)]]
   }
 
   quietClaim(owner: string): Row[] {
     const { lease } = this
     const left = lease.until - this.#now()
-    if (!lease.closed && left >= 1 && left <= QUIET_MS) return [[null]] as unknown as Row[]
+    if (!lease.closed && left >= 1 && left <= QUIET_MS) return [[null]]
     const horizon = this.#horizonOf([STORE_KEY])
     const rung = lease.closed || this.#flaws.forgetful ? horizon : Math.min(lease.rung, horizon)
     if (this.#flaws.hasty) this.#quietUntil = this.#now() + QUIET_MS
@@ -203,7 +205,7 @@ export class SimulatedDatabase {
     const before = new Map(heldBy!.map((key, i) => [key, heldAt![i]!]))
     const from = this.#flaws.late && head === 0 ? this.#horizonOf([STORE_KEY]) : free
     const was = (key: number) => Math.min(from, before.get(key) ?? from)
-    const rows = this.horizons(null) as unknown as [string | null, string, string][]
+    const rows = this.horizons(null)
     let commits = 0
     for (const category of Object.keys(KEYS)) {
       const key = KEYS[category]!
@@ -232,7 +234,7 @@ export class SimulatedDatabase {
   }
 
   #horizonOf(keys: readonly number[]): number {
-    const rows = this.horizons(null) as unknown as [string | null, string, string][]
+    const rows = this.horizons(null)
     return Math.min(
       ...rows
         .filter(([key]) => key === null || keys.includes(Number(key)))
@@ -247,7 +249,7 @@ export class SimulatedDatabase {
     return categories.map((category) => [category, String(KEYS[category])])
   }
 
-  horizons(known: number | null): Row[] {
+  horizons(known: number | null): HorizonRow[] {
     const head = this.#head
     if (head === known) return []
     const bounds = new Map<number, number>()
@@ -255,9 +257,12 @@ export class SimulatedDatabase {
       for (const key of [KEYS[category]!, STORE_KEY])
         bounds.set(key, Math.min(announced, bounds.get(key) ?? announced))
     const at = (bound: number) => this.events.findLast(({ position }) => position <= bound)?.position ?? 0
-    return [...[...bounds].map(([key, bound]) => [key, at(bound), head]), [null, at(head), head]].map((row) =>
-      row.map((value) => (value === null ? null : String(value))),
-    ) as unknown as Row[]
+    const row = (key: number | null, bound: number): HorizonRow => [
+      key === null ? null : String(key),
+      String(at(bound)),
+      String(head),
+    ]
+    return [...[...bounds].map(([key, bound]) => row(key, bound)), row(null, head)]
   }
 
   page(after: number, until: number, limit: number, category: string | undefined): Row[] {
@@ -315,11 +320,7 @@ export class SimulatedDatabase {
       const { epoch, position } = this.checkpoints[partition]!
       return [partition, epoch, position].map(String).concat(taken.includes(partition) ? 't' : 'f')
     })
-    return (rows.length > 0 ? rows : [[null, null, null, 'f']]).map((row) => [
-      ...row,
-      String(share),
-      waitMs,
-    ]) as unknown as Row[]
+    return (rows.length > 0 ? rows : [[null, null, null, 'f']]).map((row) => [...row, String(share), waitMs])
   }
 
   advance(

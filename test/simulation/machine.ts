@@ -1,9 +1,11 @@
 import { sharedController } from '../../src/core/abort.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import { parse } from '../../src/core/validate.ts'
+import type { Row } from '../../src/database/bounded-rows.ts'
 import { BoundedRows } from '../../src/database/bounded-rows.ts'
 import { connectOptions } from '../../src/database/connect-options.ts'
-import type { Queries, Row, Statement } from '../../src/database/database.ts'
+import type { Queries } from '../../src/database/database.ts'
+import type { Statement } from '../../src/database/statement.ts'
 import type { Connect, SubscriberEvents } from '../../src/notify/subscriber.ts'
 import type { SimulatedDatabase } from './database.ts'
 import { BELL } from './database.ts'
@@ -178,51 +180,60 @@ export class Machine {
 
   #makeQueries(settings: Queries['settings']): Queries {
     const { database } = this.#world
-    const execute = (name: string, values: any[]): Row[] => {
+    const execute = (name: string, values: any): Row[] => {
+      const { owner, leaseMs, partition, epoch, partitions, epochs, positions } = values
+      const { category, streamId, position, limit, until } = values
       switch (name) {
         case 'scope':
-          return database.scope(values[0])
+          return database.scope(values.categories)
         case 'horizons':
-          return database.horizons(values[0])
-        case 'page':
-          return database.page(values[0], values[1], values[2], values[3])
-        case 'bounded page': // its bound, which is last, is kept by the answer
-          return database.page(values[0], values[1], values[2], values.slice(3, -1)[0])
+          return database.horizons(values.known)
+        case 'page': // its bound is kept by the answer
+          return database.page(values.after, until, limit, values.category1)
         case 'wake_channel':
           return [[BELL]]
         case 'subscribe':
           return [['revision']]
         case 'claim':
-          return database.claim(values[1], values[2], values[3], values[4])
+          return database.claim(owner, leaseMs, partitions, epochs)
         case 'advance':
-          return database.advance(values[1], values[2], values[3], values[4])
+          return database.advance(leaseMs, partitions, epochs, positions)
         case 'release':
-          return database.release(values[1], values[2], values[3], values[4], values[5])
+          return database.release(owner, partitions, epochs, positions, values.leaving)
         case 'park':
-          return database.park(values[1], values[2], values[3], values[4], values[5], values[6], values[8])
+          return database.park(
+            partition,
+            epoch,
+            category,
+            streamId,
+            position,
+            values.attempts,
+            values.replaying,
+          )
         case 'parked_streams':
-          return database.parkedStreams(values[1])
+          return database.parkedStreams(partitions)
         case 'replayed_events':
-          return database.replayed(values[1], values[2], values[3], values[4])
+          return database.replayed(streamId, values.from, until, limit)
         case 'replayed':
-          return database.moveAside(values[1], values[2], values[4], values[5])
+          return database.moveAside(partition, epoch, streamId, position)
         case 'publisher':
-          return database.quietLook(values[0])
+          return database.quietLook(values.countsWaiting)
         case 'claim_publishing':
-          return database.quietClaim(values[0])
+          return database.quietClaim(owner)
         case 'renew_publishing':
-          return database.quietRenew(values[0], values[1], values[2])
+          return database.quietRenew(owner, values.published, values.coalescing)
         case 'publish':
-          return database.quietRing(values[0], values[1], Number(values[2]), values[3])
+          return database.quietRing(values.keys, values.bounds, values.free, values.head)
         case 'end_publishing':
-          return database.quietClose(values[0])
+          return database.quietClose(owner)
         case 'lag':
-          return [['0']] // of status$ alone, which nobody looks at here
+          return [['0', 'f', '0', '0']] // of status$ alone, which nobody looks at here
         default:
           throw new Error(`the simulated database does not know the statement ${name}`)
       }
     }
-    const query = (statement: Statement, values: unknown[] = [], client?: unknown): Promise<Row[]> =>
+    // The rows of a statement are those that it declares.
+    const query = (statement: Statement, values: unknown, client?: unknown): Promise<any[]> =>
       this.#ask(statement.name, () => execute(statement.name, values), client as Session | undefined)
     return {
       settings,
@@ -236,13 +247,11 @@ export class Machine {
         saw() {},
         check: async () => {},
       },
-      file: (name) => ({ name, text: '' }),
-      statement: (text) => ({ name: text.includes('sum(') ? 'bounded page' : 'page', text }),
       query,
       discard: () => {},
       cut: async () => {},
       page: async (statement, values, maxBytes, client) => {
-        const answer = new BoundedRows(maxBytes)
+        const answer = new BoundedRows<any>(maxBytes)
         answer.addAll(await query(statement, values, client))
         return answer
       },

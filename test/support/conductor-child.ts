@@ -3,6 +3,7 @@
 import { parse } from '../../src/core/validate.ts'
 import { connectOptions } from '../../src/database/connect-options.ts'
 import { Database } from '../../src/database/database.ts'
+import { statements } from '../../src/database/statements.ts'
 import { Duty } from '../../src/notify/coalescing/duty.ts'
 import { databaseUrl } from './store.ts'
 import { theWay } from './ways.ts'
@@ -18,6 +19,8 @@ const options = theWay({ connectionString: databaseUrl(), schema: schema!, logge
 const settings = parse(connectOptions, options, 'options')
 const db = new Database(settings)
 const duty = new Duty(db, { speed: 0, waiting: 0, looks: 1, leaveMs: 1_000 })
-const horizon = db.file('horizon')
 console.log('ready')
-setInterval(async () => duty.saw(Number((await db.query(horizon, [[]]))[0]![0])), 50)
+setInterval(async () => {
+  const [row] = await db.query(statements.horizon, { categories: [] })
+  duty.saw(Number(row![0]))
+}, 50)

@@ -2,14 +2,13 @@
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import { after, now } from '../../core/clock.ts'
+import { statements } from '../../database/statements.ts'
 import type { Check, Finding } from './check.ts'
 import { duration, median, ok, problem, warning } from './check.ts'
 
 const ROUNDS = 5
 /** How long to wait for a notification. */
 const NOTIFY_TIMEOUT_MS = 3_000
-/** Returns a text that is different for each server and each database. */
-const IDENTITY = `select current_database() || ' ' || pg_postmaster_start_time()`
 
 export const push: Check = {
   name: 'push',
@@ -24,21 +23,20 @@ export const push: Check = {
       let received = () => {}
       client.on('notification', (message) => message.channel === channel && received())
       await client.query(`listen "${channel}"`)
-      const { rows } = await client.query({ text: IDENTITY, rowMode: 'array' })
-      const [here] = await db.query(db.statement(IDENTITY))
+      const { rows } = await client.query({ text: statements.serverIdentity.text, rowMode: 'array' })
+      const [here] = await db.query(statements.serverIdentity, {})
       if (rows[0]![0] !== here![0])
         return problem(
           `${path} leads to another server or database (${rows[0]![0]}, not ${here![0]})`,
           'give --listen-url (listenConnectionString) the address of the same database, past the pooler',
         )
-      const notify = db.statement(`select pg_catalog.pg_notify($1, '')`)
       const times: number[] = []
       for (let round = 0; round < ROUNDS; round++) {
         const notification = new Promise<true>((resolve) => {
           received = () => resolve(true)
         })
         const began = now()
-        await db.query(notify, [channel])
+        await db.query(statements.notify, { channel })
         const timeout = new Promise<false>((resolve) => {
           after(NOTIFY_TIMEOUT_MS, () => resolve(false), { ref: false })
         })
@@ -64,7 +62,7 @@ export const queue: Check = {
   name: 'queue',
   needs: 'server',
   async run({ db }) {
-    const [row] = await db.query(db.file('doctor_server'))
+    const [row] = await db.query(statements.doctorServer, {})
     const used = Number(row!.at(-1))
     const found = `the queue of NOTIFY is ${(used * 100).toFixed(used > 0 && used < 0.01 ? 2 : 0)}% full`
     const todo =

@@ -1,5 +1,6 @@
 // Checks of the server: connection, settings and clock.
 import { now, wall } from '../../core/clock.ts'
+import { statements } from '../../database/statements.ts'
 import type { Check } from './check.ts'
 import { duration, median, ok, problem, warning } from './check.ts'
 
@@ -13,12 +14,11 @@ export const connection: Check = {
   name: 'connection',
   blocks: ['server', 'schema', 'store'],
   async run({ db }) {
-    const select = db.statement('select current_user, current_database()')
-    const [row] = await db.query(select)
+    const [row] = await db.query(statements.whoAndWhere, {})
     const times: number[] = []
     for (let round = 0; round < ROUNDS; round++) {
       const began = now()
-      await db.query(select)
+      await db.query(statements.whoAndWhere, {})
       times.push(now() - began)
     }
     return ok(`connected as ${row![0]} to database ${row![1]}; a query takes ${duration(median(times))}`)
@@ -29,9 +29,8 @@ export const server: Check = {
   name: 'server',
   needs: 'server',
   async run({ db }) {
-    const [row] = await db.query(db.file('doctor_server'))
-    const [version, number, recovering, fsync, pages, commit, autovacuum, used, most, , encoding] =
-      row as string[]
+    const [row] = await db.query(statements.doctorServer, {})
+    const [version, number, recovering, fsync, pages, commit, autovacuum, used, most, , encoding] = row!
     const findings = []
     if (encoding !== 'UTF8')
       findings.push(
@@ -86,9 +85,7 @@ export const clock: Check = {
   needs: 'server',
   async run({ db }) {
     const began = wall()
-    const [row] = await db.query(
-      db.statement(`select (date_part('epoch', clock_timestamp()) * 1000)::bigint`),
-    )
+    const [row] = await db.query(statements.clock, {})
     const ended = wall()
     const offMs = Number(row![0]) - (began + ended) / 2
     const unsureMs = (ended - began) / 2

@@ -2,6 +2,7 @@
 import { examine, staleness } from '../../database/health.ts'
 import { difference } from '../../database/installed.ts'
 import { guardedTables, whyHidden } from '../../database/row-security.ts'
+import { statements } from '../../database/statements.ts'
 import type { Check, Right } from './check.ts'
 import { ok, problem, RIGHTS, warning } from './check.ts'
 
@@ -19,8 +20,8 @@ export const rights: Check = {
   needs: 'server',
   blocks: ['schema', 'store'],
   async run({ db, may }) {
-    const [row] = await db.query(db.file('doctor_rights'), [db.schema])
-    const [role, there, usage, ...flags] = row as string[]
+    const [row] = await db.query(statements.doctorRights, { schema: db.schema })
+    const [role, there, usage, ...flags] = row!
     const has = RIGHTS.filter((_, i) => flags[i] === 't')
     if (there !== 't')
       return has.includes('migrate')

@@ -1,4 +1,5 @@
 // The check of durable subscriptions.
+import { statements } from '../../database/statements.ts'
 import { SubscriptionList } from '../../subscriptions/admin/subscriptions.ts'
 import { plain } from '../output.ts'
 import { approximate } from '../stderr.ts'
@@ -10,7 +11,7 @@ export const subscriptions: Check = {
   needs: 'store',
   async run({ db, longMs }) {
     const list = await new SubscriptionList(db).read()
-    const dead = await db.query(db.file('doctor_leases'))
+    const dead = await db.query(statements.doctorLeases, {})
     const findings = list.flatMap((info) => {
       const { name, lag, parked, partitions } = info
       const quoted = `"${plain(name)}"`
@@ -18,7 +19,7 @@ export const subscriptions: Check = {
       const unowned = partitions.filter(({ owner }) => owner === null).length
       const all = orphans.map(([, owner, count, ago]) =>
         problem(
-          `executor ${plain(owner!)} of ${quoted} is dead: its lease of ${count} partitions expired ${duration(Number(ago))} ago, and no other executor took over`,
+          `executor ${plain(owner)} of ${quoted} is dead: its lease of ${count} partitions expired ${duration(Number(ago))} ago, and no other executor took over`,
           'start an executor, and find out why that one ended (out of memory, killed, cut off from the database)',
         ),
       )

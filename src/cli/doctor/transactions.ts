@@ -1,5 +1,6 @@
 // Checks of transactions: long ones, blocking ones, and dead rows.
 import { wall } from '../../core/clock.ts'
+import { statements } from '../../database/statements.ts'
 import { heldBackBy, StallerList } from '../../subscriptions/admin/stallers.ts'
 import { plain } from '../output.ts'
 import type { Check } from './check.ts'
@@ -9,17 +10,15 @@ export const transactions: Check = {
   name: 'transactions',
   needs: 'server',
   async run({ db, longMs }) {
-    const rows = (await db.query(db.file('doctor_transactions'), [longMs])) as readonly (readonly (
-      | string
-      | null
-    )[])[]
-    const [seesAll] = (await db.query(db.statement(`select pg_has_role('pg_read_all_stats', 'usage')`)))[0]!
+    const rows = await db.query(statements.doctorTransactions, { longMs })
+    const [row] = await db.query(statements.seesAllTransactions, {})
+    const [seesAll] = row!
     if (rows.length === 0)
       return ok(
         `none is open for longer than ${duration(longMs)}${seesAll === 't' ? '' : ' (only those of this role: seeing others needs pg_read_all_stats)'}`,
       )
     return rows.map(([pid, application, user, state, age, gid]) =>
-      gid === null || gid === undefined
+      gid === null
         ? problem(
             `process ${pid} (${plain(application || 'no name')}, ${user}, ${state}) has had a transaction open for ${duration(Number(age))}: meanwhile dead rows cannot be removed`,
             `find out why it is open; to end it: select pg_terminate_backend(${pid})`,
@@ -68,7 +67,7 @@ export const bloat: Check = {
   name: 'bloat',
   needs: 'store',
   async run({ db }) {
-    const rows = await db.query(db.file('doctor_bloat'), [db.schema])
+    const rows = await db.query(statements.doctorBloat, { schema: db.schema })
     if (rows.length === 0) return ok('no table has many dead rows')
     return rows.map(([table, dead, live, off]) => {
       const name = `${db.quotedSchema}.${table}`

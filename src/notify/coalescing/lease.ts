@@ -1,10 +1,11 @@
-import type { Queries, Row } from '../../database/database.ts'
+import type { Queries } from '../../database/database.ts'
+import { statements } from '../../database/statements.ts'
 
 /** What a publisher has notified, as of its last look; sql/functions/publish.sql says what the fields are. */
 export interface Rung {
   readonly keys: string
   readonly bounds: string
-  readonly free: string
+  readonly free: number
   readonly head: number
   readonly settled: number
   /** Whether an open append holds the store back. */
@@ -16,26 +17,17 @@ export interface Rung {
 /** How the lease stands: nothing left to notify; somebody's for a while; or nobody's, though something may be left. */
 export type Standing = { closed: true; waiting: number } | { closed: false; leftMs: number }
 
-const FILES = {
-  look: 'publisher',
-  claim: 'claim_publishing',
-  renew: 'renew_publishing',
-  ring: 'publish',
-  close: 'end_publishing',
-}
-
 /** The lease of the publisher: sql/functions/publish.sql. */
 export class QuietLease {
-  readonly #query: (name: string, values?: unknown[]) => Promise<Row[]>
+  readonly #db: Queries
 
   constructor(db: Queries) {
-    const statements = new Map(Object.entries(FILES).map(([name, file]) => [name, db.file(file)]))
-    this.#query = (name, values) => db.query(statements.get(name)!, values)
+    this.#db = db
   }
 
   /** `waiting` is asked for, or 0. */
   async look(waiting: boolean): Promise<Standing> {
-    const [row] = await this.#query('look', [waiting])
+    const [row] = await this.#db.query(statements.publisher, { countsWaiting: waiting })
     const [closed, leftMs, count] = row!
     return closed === 't'
       ? { closed: true, waiting: Number(count) }
@@ -44,35 +36,37 @@ export class QuietLease {
 
   /** From where to ring, or null: another has it. */
   async claim(owner: string): Promise<Rung | null> {
-    const [row] = await this.#query('claim', [owner])
-    const [from] = row as (string | null)[]
-    if (from === null || from === undefined) return null
+    const [row] = await this.#db.query(statements.claimPublishing, { owner })
+    const [from] = row!
+    if (from === null) return null
     const position = Number(from)
-    return { keys: '{}', bounds: '{}', free: from, head: 0, settled: position, held: true, commits: 0 }
+    return { keys: '{}', bounds: '{}', free: position, head: 0, settled: position, held: true, commits: 0 }
   }
 
   /** Whether it is still ours. */
   async renew(owner: string, { settled }: Rung, quiet: boolean): Promise<boolean> {
-    return isTrue(await this.#query('renew', [owner, settled, quiet]))
+    const values = { owner, published: settled, coalescing: quiet }
+    return isTrue(await this.#db.query(statements.renewPublishing, values))
   }
 
   /** Notify what became settled since. */
   async ring({ keys, bounds, free, head }: Rung): Promise<Rung> {
-    const [row] = await this.#query('ring', [keys, bounds, free, head])
+    const [row] = await this.#db.query(statements.publish, { keys, bounds, free, head })
+    const [nextKeys, nextBounds, nextFree, nextHead, settled, held, commits] = row!
     return {
-      keys: row![0]!,
-      bounds: row![1]!,
-      free: row![2]!,
-      head: Number(row![3]),
-      settled: Number(row![4]),
-      held: row![5] === 't',
-      commits: Number(row![6]),
+      keys: nextKeys,
+      bounds: nextBounds,
+      free: Number(nextFree),
+      head: Number(nextHead),
+      settled: Number(settled),
+      held: held === 't',
+      commits: Number(commits),
     }
   }
 
   async close(owner: string): Promise<boolean> {
-    return isTrue(await this.#query('close', [owner]))
+    return isTrue(await this.#db.query(statements.endPublishing, { owner }))
   }
 }
 
-const isTrue = (rows: Row[]): boolean => rows[0]![0] === 't'
+const isTrue = ([row]: readonly (readonly [string])[]): boolean => row![0] === 't'

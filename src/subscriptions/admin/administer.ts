@@ -3,6 +3,8 @@ import { ValidationError } from '../../core/errors.ts'
 import { name } from '../../core/fields.ts'
 import { parse, refuseUndefined } from '../../core/validate.ts'
 import type { Database } from '../../database/database.ts'
+import type { Arguments, Statement } from '../../database/statement.ts'
+import { statements } from '../../database/statements.ts'
 import { select, selectorShape } from '../../events/selector.ts'
 import type { AnyCategory } from '../../events/types.ts'
 import type { From } from '../../live/observer.ts'
@@ -30,19 +32,13 @@ const ATTEMPTS = 5
 
 /** Alters, resets and deletes subscriptions; the functions are in sql/functions. */
 export class Administration {
+  readonly #db: Database
   readonly #reaches: (position: number) => Promise<void>
-  readonly #alter: (values: unknown[]) => Promise<void>
-  readonly #reset: (values: unknown[]) => Promise<void>
-  readonly #resetToEnd: (values: unknown[]) => Promise<void>
-  readonly #delete: (values: unknown[]) => Promise<void>
 
   /** `reaches` throws if the store has not reached a position yet. */
   constructor(db: Database, reaches: (position: number) => Promise<void>) {
+    this.#db = db
     this.#reaches = reaches
-    this.#alter = prepare(db, 'alter_subscription')
-    this.#reset = prepare(db, 'reset_subscription')
-    this.#resetToEnd = prepare(db, 'reset_to_end')
-    this.#delete = prepare(db, 'delete_subscription')
   }
 
   async alter(subscription: string, changes: SubscriptionChanges): Promise<void> {
@@ -60,7 +56,7 @@ export class Administration {
       ...(partitions === undefined ? {} : { partitions }),
     })
     try {
-      await this.#alter([named, json])
+      await this.#run(statements.alterSubscription, { name: named, changes: json })
     } catch (error) {
       const { code, message } = error as { code?: string; message: string }
       if (code === 'MW010') throw new SubscriptionMismatchError(named, message)
@@ -74,25 +70,26 @@ export class Administration {
     const named = parse(name, subscription, 'name')
     const place = parse(from, to, 'to')
     if (typeof place === 'object') await this.#reaches(place.after)
-    if (place === 'end') await this.#resetToEnd([named])
-    else await this.#reset([named, place === 'start' ? 0 : place.after])
+    if (place === 'end') return this.#run(statements.resetToEnd, { name: named })
+    const position = place === 'start' ? 0 : place.after
+    await this.#run(statements.resetSubscription, { name: named, position })
   }
 
   async delete(subscription: string): Promise<void> {
-    await this.#delete([parse(name, subscription, 'name')])
+    await this.#run(statements.deleteSubscription, { name: parse(name, subscription, 'name') })
   }
-}
 
-function prepare(db: Database, file: string): (values: unknown[]) => Promise<void> {
-  const statement = db.file(file)
-  return async (values) => {
+  async #run<P extends string>(
+    statement: Statement<P>,
+    values: Arguments<P> & { name: string },
+  ): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       try {
-        await db.query(statement, values)
+        await this.#db.query(statement, values)
         return
       } catch (error) {
         const { code } = error as { code?: string }
-        if (code === 'MW011') throw new SubscriptionNotFoundError(values[0] as string)
+        if (code === 'MW011') throw new SubscriptionNotFoundError(values.name)
         if (code !== '40P01' || attempt === ATTEMPTS) throw error
       }
     }

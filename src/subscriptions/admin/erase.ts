@@ -7,9 +7,10 @@ import { checkStream } from '../../append/request.ts'
 import { ownTransaction } from '../../append/transaction.ts'
 import { client, name } from '../../core/fields.ts'
 import { parse } from '../../core/validate.ts'
-import type { Database, Statement } from '../../database/database.ts'
+import type { Database } from '../../database/database.ts'
+import { statements } from '../../database/statements.ts'
 import type { RecordedEvent, StreamRef } from '../../events/event.ts'
-import { toEvent } from '../../events/event.ts'
+import { isEventRow, toEvent } from '../../events/event.ts'
 
 /** Options of `eraseStream`. */
 export interface EraseOptions {
@@ -40,13 +41,11 @@ export class Erasure {
   readonly #db: Database
   readonly #projections: Projections
   readonly #projected: ProjectedAppends
-  readonly #erase: Statement
 
   constructor(db: Database, projections: Projections, projected: ProjectedAppends) {
     this.#db = db
     this.#projections = projections
     this.#projected = projected
-    this.#erase = db.file('erase')
   }
 
   async erase(ref: StreamRef, options: EraseOptions = {}): Promise<Erased> {
@@ -72,10 +71,11 @@ export class Erasure {
     reason: string | undefined,
     client: pg.ClientBase,
   ): Promise<Erased> {
-    const [row] = await this.#db.query(this.#erase, [category, streamId, reason ?? null], client)
+    const values = { category, streamId, reason: reason ?? null }
+    const [row] = await this.#db.query(statements.erase, values, client)
     const [erased, ...event] = row!
     const events = Number(erased)
-    const tombstone = event[0] === null ? null : toEvent(event)
+    const tombstone = isEventRow(event) ? toEvent(event) : null
     const along = this.#projections.select(() => [category])
     // Inline projections get the tombstone, so that read models erase the stream's data too.
     if (along && tombstone && events > 0) await this.#projections.run(along, [tombstone], client)

@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import { name } from '../../core/fields.ts'
 import { parse, refuseUndefined } from '../../core/validate.ts'
-import type { Database, Statement } from '../../database/database.ts'
+import type { Database } from '../../database/database.ts'
+import { statements } from '../../database/statements.ts'
 import type { RecordedEvent } from '../../events/event.ts'
 import { toEvent } from '../../events/event.ts'
 import { SubscriptionNotFoundError } from '../errors.ts'
@@ -36,27 +37,24 @@ const replayOptions = z.strictObject({ streamId: name.optional() })
 /** Lists and replays the parked events of subscriptions. */
 export class Parking {
   readonly #db: Database
-  readonly #list: Statement
-  readonly #replay: Statement
 
   constructor(db: Database) {
     this.#db = db
-    this.#list = db.file('parked')
-    this.#replay = db.file('replay_parked')
   }
 
   async list(subscription: string, options: ParkedOptions = {}): Promise<ParkedEvent[]> {
     const named = parse(name, subscription, 'name')
     const { limit } = parse(parkedOptions, options, 'options')
     const { maxBufferedBytes } = this.#db.settings
+    const values = { subscription: named, limit, maxBytes: maxBufferedBytes }
     const { rows } = await this.#known(named, () =>
-      this.#db.page(this.#list, [named, limit, maxBufferedBytes], maxBufferedBytes),
+      this.#db.page(statements.parked, values, maxBufferedBytes),
     )
-    return rows.map(([attempts, error, parkedAt, ...event]) => ({
+    return rows.map(([attempts, error, parkedMs, ...event]) => ({
       event: toEvent(event),
       attempts: Number(attempts),
-      error: error as string | null,
-      parkedAt: new Date(Number(parkedAt)),
+      error,
+      parkedAt: new Date(Number(parkedMs)),
     }))
   }
 
@@ -64,8 +62,9 @@ export class Parking {
     const named = parse(name, subscription, 'name')
     refuseUndefined(options, 'options', { streamId: 'every stream that is parked' })
     const { streamId } = parse(replayOptions, options, 'options')
-    const rows = await this.#known(named, () => this.#db.query(this.#replay, [named, streamId ?? null]))
-    return Number(rows[0]![0])
+    const values = { subscription: named, streamId: streamId ?? null }
+    const [row] = await this.#known(named, () => this.#db.query(statements.replayParked, values))
+    return Number(row![0])
   }
 
   async #known<T>(subscription: string, query: () => Promise<T>): Promise<T> {

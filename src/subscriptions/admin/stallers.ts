@@ -1,4 +1,5 @@
-import type { Database, Statement } from '../../database/database.ts'
+import type { Database } from '../../database/database.ts'
+import { statements } from '../../database/statements.ts'
 
 /** A blocking transaction: an open append. It may still commit its positions, so the horizon of its category stays below them. */
 export interface Staller {
@@ -34,25 +35,21 @@ export function heldBackBy(
 /** Lists blocking transactions. */
 export class StallerList {
   readonly #db: Database
-  readonly #statement: Statement
 
   constructor(db: Database) {
     this.#db = db
-    this.#statement = db.file('stallers')
   }
 
   async read(): Promise<Staller[]> {
-    const rows = await this.#db.query(this.#statement)
-    return (rows as readonly (readonly (string | null)[])[]).map(
-      ([pid, application, database, since, query, category, every]) => ({
-        pid: pid == null ? null : Number(pid),
-        application: application!,
-        database: database!,
-        since: since == null ? null : new Date(Number(since)),
-        query: query!,
-        category: category!,
-        everyCategory: every === 't',
-      }),
-    )
+    const rows = await this.#db.query(statements.stallers, {})
+    return rows.map(([pid, application, database, sinceMs, query, category, every]) => ({
+      pid: pid === null ? null : Number(pid),
+      application,
+      database,
+      since: sinceMs === null ? null : new Date(Number(sinceMs)),
+      query,
+      category,
+      everyCategory: every === 't',
+    }))
   }
 }

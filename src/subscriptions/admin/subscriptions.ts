@@ -1,7 +1,9 @@
 import { z } from 'zod'
 import { name } from '../../core/fields.ts'
 import { parse } from '../../core/validate.ts'
-import type { Database, Statement } from '../../database/database.ts'
+import type { Database } from '../../database/database.ts'
+import type { RowOf } from '../../database/statement.ts'
+import { statements } from '../../database/statements.ts'
 import type { Selector } from '../../events/selector.ts'
 import type { HeldBack } from '../../read/held-back.ts'
 import { heldBack } from '../../read/held-back.ts'
@@ -65,31 +67,33 @@ const subscriptionsOptions = z.strictObject({
 /** Lists the subscriptions of a store. */
 export class SubscriptionList {
   readonly #db: Database
-  readonly #statement: Statement
 
   constructor(db: Database) {
     this.#db = db
-    this.#statement = db.file('subscriptions')
   }
 
   async read(options: SubscriptionsOptions = {}): Promise<SubscriptionInfo[]> {
     const { names = null, exact } = parse(subscriptionsOptions, options, 'options')
-    const rows = await this.#db.query(this.#statement, [names, exact])
-    return (rows as readonly (readonly (string | null)[])[]).map(
-      ([name, categories, types, streamId, partitions, position, ...counts]) => ({
-        name: name!,
-        selector: selector(JSON.parse(categories ?? 'null'), JSON.parse(types ?? 'null'), streamId!),
-        partitions: JSON.parse(partitions!).map(partitionInfo),
-        position: Number(position),
-        lag: Number(counts[0]),
-        lagIsEstimate: counts[1] === 't',
-        parked: Number(counts[3]),
-        parkedIsEstimate: counts[4] === 't',
-        parkedStreams: Number(counts[2]),
-        ahead: Number(counts[5]),
-        heldBack: heldBack(counts[6], counts[7]),
-      }),
-    )
+    return (await this.#db.query(statements.subscriptions, { names, exact })).map(subscriptionInfo)
+  }
+}
+
+function subscriptionInfo(row: RowOf<typeof statements.subscriptions.columns>): SubscriptionInfo {
+  const [name, categories, types, streamId, partitions, position, ...counts] = row
+  const [lag, lagIsEstimate, parkedStreams, parked, parkedIsEstimate, ahead, heldBackEvents, heldBackMs] =
+    counts
+  return {
+    name,
+    selector: selector(JSON.parse(categories ?? 'null'), JSON.parse(types ?? 'null'), streamId),
+    partitions: JSON.parse(partitions).map(partitionInfo),
+    position: Number(position),
+    lag: Number(lag),
+    lagIsEstimate: lagIsEstimate === 't',
+    parked: Number(parked),
+    parkedIsEstimate: parkedIsEstimate === 't',
+    parkedStreams: Number(parkedStreams),
+    ahead: Number(ahead),
+    heldBack: heldBack(heldBackEvents, heldBackMs),
   }
 }
 

@@ -6,9 +6,10 @@ import { Condition } from '../../core/condition.ts'
 import { ClosedError, TimeoutError } from '../../core/errors.ts'
 import { ms, name, position, signal } from '../../core/fields.ts'
 import { parse } from '../../core/validate.ts'
-import type { Queries, Statement } from '../../database/database.ts'
+import type { Queries } from '../../database/database.ts'
 import { isTransientAtStart } from '../../database/failures.ts'
 import { retryForever, retryPolicy } from '../../database/retry-policy.ts'
+import { statements } from '../../database/statements.ts'
 import { enclosingCall } from '../../events/event-context.ts'
 import type { Listener } from '../../notify/listener.ts'
 import { SubscriptionNotFoundError } from '../errors.ts'
@@ -39,18 +40,12 @@ export class Waiting {
   readonly #db: Queries
   readonly #listener: Listener
   readonly #known: Known
-  readonly #reached: Statement
-  readonly #register: Statement
-  readonly #unregister: Statement
   readonly #closing = sharedController()
 
   constructor(db: Queries, listener: Listener, known: Known) {
     this.#db = db
     this.#listener = listener
     this.#known = known
-    this.#reached = db.file('reached')
-    this.#register = db.file('await_position')
-    this.#unregister = db.file('leave_position')
   }
 
   async waitFor(subscription: string, at: number, options: WaitOptions = {}): Promise<void> {
@@ -119,8 +114,8 @@ export class Waiting {
       stopListening()
       // Unregister after a registration that is under way, or the row would be written again. If this fails, the row
       // expires.
-      const unregister = () =>
-        this.#db.query(this.#unregister, [waiter.subscription, waiter.position, waiter.id])
+      const { subscription, position, id } = waiter
+      const unregister = () => this.#db.query(statements.leavePosition, { subscription, position, id })
       waiter.registering.then(unregister, unregister).catch(() => {})
     }
   }
@@ -128,9 +123,13 @@ export class Waiting {
   /** Two statements in one round trip. The second must see everything that was committed before the registration. */
   #registerAndRead(waiter: Waiter): Promise<Progress> {
     const { subscription, position, id } = waiter
-    const keptMs = 3 * this.#db.settings.pollIntervalMs + KEPT_MS
+    const whileMs = 3 * this.#db.settings.pollIntervalMs + KEPT_MS
     const reading = this.#db.withClient(async (client) => {
-      const registered = this.#db.query(this.#register, [subscription, position, id, keptMs], client)
+      const registered = this.#db.query(
+        statements.awaitPosition,
+        { subscription, position, id, whileMs },
+        client,
+      )
       const progress = this.#read(waiter, client)
       await Promise.allSettled([registered, progress])
       await registered
@@ -141,10 +140,10 @@ export class Waiting {
   }
 
   async #read({ subscription, position }: Waiter, client?: pg.ClientBase): Promise<Progress> {
-    const [row] = await this.#db.query(this.#reached, [subscription, position], client)
+    const [row] = await this.#db.query(statements.reached, { subscription, position }, client)
     if (!row) throw new SubscriptionNotFoundError(subscription)
     const [reached, changing, channel] = row
-    return { reached: reached === 't', changing: changing === 't', channel: channel! }
+    return { reached: reached === 't', changing: changing === 't', channel }
   }
 }
 

@@ -1,1 +1,0 @@
-select meowmx.alter_subscription($1, $2)

@@ -1,1 +1,0 @@
-select meowmx.await_position($1, $2, $3, $4)

@@ -1,1 +1,0 @@
-select meowmx.claim_publishing($1)

@@ -1,1 +1,0 @@
-select meowmx.delete_subscription($1)

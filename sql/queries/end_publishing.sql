@@ -1,1 +1,0 @@
-select meowmx.end_publishing($1)

@@ -1,1 +1,0 @@
-select meowmx.renew_publishing($1, $2, $3)

@@ -1,1 +1,0 @@
-select meowmx.replay_parked($1, $2)

@@ -1,1 +1,0 @@
-select meowmx.replayed($1, $2, $3, $4, $5, $6)

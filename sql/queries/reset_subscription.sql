@@ -1,1 +1,0 @@
-select meowmx.reset_subscription($1, $2)

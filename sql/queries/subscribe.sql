@@ -1,1 +1,0 @@
-select meowmx.subscribe($1, $2, $3, $4, $5, $6)

@@ -1,1 +1,0 @@
-select meowmx.wake_channel($1)
