@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { Queries, Row, Statement } from '../database/database.ts'
-import { runTogether } from '../database/fast-query.ts'
+import { runTogether } from '../database/run-query.ts'
 import { toPosition } from '../events/event.ts'
 
 /** All horizons of the store at one moment; sql/functions/horizons.sql explains how they are computed. */

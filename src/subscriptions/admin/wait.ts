@@ -9,6 +9,7 @@ import { parse } from '../../core/validate.ts'
 import type { Queries, Statement } from '../../database/database.ts'
 import { isTransientAtStart } from '../../database/failures.ts'
 import { retryForever, retryPolicy } from '../../database/retry-policy.ts'
+import { runTogether } from '../../database/run-query.ts'
 import { enclosingCall } from '../../events/event-context.ts'
 import type { Listener } from '../../notify/listener.ts'
 import { SubscriptionNotFoundError } from '../errors.ts'
@@ -130,10 +131,8 @@ export class Waiting {
     const { subscription, position, id } = waiter
     const keptMs = 3 * this.#db.settings.pollIntervalMs + KEPT_MS
     const reading = this.#db.withClient(async (client) => {
-      const registered = this.#db.query(this.#register, [subscription, position, id, keptMs], client)
-      const progress = this.#read(waiter, client)
-      await Promise.allSettled([registered, progress])
-      await registered
+      const register = () => this.#db.query(this.#register, [subscription, position, id, keptMs], client)
+      const [, progress] = await runTogether(client, [register, () => this.#read(waiter, client)])
       return progress
     })
     waiter.registering = reading
