@@ -1,4 +1,4 @@
-// @serial @direct
+// @long @direct
 // 200,000 events wait and a handler is slow: what is held of them is what is in flight and two pages, not more.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,4 +1,4 @@
-// @serial @direct @push
+// @long @direct @push
 // Who observes or waits and gives up is forgotten: on a store to which nothing is appended, the heap does not grow with the
 // number of those that came and went.
 import { spawn } from 'node:child_process'

@@ -1,4 +1,4 @@
-// @serial @direct
+// @long @direct
 // What a process holds of events is bounded by bytes, however it reads them; and an event that is larger still passes.
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'

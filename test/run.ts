@@ -100,7 +100,8 @@ async function runOne(file: string): Promise<void> {
   total.skipped += result.skipped
   const counts = `${result.passed} passed${result.skipped ? `, ${result.skipped} skipped` : ''}`
   const seconds = ((Date.now() - begin) / 1000).toFixed(1)
-  console.log(`${result.reason ? 'FAIL' : 'ok  '} ${name}: ${counts} (${seconds} s)`)
+  const cpu = result.cpuSeconds === undefined ? '' : `, ${result.cpuSeconds.toFixed(1)} s of CPU`
+  console.log(`${result.reason ? 'FAIL' : 'ok  '} ${name}: ${counts} (${seconds} s${cpu})`)
   for (const [line] of result.output.matchAll(/^skipped: .*$/gm)) console.log(`     ${line}`)
   if (!result.reason) return
   const report = `     ${result.reason}\n${result.output.trimEnd().replace(/^/gm, '     ')}`

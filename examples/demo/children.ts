@@ -33,7 +33,6 @@ export class Children {
   start<M>(file: string, hear: (message: M) => void): ChildProcess {
     const child = fork(new URL(file, import.meta.url), {
       env: this.#env,
-      execArgv: ['--import', import.meta.resolve('tsx')],
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
     let complaint = ''

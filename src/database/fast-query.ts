@@ -1,16 +1,7 @@
 import type { Duplex } from 'node:stream'
 import pg from 'pg'
-import { now, sleep } from '../core/clock.ts'
-import type { Deadline } from '../core/deadlines.ts'
-import { Deadlines } from '../core/deadlines.ts'
-import { attempt } from '../core/describe.ts'
-import { isError } from '../core/kinds.ts'
 import { Pieces } from '../core/pieces.ts'
-import type { Row } from './bounded-rows.ts'
-import { BoundedRows } from './bounded-rows.ts'
-import { cancel } from './cancel.ts'
-import { QUERY_TIMEOUT, StatementLost } from './failures.ts'
-import { sessionError, watchErrors } from './session.ts'
+import type { BoundedRows, Row } from './bounded-rows.ts'
 
 /** Marks a query whose time limit is kept here and not by pg. */
 export const OWN_TIMEOUT = Symbol('meowmx.timed')
@@ -39,110 +30,58 @@ interface Wire {
   bind(portal: { statement: string; values: readonly unknown[] }): void
 }
 
-/** The protocol messages Execute (all rows of the bound portal) and Sync (the end of this query). */
-const EXECUTE_AND_SYNC = Buffer.from('E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04', 'latin1')
-const deadlines = new Deadlines()
+/** A connection that sends queries without waiting for the answer to the previous one, and that takes our queries. */
+export type FastClient = pg.ClientBase & { readonly connection: Wire }
+
+/** The parts of pg that are not in its types. */
+const inner = pg as unknown as {
+  Query: { prototype: Record<string, unknown> }
+  utils?: { prepareValue?(value: unknown): unknown }
+}
+
+/** What pg's client calls on a query. FastQuery has a method for each. */
+const CALLED = ['submit', 'handleDataRow', 'handleCommandComplete', 'handleReadyForQuery', 'handleError']
+
+/** Whether this version of pg has what a fast query uses. If it does not, pg runs all queries in its own way. */
+let isSupported: boolean | undefined
+
+/** Whether a connection takes our queries. Another copy of the pg package would not accept them. */
+export function isFast(client: pg.ClientBase): client is FastClient {
+  if (!(client instanceof pg.Client) || (client as { pipeline?: boolean }).pipeline !== true) return false
+  isSupported ??= hasAllParts((client as unknown as { connection: Partial<Wire> }).connection)
+  return isSupported
+}
+
+function hasAllParts(wire: Partial<Wire>): boolean {
+  const functions = [
+    ...CALLED.map((name) => inner.Query.prototype[name]),
+    inner.utils?.prepareValue,
+    wire.parse,
+    wire.bind,
+    wire.stream?.cork,
+  ]
+  const records = [wire.parsedStatements, wire.submittedNamedStatements]
+  return (
+    functions.every((part) => typeof part === 'function') && records.every((part) => part instanceof Object)
+  )
+}
 
 /**
- * Runs one query and rejects if it takes longer than `timeoutMs`. `answer` limits the bytes of rows that are kept.
- *
- * On our own connections it runs as a query of ours instead of pg's. A query of pg asks for a description of the columns each
- * time, creates an event emitter and a result, and parses each value; nothing of this is needed here. In addition, with pg's
- * own promise or its `query_timeout`, everything that a process reads survives V8's scavenges until the next full collection
- * (pg 8.23, Node 20: half of what is allocated survives, instead of at most 6 %). The same happens if a query gets its callback
- * after it was created. So the callback is passed at once, and the time limit is kept here.
+ * Sends a query of ours instead of pg's. A query of pg asks for a description of the columns each time, creates an event
+ * emitter and a result, and parses each value; nothing of this is needed here. In addition, with pg's own promise or its
+ * `query_timeout`, everything that a process reads survives V8's scavenges until the next full collection (pg 8.23, Node 20:
+ * half of what is allocated survives, instead of at most 6 %). The same happens if a query gets its callback after it was
+ * created. So the callback is passed at once, and the caller keeps the time limit.
  */
-export function runQuery(
-  client: pg.ClientBase,
-  question: QuerySpec,
-  timeoutMs: number,
-  answer = new BoundedRows(),
-): Promise<Row[]> {
-  const asked = mayBeNamed(client) ? question : { ...question, name: undefined }
-  if (!isPipelined(client)) return runPlainQuery(client, asked, timeoutMs, answer)
-  return new Promise((resolve, reject) => {
-    const deadline: Deadline = {
-      due: now() + timeoutMs,
-      onMissed: async () => {
-        await cancelAndStopReading(client, timeoutMs)
-        reject(new Error(QUERY_TIMEOUT))
-        client.connection.stream.destroy() // as pg does: the queries after this one would wait as long
-      },
-    }
-    const callback: Callback = (error, result) => {
-      if (error)
-        return void sessionError(client, error).then((failure) => {
-          deadlines.delete(deadline)
-          reject(noteLostStatement(failure as Error, client, asked))
-        })
-      deadlines.delete(deadline)
-      if (result !== answer) answer.addAll(result!.rows) // pg ran it as its own query
-      resolve(answer.rows)
-    }
-    deadlines.add(deadline)
-    try {
-      client.query(new FastQuery(asked, answer, callback) as unknown as pg.Submittable)
-    } catch (error) {
-      deadlines.delete(deadline) // a lent client that was revoked
-      reject(error)
-    }
-  })
+export function sendFast(client: FastClient, spec: QuerySpec, answer: BoundedRows, callback: Callback): void {
+  client.query(new FastQuery(spec, answer, callback) as unknown as pg.Submittable)
 }
 
-/** Runs a query by pg. If a caller's own queries are ahead of it in the connection's queue, only pg can remove a late query. */
-async function runPlainQuery(
-  client: pg.ClientBase,
-  asked: QuerySpec,
-  timeoutMs: number,
-  answer: BoundedRows,
-): Promise<Row[]> {
-  watchErrors(client)
-  const { commits, ...rest } = asked
-  const query = { ...rest, rowMode: 'array', types: answer.types, query_timeout: timeoutMs }
-  const waits = sentQueries(client).length > 0
-  const answering = client.query<string[]>(query as unknown as pg.QueryArrayConfig)
-  const own = waits ? undefined : sentQueries(client)[0]
-  try {
-    answer.addAll((await answering).rows)
-    return answer.rows
-  } catch (error) {
-    const isLate = (error as Error).message === QUERY_TIMEOUT
-    // Reject after the query is cancelled, so that the cancellation can't hit the next query on this connection.
-    if (isLate && own && !commits && sentQueries(client)[0] === own)
-      await cancel(client, cancelTimeoutMs(timeoutMs))
-    throw noteLostStatement((await sessionError(client, error)) as Error, client, asked)
-  }
-}
-
-/** How long to wait until the server receives the cancel request: the server itself may be unreachable. In ms. */
-export const cancelTimeoutMs = (timeoutMs: number) => Math.min(1_000, timeoutMs)
-/** The pause between two cancel requests, so that the second one reaches the next query. In ms. */
-const NEXT_MS = 20
-
-const givenUp = new WeakMap<pg.ClientBase, Promise<void>>()
-
-/** Before a connection is destroyed: reads no more answers, and cancels our queries on it. */
-function cancelAndStopReading(client: Pipelined, timeoutMs: number): Promise<void> {
-  const known = givenUp.get(client)
-  if (known) return known
-  client.connection.stream.pause()
-  const ending = cancelSentQueries(client, timeoutMs)
-  givenUp.set(client, ending)
-  return ending
-}
-
-/** Cancels the running query and the queries after it on this connection, up to the first one that is not ours or commits. */
-async function cancelSentQueries(client: pg.ClientBase, timeoutMs: number): Promise<void> {
-  const sent = sentQueries(client)
-  const others = sent.findIndex((query) => !(query instanceof FastQuery) || query.commits)
-  for (let left = others < 0 ? sent.length : others; left > 0; left--) {
-    if (!(await cancel(client, cancelTimeoutMs(timeoutMs)))) return
-    if (left > 1) await sleep(NEXT_MS)
-  }
-}
+/** Whether a sent query is ours and may be cancelled. */
+export const mayCancel = (query: unknown): boolean => query instanceof FastQuery && !query.commits
 
 /** The queries that were sent and not answered. The server works on the first one. [] if pg's internal names have changed. */
-function sentQueries(client: pg.ClientBase): unknown[] {
+export function sentQueries(client: pg.ClientBase): unknown[] {
   const { _activeQuery, _sentQueryQueue = [] } = client as {
     _activeQuery?: unknown
     _sentQueryQueue?: unknown[]
@@ -150,72 +89,8 @@ function sentQueries(client: pg.ClientBase): unknown[] {
   return _activeQuery ? [_activeQuery, ..._sentQueryQueue] : []
 }
 
-/**
- * Runs queries in one round trip if the connection pipelines; otherwise one after the other, because pg 9.0 removes its own
- * queue.
- */
-export async function runTogether<const T extends readonly (() => Promise<unknown>)[]>(
-  client: pg.ClientBase,
-  questions: T,
-): Promise<{ -readonly [K in keyof T]: Awaited<ReturnType<T[K]>> }> {
-  const answers: unknown[] = []
-  if (isPipelined(client)) {
-    // Wait for all answers before an error returns the connection to the pool.
-    for (const answer of await Promise.allSettled(questions.map((question) => question()))) {
-      if (answer.status === 'rejected') throw answer.reason
-      answers.push(answer.value)
-    }
-  } else {
-    for (const question of questions) answers.push(await question())
-  }
-  return answers as never
-}
-
-/** Connections that have lost a prepared statement. */
-const lostStatements = new WeakSet<object>()
-
-/** A lost statement aborts the transaction. So inside transactions, a connection that has lost one gets no named statements. */
-function mayBeNamed(client: pg.ClientBase): boolean {
-  return !lostStatements.has(connectionOf(client)) || transactionOf(client) === 'I'
-}
-
-/**
- * Notes that a prepared statement is lost, or exists although it should not, so that the query can be repeated. This happens
- * after DEALLOCATE or DISCARD ALL, or if a pooler assigned another session.
- */
-function noteLostStatement(error: Error, client: pg.ClientBase, { name, text }: QuerySpec): Error {
-  const { code, message } = error as { code?: string; message: string }
-  // A statement that a trigger executes by a name of its own is not ours.
-  if (!name || !(code === '26000' || code === '42P05') || !message.includes(name)) return error
-  const { connection, namedQueries } = client as unknown as {
-    connection?: Wire
-    namedQueries?: Wire['parsedStatements']
-  }
-  const prepared = connection?.parsedStatements ?? namedQueries ?? {} // pg's native client has namedQueries
-  if (code === '42P05') prepared[name] = text
-  else delete prepared[name]
-  lostStatements.add(connectionOf(client))
-  const status = transactionOf(client)
-  return new StatementLost(error, code, name, connectionOf(client), status === 'T' || status === 'E')
-}
-
-/** The name of the statement that this connection has lost, if that caused the error. Then the query did not run. */
-export function lostStatement(client: pg.ClientBase, error: unknown): string | undefined {
-  for (let cause = error, depth = 0; isError(cause) && depth < 10; cause = causeOf(cause), depth++)
-    if (cause instanceof StatementLost && cause.connection() === connectionOf(client)) return cause.statement
-  return undefined
-}
-
-/** The error may come from a handler, so its getter may throw. */
-const causeOf = (error: Error): unknown => attempt(() => error.cause)
-
-/** The connection of a client, or of a lent client that inherits from it. */
-const connectionOf = (client: pg.ClientBase): object =>
-  (client as unknown as { connection?: object }).connection ?? client
-
-/** `I` if there is no transaction; undefined if this version of pg does not tell. */
-const transactionOf = (client: pg.ClientBase) =>
-  (client as { getTransactionStatus?(): string | null }).getTransactionStatus?.()
+/** The protocol messages Execute (all rows of the bound portal) and Sync (the end of this query). */
+const EXECUTE_AND_SYNC = Buffer.from('E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04', 'latin1')
 
 /**
  * A query in the form that pg's client expects. A tool that instruments the client may pass a copy of its fields instead; pg
@@ -239,7 +114,7 @@ class FastQuery {
   ) {
     this.name = name
     this.text = text
-    this.values = values.map((value) => (value instanceof Pieces ? value : utils().prepareValue(value)))
+    this.values = values.map((value) => (value instanceof Pieces ? value : inner.utils!.prepareValue!(value)))
     this.types = answer.types
     this.answer = answer
     this.commits = commits
@@ -282,10 +157,7 @@ class FastQuery {
 }
 // pg accepts only its own queries on a pipelined connection. This is not `extends`, because we do not want its constructor to
 // run.
-Object.setPrototypeOf(
-  FastQuery.prototype,
-  (pg as unknown as { Query: { prototype: object } }).Query.prototype,
-)
+Object.setPrototypeOf(FastQuery.prototype, inner.Query.prototype)
 
 /**
  * Sends a Bind message with all values and result columns as text. pg's serializer would copy all values into one buffer and
@@ -317,15 +189,4 @@ function int16(value: number): Buffer {
   const buffer = Buffer.allocUnsafe(2)
   buffer.writeInt16BE(value)
   return buffer
-}
-
-/** Versions of pg without pipelines do not have this. */
-const utils = () => (pg as unknown as { utils: { prepareValue(value: unknown): unknown } }).utils
-
-/** A connection that sends queries without waiting for the answer to the previous one. Ours do. */
-type Pipelined = pg.ClientBase & { connection: { stream: Duplex } }
-
-/** Another copy of the pg package would not accept our queries. */
-function isPipelined(client: pg.ClientBase): client is Pipelined {
-  return client instanceof pg.Client && (client as { pipeline?: boolean }).pipeline === true
 }

@@ -3,7 +3,8 @@ import { after } from '../core/clock.ts'
 import { isPromise } from '../core/kinds.ts'
 import { cancel } from './cancel.ts'
 import { isServerError, QUERY_TIMEOUT } from './failures.ts'
-import { cancelTimeoutMs, OWN_TIMEOUT } from './fast-query.ts'
+import { OWN_TIMEOUT } from './fast-query.ts'
+import { cancelTimeoutMs } from './run-query.ts'
 
 /** How to reach one server: the part of pg's configuration that names it. If empty, the PG* environment variables name it. */
 type Server = { readonly connectionString?: string; readonly host?: string; readonly port?: number }
@@ -75,7 +76,7 @@ export class Servers {
         return super.connect(...(args as []))
       }
 
-      /** Cancels a late query of a borrower, unless it commits (fast-query.ts explains why). */
+      /** Cancels a late query of a borrower, unless it commits (QuerySpec.commits says why). */
       async #cancelled<T>(answer: Promise<T>, query: string | { text?: string }): Promise<T> {
         try {
           return await answer

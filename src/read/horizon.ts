@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { Queries } from '../database/database.ts'
-import { runTogether } from '../database/fast-query.ts'
+import { runTogether } from '../database/run-query.ts'
 import type { RowOf } from '../database/statement.ts'
 import { statements } from '../database/statements.ts'
 import { toPosition } from '../events/event.ts'

@@ -1,8 +1,8 @@
 import type pg from 'pg'
 import { explain, MeowError } from '../core/errors.ts'
 import { isLost, isReadOnly, isServerFailure } from '../database/failures.ts'
-import { lostStatement } from '../database/fast-query.ts'
 import { failedQuery } from '../database/lent-client.ts'
+import { lostStatement } from '../database/lost-statements.ts'
 import type { HandedOut } from './delivery.ts'
 
 /** A handler threw `cause`, or its transaction can't be committed. `delivery` is undefined if several may be the reason. */

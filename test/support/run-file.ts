@@ -12,6 +12,8 @@ export interface FileResult {
   /** Why the file failed; absent where it passed. */
   readonly reason?: string
   readonly output: string
+  /** What the process and its children took, where the system tells; not what the server did for them. */
+  readonly cpuSeconds?: number | undefined
 }
 
 /**
@@ -41,6 +43,10 @@ export async function runFile(
     output += text
   })
   const closed = once(child, 'close')
+  let cpuSeconds: number | undefined
+  child.once('exit', () => {
+    cpuSeconds = newlyEnded()
+  })
   let timedOut = false
   const kill = () => killGroup(child.pid)
   const timer = setTimeout(() => {
@@ -60,7 +66,21 @@ export async function runFile(
     : deadly
       ? `ended by ${deadly}`
       : `exit code ${code}`
-  return { ...judge(summary, end), output: await original(output, file).catch(() => output) } // esbuild ends at Ctrl-C, too
+  return { ...judge(summary, end), cpuSeconds, output: await original(output, file).catch(() => output) } // esbuild ends at Ctrl-C, too
+}
+
+let ended = 0
+
+/** The CPU time of the processes that have ended since the last call, with their children, in seconds (Linux). */
+function newlyEnded(): number | undefined {
+  try {
+    const fields = readFileSync('/proc/self/stat', 'utf8').replace(/.*\) /, '').split(' ')
+    const before = ended
+    ended = (Number(fields[13]) + Number(fields[14])) / 100
+    return ended - before
+  } catch {
+    return undefined
+  }
 }
 
 function killGroup(pid: number | undefined): void {

@@ -9,6 +9,7 @@ import { parse } from '../../core/validate.ts'
 import type { Queries } from '../../database/database.ts'
 import { isTransientAtStart } from '../../database/failures.ts'
 import { retryForever, retryPolicy } from '../../database/retry-policy.ts'
+import { runTogether } from '../../database/run-query.ts'
 import { statements } from '../../database/statements.ts'
 import { enclosingCall } from '../../events/event-context.ts'
 import type { Listener } from '../../notify/listener.ts'
@@ -125,14 +126,9 @@ export class Waiting {
     const { subscription, position, id } = waiter
     const whileMs = 3 * this.#db.settings.pollIntervalMs + KEPT_MS
     const reading = this.#db.withClient(async (client) => {
-      const registered = this.#db.query(
-        statements.awaitPosition,
-        { subscription, position, id, whileMs },
-        client,
-      )
-      const progress = this.#read(waiter, client)
-      await Promise.allSettled([registered, progress])
-      await registered
+      const values = { subscription, position, id, whileMs }
+      const register = () => this.#db.query(statements.awaitPosition, values, client)
+      const [, progress] = await runTogether(client, [register, () => this.#read(waiter, client)])
       return progress
     })
     waiter.registering = reading
