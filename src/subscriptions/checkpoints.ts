@@ -1,6 +1,7 @@
 import { isTransient } from '../database/failures.ts'
 import { RetryReporter } from '../database/retry-reporter.ts'
 import { now } from './instant.ts'
+import { leasesOf } from './lease.ts'
 import type { Partition } from './partition.ts'
 import type { Store } from './store.ts'
 
@@ -51,7 +52,7 @@ export class Checkpoints {
 
   /** Write the checkpoint even if it has not moved, to renew the lease. */
   renew(partition: Partition): void {
-    if (partition.lost || partition.isReleasing || this.#store.signal.aborted) return
+    if (partition.lease.lost || partition.isReleasing || this.#store.signal.aborted) return
     this.#moved.add(partition)
     if (this.#running) return // the write under way continues with this partition
     const { clock } = this.#store
@@ -92,23 +93,23 @@ export class Checkpoints {
   async #run(): Promise<void> {
     const { clock, signal } = this.#store
     while (this.#moved.size > 0 && !signal.aborted) {
-      const partitions = [...this.#moved].filter(({ lost, isReleasing }) => !lost && !isReleasing)
+      const partitions = [...this.#moved].filter(({ lease, isReleasing }) => !lease.lost && !isReleasing)
       this.#moved.clear()
       if (partitions.length === 0) break
       const reached = partitions.map((partition) => ({ partition, position: partition.window.watermark }))
       const at = now(clock)
       try {
-        const owned = await this.#store.advance(reached)
+        const owned = await this.#store.advance(leasesOf(reached))
         for (const { partition, position } of reached) {
           if (owned.includes(partition.number)) {
-            partition.renewed(at)
+            partition.lease.renewed(at)
             partition.checkpoint(position)
           } else if (!partition.isReleasing) {
             this.#events.lost(partition)
           }
         }
         this.#trouble.succeeded()
-        this.#events.written(partitions.filter(({ lost }) => !lost))
+        this.#events.written(partitions.filter(({ lease }) => !lease.lost))
         return
       } catch (error) {
         if (!isTransient(error)) {

@@ -107,19 +107,19 @@ export class Dispatcher {
     for (let i = 0; i < events.length; i++) {
       const event = events[i]!
       const partition = this.#owned.get(partitions === 1 ? 0 : hashes[i]! % partitions)?.partition
-      if (!partition || partition.draining || event.position <= partition.window.passed) continue
+      if (!partition || partition.lease.draining || event.position <= partition.window.passed) continue
       const bytes = sizes[i]!
-      while (room <= 0 || !budget.allows(inFlight, bytes) || !partition.valid) {
+      while (room <= 0 || !budget.allows(inFlight, bytes) || !partition.lease.valid) {
         const changed = this.#owned.changed.next()
         room = this.#owned.room(maxInFlight, countsAcked)
         inFlight = this.#owned.bytes
-        if (restart.aborted || partition.draining) break
-        if (room > 0 && budget.allows(inFlight, bytes) && partition.valid) break
+        if (restart.aborted || partition.lease.draining) break
+        if (room > 0 && budget.allows(inFlight, bytes) && partition.lease.valid) break
         this.#ports.report('catching-up')
         await changed
       }
       if (restart.aborted) return false
-      if (partition.draining) continue
+      if (partition.lease.draining) continue
       room--
       inFlight += bytes
       partition.offer(event, bytes)

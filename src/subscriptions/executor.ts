@@ -6,7 +6,7 @@ import { READS } from '../database/retry-reporter.ts'
 import { streamKey } from '../events/event.ts'
 import type { LiveFeed } from '../live/live.ts'
 import { Checkpoints } from './checkpoints.ts'
-import type { HandedOut } from './delivery.ts'
+import type { InternalDelivery } from './delivery.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { logEnd } from './ended.ts'
 import { LeaseLostError } from './errors.ts'
@@ -65,7 +65,7 @@ export class Executor {
   readonly #ports: ExecutorPorts
   readonly #store: Store
   readonly #options: ExecutorOptions
-  readonly #deliver: (delivery: HandedOut) => void
+  readonly #deliver: (delivery: InternalDelivery) => void
   readonly #owned = new OwnedPartitions()
   readonly #checkpoints: Checkpoints
   readonly #report: Report
@@ -89,7 +89,7 @@ export class Executor {
     options: ExecutorOptions,
     /** When it aborts, wait for no further acks. Calls of the database end too. */
     releasing: AbortController,
-    deliver: (delivery: HandedOut) => void,
+    deliver: (delivery: InternalDelivery) => void,
   ) {
     this.#ports = ports
     this.#store = store
@@ -176,7 +176,7 @@ export class Executor {
   giveUp(): void {
     this.stop()
     for (const { partition, replay } of this.#owned) {
-      partition.takeBack()
+      partition.window.takeBackAll()
       replay.takeBack()
     }
     this.#owned.changed.fire()
@@ -263,11 +263,11 @@ export class Executor {
     const owned = this.#owned.partitions
     const losses = this.#historyLosses
     const at = now(this.#store.clock)
-    const share = await this.#retry(() => this.#store.claim(owned))
+    const share = await this.#retry(() => this.#store.claim(owned.map(({ lease }) => lease)))
     for (const partition of owned) {
-      const { number, epoch } = partition
+      const { number, epoch } = partition.lease
       if (share.errorText.some((grant) => grant.partition === number && grant.epoch === epoch))
-        partition.renewed(at)
+        partition.lease.renewed(at)
       else if (!partition.isReleasing) this.#lose(partition)
     }
     await this.#take(share.taken, at, () => losses === this.#historyLosses)
@@ -338,7 +338,7 @@ export class Executor {
   }
 
   #lose(partition: Partition, cause?: unknown): void {
-    if (partition.lost) return
+    if (partition.lease.lost) return
     const error = new LeaseLostError(this.#options.name, partition.number, cause)
     this.#store.logger.warn({ err: error }, 'a lease is lost; its unacked events are delivered again')
     this.#store.telemetry?.leaseLost()

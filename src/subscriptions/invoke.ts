@@ -5,7 +5,7 @@ import { TimeoutError } from '../core/errors.ts'
 import { isPromise } from '../core/kinds.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import type { ConsumerTelemetry } from '../telemetry/telemetry.ts'
-import type { HandedOut } from './delivery.ts'
+import type { InternalDelivery } from './delivery.ts'
 import { runIn } from './handler-scope.ts'
 
 /** What a handler gets besides the event. */
@@ -31,7 +31,7 @@ export interface Invoking {
 /** Call a handler. Returns a promise only if the handler does: waiting a tick for each event costs time. */
 export function invoke(
   handler: Handler,
-  delivery: HandedOut,
+  delivery: InternalDelivery,
   how: Invoking,
   client?: pg.ClientBase,
 ): undefined | Promise<unknown> {
@@ -42,7 +42,7 @@ export function invoke(
 
 function call(
   handler: Handler,
-  { event, attempt, signal }: HandedOut,
+  { event, attempt, signal }: InternalDelivery,
   { timeoutMs, clock }: Invoking,
   client?: pg.ClientBase,
 ): undefined | Promise<unknown> {

@@ -10,7 +10,7 @@ import { CALL, enclosingCall } from '../events/event-context.ts'
 import type { Selection, View } from '../events/selector.ts'
 import type { ConsumerTelemetry, WithTelemetry } from '../telemetry/telemetry.ts'
 import { START_PROCESSING } from '../telemetry/telemetry.ts'
-import type { Delivery, HandedOut } from './delivery.ts'
+import type { Delivery, InternalDelivery } from './delivery.ts'
 import type { Executor } from './executor.ts'
 import { callScope, runIn } from './handler-scope.ts'
 import type { Handler } from './invoke.ts'
@@ -34,7 +34,7 @@ export interface Running {
 
 /** What an executor needs from its consumer. */
 export interface Consumer {
-  deliver(delivery: HandedOut): void
+  deliver(delivery: InternalDelivery): void
   end(up: AbortSignal): Promise<void>
   /** How long a partition that is handed over waits for the next ack, in ms. */
   ackWaitMs: number
@@ -194,7 +194,7 @@ export class DurableSubscription<E = RecordedEvent> {
  * of its category can't read the event, its stream is parked instead, and there is no delivery.
  */
 function toDelivery(
-  handed: HandedOut,
+  handed: InternalDelivery,
   view: View | null,
   telemetry: ConsumerTelemetry | undefined,
   call: () => HandlerCall,

@@ -7,7 +7,7 @@ import { parse } from '../core/validate.ts'
 import { enclosingCall } from '../events/event-context.ts'
 import { rejectOwnHandler } from '../events/own-handler.ts'
 import type { ConsumerTelemetry } from '../telemetry/telemetry.ts'
-import type { DeliveryOwner, HandedOut, Retry } from './delivery.ts'
+import type { DeliveryOwner, InternalDelivery, Retry } from './delivery.ts'
 import { logEnd, logExhausted } from './ended.ts'
 import type { Executor } from './executor.ts'
 import type { Handler } from './invoke.ts'
@@ -57,7 +57,7 @@ export interface Handling {
 }
 
 /** Starts the executor whose deliveries go to `deliver`. */
-export type Start = (deliver: (delivery: HandedOut) => void) => Executor
+export type Start = (deliver: (delivery: InternalDelivery) => void) => Executor
 
 /**
  * What both kinds of workers share: how they start and stop, and what happens after a handler failed.
@@ -72,7 +72,7 @@ export abstract class BaseWorker implements Worker {
   /** All partitions are released. */
   protected ended = false
   /** Deliveries whose handler runs. */
-  protected readonly running = new Set<HandedOut>()
+  protected readonly running = new Set<InternalDelivery>()
   readonly #limit: TimeLimit
   protected readonly outage: Outage
   readonly #watched = new WeakSet<DeliveryOwner>()
@@ -119,7 +119,7 @@ export abstract class BaseWorker implements Worker {
     this.done.catch(() => {}) // it is logged, so it must not be unhandled
   }
 
-  protected abstract deliver(delivery: HandedOut): void
+  protected abstract deliver(delivery: InternalDelivery): void
 
   /** Called when something changed, for example the outage or the end. */
   protected wake(): void {}
@@ -135,7 +135,7 @@ export abstract class BaseWorker implements Worker {
       this.outage.left()
       this.wake()
     }
-    partition.signal.addEventListener('abort', left, { once: true })
+    partition.lease.signal.addEventListener('abort', left, { once: true })
   }
 
   protected get failed(): boolean {
@@ -148,7 +148,7 @@ export abstract class BaseWorker implements Worker {
   }
 
   /** End the worker with an error. `exhausted` is the delivery whose attempts are used up, if a handler is the reason. */
-  protected fail(error: unknown, exhausted?: HandedOut): void {
+  protected fail(error: unknown, exhausted?: InternalDelivery): void {
     const { logger, subscription } = this.handling
     if (!this.#failure && exhausted)
       logExhausted(logger, subscription, exhausted.event, exhausted.attempt, error)
@@ -160,7 +160,7 @@ export abstract class BaseWorker implements Worker {
   }
 
   /** Decide what happens after a failure: the pause before the next attempt, and whether this one counts. */
-  protected retry(delivery: HandedOut, error: unknown): Retry {
+  protected retry(delivery: InternalDelivery, error: unknown): Retry {
     const { retry, clock, logger, subscription, onExhausted } = this.handling
     const { attempt, event } = delivery
     const { position, category, streamId, type } = event
