@@ -20,7 +20,7 @@ export class HandlerWorker extends BaseWorker {
     this.#run().catch((error) => this.fail(error))
   }
 
-  protected deliver(delivery: InternalDelivery): void {
+  deliver(delivery: InternalDelivery): void {
     this.watch(delivery.source.partition)
     this.#streams.push(delivery)
     this.#arrived.fire()

@@ -36,8 +36,8 @@ export function invoke(
   client?: pg.ClientBase,
 ): undefined | Promise<unknown> {
   const telemetry = how.telemetry?.process(delivery.event, delivery.attempt, delivery.partition)
-  const run = () => call(handler, delivery, how, client)
-  return telemetry ? runIn(telemetry, run) : run()
+  if (!telemetry) return call(handler, delivery, how, client)
+  return runIn(telemetry, () => call(handler, delivery, how, client))
 }
 
 function call(

@@ -6,6 +6,7 @@ import { streamKey } from '../events/event.ts'
 import type { ConsumerTelemetry } from '../telemetry/telemetry.ts'
 import type { Entry } from './ack-window.ts'
 import { AckWindow } from './ack-window.ts'
+import type { Consumer } from './consumer.ts'
 import type { Nack, Source } from './delivery.ts'
 import { InternalDelivery } from './delivery.ts'
 import type { LeaseLostError } from './errors.ts'
@@ -17,7 +18,6 @@ import { WaitingStreams } from './waiting-streams.ts'
 
 /** What a partition reports to its executor. */
 export interface PartitionEvents {
-  deliver(delivery: InternalDelivery): void
   /** The watermark may have moved, or there is room. */
   changed(partition: Partition): void
   /** A stream was parked to be tried again later. */
@@ -49,14 +49,24 @@ export class Partition implements Source {
   readonly parked = new Map<string, ParkedStream>()
   /** Fires when a checkpoint is durable, and when the partition ends. */
   readonly checkpointed = new Condition()
+  /** The checkpoint when this executor took it. */
+  readonly takenAt: number
   /** The position of the durable checkpoint. */
   durable: number
   /** It is being released. The release writes its last checkpoint. */
   isReleasing = false
   readonly #store: Store
+  readonly #consumer: Pick<Consumer, 'deliver'>
   readonly #events: PartitionEvents
 
-  constructor(grant: Grant, at: Instant, store: Store, leaseMs: number, events: PartitionEvents) {
+  constructor(
+    grant: Grant,
+    at: Instant,
+    store: Store,
+    leaseMs: number,
+    consumer: Pick<Consumer, 'deliver'>,
+    events: PartitionEvents,
+  ) {
     this.number = grant.partition
     this.logger = store.logger
     this.telemetry = store.telemetry
@@ -64,7 +74,8 @@ export class Partition implements Source {
     this.window = new AckWindow(grant.position, store.clock, store.budget)
     this.waiting = new WaitingStreams(this.lease, store.clock, (entry) => this.#admit(entry))
     this.parking = new Parking(this, store)
-    this.durable = grant.position
+    this.takenAt = this.durable = grant.position
+    this.#consumer = consumer
     this.#store = store
     this.#events = events
   }
@@ -123,7 +134,7 @@ export class Partition implements Source {
   handOut(source: Source, entry: Entry): void {
     if (this.lease.draining || this.lease.lost) return
     entry.state = 'queued'
-    this.#events.deliver(new InternalDelivery(source, entry))
+    this.#consumer.deliver(new InternalDelivery(source, entry))
   }
 
   begin(entry: Entry): void {

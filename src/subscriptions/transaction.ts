@@ -68,7 +68,7 @@ export class TransactionalWorker extends BaseWorker {
     await Promise.all(this.#cancelled)
   }
 
-  protected deliver(delivery: InternalDelivery): void {
+  deliver(delivery: InternalDelivery): void {
     const { partition } = delivery.source
     this.watch(partition)
     const running = this.#queues.get(partition)
