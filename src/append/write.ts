@@ -1,7 +1,8 @@
 import { now, sleep } from '../core/clock.ts'
 import { TimeoutError } from '../core/errors.ts'
 import type { Database } from '../database/database.ts'
-import { isLost, isQueueFull, isReadOnly, isTransient } from '../database/failures.ts'
+import { isLost, isQueueFull, isReadOnly, isRolledBack, isTransient } from '../database/failures.ts'
+import { SQLSTATE } from '../database/sqlstate.ts'
 import { OutcomeUnknownError, VersionConflictError } from '../events/errors.ts'
 import type { Batch, Outcome, Progress } from './batch.ts'
 import { Aborted } from './batch.ts'
@@ -137,9 +138,10 @@ function isFinal(outcome: Outcome): boolean {
 
 /** A lost race for a version or an id, a serialization failure, or a deadlock: the next try sees what the winner wrote. */
 function isRace(error: unknown): boolean {
-  const { code, constraint } = (causeOfProjection(error) ?? {}) as { code?: string; constraint?: string }
-  if (code === '23505') return constraint === 'events_version' || constraint === 'events_id'
-  return code === '40001' || code === '40P01'
+  const cause = causeOfProjection(error)
+  const { code, constraint } = (cause ?? {}) as { code?: string; constraint?: string }
+  if (code === SQLSTATE.uniqueConstraint) return constraint === 'events_version' || constraint === 'events_id'
+  return isRolledBack(cause)
 }
 
 /** Ids that this library made are new to the caller: if an earlier try has written them, this call did. */

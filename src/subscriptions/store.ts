@@ -7,6 +7,7 @@ import { redactText } from '../core/secrets.ts'
 import type { Queries, Statement } from '../database/database.ts'
 import { encodingOf } from '../database/encoding.ts'
 import type { Retries } from '../database/retry-reporter.ts'
+import { SQLSTATE } from '../database/sqlstate.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import { toEvent } from '../events/event.ts'
 import type { Selection } from '../events/selector.ts'
@@ -273,8 +274,8 @@ export class Store {
       return await this.#db.query(this.#statement(file), values, client)
     } catch (error) {
       const { code, message } = error as { code?: string; message: string }
-      if (code === 'MW010') throw new SubscriptionMismatchError(this.#name, message)
-      if (code === 'MW011') throw new SubscriptionNotFoundError(this.#name)
+      if (code === SQLSTATE.subscriptionMismatch) throw new SubscriptionMismatchError(this.#name, message)
+      if (code === SQLSTATE.noSubscription) throw new SubscriptionNotFoundError(this.#name)
       throw error
     }
   }

@@ -3,6 +3,7 @@ import { explain, MeowError } from '../core/errors.ts'
 import { isLost, isReadOnly, isServerFailure } from '../database/failures.ts'
 import { lostStatement } from '../database/fast-query.ts'
 import { failedQuery } from '../database/lent-client.ts'
+import { SQLSTATE } from '../database/sqlstate.ts'
 import type { InternalDelivery } from './delivery.ts'
 
 /** A handler threw `cause`, or its transaction can't be committed. `delivery` is undefined if several may be the reason. */
@@ -52,7 +53,7 @@ export function earlierFailure(client: pg.ClientBase, error: unknown): HandlerFa
 
 /** The handler's writes can't be committed: one of its queries failed, or a deferred constraint is violated. */
 export function throwHandlerFailed(client: pg.ClientBase, error: unknown): never {
-  throw (error as { code?: string }).code === '25P02'
+  throw (error as { code?: string }).code === SQLSTATE.transactionAborted
     ? earlierFailure(client, error)
     : new HandlerFailed(error)
 }

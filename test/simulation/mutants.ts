@@ -92,7 +92,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'what the server refuses ends an executor',
     file: 'src/database/failures.ts',
-    from: 'isSchemaHidden(error) || !PERMANENT.test(codeOf(error))',
+    from: 'isSchemaHidden(error) || !hasState(error, ...PERMANENT)',
     to: 'false',
   },
   {

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { name } from '../../core/fields.ts'
 import { parse, refuseUndefined } from '../../core/validate.ts'
 import type { Database, Statement } from '../../database/database.ts'
+import { SQLSTATE } from '../../database/sqlstate.ts'
 import type { RecordedEvent } from '../../events/event.ts'
 import { toEvent } from '../../events/event.ts'
 import { SubscriptionNotFoundError } from '../errors.ts'
@@ -72,7 +73,7 @@ export class Parking {
     try {
       return await query()
     } catch (error) {
-      throw (error as { code?: string }).code === 'MW011'
+      throw (error as { code?: string }).code === SQLSTATE.noSubscription
         ? new SubscriptionNotFoundError(subscription)
         : error
     }
