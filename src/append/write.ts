@@ -1,4 +1,5 @@
-import { now, sleep } from '../core/clock.ts'
+import { backoff, pauseAfter } from '../core/backoff.ts'
+import { now, sleep, systemClock } from '../core/clock.ts'
 import { TimeoutError } from '../core/errors.ts'
 import type { Database } from '../database/database.ts'
 import { isLost, isQueueFull, isReadOnly, isRolledBack, isTransient } from '../database/failures.ts'
@@ -74,11 +75,11 @@ export async function write(
       if (lostAt !== undefined) {
         const isOver = now() - lostAt >= queryTimeoutMs
         if (isOver || !(isTransient(error) || isRace(error))) throw new Unanswered(error)
-        await sleep(Math.min(50 * attempt, MAX_PAUSE_MS))
+        await sleep(backoff(attempt, systemClock, { maxMs: MAX_PAUSE_MS }))
       } else if (isReadOnly(error) || (progress.begun && isLost(error))) {
         // A standby that may be about to be promoted; or another server is the primary by now.
         if (now() - began >= queryTimeoutMs) throw error
-        await sleep(Math.min(50 * attempt, MAX_PAUSE_MS))
+        await sleep(backoff(attempt, systemClock, { maxMs: MAX_PAUSE_MS }))
       } else if (isQueueFull(error) && timesFull++ < MAX_FULL && (await db.freeNotificationQueue())) {
         logger.warn({ err: error }, "NOTIFY's queue was full; trying again")
       } else if (isRace(error)) {
@@ -91,7 +92,7 @@ export async function write(
             error,
           )
         onRace?.()
-        if (attempt > 1) await sleep(Math.random() * Math.min(2 ** attempt, 50))
+        if (attempt > 1) await sleep(systemClock.random() * pauseAfter(attempt, { firstMs: 2, maxMs: 50 }))
       } else {
         throw error
       }

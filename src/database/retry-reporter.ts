@@ -76,7 +76,8 @@ export class RetryReporter {
   /** Reports a failure. Returns the pause before the next attempt, in ms. */
   failed(error: unknown): number {
     this.report(error)
-    return backoff(this.#attempt, this.#reporting.clock, isLost(error) ? LOST_PAUSE_MS : REFUSED_PAUSE_MS)
+    const maxMs = isLost(error) ? LOST_PAUSE_MS : REFUSED_PAUSE_MS
+    return backoff(this.#attempt, this.#reporting.clock, { maxMs })
   }
 
   /** Reports a failure. The caller decides when to retry. */

@@ -134,7 +134,7 @@ export class HandOver {
       } catch (error) {
         const late = isLost(error) ? attempt > 1 : clock.now() - began >= REFUSED_MS
         if (late || !isTransient(error)) throw error
-        if (attempt > 1) await clock.sleep(backoff(attempt, clock, REFUSED_MS / 4))
+        if (attempt > 1) await clock.sleep(backoff(attempt, clock, { maxMs: REFUSED_MS / 4 }))
       }
     }
   }

@@ -3,6 +3,7 @@ import { abortWith } from '../core/abort.ts'
 import type { Clock } from '../core/clock.ts'
 import { TimeoutError } from '../core/errors.ts'
 import { isPromise } from '../core/kinds.ts'
+import { withTimeout } from '../core/timeout.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import type { ConsumerTelemetry } from '../telemetry/telemetry.ts'
 import type { InternalDelivery } from './delivery.ts'
@@ -51,19 +52,12 @@ function call(
     return isPromise(result) ? Promise.resolve(result) : undefined
   }
   const stop = abortWith(signal)
-  return new Promise((resolve, reject) => {
-    const forget = clock.after(timeoutMs, () => {
-      const error = new TimeoutError('a handler', timeoutMs)
-      stop.abort(error)
-      reject(error)
-    })
-    new Promise((done) =>
-      done(handler(event, { attempt, signal: stop.signal, ...(client ? { client } : {}) })),
-    )
-      .then(resolve, reject)
-      .finally(() => {
-        forget()
-        stop.abort()
-      })
-  })
+  const context = { attempt, signal: stop.signal, ...(client ? { client } : {}) }
+  const late = () => {
+    const error = new TimeoutError('a handler', timeoutMs)
+    stop.abort(error)
+    throw error
+  }
+  const run = async () => handler(event, context)
+  return withTimeout(timeoutMs, run, late, { clock }).finally(() => stop.abort())
 }

@@ -1,8 +1,8 @@
+import { backoff } from '../core/backoff.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Logger } from '../core/logger.ts'
 import { streamKey } from '../events/event.ts'
 import type { InternalDelivery } from './delivery.ts'
-import { jittered } from './retry.ts'
 
 /** Why a worker is failing, and since when. */
 export interface Failing {
@@ -157,8 +157,8 @@ export class Outage {
 
   #pause(): void {
     const { clock, maxDelayMs } = this.#options
-    this.#nextAt =
-      clock.now() + jittered(Math.min(maxDelayMs, FIRST_PAUSE_MS * 2 ** Math.min(this.#tries, 31)), clock)
+    const growth = { firstMs: FIRST_PAUSE_MS, maxMs: maxDelayMs }
+    this.#nextAt = clock.now() + backoff(this.#tries + 1, clock, growth)
     this.#wakeLater()
   }
 

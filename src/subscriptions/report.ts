@@ -1,3 +1,4 @@
+import { withTimeout } from '../core/timeout.ts'
 import type { LiveFeed } from '../live/live.ts'
 import type { HeldBack } from '../read/held-back.ts'
 import { NOT_HELD_BACK } from '../read/held-back.ts'
@@ -127,10 +128,13 @@ export class Report {
 
   /** The status with a fresh count of the lag; or with the last count, if the database does not answer within COUNT_MS. */
   async read(): Promise<ExecutorStatus> {
-    const counted = new AbortController()
-    const late = this.#store.clock.sleep(COUNT_MS, counted.signal).catch(() => {})
-    await Promise.race([this.#counted(), late])
-    counted.abort()
+    const { clock } = this.#store
+    await withTimeout(
+      COUNT_MS,
+      () => this.#counted(),
+      () => {},
+      { clock },
+    )
     return this.#status()
   }
 
