@@ -11,6 +11,7 @@ import { LeaseLostError } from './errors.ts'
 import type { HandOver } from './hand-over.ts'
 import type { Instant } from './instant.ts'
 import { now } from './instant.ts'
+import { Lease } from './lease.ts'
 import type { Losses } from './losses.ts'
 import { LOST_MS } from './losses.ts'
 import type { OwnedPartitions } from './owned-partitions.ts'
@@ -140,7 +141,8 @@ export class Claims implements PartitionEvents {
     const rows = await retryForever(() => this.#store.parkedStreams(numbers), this.#policy)
     if (!isCurrent()) return
     for (const grant of taken) {
-      const partition = new Partition(grant, at, this.#store, this.#options.leaseMs, consumer, this)
+      const lease = new Lease(grant, at, this.#options.leaseMs, this.#store.clock)
+      const partition = new Partition(lease, grant.position, this.#store, consumer, this)
       for (const [number, stream] of rows)
         if (number === grant.partition) partition.parked.set(streamKey(stream), stream)
       owned.add({ partition, replay: new Replay(partition, this.#store) })

@@ -10,10 +10,9 @@ import type { Consumer } from './consumer.ts'
 import type { Nack, Source } from './delivery.ts'
 import { InternalDelivery } from './delivery.ts'
 import type { LeaseLostError } from './errors.ts'
-import type { Instant } from './instant.ts'
-import { Lease } from './lease.ts'
+import type { Lease } from './lease.ts'
 import { Parking } from './parking.ts'
-import type { Grant, ParkedStream, Store } from './store.ts'
+import type { ParkedStream, Store } from './store.ts'
 import { WaitingStreams } from './waiting-streams.ts'
 
 /** What a partition reports to its executor. */
@@ -56,25 +55,18 @@ export class Partition implements Source {
   /** It is being released. The release writes its last checkpoint. */
   isReleasing = false
   readonly #store: Store
-  readonly #consumer: Pick<Consumer, 'deliver'>
+  readonly #consumer: Consumer
   readonly #events: PartitionEvents
 
-  constructor(
-    grant: Grant,
-    at: Instant,
-    store: Store,
-    leaseMs: number,
-    consumer: Pick<Consumer, 'deliver'>,
-    events: PartitionEvents,
-  ) {
-    this.number = grant.partition
+  constructor(lease: Lease, takenAt: number, store: Store, consumer: Consumer, events: PartitionEvents) {
+    this.number = lease.number
     this.logger = store.logger
     this.telemetry = store.telemetry
-    this.lease = new Lease(grant, at, leaseMs, store.clock)
-    this.window = new AckWindow(grant.position, store.clock, store.budget)
-    this.waiting = new WaitingStreams(this.lease, store.clock, (entry) => this.#admit(entry))
+    this.lease = lease
+    this.window = new AckWindow(takenAt, store.clock, store.budget)
+    this.waiting = new WaitingStreams(lease, store.clock, (entry) => this.#admit(entry))
     this.parking = new Parking(this, store)
-    this.takenAt = this.durable = grant.position
+    this.takenAt = this.durable = takenAt
     this.#consumer = consumer
     this.#store = store
     this.#events = events
