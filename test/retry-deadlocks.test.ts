@@ -1,4 +1,4 @@
-// A transaction that the server rolls back because of others runs again, and what is not its fault is all that is repeated.
+// A transaction that the server rolls back because of others runs again, a few times at most; other failures are passed on at once.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { retryDeadlocks } from '../src/database/retry-deadlocks.ts'
