@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert'
 import type { Clock } from '../src/core/clock.ts'
 import type { Meow, ProcessOptions, RecordedEvent, SubscriptionStatus } from '../src/index.ts'
 import { ValidationError } from '../src/index.ts'
-import type { HandedOut } from '../src/subscriptions/delivery.ts'
+import type { InternalDelivery } from '../src/subscriptions/delivery.ts'
 import { Outage } from '../src/subscriptions/outage.ts'
 import { collect } from './support/collect.ts'
 import { listening } from './support/status.ts'
@@ -176,10 +176,10 @@ function withClock(streams = 2) {
     { streams, maxDelayMs: 1_000, subscription: 's', clock, logger },
     { changed: (failing) => changes.push(failing !== undefined), wake() {} },
   )
-  const partition = { signal: new AbortController().signal }
+  const partition = { lease: { signal: new AbortController().signal } }
   const delivery = (streamId: string, owner = partition) =>
-    ({ event: { category: 'c', streamId }, source: { partition: owner } }) as unknown as HandedOut
-  const fail = (one: HandedOut) => {
+    ({ event: { category: 'c', streamId }, source: { partition: owner } }) as unknown as InternalDelivery
+  const fail = (one: InternalDelivery) => {
     outage.begin(one)
     const counts = outage.failed(one, new Error('no'))
     outage.settled(one)
@@ -216,7 +216,7 @@ test('one event at a time, with pauses that double up to maxDelayMs', () => {
 test('attempts count when the other streams that waited have gone elsewhere', () => {
   const { delivery, fail, changes } = withClock()
   const leaving = new AbortController()
-  const other = { signal: leaving.signal }
+  const other = { lease: { signal: leaving.signal } }
   fail(delivery('a'))
   assert.not(fail(delivery('b', other)))
   assert.not(fail(delivery('a')))
@@ -228,7 +228,7 @@ test('attempts count when the other streams that waited have gone elsewhere', ()
 test('it ends when all that waited has gone elsewhere, and the next failures are counted anew', () => {
   const { outage, delivery, fail, changes } = withClock()
   const leaving = new AbortController()
-  const other = { signal: leaving.signal }
+  const other = { lease: { signal: leaving.signal } }
   fail(delivery('a', other))
   assert.not(fail(delivery('b', other)))
   leaving.abort()

@@ -1,9 +1,9 @@
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
 import type pg from 'pg'
-import { abortable, abortWith } from '../core/abort.ts'
 import { readable } from '../core/describe.ts'
 import { MeowError, TimeoutError, ValidationError } from '../core/errors.ts'
 import { method } from '../core/fields.ts'
+import { withTimeout } from '../core/timeout.ts'
 import { check } from '../core/validate.ts'
 import type { Database } from '../database/database.ts'
 import { lendClient } from '../database/lent-client.ts'
@@ -116,15 +116,11 @@ export class Projections {
 
   /** The category's readers wait for an append that is open: one whose handler hangs must end. */
   #withTimeout(call: () => Promise<unknown>): Promise<unknown> {
-    const { queryTimeoutMs } = this.#db.settings
-    const late = abortWith(this.#db.givenUp)
-    const forget = this.#db.clock.after(queryTimeoutMs, () =>
-      late.abort(new TimeoutError('an inline projection', queryTimeoutMs)),
-    )
-    return abortable(call(), late.signal).finally(() => {
-      forget()
-      late.abort()
-    })
+    const { settings, clock, givenUp } = this.#db
+    const late = () => {
+      throw new TimeoutError('an inline projection', settings.queryTimeoutMs)
+    }
+    return withTimeout(settings.queryTimeoutMs, call, late, { clock, signal: givenUp })
   }
 
   /** An append of a handler that is not part of its transaction would wait for it, and the handler for the append. */

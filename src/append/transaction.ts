@@ -4,6 +4,7 @@ import type { Database } from '../database/database.ts'
 import { isLost } from '../database/failures.ts'
 import { failedQuery, forgetFailedQuery } from '../database/lent-client.ts'
 import { sessionError, watchErrors } from '../database/session.ts'
+import { SQLSTATE } from '../database/sqlstate.ts'
 import type { Progress } from './batch.ts'
 import { causeOfProjection } from './projections.ts'
 
@@ -62,7 +63,7 @@ export async function insideTransaction<T>(
   const ask = queryOn(db, client)
   forgetFailedQuery(client)
   await ask(SAVEPOINT).catch((error) => {
-    if (error.code === '25P01')
+    if (error.code === SQLSTATE.noTransaction)
       throw new ValidationError('options.client', 'must have an open transaction', 'one without')
     throw db.translate(error, client)
   })
@@ -96,14 +97,14 @@ function isLate(db: Database, error: unknown): boolean {
 /** What a handler did to the transaction, where it can not be committed any more; else the error as it is. */
 function transactionProblem(client: pg.ClientBase, error: unknown): unknown {
   const { code } = error as { code?: string }
-  if (code === '25P02') {
+  if (code === SQLSTATE.transactionAborted) {
     const cause = failedQuery(client)?.error ?? error
     return projection(
       `a query of an inline projection failed, which its handler has kept to itself: ${explain(cause)}`,
       cause,
     )
   }
-  if (code === '25P01' || code === '3B001')
+  if (code === SQLSTATE.noTransaction || code === SQLSTATE.noSavepoint)
     return projection('the handler of an inline projection has ended the transaction of its append', error)
   return error
 }

@@ -1,7 +1,9 @@
-import { now, sleep } from '../core/clock.ts'
+import { backoff, pauseAfter } from '../core/backoff.ts'
+import { now, sleep, systemClock } from '../core/clock.ts'
 import { TimeoutError } from '../core/errors.ts'
 import type { Database } from '../database/database.ts'
-import { isLost, isQueueFull, isReadOnly, isTransient } from '../database/failures.ts'
+import { isLost, isQueueFull, isReadOnly, isRolledBack, isTransient } from '../database/failures.ts'
+import { SQLSTATE } from '../database/sqlstate.ts'
 import { OutcomeUnknownError, VersionConflictError } from '../events/errors.ts'
 import type { Batch, Outcome, Progress } from './batch.ts'
 import { Aborted } from './batch.ts'
@@ -73,11 +75,11 @@ export async function write(
       if (lostAt !== undefined) {
         const isOver = now() - lostAt >= queryTimeoutMs
         if (isOver || !(isTransient(error) || isRace(error))) throw new Unanswered(error)
-        await sleep(Math.min(50 * attempt, MAX_PAUSE_MS))
+        await sleep(backoff(attempt, systemClock, { maxMs: MAX_PAUSE_MS }))
       } else if (isReadOnly(error) || (progress.begun && isLost(error))) {
         // A standby that may be about to be promoted; or another server is the primary by now.
         if (now() - began >= queryTimeoutMs) throw error
-        await sleep(Math.min(50 * attempt, MAX_PAUSE_MS))
+        await sleep(backoff(attempt, systemClock, { maxMs: MAX_PAUSE_MS }))
       } else if (isQueueFull(error) && timesFull++ < MAX_FULL && (await db.freeNotificationQueue())) {
         logger.warn({ err: error }, "NOTIFY's queue was full; trying again")
       } else if (isRace(error)) {
@@ -90,7 +92,7 @@ export async function write(
             error,
           )
         onRace?.()
-        if (attempt > 1) await sleep(Math.random() * Math.min(2 ** attempt, 50))
+        if (attempt > 1) await sleep(systemClock.random() * pauseAfter(attempt, { firstMs: 2, maxMs: 50 }))
       } else {
         throw error
       }
@@ -137,9 +139,10 @@ function isFinal(outcome: Outcome): boolean {
 
 /** A lost race for a version or an id, a serialization failure, or a deadlock: the next try sees what the winner wrote. */
 function isRace(error: unknown): boolean {
-  const { code, constraint } = (causeOfProjection(error) ?? {}) as { code?: string; constraint?: string }
-  if (code === '23505') return constraint === 'events_version' || constraint === 'events_id'
-  return code === '40001' || code === '40P01'
+  const cause = causeOfProjection(error)
+  const { code, constraint } = (cause ?? {}) as { code?: string; constraint?: string }
+  if (code === SQLSTATE.uniqueConstraint) return constraint === 'events_version' || constraint === 'events_id'
+  return isRolledBack(cause)
 }
 
 /** Ids that this library made are new to the caller: if an earlier try has written them, this call did. */

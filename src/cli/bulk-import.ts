@@ -1,5 +1,6 @@
 // Writes events that were recorded elsewhere, many at a time.
 import type { Database } from '../database/database.ts'
+import { SQLSTATE } from '../database/sqlstate.ts'
 import type { RowOf } from '../database/statement.ts'
 import { statements } from '../database/statements.ts'
 import { count, type Progress } from './stderr.ts'
@@ -100,16 +101,17 @@ export class BulkImport {
 function explain(error: unknown, where: string): unknown {
   const { code, message, detail, constraint, hint } = error as Record<string, string | undefined>
   const of = (what: string) => new Error(`${where}: ${what}`, { cause: error })
-  if (code === 'MW003')
+  if (code === SQLSTATE.versionGap)
     return of(
       `${message}. The file has only a part of that stream: use --renumber to give its events new versions`,
     )
-  if (code === '23505' && constraint === 'events_version')
+  if (code === SQLSTATE.uniqueConstraint && constraint === 'events_version')
     return of(
       `the store has another event of that stream and version (${detail}): import into an empty store, or use --renumber`,
     )
-  if (code === '23505' && constraint === 'events_id')
+  if (code === SQLSTATE.uniqueConstraint && constraint === 'events_id')
     return of(`an id occurs twice, or another process has just written it (${detail}): run the import again`)
-  if (code?.startsWith('22') || code?.startsWith('23')) return of(hint ? `${message}. ${hint}` : message!)
+  if (code?.startsWith(SQLSTATE.data) || code?.startsWith(SQLSTATE.constraint))
+    return of(hint ? `${message}. ${hint}` : message!)
   return error
 }

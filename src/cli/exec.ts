@@ -1,8 +1,9 @@
 // Runs the command of `worker --exec`.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { after, sleep } from '../core/clock.ts'
+import { after } from '../core/clock.ts'
 import { Condition } from '../core/condition.ts'
+import { withTimeout } from '../core/timeout.ts'
 import type { Stderr } from './stderr.ts'
 
 /** How many characters of a command's stderr are kept for the error. */
@@ -84,7 +85,11 @@ export class Shell {
         child.on('exit', async (code, killed) => {
           if (code === 0) return resolve()
           // A process that it left running may keep its stderr open.
-          await Promise.race([once(child, 'close'), sleep(STDERR_WAIT_MS)])
+          await withTimeout(
+            STDERR_WAIT_MS,
+            () => once(child, 'close'),
+            () => [],
+          )
           const how = killed ? `was ended by signal ${killed}` : `ended with exit code ${code}`
           reject(new CommandFailure(how, stderrText.trim(), NOT_RUNNABLE.includes(code ?? 0)))
         })

@@ -3,6 +3,8 @@
  * SQLSTATE, by the routine in the server that refused, by Node's error codes, and by the driver's own messages.
  */
 
+import { SQLSTATE } from './sqlstate.ts'
+
 const PLACE = 'connectionString, or PGHOST and PGPORT'
 const NO_CONNECTION = 'no connection to the server'
 const LOGIN = 'connection string or PGUSER and PGPASSWORD'
@@ -37,23 +39,23 @@ export const lostConnection = (reason: string): string =>
 /** What the server answered, by SQLSTATE and by the routine that answered. */
 function byServer({ code, routine }: Failure, message: string): string | undefined {
   switch (code) {
-    case '28000':
+    case SQLSTATE.loginRefused:
       if (routine === 'ClientAuthentication')
         return `the server lets nobody in this way: ${message}; its pg_hba.conf has no entry for this user, database and address, or only one that wants encryption: add sslmode=require to the connection string (PGSSLMODE), or an entry to pg_hba.conf`
       if (routine === 'InitializeSessionUserId')
         return `the server refused the login: ${message}; check the user of the ${LOGIN}, or let a superuser run: create role … login, alter role … login`
       return `the server refused the login: ${message}; check user and password of the ${LOGIN}, and the method that pg_hba.conf asks for`
-    case '28P01':
+    case SQLSTATE.wrongPassword:
       return `the server refused the login: ${message}; check user and password of the ${LOGIN}; a password may also have expired (VALID UNTIL)`
-    case '57P03':
+    case SQLSTATE.notYetReady:
       return `the server takes no connections yet, or no longer: ${message}; try again in a moment`
-    case '57P04':
+    case SQLSTATE.databaseDropped:
       return `the database was dropped: ${message}`
-    case '42501':
+    case SQLSTATE.noRights:
       return routine === 'CheckMyDatabase'
         ? `this role may not connect to the database: ${message}; grant connect on database … to …, or connect as another`
         : undefined
-    case '55000':
+    case SQLSTATE.wrongState:
       return routine === 'CheckMyDatabase'
         ? `the database takes no connections: ${message}; alter database … allow_connections true`
         : undefined

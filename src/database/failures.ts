@@ -1,16 +1,19 @@
 import type pg from 'pg'
 import { ConnectionError, LimitError, MeowError, SchemaError, TimeoutError } from '../core/errors.ts'
 import { isError } from '../core/kinds.ts'
+import { SQLSTATE } from './sqlstate.ts'
 
 /** pg's message if an answer does not come in time. */
 export const QUERY_TIMEOUT = 'Query read timeout'
+
+type StatementState = typeof SQLSTATE.noStatement | typeof SQLSTATE.statementExists
 
 /**
  * A connection no longer has a prepared statement that it should have, or already has it. The statement did not run. If this
  * happened inside a transaction, the server has aborted it.
  */
 export class StatementLost extends Error {
-  readonly code: '26000' | '42P05'
+  readonly code: StatementState
   readonly statement: string
   readonly inTransaction: boolean
   /** The connection. It is a function, so that printing the error does not print the connection. */
@@ -18,7 +21,7 @@ export class StatementLost extends Error {
 
   constructor(
     cause: Error,
-    code: '26000' | '42P05',
+    code: StatementState,
     statement: string,
     connection: object,
     inTransaction: boolean,
@@ -48,14 +51,45 @@ export class CommitFailed extends MeowError {
   }
 }
 
-/** The session ended or never began: connection exceptions, shutdowns, no free connection, time limits of sessions, logins. */
-const ENDS_SESSION = /^(08|28|57P|53300|25P03|25P04|3D000)/
+const S = SQLSTATE
+
+/** The session ended or never began. */
+const ENDS_SESSION = [
+  S.connection,
+  S.login,
+  S.shutdown,
+  S.noConnectionLeft,
+  S.idleInTransaction,
+  S.transactionTimeout,
+  S.noDatabase,
+]
 
 /** Failures of the server itself, whatever the query is. Some of them end the session. */
-const OF_SERVER = /^(08|25P0[34]|40|53|54|55|57|58|F0|XX)/
+const OF_SERVER = [
+  S.connection,
+  S.idleInTransaction,
+  S.transactionTimeout,
+  S.rolledBack,
+  S.resources,
+  S.programLimit,
+  S.state,
+  S.intervention,
+  S.system,
+  S.configuration,
+  S.internal,
+]
+
+/** What a function of the store names is not there. */
+const NOT_FOUND = [S.noSchema, S.noTable, S.noFunction]
 
 /** Failures that no retry solves: not migrated or too new, no position left, refusals of the schema's functions. */
-const PERMANENT = /^(3F000|42P01|42883|42703|2200H|MW)/
+const PERMANENT = [...NOT_FOUND, S.noColumn, S.sequenceAtEnd, S.ofStore]
+
+/** Whether the SQLSTATE of an error is one of these, or begins with one of these. */
+export function hasState(error: unknown, ...states: readonly string[]): boolean {
+  const code = codeOf(error)
+  return states.some((state) => code.startsWith(state))
+}
 
 /**
  * Whether the connection failed, not the query, so that a retry on another connection makes sense. Errors of the server have a
@@ -64,18 +98,18 @@ const PERMANENT = /^(3F000|42P01|42883|42703|2200H|MW)/
 export function isLost(error: unknown): boolean {
   if (error instanceof ConnectionError || error instanceof TimeoutError) return isLost(error.cause)
   if (error instanceof MeowError || error instanceof StatementLost || !isError(error)) return false
-  if (isServerError(error)) return ENDS_SESSION.test(codeOf(error))
+  if (isServerError(error)) return hasState(error, ...ENDS_SESSION)
   return !/^(Type|Range|Reference|Syntax)Error$/.test(error.name)
 }
 
 /** Whether a standby or a read-only server refused the write. A primary exists elsewhere, or will exist soon. */
 export function isReadOnly(error: unknown): boolean {
-  return ['25006', 'MW005'].includes(codeOf(error))
+  return hasState(error, S.readOnly, S.isStandby)
 }
 
 /** Whether the server's state caused the failure, not the query. The connection is not used again. */
 export function isServerFailure(error: unknown): boolean {
-  return isLost(error) || isReadOnly(error) || OF_SERVER.test(codeOf(error))
+  return isLost(error) || isReadOnly(error) || hasState(error, ...OF_SERVER)
 }
 
 /**
@@ -86,7 +120,7 @@ export function isTransient(error: unknown): boolean {
   if (isLost(error) || isReadOnly(error) || error instanceof StatementLost) return true
   if (error instanceof ConnectionError || error instanceof TimeoutError) return isTransient(error.cause)
   if (error instanceof MeowError || !isServerError(error)) return false
-  return isSchemaHidden(error) || !PERMANENT.test(codeOf(error))
+  return isSchemaHidden(error) || !hasState(error, ...PERMANENT)
 }
 
 /**
@@ -95,7 +129,7 @@ export function isTransient(error: unknown): boolean {
  */
 export function isSchemaHidden(error: unknown): boolean {
   const { where } = (error ?? {}) as { where?: string }
-  return isServerError(error) && Boolean(where) && /^(3F000|42P01|42883)$/.test(codeOf(error))
+  return isServerError(error) && Boolean(where) && hasState(error, ...NOT_FOUND)
 }
 
 /**
@@ -103,19 +137,26 @@ export function isSchemaHidden(error: unknown): boolean {
  * switches sessions will continue to do so.
  */
 export function isTransientAtStart(error: unknown): boolean {
-  return isTransient(error) && !/^(42501|26000|42P05|3F000|42P01|42883)$/.test(codeOf(error))
+  return isTransient(error) && !hasState(error, S.noRights, S.noStatement, S.statementExists, ...NOT_FOUND)
 }
 
 /** Whether NOTIFY's queue is full. Other limits have the same SQLSTATE, and the message may be in any language. */
 export function isQueueFull(error: unknown): boolean {
   const { code, file } = (error ?? {}) as { code?: string; file?: string }
-  return code === '54000' && file === 'async.c'
+  return code === S.programLimitExceeded && file === 'async.c'
+}
+
+/** Whether the server rolled the transaction back because of others: if it runs again, it sees what they wrote. */
+export function isRolledBack(error: unknown): boolean {
+  return hasState(error, S.deadlock, S.serializationFailure)
 }
 
 /** Whether the server received the query and refused it, and neither the connection nor the server has ended. */
 export function isRefusal(error: unknown): boolean {
   if (error instanceof ConnectionError || error instanceof TimeoutError) return isRefusal(error.cause)
-  return (isServerError(error) || error instanceof StatementLost) && !/^(08|57P)/.test(codeOf(error))
+  return (
+    (isServerError(error) || error instanceof StatementLost) && !hasState(error, S.connection, S.shutdown)
+  )
 }
 
 /** Whether the error comes from the server. */
@@ -134,8 +175,8 @@ export function isPgClient(client: pg.ClientBase): boolean {
  * wrap a database error, because an error of a handler may look like one.
  */
 export function codeOf(error: unknown): string {
-  const { code } = ((error instanceof MeowError ? causeOf(error) : error) ?? {}) as { code?: string }
-  return code ?? ''
+  const { code } = ((error instanceof MeowError ? causeOf(error) : error) ?? {}) as { code?: unknown }
+  return typeof code === 'string' ? code : ''
 }
 
 function causeOf(error: MeowError): unknown {

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { SQLSTATE } from './sqlstate.ts'
 
 /** A query that failed in a transaction, and the borrower for which it ran. */
 export interface FailedQuery {
@@ -31,7 +32,7 @@ export function lendClient(client: pg.ClientBase, borrower?: unknown): LentClien
   let ended = false
   let foundAborted: boolean | undefined
   const note = (error: unknown) => {
-    const isAborted = (error as { code?: unknown } | null)?.code === '25P02'
+    const isAborted = (error as { code?: unknown } | null)?.code === SQLSTATE.transactionAborted
     foundAborted ??= isAborted
     // In an aborted transaction all later queries fail as well, but they are not the cause.
     if (!isAborted) failedQueries.set(client, { error, borrower })

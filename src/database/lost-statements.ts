@@ -3,6 +3,7 @@ import { attempt } from '../core/describe.ts'
 import { isError } from '../core/kinds.ts'
 import { StatementLost } from './failures.ts'
 import type { QuerySpec } from './fast-query.ts'
+import { SQLSTATE } from './sqlstate.ts'
 
 /** Connections that have lost a prepared statement. */
 const lostStatements = new WeakSet<object>()
@@ -19,13 +20,18 @@ export function mayBeNamed(client: pg.ClientBase): boolean {
 export function noteLostStatement(error: Error, client: pg.ClientBase, { name, text }: QuerySpec): Error {
   const { code, message } = error as { code?: string; message: string }
   // A statement that a trigger executes by a name of its own is not ours.
-  if (!name || !(code === '26000' || code === '42P05') || !message.includes(name)) return error
+  if (
+    !name ||
+    !(code === SQLSTATE.noStatement || code === SQLSTATE.statementExists) ||
+    !message.includes(name)
+  )
+    return error
   const { connection, namedQueries } = client as unknown as {
     connection?: { parsedStatements: Record<string, string> }
     namedQueries?: Record<string, string>
   }
   const prepared = connection?.parsedStatements ?? namedQueries ?? {} // pg's native client has namedQueries
-  if (code === '42P05') prepared[name] = text
+  if (code === SQLSTATE.statementExists) prepared[name] = text
   else delete prepared[name]
   lostStatements.add(connectionOf(client))
   const status = transactionOf(client)

@@ -1,7 +1,8 @@
 import { backoff } from '../core/backoff.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Logger } from '../core/logger.ts'
-import { codeOf, isLost, isRefusal } from './failures.ts'
+import { hasState, isLost, isRefusal } from './failures.ts'
+import { SQLSTATE } from './sqlstate.ts'
 
 /** An operation that is being retried: since when, and the last error. */
 export interface Retrying {
@@ -75,7 +76,8 @@ export class RetryReporter {
   /** Reports a failure. Returns the pause before the next attempt, in ms. */
   failed(error: unknown): number {
     this.report(error)
-    return backoff(this.#attempt, this.#reporting.clock, isLost(error) ? LOST_PAUSE_MS : REFUSED_PAUSE_MS)
+    const maxMs = isLost(error) ? LOST_PAUSE_MS : REFUSED_PAUSE_MS
+    return backoff(this.#attempt, this.#reporting.clock, { maxMs })
   }
 
   /** Reports a failure. The caller decides when to retry. */
@@ -115,7 +117,7 @@ export class RetryReporter {
     const again = clock.now() - this.#loggedAt < AGAIN_MS
     if (!again) this.#loggedAt = clock.now()
     const isRefused = isRefusal(error)
-    const isRace = codeOf(error).startsWith('40')
+    const isRace = hasState(error, SQLSTATE.rolledBack)
     const level = again ? 'debug' : isRefused && !isRace ? 'error' : 'warn'
     this.#wasLogged ||= level !== 'debug'
     if (isRefused) logger[level](said, 'the database refused a query; trying again until it succeeds')

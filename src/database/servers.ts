@@ -2,9 +2,10 @@ import pg from 'pg'
 import { after } from '../core/clock.ts'
 import { isPromise } from '../core/kinds.ts'
 import { cancel } from './cancel.ts'
-import { isServerError, QUERY_TIMEOUT } from './failures.ts'
+import { hasState, isServerError, QUERY_TIMEOUT } from './failures.ts'
 import { OWN_TIMEOUT } from './fast-query.ts'
 import { cancelTimeoutMs } from './run-query.ts'
+import { SQLSTATE } from './sqlstate.ts'
 
 /** How to reach one server: the part of pg's configuration that names it. If empty, the PG* environment variables name it. */
 type Server = { readonly connectionString?: string; readonly host?: string; readonly port?: number }
@@ -17,7 +18,7 @@ const URL_FORM = /^((?!socket:)[a-z][a-z0-9+.-]*:\/\/)([^/?#]*)([^?#]*)(?:\?([^#
 
 /** The server can only be read: it is a standby, or it is set to be read-only. */
 export class ReadOnlyError extends Error {
-  readonly code = '25006' // read_only_sql_transaction, as a server reports it
+  readonly code = SQLSTATE.readOnly // as a server reports it
 }
 
 /**
@@ -105,8 +106,8 @@ export class Servers {
 
 /** Whether another server may work. As in libpq, no other server is tried if one refuses the login. */
 export function mayWorkElsewhere(error: unknown): boolean {
-  const { code } = error as { code?: string }
-  return !isServerError(error) || /^(08|53|57P|58|XX)/.test(code ?? '')
+  const { connection, resources, shutdown, system, internal } = SQLSTATE
+  return !isServerError(error) || hasState(error, connection, resources, shutdown, system, internal)
 }
 
 /** The error if no server works: it lists the error of each one. */

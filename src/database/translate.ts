@@ -10,6 +10,7 @@ import {
   QUERY_TIMEOUT,
   StatementLost,
 } from './failures.ts'
+import { SQLSTATE } from './sqlstate.ts'
 
 /** pg-pool's message if no connection becomes free in time. */
 export const POOL_TIMEOUT = 'timeout exceeded when trying to connect'
@@ -28,10 +29,10 @@ export function translate(
   if (problem !== undefined) return new ConnectionError(problem, error)
   const { code, message } = error as { code?: string; message?: string }
   switch (code) {
-    case '3F000': // no such schema
-    case '42P01': // no such table
-    case '42883': // no such function
-    case '42703': // no such column
+    case SQLSTATE.noSchema:
+    case SQLSTATE.noTable:
+    case SQLSTATE.noFunction:
+    case SQLSTATE.noColumn:
       if (isSchemaHidden(error))
         return new ConnectionError(
           `missing rights: ${message}, as a function of schema "${schema}" says; grant usage on the schema to this role, or, if its tables were dropped, restore them`,
@@ -42,23 +43,23 @@ export function translate(
         `schema "${schema}" is not migrated (${message}): call await meow.migrate() once, as a role that may create it`,
         error,
       )
-    case '42501':
+    case SQLSTATE.noRights:
       return new ConnectionError(
         `missing rights: ${message}; grant them on schema "${schema}" to this role, or connect as another`,
         error,
       )
-    case '3D000':
+    case SQLSTATE.noDatabase:
       return new ConnectionError(
         `${message}; create it, or check the database name of the connection string or PGDATABASE`,
         error,
       )
-    case '53300':
+    case SQLSTATE.noConnectionLeft:
       return new ConnectionError(
         `the server has no connection left: ${message}; lower maxConnections or raise max_connections`,
         error,
       )
-    case '26000': // a named statement is not there
-    case '42P05': // or is, already
+    case SQLSTATE.noStatement:
+    case SQLSTATE.statementExists:
       if (error instanceof StatementLost && error.inTransaction)
         return new ConnectionError(
           `${message}: the statements of this connection were deallocated (DEALLOCATE, DISCARD ALL), or a pooler gave its session away (then connect with prepare: false), and the transaction is aborted: roll it back and run it again`,
@@ -68,21 +69,21 @@ export function translate(
         `${message}: a pooler gave the statement's session away; connect with prepare: false, or upgrade to PgBouncer 1.21 or later`,
         error,
       )
-    case '25006': // read-only
+    case SQLSTATE.readOnly:
       return new ConnectionError(
         `the server can only be read: ${message}; connect to the primary, or list it with its standbys and target_session_attrs=read-write (connectionString, or PGHOST and PGTARGETSESSIONATTRS); or, if default_transaction_read_only is set for this role or database, reset that`,
         error,
       )
-    case '2200H': // a sequence has reached its last value
+    case SQLSTATE.sequenceAtEnd:
       return new LimitError(
         `the store "${schema}" has no position left (${message}): nothing was written; copy its events into a new store (meowmx export, import), which numbers them from 1`,
         error,
       )
-    case 'MW009':
+    case SQLSTATE.streamFull:
       return new LimitError(`${message}; nothing was written: go on in a new stream`, error)
-    case 'MW004':
-    case 'MW005':
-    case 'MW013':
+    case SQLSTATE.wrongIsolation:
+    case SQLSTATE.isStandby:
+    case SQLSTATE.schemaRenamed:
       return new SchemaError(schema, message ?? code, error)
   }
   if (message === POOL_TIMEOUT) {

@@ -1,4 +1,5 @@
 import { abortable, sharedController } from '../core/abort.ts'
+import { pauseAfter } from '../core/backoff.ts'
 import { Condition } from '../core/condition.ts'
 import { isTransient, isTransientAtStart } from '../database/failures.ts'
 import { retryForever } from '../database/retry-policy.ts'
@@ -145,7 +146,9 @@ export class Tail {
       let fetched: FetchedHorizon | undefined
       if (this.#wakes === this.#wakesAnswered) {
         if (isHeldBack) {
-          const cancel = this.#ports.clock.after(Math.min(50, 2 ** attempt), () => this.#woken.fire())
+          const cancel = this.#ports.clock.after(pauseAfter(attempt + 1, { firstMs: 1, maxMs: 50 }), () =>
+            this.#woken.fire(),
+          )
           await this.#woken.next()
           cancel()
         } else {

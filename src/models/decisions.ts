@@ -4,6 +4,7 @@ import { z } from 'zod'
 import type { Appender } from '../append/append.ts'
 import { nothing } from '../append/append.ts'
 import type { AppendResult } from '../append/request.ts'
+import { pauseAfter } from '../core/backoff.ts'
 import type { Clock } from '../core/clock.ts'
 import { client } from '../core/fields.ts'
 import { KeyedQueue } from '../core/keyed-queue.ts'
@@ -80,7 +81,8 @@ export class Decisions {
         return await decide()
       } catch (error) {
         if (!(error instanceof VersionConflictError) || attempt > retries) throw error
-        if (attempt > 1) await this.#clock.sleep(this.#clock.random() * Math.min(10 * attempt, 100))
+        if (attempt > 1)
+          await this.#clock.sleep(this.#clock.random() * pauseAfter(attempt, { firstMs: 10, maxMs: 100 }))
       }
     }
   }

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { abortable, abortWith, sharedController } from '../core/abort.ts'
+import { abortable, sharedController } from '../core/abort.ts'
 import { backoff } from '../core/backoff.ts'
 import type { Clock } from '../core/clock.ts'
 import { Condition } from '../core/condition.ts'
+import { withTimeout } from '../core/timeout.ts'
 import { CLOSE_TIMEOUT_MS } from '../database/connections.ts'
 import type { Connect, Subscriber } from './subscriber.ts'
 
@@ -113,7 +114,7 @@ export class ListenConnection {
         if (this.#closing.signal.aborted) return
         this.#setState('reconnecting', cause)
         await this.#clock
-          .sleep(backoff(attempt, this.#clock, this.#reconnectDelayMs), this.#closing.signal)
+          .sleep(backoff(attempt, this.#clock, { maxMs: this.#reconnectDelayMs }), this.#closing.signal)
           .catch(() => {})
       }
     }
@@ -196,19 +197,13 @@ export class ListenConnection {
   /** Proves that notifications arrive; rejects if the probe does not come back. */
   async #probe(probes: Condition, sent: Promise<unknown>, lost: AbortSignal): Promise<void> {
     const back = probes.next()
-    const waiting = abortWith(lost)
-    const forget = this.#clock.after(this.#answerMs, () =>
-      waiting.abort(new Error('the connection is stale: a liveness probe did not come back')),
-    )
-    try {
-      await abortable(
-        sent.then(() => back),
-        waiting.signal,
-      )
-    } finally {
-      forget()
-      waiting.abort()
+    const stale = () => {
+      throw new Error('the connection is stale: a liveness probe did not come back')
     }
+    await withTimeout(this.#answerMs, () => sent.then(() => back), stale, {
+      clock: this.#clock,
+      signal: lost,
+    })
   }
 
   #notify(channel: string, payload: string | null): void {

@@ -1,7 +1,8 @@
 import type { Duplex } from 'node:stream'
 import type pg from 'pg'
 import createSubscriber from '#pg-listen'
-import { after, every } from '../core/clock.ts'
+import { every } from '../core/clock.ts'
+import { withTimeout } from '../core/timeout.ts'
 import type { Database } from '../database/database.ts'
 import { QUERY_TIMEOUT } from '../database/failures.ts'
 import type { Servers } from '../database/servers.ts'
@@ -98,13 +99,14 @@ export function makeSubscriber(
     servers?.moveOn(server)
     throw error
   }
-  const inTime = <T>(answer: Promise<T> | undefined) => {
-    let forget = () => {}
-    const late = new Promise<never>((_, reject) => {
-      forget = after(config.query_timeout + LATER_MS, () => reject(new Error(QUERY_TIMEOUT)))
-    })
-    return Promise.race([answer, late]).finally(forget)
-  }
+  const inTime = (ask: () => Promise<unknown> | undefined) =>
+    withTimeout(
+      config.query_timeout + LATER_MS,
+      async () => ask(),
+      () => {
+        throw new Error(QUERY_TIMEOUT)
+      },
+    )
   let closed = false
   let isChecking = false
   let hasListened = false
@@ -115,7 +117,7 @@ export function makeSubscriber(
     isChecking = true
     hasListened = !hasListened
     try {
-      await inTime(hasListened ? subscriber.listenTo(ALIVE) : subscriber.unlisten(ALIVE))
+      await inTime(() => (hasListened ? subscriber.listenTo(ALIVE) : subscriber.unlisten(ALIVE)))
     } catch (error) {
       if (!closed) lost(error)
     }
@@ -123,7 +125,7 @@ export function makeSubscriber(
   }
   return {
     connect: async () => {
-      await inTime(subscriber.connect()).catch(elsewhere)
+      await inTime(() => subscriber.connect()).catch(elsewhere)
       if (!closed) forget = every(checkMs, check)
     },
     listenTo: async (channel) => subscriber.listenTo(channel)?.catch(elsewhere),

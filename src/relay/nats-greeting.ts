@@ -1,6 +1,7 @@
 // Finds out which NATS servers answer.
 import { once } from 'node:events'
 import { connect } from 'node:net'
+import { withTimeout } from '../core/timeout.ts'
 
 /**
  * Returns the servers that send a greeting to a new connection, as every NATS server does. A server may accept connections and send nothing
@@ -18,10 +19,13 @@ export async function serversThatGreet(servers: readonly string[], timeoutMs: nu
 async function awaitGreeting({ hostname, port }: URL, timeoutMs: number): Promise<void> {
   const socket = connect(Number(port || 4222), hostname.replace(/^\[|\]$/g, '')).on('error', () => {}) // `once` rejects with it
   try {
-    await once(socket, 'data', { signal: AbortSignal.timeout(timeoutMs) })
-  } catch (error) {
-    const late = (error as Error).name === 'AbortError'
-    throw late ? Object.assign(new Error('the server sends nothing'), { name: 'TimeoutError' }) : error
+    await withTimeout(
+      timeoutMs,
+      () => once(socket, 'data'),
+      () => {
+        throw Object.assign(new Error('the server sends nothing'), { name: 'TimeoutError' })
+      },
+    )
   } finally {
     socket.destroy()
   }

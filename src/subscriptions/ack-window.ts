@@ -109,9 +109,9 @@ export class AckWindow {
     return undefined
   }
 
-  add(event: RecordedEvent, bytes = 0): Entry {
+  add(event: RecordedEvent, bytes = 0, state: 'queued' | 'waiting' = 'queued'): Entry {
     const { position } = event
-    const entry: Entry = { event, bytes, position, state: 'queued', attempt: 1, generation: 0, since: 0 }
+    const entry: Entry = { event, bytes, position, state, attempt: 1, generation: 0, since: 0 }
     this.#entries.push(entry)
     this.#unacked++
     this.#addBytes(bytes)

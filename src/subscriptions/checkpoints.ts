@@ -1,16 +1,12 @@
 import { isTransient } from '../database/failures.ts'
 import { RetryReporter } from '../database/retry-reporter.ts'
 import { now } from './instant.ts'
+import { leasesOf } from './lease.ts'
+import type { Losses } from './losses.ts'
+import type { OwnedPartitions } from './owned-partitions.ts'
 import type { Partition } from './partition.ts'
+import type { Report } from './report.ts'
 import type { Store } from './store.ts'
-
-/** What checkpoints report to their executor. */
-export interface CheckpointEvents {
-  written(partitions: readonly Partition[]): void
-  lost(partition: Partition, cause?: unknown): void
-  /** How many partitions share `maxInFlight`. */
-  partitions(): number
-}
 
 /** How an executor's checkpoints are written. */
 export interface CheckpointOptions {
@@ -27,9 +23,11 @@ const PACE_MS = 5
  * under way. The next one writes the newest watermarks, so many acks never queue up many writes.
  */
 export class Checkpoints {
+  readonly #owned: OwnedPartitions
+  readonly #losses: Losses
+  readonly #report: Report
   readonly #store: Store
   readonly #options: CheckpointOptions
-  readonly #events: CheckpointEvents
   readonly #moved = new Set<Partition>()
   readonly #trouble: RetryReporter
   #running: Promise<void> | undefined
@@ -37,10 +35,18 @@ export class Checkpoints {
   #cancelNext: (() => void) | undefined
   #cancelLater: (() => void) | undefined
 
-  constructor(store: Store, options: CheckpointOptions, events: CheckpointEvents) {
+  constructor(
+    owned: OwnedPartitions,
+    losses: Losses,
+    report: Report,
+    store: Store,
+    options: CheckpointOptions,
+  ) {
+    this.#owned = owned
+    this.#losses = losses
+    this.#report = report
     this.#store = store
     this.#options = options
-    this.#events = events
     this.#trouble = new RetryReporter(store)
   }
 
@@ -51,7 +57,7 @@ export class Checkpoints {
 
   /** Write the checkpoint even if it has not moved, to renew the lease. */
   renew(partition: Partition): void {
-    if (partition.lost || partition.isReleasing || this.#store.signal.aborted) return
+    if (partition.lease.lost || partition.isReleasing || this.#store.signal.aborted) return
     this.#moved.add(partition)
     if (this.#running) return // the write under way continues with this partition
     const { clock } = this.#store
@@ -61,10 +67,10 @@ export class Checkpoints {
   }
 
   /** Only events of other partitions were passed: write that after `ms`. */
-  updateLater(partitions: () => Iterable<Partition>, ms: number): void {
+  updateLater(ms: number): void {
     this.#cancelLater ??= this.#store.clock.after(ms, () => {
       this.#cancelLater = undefined
-      for (const partition of partitions()) this.update(partition)
+      for (const partition of this.#owned.partitions) this.update(partition)
     })
   }
 
@@ -76,7 +82,7 @@ export class Checkpoints {
   /** Whether deliveries that only wait for a checkpoint fill half of this partition's share of the window. */
   #isUrgent({ window }: Partition): boolean {
     const { isPaced, maxInFlight } = this.#options
-    return !isPaced || 2 * window.covered * this.#events.partitions() >= maxInFlight
+    return !isPaced || 2 * window.covered * this.#owned.size >= maxInFlight
   }
 
   #start(): void {
@@ -92,27 +98,29 @@ export class Checkpoints {
   async #run(): Promise<void> {
     const { clock, signal } = this.#store
     while (this.#moved.size > 0 && !signal.aborted) {
-      const partitions = [...this.#moved].filter(({ lost, isReleasing }) => !lost && !isReleasing)
+      const partitions = [...this.#moved].filter(({ lease, isReleasing }) => !lease.lost && !isReleasing)
       this.#moved.clear()
       if (partitions.length === 0) break
       const reached = partitions.map((partition) => ({ partition, position: partition.window.watermark }))
       const at = now(clock)
       try {
-        const owned = await this.#store.advance(reached)
+        const owned = await this.#store.advance(leasesOf(reached))
         for (const { partition, position } of reached) {
           if (owned.includes(partition.number)) {
-            partition.renewed(at)
+            partition.lease.renewed(at)
             partition.checkpoint(position)
           } else if (!partition.isReleasing) {
-            this.#events.lost(partition)
+            partition.lose()
           }
         }
         this.#trouble.succeeded()
-        this.#events.written(partitions.filter(({ lost }) => !lost))
+        for (const { lease } of partitions) if (!lease.lost) this.#losses.over(lease.number)
+        this.#owned.changed.fire()
+        this.#report.update()
         return
       } catch (error) {
         if (!isTransient(error)) {
-          for (const partition of partitions) if (!partition.isReleasing) this.#events.lost(partition, error)
+          for (const partition of partitions) if (!partition.isReleasing) partition.lose(error)
           break
         }
         for (const partition of partitions) this.#moved.add(partition)

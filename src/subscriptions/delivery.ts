@@ -3,6 +3,7 @@ import type { Logger } from '../core/logger.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import type { ConsumerTelemetry } from '../telemetry/telemetry.ts'
 import type { Entry } from './ack-window.ts'
+import type { Lease } from './lease.ts'
 
 /** When to deliver again, and why. */
 export interface NackOptions {
@@ -60,17 +61,13 @@ export interface Delivery<E = RecordedEvent> {
 /** What a delivery needs from its partition. */
 export interface DeliveryOwner {
   readonly number: number
-  readonly signal: AbortSignal
-  readonly lost: boolean
-  /** False: the lease may have expired unnoticed. */
-  readonly valid: boolean
+  readonly lease: Lease
   readonly logger: Logger
   readonly telemetry: ConsumerTelemetry | undefined
-  /** Whether this executor still owns the partition; waits until that is certain. */
-  stillOwned(): Promise<boolean>
-  throwIfLost(): void
   /** Treat the lease as lost; `cause` is the error of the database, if there is one. */
   lose(cause?: unknown): void
+  /** Park the stream in a handler's transaction; with `replaying` only until its next attempt. False: the lease is lost. */
+  writeParked(client: pg.ClientBase, entry: Entry, error: unknown, replaying: boolean): Promise<boolean>
 }
 
 /** Where a delivery comes from: its partition, or the replay of a parked stream. */
@@ -87,14 +84,12 @@ export interface Source {
   writeCheckpoint(client: pg.ClientBase, entry: Entry): Promise<boolean>
   /** The transaction of `writeCheckpoint` is committed. */
   checkpointCommitted(entries: readonly Entry[]): void
-  /** Park the stream in a handler's transaction; with `replaying` only until its next attempt. */
-  writeParked(client: pg.ClientBase, entry: Entry, error: unknown, replaying: boolean): Promise<boolean>
-  /** The transaction of `writeParked` is committed. */
+  /** The transaction of the partition's `writeParked` is committed. */
   parkedCommitted(entry: Entry, retryInMs: number | null): void
 }
 
-/** A delivery as workers of this library see it. `Delivery` is its public form. */
-export class HandedOut {
+/** A delivery as the engine and its workers see it. `Delivery` is its public form. */
+export class InternalDelivery {
   readonly source: Source
   readonly entry: Entry
   readonly event: RecordedEvent
@@ -116,24 +111,18 @@ export class HandedOut {
     return this.source.partition.number
   }
 
+  get lease(): Lease {
+    return this.source.partition.lease
+  }
+
   /** Aborts when the executor stops, the partition is handed over, or the lease is lost. */
   get signal(): AbortSignal {
-    return this.source.partition.signal
+    return this.lease.signal
   }
 
   /** Whether it was taken back or the lease is lost: acks and nacks do nothing then. */
   get stale(): boolean {
-    return this.entry.generation !== this.#generation || this.source.partition.lost
-  }
-
-  /** False: the lease may have expired unnoticed, because this process froze or lost its connection. `stillOwned` finds out. */
-  get leaseIsValid(): boolean {
-    return this.source.partition.valid
-  }
-
-  /** Whether this executor still owns the partition; waits until that is certain. */
-  stillOwned(): Promise<boolean> {
-    return this.source.partition.stillOwned()
+    return this.entry.generation !== this.#generation || this.lease.lost
   }
 
   /** The consumer has it now. False: it was taken back, so it must not be handled. */
@@ -172,7 +161,7 @@ export class HandedOut {
   }
 
   async ack(): Promise<void> {
-    this.source.partition.throwIfLost()
+    this.lease.throwIfLost()
     if (!this.stale) await this.source.ack(this.entry)
   }
 
@@ -181,7 +170,7 @@ export class HandedOut {
   }
 
   async park(error?: unknown): Promise<void> {
-    this.source.partition.throwIfLost()
+    this.lease.throwIfLost()
     if (!this.stale) await this.source.park(this.entry, error)
   }
 }

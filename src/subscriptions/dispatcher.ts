@@ -1,24 +1,18 @@
 import type { LiveFeed } from '../live/live.ts'
 import type { Budget } from '../read/budget.ts'
 import type { Page } from '../read/page.ts'
+import type { Checkpoints } from './checkpoints.ts'
 import type { OwnedPartitions } from './owned-partitions.ts'
-
-/** What a dispatcher needs from its executor. */
-export interface DispatcherPorts {
-  /** Read events after a position, without end. */
-  follow(after: number): LiveFeed
-  /** Report the state: `live` when all events up to the horizon are handed out. */
-  report(state: 'catching-up' | 'live', horizon?: number): void
-  /** A page is done: its events are handed out, or belong to other partitions. */
-  passed(): void
-  budget: Pick<Budget, 'allows'>
-}
+import type { Report } from './report.ts'
 
 export interface DispatcherOptions {
   partitions: number
   maxInFlight: number
   /** Acked deliveries above the watermark count as in flight. */
   countsAcked: boolean
+  pollIntervalMs: number
+  /** Read events after a position, without end. */
+  follow(after: number): LiveFeed
 }
 
 /**
@@ -27,25 +21,29 @@ export interface DispatcherOptions {
  */
 export class Dispatcher {
   readonly #owned: OwnedPartitions
+  readonly #checkpoints: Checkpoints
+  readonly #report: Report
+  readonly #budget: Budget
   readonly #options: DispatcherOptions
-  readonly #ports: DispatcherPorts
   #restart = new AbortController()
-  #isHeldBack = () => false
 
-  constructor(owned: OwnedPartitions, options: DispatcherOptions, ports: DispatcherPorts) {
+  constructor(
+    owned: OwnedPartitions,
+    checkpoints: Checkpoints,
+    report: Report,
+    budget: Budget,
+    options: DispatcherOptions,
+  ) {
     this.#owned = owned
+    this.#checkpoints = checkpoints
+    this.#report = report
+    this.#budget = budget
     this.#options = options
-    this.#ports = ports
   }
 
   /** Read again from the lowest position, because partitions were added. */
   restart(): void {
     this.#restart.abort()
-  }
-
-  /** Whether an open append holds back the next events. */
-  get isHeldBack(): boolean {
-    return this.#isHeldBack()
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -65,17 +63,17 @@ export class Dispatcher {
   }
 
   async #follow(after: number, restart: AbortSignal): Promise<void> {
-    const feed = this.#ports.follow(after)
-    this.#isHeldBack = () => feed.isHeldBack()
+    const feed = this.#options.follow(after)
+    this.#report.feed = feed
     const close = () => feed.close()
     restart.addEventListener('abort', close)
     let position = after
     const report = () => {
       if (this.#owned.active.length === 0) return // all partitions are lost or being handed over
-      this.#ports.report(position < feed.horizon() ? 'catching-up' : 'live', feed.horizon())
+      this.#report.update(position < feed.horizon() ? 'catching-up' : 'live', feed.horizon())
     }
     try {
-      this.#ports.report('catching-up')
+      this.#report.update('catching-up')
       // Without new events the first page may take long, so the state is reported as soon as the horizon is known.
       feed
         .horizonKnown()
@@ -86,7 +84,7 @@ export class Dispatcher {
         if (!(await this.#handOut(page, restart)) || restart.aborted) return
         position = page.position
         for (const partition of this.#owned.active) partition.window.pass(position)
-        this.#ports.passed()
+        this.#checkpoints.updateLater(this.#options.pollIntervalMs) // for partitions that had no event in the page
         report()
       }
     } catch (error) {
@@ -94,32 +92,32 @@ export class Dispatcher {
     } finally {
       restart.removeEventListener('abort', close)
       feed.close()
-      this.#isHeldBack = () => false
+      this.#report.feed = undefined
     }
   }
 
   /** False: interrupted by a restart. `passed` of each partition says which events were handed out by then. */
   async #handOut({ events, hashes, sizes }: Page, restart: AbortSignal): Promise<boolean> {
     const { partitions, maxInFlight, countsAcked } = this.#options
-    const { budget } = this.#ports
+    const budget = this.#budget
     let room = 0
     let inFlight = 0 // bytes, at most
     for (let i = 0; i < events.length; i++) {
       const event = events[i]!
       const partition = this.#owned.get(partitions === 1 ? 0 : hashes[i]! % partitions)?.partition
-      if (!partition || partition.draining || event.position <= partition.window.passed) continue
+      if (!partition || partition.lease.draining || event.position <= partition.window.passed) continue
       const bytes = sizes[i]!
-      while (room <= 0 || !budget.allows(inFlight, bytes) || !partition.valid) {
+      while (room <= 0 || !budget.allows(inFlight, bytes) || !partition.lease.valid) {
         const changed = this.#owned.changed.next()
         room = this.#owned.room(maxInFlight, countsAcked)
         inFlight = this.#owned.bytes
-        if (restart.aborted || partition.draining) break
-        if (room > 0 && budget.allows(inFlight, bytes) && partition.valid) break
-        this.#ports.report('catching-up')
+        if (restart.aborted || partition.lease.draining) break
+        if (room > 0 && budget.allows(inFlight, bytes) && partition.lease.valid) break
+        this.#report.update('catching-up')
         await changed
       }
       if (restart.aborted) return false
-      if (partition.draining) continue
+      if (partition.lease.draining) continue
       room--
       inFlight += bytes
       partition.offer(event, bytes)

@@ -3,6 +3,7 @@ import { isLost, isTransient } from '../database/failures.ts'
 import type { Checkpoints } from './checkpoints.ts'
 import { LeaseLostError } from './errors.ts'
 import { elapsed } from './instant.ts'
+import { leasesOf } from './lease.ts'
 import type { OwnedPartition, OwnedPartitions } from './owned-partitions.ts'
 import type { Store } from './store.ts'
 
@@ -72,11 +73,11 @@ export class HandOver {
     const renewMs = this.#options.leaseMs / 3
     const countUnfinished = () =>
       partitions.reduce((sum, { partition, replay }) => {
-        if (partition.lost) return sum
+        if (partition.lease.lost) return sum
         const inHand = partition.window.unfinished + (replay.oldest ? 1 : 0)
         // Writes under way are waited for as long as the lease is valid.
-        const unwritten = partition.parksUnderWay + (replay.busy && !replay.oldest ? 1 : 0)
-        return sum + inHand + (partition.valid ? unwritten : 0)
+        const unwritten = partition.waiting.parksUnderWay + (replay.busy && !replay.oldest ? 1 : 0)
+        return sum + inHand + (partition.lease.valid ? unwritten : 0)
       }, 0)
     const wake = () => changed.fire()
     this.#releasing.addEventListener('abort', wake)
@@ -90,23 +91,22 @@ export class HandOver {
       else if (clock.now() - since >= ackWaitMs) break
       before = after
       for (const { partition } of partitions)
-        if (elapsed(clock, partition.renewedAt) > renewMs) this.#checkpoints.renew(partition)
+        if (elapsed(clock, partition.lease.renewedAt) > renewMs) this.#checkpoints.renew(partition)
     }
     this.#releasing.removeEventListener('abort', wake)
   }
 
   async #release(partitions: readonly OwnedPartition[], leaving: boolean): Promise<void> {
     if (this.#options.parksUnfinished && !this.#releasing.aborted) {
-      for (const { partition } of partitions)
-        partition.parkUnfinished().catch((error) => partition.lose(error))
+      for (const { partition } of partitions) partition.parking.parkUnfinished().catch(() => {}) // its lease is lost then
       await this.#drained(partitions)
     }
-    const stillOwned = partitions.map(({ partition }) => partition).filter(({ lost }) => !lost)
+    const stillOwned = partitions.map(({ partition }) => partition).filter(({ lease }) => !lease.lost)
     for (const partition of stillOwned) partition.isReleasing = true
     const reached = stillOwned.map((partition) => ({ partition, position: partition.window.watermark }))
     try {
       if (stillOwned.length > 0 || leaving) {
-        const released = await this.#releaseInDatabase(reached, leaving)
+        const released = await this.#releaseInDatabase(leasesOf(reached), leaving)
         for (const { partition, position } of reached)
           if (released.includes(partition.number)) partition.checkpoint(position)
         if (released.length > 0)
@@ -134,7 +134,7 @@ export class HandOver {
       } catch (error) {
         const late = isLost(error) ? attempt > 1 : clock.now() - began >= REFUSED_MS
         if (late || !isTransient(error)) throw error
-        if (attempt > 1) await clock.sleep(backoff(attempt, clock, REFUSED_MS / 4))
+        if (attempt > 1) await clock.sleep(backoff(attempt, clock, { maxMs: REFUSED_MS / 4 }))
       }
     }
   }

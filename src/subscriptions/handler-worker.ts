@@ -1,7 +1,7 @@
 import { Condition } from '../core/condition.ts'
 import { readable } from '../core/describe.ts'
 import { streamKey } from '../events/event.ts'
-import type { HandedOut } from './delivery.ts'
+import type { InternalDelivery } from './delivery.ts'
 import { LeaseLostError } from './errors.ts'
 import { invoke } from './invoke.ts'
 import { Streams } from './streams.ts'
@@ -10,7 +10,7 @@ import { BaseWorker } from './worker.ts'
 
 /** Runs a handler on each delivery and acks it: several streams at once, the events of one stream in order. */
 export class HandlerWorker extends BaseWorker {
-  readonly #streams: Streams<HandedOut>
+  readonly #streams: Streams<InternalDelivery>
   readonly #arrived = new Condition()
 
   constructor(start: Start, handling: Handling) {
@@ -20,7 +20,7 @@ export class HandlerWorker extends BaseWorker {
     this.#run().catch((error) => this.fail(error))
   }
 
-  protected deliver(delivery: HandedOut): void {
+  deliver(delivery: InternalDelivery): void {
     this.watch(delivery.source.partition)
     this.#streams.push(delivery)
     this.#arrived.fire()
@@ -44,7 +44,7 @@ export class HandlerWorker extends BaseWorker {
     }
   }
 
-  async #finish(handled: Promise<void>, delivery: HandedOut): Promise<void> {
+  async #finish(handled: Promise<void>, delivery: InternalDelivery): Promise<void> {
     this.running.add(delivery)
     await handled.catch((error) => this.fail(error))
     this.running.delete(delivery)
@@ -52,13 +52,13 @@ export class HandlerWorker extends BaseWorker {
     this.#arrived.fire()
   }
 
-  #done(delivery: HandedOut): void {
+  #done(delivery: InternalDelivery): void {
     this.outage.settled(delivery)
     this.#streams.done(delivery)
   }
 
   /** The next delivery to handle. During an outage it returns one at a time; when the worker stops, all of them. */
-  #next(): HandedOut | undefined {
+  #next(): InternalDelivery | undefined {
     return this.outage.mayBegin || this.stopping ? this.#streams.next() : undefined
   }
 
@@ -71,10 +71,10 @@ export class HandlerWorker extends BaseWorker {
   }
 
   /** Handle a delivery. Returns a promise only if there is something to wait for. */
-  #handle(delivery: HandedOut): undefined | Promise<void> {
+  #handle(delivery: InternalDelivery): undefined | Promise<void> {
     if (this.failed || this.givenUp.aborted) return void delivery.nack() // the drain waits for it
-    if (!delivery.leaseIsValid)
-      return delivery.stillOwned().then((owned) => (owned ? this.#handle(delivery) : delivery.nack()))
+    if (!delivery.lease.valid)
+      return delivery.lease.stillOwned().then((owned) => (owned ? this.#handle(delivery) : delivery.nack()))
     if (!delivery.begin()) return
     this.outage.begin(delivery)
     try {
@@ -92,12 +92,12 @@ export class HandlerWorker extends BaseWorker {
     }
   }
 
-  #handled(delivery: HandedOut): void {
+  #handled(delivery: InternalDelivery): void {
     delivery.done()
     this.outage.succeeded()
   }
 
-  async #failed(delivery: HandedOut, thrown: unknown): Promise<void> {
+  async #failed(delivery: InternalDelivery, thrown: unknown): Promise<void> {
     const error = readable(thrown)
     // The handler gave up because its signal aborted. That is no attempt, and the event comes again.
     if (delivery.signal.aborted) return delivery.nack({ error })

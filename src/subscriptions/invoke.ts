@@ -3,9 +3,10 @@ import { abortWith } from '../core/abort.ts'
 import type { Clock } from '../core/clock.ts'
 import { TimeoutError } from '../core/errors.ts'
 import { isPromise } from '../core/kinds.ts'
+import { withTimeout } from '../core/timeout.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import type { ConsumerTelemetry } from '../telemetry/telemetry.ts'
-import type { HandedOut } from './delivery.ts'
+import type { InternalDelivery } from './delivery.ts'
 import { runIn } from './handler-scope.ts'
 
 /** What a handler gets besides the event. */
@@ -31,18 +32,18 @@ export interface Invoking {
 /** Call a handler. Returns a promise only if the handler does: waiting a tick for each event costs time. */
 export function invoke(
   handler: Handler,
-  delivery: HandedOut,
+  delivery: InternalDelivery,
   how: Invoking,
   client?: pg.ClientBase,
 ): undefined | Promise<unknown> {
   const telemetry = how.telemetry?.process(delivery.event, delivery.attempt, delivery.partition)
-  const run = () => call(handler, delivery, how, client)
-  return telemetry ? runIn(telemetry, run) : run()
+  if (!telemetry) return call(handler, delivery, how, client)
+  return runIn(telemetry, () => call(handler, delivery, how, client))
 }
 
 function call(
   handler: Handler,
-  { event, attempt, signal }: HandedOut,
+  { event, attempt, signal }: InternalDelivery,
   { timeoutMs, clock }: Invoking,
   client?: pg.ClientBase,
 ): undefined | Promise<unknown> {
@@ -51,19 +52,12 @@ function call(
     return isPromise(result) ? Promise.resolve(result) : undefined
   }
   const stop = abortWith(signal)
-  return new Promise((resolve, reject) => {
-    const forget = clock.after(timeoutMs, () => {
-      const error = new TimeoutError('a handler', timeoutMs)
-      stop.abort(error)
-      reject(error)
-    })
-    new Promise((done) =>
-      done(handler(event, { attempt, signal: stop.signal, ...(client ? { client } : {}) })),
-    )
-      .then(resolve, reject)
-      .finally(() => {
-        forget()
-        stop.abort()
-      })
-  })
+  const context = { attempt, signal: stop.signal, ...(client ? { client } : {}) }
+  const late = () => {
+    const error = new TimeoutError('a handler', timeoutMs)
+    stop.abort(error)
+    throw error
+  }
+  const run = async () => handler(event, context)
+  return withTimeout(timeoutMs, run, late, { clock }).finally(() => stop.abort())
 }

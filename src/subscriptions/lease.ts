@@ -13,6 +13,7 @@ import { elapsed } from './instant.ts'
  *       +-> draining <---+ -> lost (another executor owns it, or none)
  */
 export class Lease {
+  /** The number of its partition. */
   readonly number: number
   /** Each owner has a higher epoch. A write with an older epoch has no effect. */
   readonly epoch: number
@@ -80,3 +81,7 @@ export class Lease {
     this.drain()
   }
 }
+
+/** The positions that partitions have reached, as the store writes them: each with the lease of its partition. */
+export const leasesOf = (reached: readonly { partition: { lease: Lease }; position: number }[]) =>
+  reached.map(({ partition: { lease }, position }) => ({ partition: lease, position }))

@@ -1,3 +1,4 @@
+import { pauseAfter } from '../core/backoff.ts'
 import type { RetryReporting } from '../database/retry-reporter.ts'
 import { RetryReporter } from '../database/retry-reporter.ts'
 
@@ -39,7 +40,7 @@ export class Losses {
     if (trouble.attempt === 1) return LOST_MS
     loss.forget()
     loss.forget = clock.after(RECOVERED_MS, () => trouble.end())
-    return Math.min(LOST_MS * 2 ** (trouble.attempt - 1), MAX_LOST_MS)
+    return pauseAfter(trouble.attempt, { firstMs: LOST_MS, maxMs: MAX_LOST_MS })
   }
 
   /** A partition makes progress. */

@@ -1,8 +1,8 @@
+import { backoff } from '../core/backoff.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Logger } from '../core/logger.ts'
 import { streamKey } from '../events/event.ts'
-import type { HandedOut } from './delivery.ts'
-import { jittered } from './retry.ts'
+import type { InternalDelivery } from './delivery.ts'
 
 /** Why a worker is failing, and since when. */
 export interface Failing {
@@ -45,10 +45,10 @@ export class Outage {
   /** Streams that failed since the last success. */
   readonly #failed = new Set<string>()
   /** The failed deliveries that wait for their next attempt, by stream. */
-  readonly #waiting = new Map<string, HandedOut>()
+  readonly #waiting = new Map<string, InternalDelivery>()
   #failing: Failing | undefined
   #began = 0
-  #probe: HandedOut | undefined
+  #probe: InternalDelivery | undefined
   #tries = 0
   #nextAt = 0
   #cancelWake = () => {}
@@ -73,11 +73,11 @@ export class Outage {
   }
 
   /** A handler begins. Call `settled` when it has ended, successfully or not. */
-  begin(delivery: HandedOut): void {
+  begin(delivery: InternalDelivery): void {
     if (this.#failing) this.#probe ??= delivery
   }
 
-  settled(delivery: HandedOut): void {
+  settled(delivery: InternalDelivery): void {
     if (this.#probe !== delivery) return
     this.#probe = undefined
     this.#wakeLater()
@@ -91,7 +91,7 @@ export class Outage {
   }
 
   /** A handler failed. Returns whether that counts as an attempt of its event. */
-  failed(delivery: HandedOut, error: unknown): boolean {
+  failed(delivery: InternalDelivery, error: unknown): boolean {
     const key = streamKey(delivery.event)
     this.#failed.add(key)
     this.#waiting.set(key, delivery)
@@ -109,7 +109,7 @@ export class Outage {
   }
 
   /** The stream of this event is parked, so it does not wait any more. */
-  parked({ event }: HandedOut): void {
+  parked({ event }: InternalDelivery): void {
     this.#waiting.delete(streamKey(event))
     if (this.#waiting.size === 0) this.#end('the outage is over: the last stream that failed is parked')
   }
@@ -138,7 +138,7 @@ export class Outage {
 
   #forgetLeft(): void {
     for (const [key, { source }] of this.#waiting) {
-      if (!source.partition.signal.aborted) continue
+      if (!source.partition.lease.signal.aborted) continue
       this.#waiting.delete(key)
       this.#failed.delete(key)
     }
@@ -157,8 +157,8 @@ export class Outage {
 
   #pause(): void {
     const { clock, maxDelayMs } = this.#options
-    this.#nextAt =
-      clock.now() + jittered(Math.min(maxDelayMs, FIRST_PAUSE_MS * 2 ** Math.min(this.#tries, 31)), clock)
+    const growth = { firstMs: FIRST_PAUSE_MS, maxMs: maxDelayMs }
+    this.#nextAt = clock.now() + backoff(this.#tries + 1, clock, growth)
     this.#wakeLater()
   }
 

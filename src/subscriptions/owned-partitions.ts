@@ -50,7 +50,7 @@ export class OwnedPartitions implements Iterable<OwnedPartition> {
 
   /** The partitions that get more deliveries. */
   get active(): Partition[] {
-    return this.partitions.filter(({ draining }) => !draining)
+    return this.partitions.filter(({ lease }) => !lease.draining)
   }
 
   /** How many deliveries are not acked. */

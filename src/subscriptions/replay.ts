@@ -45,7 +45,7 @@ export class Replay implements Source {
   constructor(partition: Partition, store: Store) {
     this.partition = partition
     this.#store = store
-    partition.signal.addEventListener('abort', () => {
+    partition.lease.signal.addEventListener('abort', () => {
       this.#cancelWake()
       if (this.#current?.state === 'queued') this.#current.generation++ // it is taken back
       this.#settled.fire()
@@ -70,13 +70,13 @@ export class Replay implements Source {
 
   /** Replay the streams that are due. */
   wake(): void {
-    if (this.#running || this.partition.signal.aborted) return
+    if (this.#running || this.partition.lease.signal.aborted) return
     this.#cancelWake()
     this.#running = true
     this.#run()
       .catch((error) => {
         for (const settle of this.#acks.splice(0)) settle(error)
-        if (!this.partition.signal.aborted) this.partition.lose(error)
+        if (!this.partition.lease.signal.aborted) this.partition.lose(error)
       })
       .finally(() => {
         this.#running = false
@@ -89,7 +89,7 @@ export class Replay implements Source {
   /** Set a timer for the next stream that is due. */
   #wakeWhenDue(): void {
     const waiting = [...this.partition.parked.values()].filter(({ replaying }) => replaying)
-    if (waiting.length === 0 || this.partition.signal.aborted) return
+    if (waiting.length === 0 || this.partition.lease.signal.aborted) return
     const due = Math.min(...waiting.map(({ due }) => due))
     const { clock } = this.#store
     this.#cancelWake = clock.after(Math.max(due - clock.now(), 0) + 1, () => this.wake())
@@ -100,7 +100,7 @@ export class Replay implements Source {
       const due = [...this.partition.parked.values()]
         .filter(({ replaying, due }) => replaying && due <= this.#store.clock.now())
         .sort((a, b) => a.position - b.position)
-      if (due.length === 0 || this.partition.signal.aborted) return
+      if (due.length === 0 || this.partition.lease.signal.aborted) return
       for (const parked of due) await this.#stream(parked)
     }
   }
@@ -108,7 +108,7 @@ export class Replay implements Source {
   async #stream(parked: ParkedStream): Promise<void> {
     const { partition } = this
     for (;;) {
-      partition.signal.throwIfAborted()
+      partition.lease.signal.throwIfAborted()
       const until = partition.durable
       const { budget } = this.#store
       const page = await budget.page((maxBytes) =>
@@ -122,7 +122,7 @@ export class Replay implements Source {
       partition.replayChanged()
       if (partition.durable <= until) await partition.checkpointed.next()
     }
-    const resume = partition.pause()
+    const resume = partition.waiting.pause()
     await this.#move(parked, null)
     partition.parked.delete(streamKey(parked))
     resume()
@@ -162,7 +162,7 @@ export class Replay implements Source {
   /** Deliver one event, and wait for its outcome. */
   async #deliver({ event, bytes }: Sized, attempt: number): Promise<Outcome> {
     const { partition } = this
-    while (!(await partition.stillOwned())) partition.signal.throwIfAborted()
+    while (!(await partition.lease.stillOwned())) partition.lease.signal.throwIfAborted()
     this.#outcome = undefined
     this.#acks = []
     this.#current = {
@@ -177,17 +177,18 @@ export class Replay implements Source {
     partition.handOut(this, this.#current)
     while (this.#outcome === undefined) {
       const settled = this.#settled.next()
-      if (partition.signal.aborted && this.#current.state !== 'out') partition.signal.throwIfAborted()
-      partition.throwIfLost()
+      if (partition.lease.signal.aborted && this.#current.state !== 'out')
+        partition.lease.signal.throwIfAborted()
+      partition.lease.throwIfLost()
       await settled
     }
     return this.#outcome
   }
 
   async #move(parked: ParkedStream, position: number | null): Promise<void> {
-    if (await this.#retry(() => this.#store.moveParked(this.partition, parked, position))) return
+    if (await this.#retry(() => this.#store.moveParked(this.partition.lease, parked, position))) return
     this.partition.lose()
-    this.partition.throwIfLost()
+    this.partition.lease.throwIfLost()
   }
 
   #retry<T>(action: () => Promise<T>): Promise<T> {
@@ -234,29 +235,18 @@ export class Replay implements Source {
   }
 
   async park(entry: Entry, error: unknown): Promise<void> {
-    const { event, attempt } = entry
     entry.generation++
-    try {
-      const owned = await this.#retry(() => this.#store.park(this.partition, event, attempt, error, false))
-      if (!owned) this.partition.lose()
-    } catch (cause) {
-      this.partition.lose(cause)
-    }
-    this.partition.throwIfLost()
+    await this.partition.parking.write(entry, error, false)
     this.parkedCommitted(entry, null)
   }
 
   writeCheckpoint(client: pg.ClientBase, entry: Entry): Promise<boolean> {
     const parked = this.partition.parked.get(streamKey(entry.event))!
-    return this.#store.moveParked(this.partition, parked, entry.position + 1, client)
+    return this.#store.moveParked(this.partition.lease, parked, entry.position + 1, client)
   }
 
   checkpointCommitted([entry]: readonly Entry[]): void {
     this.#end(entry!, 'written')
-  }
-
-  writeParked(client: pg.ClientBase, { event, attempt }: Entry, error: unknown, replaying: boolean) {
-    return this.#store.park(this.partition, event, attempt, error, replaying, client)
   }
 
   parkedCommitted(entry: Entry, retryInMs: number | null): void {

@@ -1,3 +1,5 @@
+import { withTimeout } from '../core/timeout.ts'
+import type { LiveFeed } from '../live/live.ts'
 import type { HeldBack } from '../read/held-back.ts'
 import { NOT_HELD_BACK } from '../read/held-back.ts'
 import type { Failing } from './outage.ts'
@@ -41,13 +43,20 @@ const NOTHING = { lag: 0, lagIsEstimate: false, heldBack: NOT_HELD_BACK }
 /** The pause between two counts of the lag, in ms. */
 const COUNT_MS = 1_000
 
+/** What observes the status of an executor. */
+export interface StatusObserver {
+  status(status: ExecutorStatus): void
+  /** Whether anyone observes the status. The lag is counted only then. */
+  isWatched(): boolean
+}
+
 /** Keeps the status of an executor, and emits each change. */
 export class Report {
   readonly #owned: OwnedPartitions
   readonly #store: Store
-  readonly #emit: (status: ExecutorStatus) => void
-  readonly #isWatched: () => boolean
-  readonly #isHeldBack: () => boolean
+  readonly #observer: StatusObserver
+  /** The feed that the executor reads, if there is one. */
+  feed: Pick<LiveFeed, 'isHeldBack'> | undefined
   #state: ExecutorStatus['state'] = 'waiting'
   #position = 0
   #horizon = 0
@@ -56,22 +65,15 @@ export class Report {
   #failing: Failing | undefined
   #retrying: Failing | undefined
 
-  /**
-   * The lag is counted only while `isWatched` returns true. `isHeldBack` returns whether an open append holds back the next
-   * events.
-   */
-  constructor(
-    owned: OwnedPartitions,
-    store: Store,
-    emit: (status: ExecutorStatus) => void,
-    isWatched: () => boolean,
-    isHeldBack: () => boolean,
-  ) {
-    this.#isHeldBack = isHeldBack
+  constructor(owned: OwnedPartitions, store: Store, observer: StatusObserver) {
     this.#owned = owned
     this.#store = store
-    this.#emit = emit
-    this.#isWatched = isWatched
+    this.#observer = observer
+  }
+
+  /** Whether an open append holds back the next events. */
+  get isHeldBack(): boolean {
+    return this.feed?.isHeldBack() ?? false
   }
 
   update(state = this.#state, horizon = 0): void {
@@ -80,7 +82,7 @@ export class Report {
     this.#horizon = Math.max(this.#horizon, horizon)
     this.count()
     if (partitions.length > 0) this.#position = Math.min(...partitions.map(({ durable }) => durable))
-    this.#emit(this.#status())
+    this.#observer.status(this.#status())
   }
 
   /** The executor has ended, with an error if there is a failure. */
@@ -126,21 +128,24 @@ export class Report {
 
   /** The status with a fresh count of the lag; or with the last count, if the database does not answer within COUNT_MS. */
   async read(): Promise<ExecutorStatus> {
-    const counted = new AbortController()
-    const late = this.#store.clock.sleep(COUNT_MS, counted.signal).catch(() => {})
-    await Promise.race([this.#counted(), late])
-    counted.abort()
+    const { clock } = this.#store
+    await withTimeout(
+      COUNT_MS,
+      () => this.#counted(),
+      () => {},
+      { clock },
+    )
     return this.#status()
   }
 
   /** Whether there may be more events than those in flight. */
   get #hasMore(): boolean {
-    return this.#state === 'catching-up' || (this.#state === 'live' && this.#isHeldBack())
+    return this.#state === 'catching-up' || (this.#state === 'live' && this.isHeldBack)
   }
 
   /** Count the lag, if anyone observes the status. */
   count(): void {
-    if (this.#isWatched()) this.#counted()
+    if (this.#observer.isWatched()) this.#counted()
   }
 
   /** Count the lag, at most once in COUNT_MS. */

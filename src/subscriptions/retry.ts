@@ -1,3 +1,4 @@
+import { backoff } from '../core/backoff.ts'
 import type { Clock } from '../core/clock.ts'
 
 /** How often and how soon a failed handler is tried again. With the defaults all attempts take one to three minutes. */
@@ -17,21 +18,11 @@ export interface RetryOptions {
 /** The options, complete. */
 export type RetryPolicy = { readonly [Option in keyof RetryOptions]-?: number }
 
-const GROWTH = 4
-
 /** The pause after failed attempt 1, 2, …, in ms: exponential, with jitter. */
 export function retryPause(
   attempt: number,
   { minDelayMs, maxDelayMs }: Pick<RetryPolicy, 'minDelayMs' | 'maxDelayMs'>,
   clock: Clock,
 ): number {
-  return jittered(Math.min(maxDelayMs, minDelayMs * GROWTH ** Math.min(attempt - 1, 16)), clock)
-}
-
-/**
- * A random time between half of a pause and all of it, so that events that failed together are not tried together again (the "equal jitter" of
- * Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
- */
-export function jittered(ms: number, clock: Clock): number {
-  return ms / 2 + (clock.random() * ms) / 2
+  return backoff(attempt, clock, { firstMs: minDelayMs, maxMs: maxDelayMs, factor: 4 })
 }

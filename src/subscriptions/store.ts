@@ -7,6 +7,7 @@ import { redactText } from '../core/secrets.ts'
 import type { Queries } from '../database/database.ts'
 import { encodingOf } from '../database/encoding.ts'
 import type { Retries } from '../database/retry-reporter.ts'
+import { SQLSTATE } from '../database/sqlstate.ts'
 import type { Arguments, RowOf, Statement } from '../database/statement.ts'
 import { statements } from '../database/statements.ts'
 import type { RecordedEvent } from '../events/event.ts'
@@ -38,7 +39,7 @@ export interface Share {
   /** The partitions that this claim has taken. */
   taken: Grant[]
   /** The partitions that were owned before and still are. */
-  errorText: Grant[]
+  kept: Grant[]
 }
 
 /** A parked stream. */
@@ -154,7 +155,7 @@ export class Store {
       share: Number(share),
       waitMs: waitMs === null ? null : Number(waitMs),
       taken: grants('t'),
-      errorText: grants('f'),
+      kept: grants('f'),
     }
   }
 
@@ -292,8 +293,8 @@ export class Store {
       return await this.#db.query(statement, values, client)
     } catch (error) {
       const { code, message } = error as { code?: string; message: string }
-      if (code === 'MW010') throw new SubscriptionMismatchError(this.#name, message)
-      if (code === 'MW011') throw new SubscriptionNotFoundError(this.#name)
+      if (code === SQLSTATE.subscriptionMismatch) throw new SubscriptionMismatchError(this.#name, message)
+      if (code === SQLSTATE.noSubscription) throw new SubscriptionNotFoundError(this.#name)
       throw error
     }
   }

@@ -10,7 +10,8 @@ import { CALL, enclosingCall } from '../events/event-context.ts'
 import type { Selection, View } from '../events/selector.ts'
 import type { ConsumerTelemetry, WithTelemetry } from '../telemetry/telemetry.ts'
 import { START_PROCESSING } from '../telemetry/telemetry.ts'
-import type { Delivery, HandedOut } from './delivery.ts'
+import type { Consumer } from './consumer.ts'
+import type { Delivery, InternalDelivery } from './delivery.ts'
 import type { Executor } from './executor.ts'
 import { callScope, runIn } from './handler-scope.ts'
 import type { Handler } from './invoke.ts'
@@ -18,7 +19,7 @@ import type { Options, ProcessOptions } from './options.ts'
 import { nackOptions, processOptions } from './options.ts'
 import type { SubscriptionStatus } from './status.ts'
 import { Statuses } from './status.ts'
-import type { BaseWorker, Handling, Start, Worker } from './worker.ts'
+import type { BaseWorker, Handling, Worker } from './worker.ts'
 
 /** How long close() waits for acks of deliveries that consumers have, in ms. */
 const CLOSING_MS = 5_000
@@ -26,20 +27,9 @@ const CLOSING_MS = 5_000
 /** A running executor of this process. */
 export interface Running {
   readonly executor: Executor
-  /** Drain and end. When `up` aborts, handlers and acks are not waited for any more. */
-  end(up: AbortSignal): Promise<void>
+  readonly consumer: Consumer
   /** Whether its consumer has stopped it, so that it only waits for late acks. */
   retired: boolean
-}
-
-/** What an executor needs from its consumer. */
-export interface Consumer {
-  deliver(delivery: HandedOut): void
-  end(up: AbortSignal): Promise<void>
-  /** How long a partition that is handed over waits for the next ack, in ms. */
-  ackWaitMs: number
-  /** Whether the consumer is a worker of `process()`, whose acks never wait for checkpoints. */
-  isWorker: boolean
 }
 
 /** What a subscription needs from its store. */
@@ -52,7 +42,6 @@ export interface Executors {
   work(
     subscription: DurableSubscription<any>,
     how: Omit<Handling, 'clock' | 'logger' | 'telemetry' | 'subscription'> & { transactional: boolean },
-    start: Start,
   ): BaseWorker
   /** An observer of its status came. */
   watch(subscription: string): void
@@ -170,15 +159,7 @@ export class DurableSubscription<E = RecordedEvent> {
       const scope = callScope(event, this.#call(event, worker))
       return runIn(scope, () => handler(view ? view(event) : event, context))
     }
-    const worker: BaseWorker = this.#subscriptions.work(this, { handler: seeing, ...checked }, (deliver) => {
-      const settings: Consumer = {
-        deliver,
-        end: (up) => worker.stopBefore(up),
-        ackWaitMs: Infinity,
-        isWorker: true,
-      }
-      return this.#subscriptions.start(this, settings).executor
-    })
+    const worker: BaseWorker = this.#subscriptions.work(this, { handler: seeing, ...checked })
     return worker
   }
 
@@ -194,7 +175,7 @@ export class DurableSubscription<E = RecordedEvent> {
  * of its category can't read the event, its stream is parked instead, and there is no delivery.
  */
 function toDelivery(
-  handed: HandedOut,
+  handed: InternalDelivery,
   view: View | null,
   telemetry: ConsumerTelemetry | undefined,
   call: () => HandlerCall,

@@ -13,6 +13,7 @@ import { refuseWide, select } from '../events/selector.ts'
 import type { Live } from '../live/live.ts'
 import type { Reader } from '../read/reader.ts'
 import type { ConsumerTelemetry, Standing } from '../telemetry/telemetry.ts'
+import type { Consumer } from './consumer.ts'
 import { SubscriptionNotFoundError } from './errors.ts'
 import { Executor } from './executor.ts'
 import { HandlerWorker } from './handler-worker.ts'
@@ -20,7 +21,7 @@ import type { SubscriptionOptions } from './options.ts'
 import { subscriptionOptions } from './options.ts'
 import { merge } from './status.ts'
 import { Store } from './store.ts'
-import type { Consumer, Executors, Running } from './subscription.ts'
+import type { Executors, Running } from './subscription.ts'
 import { DurableSubscription } from './subscription.ts'
 import { TransactionalWorker } from './transaction.ts'
 import type { BaseWorker, Handling, Start } from './worker.ts'
@@ -58,7 +59,7 @@ export class Subscriptions implements Executors {
   }
 
   /** @internal */
-  start(subscription: DurableSubscription<any>, { deliver, end, ackWaitMs, isWorker }: Consumer): Running {
+  start(subscription: DurableSubscription<any>, consumer: Consumer): Running {
     if (this.#closing.signal.aborted) throw new ClosedError()
     const { name, selection, options, statuses } = subscription
     const siblings = this.#running.get(name) ?? new Set()
@@ -87,11 +88,11 @@ export class Subscriptions implements Executors {
         isWatched: () => statuses.status$.observed,
       },
       store,
-      { name, ...options, pollIntervalMs, ackWaitMs, isWorker },
+      { name, ...options, pollIntervalMs },
       releasing,
-      deliver,
+      consumer,
     )
-    const running: Running = { executor, end, retired: false }
+    const running: Running = { executor, consumer, retired: false }
     siblings.add(running)
     executor.done
       .catch(() => {}) // the executor has logged it
@@ -106,7 +107,6 @@ export class Subscriptions implements Executors {
   work(
     subscription: DurableSubscription<any>,
     how: Omit<Handling, 'clock' | 'logger' | 'telemetry' | 'subscription'> & { transactional: boolean },
-    start: Start,
   ): BaseWorker {
     const { clock, settings } = this.#db
     const { name } = subscription
@@ -117,6 +117,7 @@ export class Subscriptions implements Executors {
       telemetry: this.telemetry(name),
       subscription: name,
     }
+    const start: Start = (worker) => this.start(subscription, worker).executor
     return how.transactional
       ? new TransactionalWorker(start, handling, this.#db, subscription.options.leaseMs, this.#slots)
       : new HandlerWorker(start, handling)
@@ -145,7 +146,7 @@ export class Subscriptions implements Executors {
 
   /** An observer of its status came. @internal */
   watch(subscription: string): void {
-    for (const { executor } of this.#running.get(subscription) ?? []) executor.watch()
+    for (const { executor } of this.#running.get(subscription) ?? []) executor.report.count()
   }
 
   /** @internal */
@@ -161,7 +162,7 @@ export class Subscriptions implements Executors {
   /** The status of each subscription that has executors in this process. */
   standings(): Promise<Standing[]> {
     const ask = async ([subscription, siblings]: [string, Set<Running>]) => {
-      const all = await Promise.all([...siblings].map(({ executor }) => executor.status()))
+      const all = await Promise.all([...siblings].map(({ executor }) => executor.report.read()))
       const { lag, inFlight } = merge(all)
       return { subscription, lag, inFlight }
     }
@@ -181,7 +182,9 @@ export class Subscriptions implements Executors {
   /** End all executors. Resolves when they have ended, or when the time limit is over. */
   async close({ up, over }: Pick<TimeLimit, 'up' | 'over'> = new TimeLimit(this.#db.clock)): Promise<void> {
     this.#closing.abort(new ClosedError())
-    const ends = [...this.#running.values()].flatMap((siblings) => [...siblings].map(({ end }) => end(up)))
+    const ends = [...this.#running.values()].flatMap((siblings) =>
+      [...siblings].map(({ consumer }) => consumer.end(up)),
+    )
     await settledOrAborted(Promise.all(ends), over)
     if (over.aborted)
       this.#db.settings.logger.warn(

@@ -3,15 +3,16 @@ import { explain, MeowError } from '../core/errors.ts'
 import { isLost, isReadOnly, isServerFailure } from '../database/failures.ts'
 import { failedQuery } from '../database/lent-client.ts'
 import { lostStatement } from '../database/lost-statements.ts'
-import type { HandedOut } from './delivery.ts'
+import { SQLSTATE } from '../database/sqlstate.ts'
+import type { InternalDelivery } from './delivery.ts'
 
 /** A handler threw `cause`, or its transaction can't be committed. `delivery` is undefined if several may be the reason. */
 export class HandlerFailed extends MeowError {
-  readonly delivery: HandedOut | undefined
+  readonly delivery: InternalDelivery | undefined
   /** True if it may not be the handler's fault: the session ended, or the server could not commit. */
   isUncertain = false
 
-  constructor(cause: unknown, delivery?: HandedOut) {
+  constructor(cause: unknown, delivery?: InternalDelivery) {
     super('ERR_HANDLER', 'a handler failed')
     this.cause = cause // unchanged, because it is passed on and not printed
     this.delivery = delivery
@@ -44,12 +45,15 @@ export function earlierFailure(client: pg.ClientBase, error: unknown): HandlerFa
   const failed = failedQuery(client)
   if (!failed) return new HandlerFailed(error)
   const why = `a query of the handler failed, and the handler did not throw its error: ${explain(failed.error)}`
-  return new HandlerFailed(new MeowError('ERR_HANDLER', why, failed.error), failed.borrower as HandedOut)
+  return new HandlerFailed(
+    new MeowError('ERR_HANDLER', why, failed.error),
+    failed.borrower as InternalDelivery,
+  )
 }
 
 /** The handler's writes can't be committed: one of its queries failed, or a deferred constraint is violated. */
 export function throwHandlerFailed(client: pg.ClientBase, error: unknown): never {
-  throw (error as { code?: string }).code === '25P02'
+  throw (error as { code?: string }).code === SQLSTATE.transactionAborted
     ? earlierFailure(client, error)
     : new HandlerFailed(error)
 }

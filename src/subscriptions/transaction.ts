@@ -9,7 +9,7 @@ import { CommitFailed, isLost, isServerFailure, isTransient } from '../database/
 import { forgetFailedQuery, lendClient } from '../database/lent-client.ts'
 import { lostStatement } from '../database/lost-statements.ts'
 import { sessionError } from '../database/session.ts'
-import type { DeliveryOwner, HandedOut } from './delivery.ts'
+import type { DeliveryOwner, InternalDelivery } from './delivery.ts'
 import { invoke } from './invoke.ts'
 import {
   CheckpointRefused,
@@ -51,7 +51,7 @@ export class TransactionalWorker extends BaseWorker {
   readonly #db: Queries
   readonly #leaseMs: number
   readonly #slots: Semaphore
-  readonly #queues = new Map<DeliveryOwner, Queue<HandedOut>>()
+  readonly #queues = new Map<DeliveryOwner, Queue<InternalDelivery>>()
   readonly #cancelled: Promise<void>[] = [] // transactions that stop() gave up
   readonly #woken = new Condition()
 
@@ -68,7 +68,7 @@ export class TransactionalWorker extends BaseWorker {
     await Promise.all(this.#cancelled)
   }
 
-  protected deliver(delivery: HandedOut): void {
+  deliver(delivery: InternalDelivery): void {
     const { partition } = delivery.source
     this.watch(partition)
     const running = this.#queues.get(partition)
@@ -83,7 +83,7 @@ export class TransactionalWorker extends BaseWorker {
     this.#woken.fire()
   }
 
-  async #run(partition: DeliveryOwner, queue: Queue<HandedOut>): Promise<void> {
+  async #run(partition: DeliveryOwner, queue: Queue<InternalDelivery>): Promise<void> {
     await Promise.resolve() // so that the batch gets everything that is delivered now
     for (;;) {
       // Nack what has not begun, because a drain waits for it.
@@ -92,14 +92,17 @@ export class TransactionalWorker extends BaseWorker {
       if (batch.length === 0) return void this.#queues.delete(partition)
       try {
         let left = batch
-        while (left.length > 0 && (await partition.stillOwned()) && !this.stopping)
+        while (left.length > 0 && (await partition.lease.stillOwned()) && !this.stopping)
           left = await this.#inTurn(left, partition)
         for (const delivery of left) delivery.nack() // a drain waits for them
       } catch (failed) {
-        if (partition.lost) continue // all waiting deliveries are stale then
+        if (partition.lease.lost) continue // all waiting deliveries are stale then
         const error = failed instanceof CommitUnknown ? failed.cause : failed
-        if (!(error instanceof CheckpointRefused) && (partition.signal.aborted || !isTransient(error))) {
-          if (!partition.signal.aborted) this.fail(error)
+        if (
+          !(error instanceof CheckpointRefused) &&
+          (partition.lease.signal.aborted || !isTransient(error))
+        ) {
+          if (!partition.lease.signal.aborted) this.fail(error)
           for (const delivery of batch) delivery.nack({ error })
         } else {
           // It is unknown what was committed, so claim the partition again and continue at its checkpoint.
@@ -110,8 +113,8 @@ export class TransactionalWorker extends BaseWorker {
   }
 
   /** Take the next deliveries, at most `batchSize`, all from the partition or all from its replay. */
-  #take(queue: Queue<HandedOut>): HandedOut[] {
-    const batch: HandedOut[] = []
+  #take(queue: Queue<InternalDelivery>): InternalDelivery[] {
+    const batch: InternalDelivery[] = []
     while (queue.first && batch.length < this.handling.batchSize) {
       if (batch[0] && batch[0].source !== queue.first.source) break
       const delivery = queue.shift()!
@@ -121,9 +124,10 @@ export class TransactionalWorker extends BaseWorker {
   }
 
   /** Handle the batch; during an outage only its first event, when it may begin. Returns what is left of the batch. */
-  async #inTurn(batch: HandedOut[], partition: DeliveryOwner): Promise<HandedOut[]> {
-    const [first] = batch as [HandedOut]
-    while (!this.outage.mayBegin && !this.stopping && !partition.signal.aborted) await this.#woken.next()
+  async #inTurn(batch: InternalDelivery[], partition: DeliveryOwner): Promise<InternalDelivery[]> {
+    const [first] = batch as [InternalDelivery]
+    while (!this.outage.mayBegin && !this.stopping && !partition.lease.signal.aborted)
+      await this.#woken.next()
     const [now, later] = this.outage.failing ? [[first], batch.slice(1)] : [batch, []]
     this.outage.begin(first)
     try {
@@ -134,7 +138,7 @@ export class TransactionalWorker extends BaseWorker {
   }
 
   /** Returns what is left of the batch, after a failure. */
-  async #handle(batch: HandedOut[]): Promise<HandedOut[]> {
+  async #handle(batch: InternalDelivery[]): Promise<InternalDelivery[]> {
     const begun = batch.filter((delivery) => delivery.begin())
     const [first] = begun
     if (!first) return []
@@ -155,7 +159,7 @@ export class TransactionalWorker extends BaseWorker {
     return begun.slice(await this.#withSavepoints(begun.slice(0, count)))
   }
 
-  async #withoutSavepoints(batch: readonly HandedOut[]): Promise<void> {
+  async #withoutSavepoints(batch: readonly InternalDelivery[]): Promise<void> {
     const last = batch.at(-1)!
     await this.#transaction(async (client) => {
       for (const delivery of batch) await this.#invoke(delivery, client)
@@ -168,10 +172,10 @@ export class TransactionalWorker extends BaseWorker {
   }
 
   /** Returns how many deliveries of the batch are finished. */
-  async #withSavepoints(batch: readonly HandedOut[]): Promise<number> {
+  async #withSavepoints(batch: readonly InternalDelivery[]): Promise<number> {
     const { source } = batch[0]!
     let handled = 0
-    let failure: { delivery: HandedOut; error: unknown; delayMs: number | null } | undefined
+    let failure: { delivery: InternalDelivery; error: unknown; delayMs: number | null } | undefined
     const handle = async (client: pg.ClientBase) => {
       handled = 0 // this may run again, if the connection had lost its prepared statements
       failure = undefined
@@ -198,7 +202,7 @@ export class TransactionalWorker extends BaseWorker {
       const parks = failure && (failure.delayMs !== null || this.handling.onExhausted === 'park')
       if (failure && parks) {
         const { delivery, error, delayMs } = failure
-        if (!(await source.writeParked(client, delivery.entry, error, delayMs !== null)))
+        if (!(await source.partition.writeParked(client, delivery.entry, error, delayMs !== null)))
           throw new CheckpointRefused()
         // The row of a replay already contains its progress.
         if (!source.isReplay && !(await source.writeCheckpoint(client, delivery.entry)))
@@ -230,7 +234,7 @@ export class TransactionalWorker extends BaseWorker {
     }
     if (!failure) return handled
     const { delivery, error, delayMs } = failure as {
-      delivery: HandedOut
+      delivery: InternalDelivery
       error: unknown
       delayMs: number | null
     }
@@ -243,7 +247,7 @@ export class TransactionalWorker extends BaseWorker {
   }
 
   /** The pause before the next attempt in ms; null: there is none. It is decided once, even if the transaction runs again. */
-  #retry(delivery: HandedOut, error: unknown): number | null {
+  #retry(delivery: InternalDelivery, error: unknown): number | null {
     delivery.failure ??= { error }
     if (!delivery.failure.retry) {
       delivery.failure.retry = this.retry(delivery, error)
@@ -252,7 +256,7 @@ export class TransactionalWorker extends BaseWorker {
     return delivery.failure.retry.delayMs
   }
 
-  async #invoke(delivery: HandedOut, client: pg.ClientBase): Promise<void> {
+  async #invoke(delivery: InternalDelivery, client: pg.ClientBase): Promise<void> {
     if (delivery.failure) throw new HandlerFailed(delivery.failure.error, delivery)
     delivery.call()
     const lent = lendClient(client, delivery)
@@ -269,7 +273,7 @@ export class TransactionalWorker extends BaseWorker {
     }
   }
 
-  async #write(client: pg.ClientBase, { source, entry }: HandedOut): Promise<void> {
+  async #write(client: pg.ClientBase, { source, entry }: InternalDelivery): Promise<void> {
     const written = await source
       .writeCheckpoint(client, entry)
       .catch((error) => throwUnwritable(client, error))

@@ -7,7 +7,8 @@ import { parse } from '../core/validate.ts'
 import { enclosingCall } from '../events/event-context.ts'
 import { rejectOwnHandler } from '../events/own-handler.ts'
 import type { ConsumerTelemetry } from '../telemetry/telemetry.ts'
-import type { DeliveryOwner, HandedOut, Retry } from './delivery.ts'
+import type { Consumer } from './consumer.ts'
+import type { DeliveryOwner, InternalDelivery, Retry } from './delivery.ts'
 import { logEnd, logExhausted } from './ended.ts'
 import type { Executor } from './executor.ts'
 import type { Handler } from './invoke.ts'
@@ -56,15 +57,17 @@ export interface Handling {
   readonly subscription: string
 }
 
-/** Starts the executor whose deliveries go to `deliver`. */
-export type Start = (deliver: (delivery: HandedOut) => void) => Executor
+/** Starts the executor of a worker. */
+export type Start = (worker: Consumer) => Executor
 
 /**
  * What both kinds of workers share: how they start and stop, and what happens after a handler failed.
  *
  *     running -> stopping (stop, or an error) -> ended
  */
-export abstract class BaseWorker implements Worker {
+export abstract class BaseWorker implements Worker, Consumer {
+  readonly ackWaitMs = Infinity
+  readonly isWorker = true
   ready!: Promise<void>
   done!: Promise<void>
   protected readonly handling: Handling
@@ -72,7 +75,7 @@ export abstract class BaseWorker implements Worker {
   /** All partitions are released. */
   protected ended = false
   /** Deliveries whose handler runs. */
-  protected readonly running = new Set<HandedOut>()
+  protected readonly running = new Set<InternalDelivery>()
   readonly #limit: TimeLimit
   protected readonly outage: Outage
   readonly #watched = new WeakSet<DeliveryOwner>()
@@ -91,13 +94,13 @@ export abstract class BaseWorker implements Worker {
         clock,
         logger,
       },
-      { changed: (failing) => this.#executor.failing(failing), wake: () => this.wake() },
+      { changed: (failing) => this.#executor.report.failing(failing), wake: () => this.wake() },
     )
   }
 
   /** Start the executor. A constructor calls this last. */
   protected launch(start: Start): void {
-    this.#executor = start((delivery) => this.deliver(delivery))
+    this.#executor = start(this)
     this.ready = this.#executor.ready
     const forget = whenAborted(this.givenUp, () => this.#giveUp())
     const forgetLast = whenAborted(this.#limit.over, () => void this.#executor.release())
@@ -119,7 +122,7 @@ export abstract class BaseWorker implements Worker {
     this.done.catch(() => {}) // it is logged, so it must not be unhandled
   }
 
-  protected abstract deliver(delivery: HandedOut): void
+  abstract deliver(delivery: InternalDelivery): void
 
   /** Called when something changed, for example the outage or the end. */
   protected wake(): void {}
@@ -135,7 +138,7 @@ export abstract class BaseWorker implements Worker {
       this.outage.left()
       this.wake()
     }
-    partition.signal.addEventListener('abort', left, { once: true })
+    partition.lease.signal.addEventListener('abort', left, { once: true })
   }
 
   protected get failed(): boolean {
@@ -148,7 +151,7 @@ export abstract class BaseWorker implements Worker {
   }
 
   /** End the worker with an error. `exhausted` is the delivery whose attempts are used up, if a handler is the reason. */
-  protected fail(error: unknown, exhausted?: HandedOut): void {
+  protected fail(error: unknown, exhausted?: InternalDelivery): void {
     const { logger, subscription } = this.handling
     if (!this.#failure && exhausted)
       logExhausted(logger, subscription, exhausted.event, exhausted.attempt, error)
@@ -160,7 +163,7 @@ export abstract class BaseWorker implements Worker {
   }
 
   /** Decide what happens after a failure: the pause before the next attempt, and whether this one counts. */
-  protected retry(delivery: HandedOut, error: unknown): Retry {
+  protected retry(delivery: InternalDelivery, error: unknown): Retry {
     const { retry, clock, logger, subscription, onExhausted } = this.handling
     const { attempt, event } = delivery
     const { position, category, streamId, type } = event
@@ -202,7 +205,7 @@ export abstract class BaseWorker implements Worker {
   }
 
   /** `stop()` that gives up running handlers when the signal aborts. */
-  async stopBefore(up: AbortSignal): Promise<void> {
+  async end(up: AbortSignal): Promise<void> {
     const forget = whenAborted(up, () => void this.stop({ timeoutMs: 0 }))
     await this.#stop().finally(forget)
   }

@@ -2,6 +2,8 @@
 
 import { ValidationError } from '../core/errors.ts'
 import type { Database } from '../database/database.ts'
+import { retryDeadlocks } from '../database/retry-deadlocks.ts'
+import { SQLSTATE } from '../database/sqlstate.ts'
 import type { Statement } from '../database/statement.ts'
 import { statements } from '../database/statements.ts'
 import { Meow } from '../meow.ts'
@@ -44,9 +46,6 @@ export function resetStore(meow: Meow): Promise<void> {
   return run(meow, statements.resetStore, `is not marked as a test store, so nothing was changed: ${remedy}`)
 }
 
-/** How often to try if a deadlock is found. The transaction that is cancelled has changed nothing. */
-const ATTEMPTS = 5
-
 async function run(meow: Meow, statement: Statement<''>, refusal: string): Promise<void> {
   if (!(meow instanceof Meow))
     throw new ValidationError(
@@ -54,17 +53,12 @@ async function run(meow: Meow, statement: Statement<''>, refusal: string): Promi
       'must be a store that connect() opened; instead of emptying a store in memory, make a new one',
       meow,
     )
-  await meow.use(async (db) => {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await execute(db, statement)
-      } catch (error) {
-        const { code } = error as { code?: string }
-        if (code === 'MW014') throw new ValidationError('meow', refusal, { schema: db.schema }, error)
-        if (code !== '40P01' || attempt === ATTEMPTS) throw error
-      }
-    }
-  })
+  await meow.use((db) =>
+    retryDeadlocks(() => execute(db, statement)).catch((error) => {
+      if (error.code !== SQLSTATE.notTestStore) throw error
+      throw new ValidationError('meow', refusal, { schema: db.schema }, error)
+    }),
+  )
 }
 
 /** Runs the query, then checks whether the events that this process has seen still exist. */

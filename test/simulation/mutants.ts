@@ -92,7 +92,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'what the server refuses ends an executor',
     file: 'src/database/failures.ts',
-    from: 'isSchemaHidden(error) || !PERMANENT.test(codeOf(error))',
+    from: 'isSchemaHidden(error) || !hasState(error, ...PERMANENT)',
     to: 'false',
   },
   {
@@ -106,10 +106,8 @@ export const mutants: readonly Mutant[] = [
     name: 'a failed event does not hold up its stream',
     hidden: true,
     file: 'src/subscriptions/partition.ts',
-    from: `      const waiting = this.#waiting.get(key)
-      if (waiting) {`,
-    to: `      const waiting = this.#waiting.get(key)
-      if (waiting && false) {`,
+    from: '      queue = waiting.get(key)?.entries\n',
+    to: '',
   },
   {
     name: 'a partition is taken where its last owner began, not where it ended',

@@ -1,7 +1,8 @@
 // Checks of push: whether NOTIFY arrives, and whether its queue is full.
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
-import { after, now } from '../../core/clock.ts'
+import { now } from '../../core/clock.ts'
+import { withTimeout } from '../../core/timeout.ts'
 import { statements } from '../../database/statements.ts'
 import type { Check, Finding } from './check.ts'
 import { duration, median, ok, problem, warning } from './check.ts'
@@ -37,10 +38,12 @@ export const push: Check = {
         })
         const began = now()
         await db.query(statements.notify, { channel })
-        const timeout = new Promise<false>((resolve) => {
-          after(NOTIFY_TIMEOUT_MS, () => resolve(false), { ref: false })
-        })
-        if (!(await Promise.race([notification, timeout]))) return notReceived(path)
+        const arrived = await withTimeout<boolean>(
+          NOTIFY_TIMEOUT_MS,
+          () => notification,
+          () => false,
+        )
+        if (!arrived) return notReceived(path)
         times.push(now() - began)
       }
       return ok(`a notification takes ${duration(median(times))}`)

@@ -1,4 +1,5 @@
 import { sharedController } from '../../core/abort.ts'
+import { pauseAfter } from '../../core/backoff.ts'
 import type { Queries } from '../../database/database.ts'
 import { isLost, isTransient } from '../../database/failures.ts'
 import { conduct } from './coalescer.ts'
@@ -76,7 +77,8 @@ export class Duty {
         .catch((error) => {
           this.#db.settings.logger.debug({ err: error }, 'notifying for all appends failed')
           if (isLost(error)) return CHECK_MS
-          return isTransient(error) ? Math.min(CHECK_MS * 2 ** this.#failures++, REFUSED_MS) : REFUSED_MS
+          if (!isTransient(error)) return REFUSED_MS
+          return pauseAfter(++this.#failures, { firstMs: CHECK_MS, maxMs: REFUSED_MS })
         })
         .then((again) => {
           this.#endWait = undefined

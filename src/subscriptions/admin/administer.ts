@@ -3,6 +3,8 @@ import { ValidationError } from '../../core/errors.ts'
 import { name } from '../../core/fields.ts'
 import { parse, refuseUndefined } from '../../core/validate.ts'
 import type { Database } from '../../database/database.ts'
+import { retryDeadlocks } from '../../database/retry-deadlocks.ts'
+import { SQLSTATE } from '../../database/sqlstate.ts'
 import type { Arguments, Statement } from '../../database/statement.ts'
 import { statements } from '../../database/statements.ts'
 import { select, selectorShape } from '../../events/selector.ts'
@@ -26,9 +28,6 @@ const subscriptionChanges = z.strictObject({
   types: selectorShape.types.nullable(),
   partitions: z.number().int().min(1).max(1024).optional(),
 })
-
-/** How often to try if there is a deadlock. A transaction that the server cancels has changed nothing. */
-const ATTEMPTS = 5
 
 /** Alters, resets and deletes subscriptions; the functions are in sql/functions. */
 export class Administration {
@@ -59,8 +58,8 @@ export class Administration {
       await this.#run(statements.alterSubscription, { name: named, changes: json })
     } catch (error) {
       const { code, message } = error as { code?: string; message: string }
-      if (code === 'MW010') throw new SubscriptionMismatchError(named, message)
-      if (code === 'MW012')
+      if (code === SQLSTATE.subscriptionMismatch) throw new SubscriptionMismatchError(named, message)
+      if (code === SQLSTATE.needsOneCategory)
         throw new ValidationError('changes.category', `must be one category: ${message}`, category)
       throw error
     }
@@ -83,15 +82,8 @@ export class Administration {
     statement: Statement<P>,
     values: Arguments<P> & { name: string },
   ): Promise<void> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        await this.#db.query(statement, values)
-        return
-      } catch (error) {
-        const { code } = error as { code?: string }
-        if (code === 'MW011') throw new SubscriptionNotFoundError(values.name)
-        if (code !== '40P01' || attempt === ATTEMPTS) throw error
-      }
-    }
+    await retryDeadlocks(() => this.#db.query(statement, values)).catch((error) => {
+      throw error.code === SQLSTATE.noSubscription ? new SubscriptionNotFoundError(values.name) : error
+    })
   }
 }

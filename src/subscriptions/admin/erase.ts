@@ -8,6 +8,7 @@ import { ownTransaction } from '../../append/transaction.ts'
 import { client, name } from '../../core/fields.ts'
 import { parse } from '../../core/validate.ts'
 import type { Database } from '../../database/database.ts'
+import { retryDeadlocks } from '../../database/retry-deadlocks.ts'
 import { statements } from '../../database/statements.ts'
 import type { RecordedEvent, StreamRef } from '../../events/event.ts'
 import { isEventRow, toEvent } from '../../events/event.ts'
@@ -33,9 +34,6 @@ export interface Erased {
 
 const eraseOptions = z.strictObject({ reason: name.optional(), client: client.optional() })
 
-/** How often to try if there is a deadlock. A transaction that the server cancels has changed nothing. */
-const ATTEMPTS = 5
-
 /** Erases the data of a stream's events; the function is in sql/functions/erase_stream.sql. */
 export class Erasure {
   readonly #db: Database
@@ -52,18 +50,12 @@ export class Erasure {
     const stream = checkStream(ref)
     const { reason, client } = parse(eraseOptions, options, 'options')
     const erase = (client: pg.ClientBase) => this.#run(stream, reason, client)
-    if (!client) this.#projections.refuseOutside()
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await (client
-          ? this.#projected.inTransactionOf(client, () => erase(client))
-          : ownTransaction(this.#db, erase))
-      } catch (failed) {
-        const error = causeOfProjection(failed)
-        const { code } = (error ?? {}) as { code?: string }
-        if (client || (code !== '40P01' && code !== '40001') || attempt === ATTEMPTS) throw error
-      }
+    const throwCause = (error: unknown) => {
+      throw causeOfProjection(error)
     }
+    if (client) return this.#projected.inTransactionOf(client, () => erase(client)).catch(throwCause)
+    this.#projections.refuseOutside()
+    return retryDeadlocks(() => ownTransaction(this.#db, erase).catch(throwCause))
   }
 
   async #run(

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { name } from '../../core/fields.ts'
 import { parse, refuseUndefined } from '../../core/validate.ts'
 import type { Database } from '../../database/database.ts'
+import { SQLSTATE } from '../../database/sqlstate.ts'
 import { statements } from '../../database/statements.ts'
 import type { RecordedEvent } from '../../events/event.ts'
 import { toEvent } from '../../events/event.ts'
@@ -71,7 +72,7 @@ export class Parking {
     try {
       return await query()
     } catch (error) {
-      throw (error as { code?: string }).code === 'MW011'
+      throw (error as { code?: string }).code === SQLSTATE.noSubscription
         ? new SubscriptionNotFoundError(subscription)
         : error
     }

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
 import { z } from 'zod'
-import { abortable, abortWith, sharedController } from '../../core/abort.ts'
+import { abortWith, sharedController } from '../../core/abort.ts'
+import { pauseAfter } from '../../core/backoff.ts'
 import { Condition } from '../../core/condition.ts'
 import { ClosedError, TimeoutError } from '../../core/errors.ts'
 import { ms, name, position, signal } from '../../core/fields.ts'
+import { withTimeout } from '../../core/timeout.ts'
 import { parse } from '../../core/validate.ts'
 import type { Queries } from '../../database/database.ts'
 import { isTransientAtStart } from '../../database/failures.ts'
@@ -63,15 +65,16 @@ export class Waiting {
       (call) => call.store === this.#db && call.subscription === subscription && at >= call.position,
     )
     const giveUp = abortWith(this.#closing.signal, signal)
-    const forget = this.#db.clock.after(timeoutMs, () => {
+    const late = () => {
       const what = `waiting for subscription "${subscription}" to reach position ${at}${own?.active ? `, inside its own handler, which must first finish position ${own.position} (do not call waitFor there),` : ''}`
-      giveUp.abort(new TimeoutError(what, timeoutMs, this.#db.retries?.current(waiter)?.error))
-    })
+      throw new TimeoutError(what, timeoutMs, this.#db.retries?.current(waiter)?.error)
+    }
+    const { clock } = this.#db
+    const { signal: end } = giveUp
     try {
-      giveUp.signal.throwIfAborted()
-      await abortable(this.#wait(waiter, giveUp.signal), giveUp.signal)
+      end.throwIfAborted()
+      await withTimeout(timeoutMs, () => this.#wait(waiter, end), late, { clock, signal: end })
     } finally {
-      forget()
       giveUp.abort()
       waiter.leave()
       waiter.woken.fire() // so that #wait ends
@@ -94,7 +97,10 @@ export class Waiting {
       const check = () => this.#registerAndRead(waiter)
       const { reached, changing } = await retryForever(check, retryPolicy(this.#db, signal, waiter))
       if (reached) return
-      const pauseMs = changing ? Math.min(2 ** attempt, settings.pollIntervalMs) : settings.pollIntervalMs
+      const { pollIntervalMs } = settings
+      const pauseMs = changing
+        ? pauseAfter(attempt + 1, { firstMs: 1, maxMs: pollIntervalMs })
+        : pollIntervalMs
       let wasWoken = true
       const cancel = clock.after(pauseMs, () => {
         wasWoken = false
