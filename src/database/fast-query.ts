@@ -62,7 +62,7 @@ function hasAllParts(wire: Partial<Wire>): boolean {
   ]
   const records = [wire.parsedStatements, wire.submittedNamedStatements]
   return (
-    functions.every((part) => typeof part === 'function') && records.every((part) => part instanceof Object)
+    functions.every((part) => typeof part === 'function') && records.every((part) => typeof part === 'object')
   )
 }
 
