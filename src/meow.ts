@@ -40,7 +40,7 @@ import { States } from './models/states.ts'
 import type { Watched } from './models/watches.ts'
 import { Watches } from './models/watches.ts'
 import { listenConnectionOf } from './notify/channel-registry.ts'
-import { Duty } from './notify/coalescing/duty.ts'
+import { Coalescer } from './notify/coalescing/coalescer.ts'
 import type { StoreStatus } from './notify/listener.ts'
 import { headBy } from './read/head.ts'
 import type {
@@ -104,7 +104,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Meow> {
  */
 export class Meow implements AsyncDisposable {
   readonly #db: Database
-  readonly #duty: Duty
+  readonly #coalescer: Coalescer
   readonly #batcher: Batcher
   readonly #projections: Projections
   readonly #projected: ProjectedAppends
@@ -133,8 +133,8 @@ export class Meow implements AsyncDisposable {
 
   /** @internal Use `connect`. */
   constructor(db: Database) {
-    this.#duty = new Duty(db)
-    const saw = (position: number) => this.#duty.saw(position)
+    this.#coalescer = new Coalescer(db)
+    const saw = (position: number) => this.#coalescer.saw(position)
     const batch = new Batch(db, saw)
     this.#db = db
     this.#limit = new TimeLimit(db.clock)
@@ -648,7 +648,7 @@ export class Meow implements AsyncDisposable {
         Promise.allSettled(this.#calls),
       ])
       await settledOrAborted(
-        ended.then(() => this.#duty.close()),
+        ended.then(() => this.#coalescer.close()),
         up,
       )
       this.#db.telemetry?.close()

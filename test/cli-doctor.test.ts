@@ -55,7 +55,7 @@ test('a store that is well: a line for each check, exit code 0', async () => {
     [
       `ok connection connected as ${who} to database ${database}; a query takes <time>`,
       'ok clock the clocks differ by at most <time>',
-      `ok rights ${who} may read, append, subscribe, manage, conduct, migrate`,
+      `ok rights ${who} may read, append, subscribe, manage, publish, migrate`,
       `ok migration schema "${storeSchema}" is up to date`,
       'ok health triggers and sequence are correct',
       'ok push a notification takes <time>',

@@ -6,24 +6,31 @@ import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { exploreQuiet } from './simulation/conductor.ts'
+import { exploreCoalescing } from './simulation/coalescing.ts'
 import { explore } from './simulation/explore.ts'
 import type { Mutant } from './simulation/mutants.ts'
-import { engineOf, mutants, plant, quietEngineOf, quietMutants, uproot } from './simulation/mutants.ts'
+import {
+  coalescingEngineOf,
+  coalescingMutants,
+  engineOf,
+  mutants,
+  plant,
+  uproot,
+} from './simulation/mutants.ts'
 import './support/typescript.js'
 import { typescript } from './support/typescript.ts'
 
 // Always the same schedules: of other seeds, some need more (see SEED in CONTRIBUTING.md).
 const seedOf = (mutant: Mutant) => Number(process.env.SEED ?? mutant.seed ?? 2)
 
-for (const mutant of [...mutants, ...quietMutants]) {
+for (const mutant of [...mutants, ...coalescingMutants]) {
   const schedules = mutant.hidden ? 1_000 : 100
   test(`found within ${schedules} schedules: ${mutant.name}`, async () => {
     const folder = await plant(mutant)
     const options = { flaws: mutant.flaws ?? {}, seed: seedOf(mutant), shrink: false }
     try {
-      const exploring = quietMutants.includes(mutant)
-        ? exploreQuiet(await quietEngineOf(folder), schedules, options)
+      const exploring = coalescingMutants.includes(mutant)
+        ? exploreCoalescing(await coalescingEngineOf(folder), schedules, options)
         : explore(await engineOf(folder), schedules, options)
       const found = await exploring.then(
         () => undefined,

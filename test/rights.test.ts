@@ -194,7 +194,7 @@ const managing = [
   `delete from ${schema}.checkpoints`,
   `select setval('${schema}.retired_epoch', 7)`,
 ]
-const conducting = [
+const publishing = [
   `select ${schema}.claim_publishing('00000000-0000-0000-0000-000000000000')`,
   `select ${schema}.renew_publishing('00000000-0000-0000-0000-000000000000', 0, true)`,
   `select ${schema}.end_publishing('00000000-0000-0000-0000-000000000000')`,
@@ -204,11 +204,11 @@ const conducting = [
   `select nextval('${schema}.coalescing_until')`,
 ]
 const refusals: [name: string, statements: string[]][] = [
-  ['a_reader', [...everybody, ...appending, ...remembering, ...consuming, ...managing, ...conducting]],
-  ['a_writer', [...everybody, ...consuming, ...managing, ...conducting]],
-  ['a_executor', [...everybody, ...appending, ...remembering, ...managing, ...conducting]],
+  ['a_reader', [...everybody, ...appending, ...remembering, ...consuming, ...managing, ...publishing]],
+  ['a_writer', [...everybody, ...consuming, ...managing, ...publishing]],
+  ['a_executor', [...everybody, ...appending, ...remembering, ...managing, ...publishing]],
   ['a_publisher', [...everybody, ...appending, ...remembering, ...consuming, ...managing]],
-  ['a_manager', [...everybody, ...appending, ...remembering, ...conducting]],
+  ['a_manager', [...everybody, ...appending, ...remembering, ...publishing]],
   // Those two he may, within limits, which are another test's.
   [
     'a_eraser',
@@ -216,7 +216,7 @@ const refusals: [name: string, statements: string[]][] = [
       ...everybody.filter((s) => !/from \S+snapshots|on conflict/.test(s)),
       ...consuming,
       ...managing,
-      ...conducting,
+      ...publishing,
     ],
   ],
   ['shop', [...everybody, ...managing]],
@@ -276,10 +276,10 @@ for (const [name, kinds] of calls) {
   })
 }
 
-test('who may conduct does, in each step; a writer stays quiet meanwhile, and is heard again afterwards', async () => {
+test('a publisher may take each step; a writer’s appends leave notifications out meanwhile, and notify again afterwards', async () => {
   const { sql } = of('a_publisher')
   const listener = of('a_reader').sql
-  const category = uniqueName('conducted')
+  const category = uniqueName('published')
   const heard: string[] = []
   listener.on('notification', ({ payload }) => heard.push(payload!))
   await listener.query(`listen "${schema}.${category}"`)
@@ -292,14 +292,14 @@ test('who may conduct does, in each step; a writer stays quiet meanwhile, and is
   const run = async (call: string) => (await sql.query(`select * from ${schema}.${call}`)).rows[0]
   const { claim_publishing: from } = await run(`claim_publishing('${owner}')`)
   assert.equal(await run(`renew_publishing('${owner}', 0, true)`), { renew_publishing: true })
-  const quiet = await append('a')
+  const leftOut = await append('a')
   assert.equal(heard, [])
   assert.is((await run(`publish('{}', '{}', ${from}, 0)`)).commits, 1)
   await listener.query('select')
-  assert.equal(heard, [quiet])
-  assert.equal(await run(`renew_publishing('${owner}', ${quiet}, false)`), { renew_publishing: true })
-  const loud = await append('b')
-  assert.equal(heard, [quiet, loud])
+  assert.equal(heard, [leftOut])
+  assert.equal(await run(`renew_publishing('${owner}', ${leftOut}, false)`), { renew_publishing: true })
+  const notified = await append('b')
+  assert.equal(heard, [leftOut, notified])
   assert.equal(await run(`end_publishing('${owner}')`), { end_publishing: true })
 })
 

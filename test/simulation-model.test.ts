@@ -220,10 +220,10 @@ async function owners(dice: Random): Promise<void> {
 }
 
 test('who notifies for all, what appends leave to him, and who hears what', async () => {
-  for (let round = 0; round < 5; round++) await conductors(random(dice.int(0, 2 ** 31)))
+  for (let round = 0; round < 5; round++) await publishers(random(dice.int(0, 2 ** 31)))
 })
 
-async function conductors(dice: Random): Promise<void> {
+async function publishers(dice: Random): Promise<void> {
   const { connect } = await store()
   const sql = await connect()
   const [{ schema }] = (await sql.query('select current_schema() as schema')).rows
@@ -275,7 +275,7 @@ async function conductors(dice: Random): Promise<void> {
         if (!one) break
         model.append(one.transaction)
         model.decide(one.transaction)
-        // Not by the store, which would look whether to conduct.
+        // Not by the store, which would check whether to become the publisher.
         await one.client.query(`select from append($1, $2, '{"type": "T", "data": null}')`, [
           one.transaction.category,
           one.transaction.streamId,
@@ -293,19 +293,19 @@ async function conductors(dice: Random): Promise<void> {
       }
       case 7: {
         const claimed = await rows(sql, 'select claim_publishing($1)', [owner])
-        assert.equal(claimed, model.quietClaim(owner))
+        assert.equal(claimed, model.claimPublishing(owner))
         if (claimed[0]![0] !== null) real = simulated = ['{}', '{}', String(claimed[0]![0]), 0]
         break
       }
       case 8: {
-        const [rung, quiet] = [Number(real[2]), dice.chance(0.7)]
-        const renewed = await rows(sql, 'select renew_publishing($1, $2, $3)', [owner, rung, quiet])
-        assert.equal(renewed, model.quietRenew(owner, rung, quiet))
+        const [published, coalescing] = [Number(real[2]), dice.chance(0.7)]
+        const renewed = await rows(sql, 'select renew_publishing($1, $2, $3)', [owner, published, coalescing])
+        assert.equal(renewed, model.renewPublishing(owner, published, coalescing))
         break
       }
       case 9: {
         const [row] = (await rows(sql, 'select * from publish($1, $2, $3, $4)', real)) as [string[]]
-        const [same] = model.quietRing(simulated[0], simulated[1], Number(simulated[2]), simulated[3])
+        const [same] = model.publish(simulated[0], simulated[1], Number(simulated[2]), simulated[3])
         assert.equal(row!.slice(2, 6), same!.slice(2, 6))
         const held = (keys: string, bounds: string, name: (key: string) => number) => {
           const [by, at] = [keys, bounds].map((array) => array.slice(1, -1).split(',').filter(Boolean))
@@ -320,7 +320,7 @@ async function conductors(dice: Random): Promise<void> {
         break
       }
       case 10:
-        assert.equal(await rows(sql, 'select end_publishing($1)', [owner]), model.quietClose(owner))
+        assert.equal(await rows(sql, 'select end_publishing($1)', [owner]), model.endPublishing(owner))
         break
       default:
         now += dice.pick([1, 100, 499, 500, 1_000, -300])
@@ -331,8 +331,8 @@ async function conductors(dice: Random): Promise<void> {
     heard.real.clear()
     heard.model.clear()
     const lease = await rows(sql, 'select owner, until, published, closed from publisher', [])
-    const { owner: by, until, rung, closed } = model.lease
-    assert.equal(lease, by === null ? [] : [[by, String(until), String(rung), closed ? 't' : 'f']])
+    const { owner: by, until, published, closed } = model.lease
+    assert.equal(lease, by === null ? [] : [[by, String(until), String(published), closed ? 't' : 'f']])
   }
   for (const { client } of open) await client.query('rollback')
 }

@@ -20,5 +20,5 @@ select
     where name in ('subscriptions', 'checkpoints', 'executors', 'parked_events')
   ), false) as subscribe,
   coalesce((select deletes from rights where name = 'subscriptions'), false) as manage,
-  coalesce((select updates from rights where name = 'coalescing_until'), false) as conduct,
+  coalesce((select updates from rights where name = 'coalescing_until'), false) as publish,
   coalesce((select owns from rights where name = 'events'), has_database_privilege(current_database(), 'create')) as migrate

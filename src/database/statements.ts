@@ -213,7 +213,7 @@ const doctor = {
   doctorRights: file(
     'doctor_rights',
     'schema name',
-    'role, is_there, usage, read, append, subscribe, manage, conduct, migrate',
+    'role, is_there, usage, read, append, subscribe, manage, publish, migrate',
   ),
   doctorLeases: file('doctor_leases', '', 'subscription, owner, partitions, expired_ms'),
   doctorTransactions: file(

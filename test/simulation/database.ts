@@ -18,14 +18,14 @@ export interface Transaction {
   /** Of these the trigger has decided whether to notify … */
   decided: number
   /** … up to this position. */
-  loud: number
+  notifiesUpTo: number
 }
 
-/** The lease of who notifies for all. */
+/** The publisher's lease. */
 export interface Lease {
   owner: string | null
   until: number
-  rung: number
+  published: number
   closed: boolean
 }
 
@@ -62,19 +62,19 @@ export interface DatabaseEvents {
 export interface Flaws {
   /** A stale epoch is accepted. */
   unfenced?: boolean
-  /** A conductor rings from the horizon of after it has taken the lease. */
+  /** A publisher begins at the horizon that it reads after it has taken the lease. */
   late?: boolean
-  /** Who claims a lease that expired forgets from where to ring. */
+  /** A process that claims an expired lease forgets from where to publish. */
   forgetful?: boolean
-  /** Every category is rung by the store's horizon. */
+  /** Every category is notified by the store's horizon. */
   together?: boolean
-  /** Who has lost the lease can silence appends. */
+  /** A process that has lost the lease can still turn coalescing on. */
   usurped?: boolean
-  /** Appends stay quiet before it can be seen that somebody has the lease. */
+  /** Appends leave notifications out before the lease can be seen. */
   hasty?: boolean
 }
 
-export const QUIET_MS = 500
+export const COALESCING_MS = 500
 
 const KEYS: Record<string, number> = { a: 1, b: 2 }
 const STORE_KEY = 100
@@ -99,9 +99,9 @@ export class SimulatedDatabase {
   readonly #now: () => number
   #head = 0
   #joins = 0
-  readonly lease: Lease = { owner: null, until: 0, rung: 0, closed: true }
-  #quietUntil = 0
-  /** Appends that wait for each other, as a conductor sees it. */
+  readonly lease: Lease = { owner: null, until: 0, published: 0, closed: true }
+  #coalescingUntil = 0
+  /** Appends that wait for each other, as a coalescer sees it. */
   waiting = 0
 
   constructor(partitions: number, now: () => number, on: DatabaseEvents, flaws: Flaws = {}) {
@@ -126,7 +126,7 @@ export class SimulatedDatabase {
   /** Where another transaction appends to the stream this one would wait for it: undefined. */
   begin(category: string, streamId: string): Transaction | undefined {
     if (this.open.some((other) => other.streamId === streamId)) return undefined
-    const transaction = { category, streamId, announced: this.#head, rows: [], decided: 0, loud: 0 }
+    const transaction = { category, streamId, announced: this.#head, rows: [], decided: 0, notifiesUpTo: 0 }
     this.open.push(transaction)
     return transaction
   }
@@ -141,7 +141,7 @@ export class SimulatedDatabase {
     const { rows } = transaction
     if (transaction.decided === rows.length) return
     transaction.decided = rows.length
-    if (!this.#quiet) transaction.loud = rows.at(-1)!.position
+    if (!this.#coalesces) transaction.notifiesUpTo = rows.at(-1)!.position
   }
 
   end(transaction: Transaction, how: 'commit' | 'rollback'): void {
@@ -153,50 +153,50 @@ export class SimulatedDatabase {
     this.events.push(...rows)
     this.events.sort((one, other) => one.position - other.position)
     this.#on.committed(rows)
-    if (transaction.loud > 0)
-      for (const channel of [category, '*']) this.#on.notify(channel, String(transaction.loud))
+    if (transaction.notifiesUpTo > 0)
+      for (const channel of [category, '*']) this.#on.notify(channel, String(transaction.notifiesUpTo))
   }
 
-  // ---------------------------------------------------------------------------------------------- quiet mode
+  // ---------------------------------------------------------------------------------------------- notification coalescing
 
-  get #quiet(): boolean {
-    const left = this.#quietUntil - this.#now()
-    return left >= 1 && left <= QUIET_MS
+  get #coalesces(): boolean {
+    const left = this.#coalescingUntil - this.#now()
+    return left >= 1 && left <= COALESCING_MS
   }
 
-  quietLook(waiting: boolean): Row[] {
+  publisher(waiting: boolean): Row[] {
     const { closed, until } = this.lease
     const left = closed ? null : String(until - this.#now())
     return [[closed ? 't' : 'f', left, String(closed && waiting ? this.waiting : 0)]]
   }
 
-  quietClaim(owner: string): Row[] {
+  claimPublishing(owner: string): Row[] {
     const { lease } = this
     const left = lease.until - this.#now()
-    if (!lease.closed && left >= 1 && left <= QUIET_MS) return [[null]]
+    if (!lease.closed && left >= 1 && left <= COALESCING_MS) return [[null]]
     const horizon = this.#horizonOf([STORE_KEY])
-    const rung = lease.closed || this.#flaws.forgetful ? horizon : Math.min(lease.rung, horizon)
-    if (this.#flaws.hasty) this.#quietUntil = this.#now() + QUIET_MS
+    const published = lease.closed || this.#flaws.forgetful ? horizon : Math.min(lease.published, horizon)
+    if (this.#flaws.hasty) this.#coalescingUntil = this.#now() + COALESCING_MS
     Object.assign(lease, {
       owner,
-      until: this.#now() + QUIET_MS,
-      rung,
+      until: this.#now() + COALESCING_MS,
+      published,
       closed: this.#flaws.hasty === true && lease.closed,
     })
-    return [[String(rung)]]
+    return [[String(published)]]
   }
 
-  quietRenew(owner: string, rung: number, quiet: boolean): Row[] {
+  renewPublishing(owner: string, published: number, coalescing: boolean): Row[] {
     const { lease } = this
-    const until = this.#now() + QUIET_MS
+    const until = this.#now() + COALESCING_MS
     const ours = lease.owner === owner && (!lease.closed || this.#flaws.hasty === true)
     if (!ours && !this.#flaws.usurped) return [['f']]
-    if (ours) Object.assign(lease, { until, rung: Math.max(lease.rung, rung), closed: false })
-    this.#quietUntil = quiet ? until : 0
+    if (ours) Object.assign(lease, { until, published: Math.max(lease.published, published), closed: false })
+    this.#coalescingUntil = coalescing ? until : 0
     return [[ours ? 't' : 'f']]
   }
 
-  quietRing(keys: string, bounds: string, free: number, head: number): Row[] {
+  publish(keys: string, bounds: string, free: number, head: number): Row[] {
     if (keys === '{}' && free === head && head === this.#head)
       return [[keys, bounds, String(free), String(head), String(free), 'f', '0']]
     const [heldBy, heldAt] = [keys, bounds].map((array) =>
@@ -227,7 +227,7 @@ export class SimulatedDatabase {
     ]
   }
 
-  quietClose(owner: string): Row[] {
+  endPublishing(owner: string): Row[] {
     const ours = this.lease.owner === owner && !this.lease.closed
     if (ours) this.lease.closed = true
     return [[ours ? 't' : 'f']]

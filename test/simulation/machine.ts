@@ -217,15 +217,15 @@ export class Machine {
         case 'replayed':
           return database.moveAside(partition, epoch, streamId, position)
         case 'publisher':
-          return database.quietLook(values.countsWaiting)
+          return database.publisher(values.countsWaiting)
         case 'claim_publishing':
-          return database.quietClaim(owner)
+          return database.claimPublishing(owner)
         case 'renew_publishing':
-          return database.quietRenew(owner, values.published, values.coalescing)
+          return database.renewPublishing(owner, values.published, values.coalescing)
         case 'publish':
-          return database.quietRing(values.keys, values.bounds, values.free, values.head)
+          return database.publish(values.keys, values.bounds, values.free, values.head)
         case 'end_publishing':
-          return database.quietClose(owner)
+          return database.endPublishing(owner)
         case 'lag':
           return [['0', 'f', '0', '0']] // of status$ alone, which nobody looks at here
         default:

@@ -1,7 +1,7 @@
 import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import type { QuietEngine } from './conductor.ts'
+import type { CoalescingEngine } from './coalescing.ts'
 import type { Flaws } from './database.ts'
 import type { Engine } from './simulate.ts'
 
@@ -132,13 +132,13 @@ export const mutants: readonly Mutant[] = [
   },
 ]
 
-/** Of those who notify for all. */
-export const quietMutants: readonly Mutant[] = [
+/** Defects of notification coalescing. */
+export const coalescingMutants: readonly Mutant[] = [
   {
-    name: 'one look at the end',
-    file: 'src/notify/coalescing/coalescer.ts',
-    from: 'rung.held && rung.settled < until; pause',
-    to: 'false; pause',
+    name: 'the publisher publishes once at the end',
+    file: 'src/notify/coalescing/publishing.ts',
+    from: 'published.held && published.settled < until;',
+    to: 'false;',
   },
   {
     name: 'the horizon is read after the lease is taken',
@@ -148,21 +148,21 @@ export const quietMutants: readonly Mutant[] = [
     flaws: { late: true },
   },
   {
-    name: 'every category is rung by the horizon of the store',
+    name: 'every category is notified by the horizon of the store',
     file: 'sql/functions/publish.sql',
     from: 'and e.position <= least(_every, now.bound)',
     to: 'and e.position <= least(_every, _bounds[array_position(_keys, _store)])',
     flaws: { together: true },
   },
   {
-    name: 'from where to ring is forgotten with whoever dies',
+    name: 'a publisher that dies takes along from where to publish',
     file: 'sql/functions/claim_publishing.sql',
     from: 'published = case when p.closed then _horizon else least(p.published, _horizon) end',
     to: 'published = _horizon',
     flaws: { forgetful: true },
   },
   {
-    name: 'who lost the lease can still silence appends',
+    name: 'a process that lost the lease can still turn coalescing on',
     hidden: true,
     file: 'sql/functions/renew_publishing.sql',
     from: `  if not found then
@@ -173,24 +173,24 @@ export const quietMutants: readonly Mutant[] = [
     flaws: { usurped: true },
   },
   {
-    name: 'appends stay quiet before the lease can be seen',
+    name: 'appends leave notifications out before the lease can be seen',
     file: 'sql/functions/claim_publishing.sql',
     from: 'until = excluded.until, closed = false,',
     to: `until = setval('coalescing_until', excluded.until),`,
     flaws: { hasty: true },
   },
   {
-    name: 'a lease that expired is left to others',
-    file: 'src/notify/coalescing/duty.ts',
-    from: '    } else if (standing.leftMs > 0) {',
+    name: 'an expired lease is not claimed',
+    file: 'src/notify/coalescing/coalescer.ts',
+    from: '    } else if (state.leftMs > 0) {',
     to: '    } else {',
   },
   {
-    name: 'the lease is closed as soon as appends speak',
+    name: 'the lease is closed as soon as appends notify again',
     hidden: true,
-    file: 'src/notify/coalescing/coalescer.ts',
-    from: '  let rung = await lease.ring(first)\n  const until = rung.head',
-    to: '  await lease.close(owner)\n  let rung = await lease.ring(first)\n  const until = rung.head',
+    file: 'src/notify/coalescing/publishing.ts',
+    from: '  let published = await lease.publish(first)\n  const until = published.head',
+    to: '  await lease.close(owner)\n  let published = await lease.publish(first)\n  const until = published.head',
   },
 ]
 
@@ -220,8 +220,8 @@ export async function uproot(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true })
 }
 
-export async function quietEngineOf(folder: string): Promise<QuietEngine> {
-  return import(pathToFileURL(join(folder, 'src/notify/coalescing/duty.ts')).href)
+export async function coalescingEngineOf(folder: string): Promise<CoalescingEngine> {
+  return import(pathToFileURL(join(folder, 'src/notify/coalescing/coalescer.ts')).href)
 }
 
 /** The classes that a folder with src/ has. */

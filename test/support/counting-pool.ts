@@ -3,7 +3,7 @@ import { databaseUrl } from './store.ts'
 
 /**
  * A pool to lend to a store, that keeps the text of every query sent through it, and how many rows came back for each. But not
- * the look, once a second while somebody appends, whether there is a duty to notify for all (src/notify/coalescing).
+ * the check, once a second while somebody appends, whether to become the publisher (src/notify/coalescing).
  */
 export function countingPool(config: pg.PoolConfig = {}): {
   pool: pg.Pool

@@ -24,7 +24,7 @@ export interface Target {
   readonly may: readonly Right[]
 }
 
-export const RIGHTS = ['read', 'append', 'subscribe', 'manage', 'conduct', 'migrate'] as const
+export const RIGHTS = ['read', 'append', 'subscribe', 'manage', 'publish', 'migrate'] as const
 export type Right = (typeof RIGHTS)[number]
 
 /** One check. If it rejects, that is a problem. */

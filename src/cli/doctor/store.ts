@@ -11,7 +11,7 @@ const ROLES: Record<Right, string> = {
   append: 'writer',
   subscribe: 'executor',
   manage: 'manager',
-  conduct: 'publisher',
+  publish: 'publisher',
   migrate: 'migrator',
 }
 

@@ -1,26 +1,26 @@
-/** A process that conducts whenever nobody does: `conductor-child.ts <schema>` prints `turn` when it begins to, and `over`. */
+/** A process that becomes the publisher if there is none: `publisher-child.ts <schema>` prints `begins`, and `ends`. */
 
 import { parse } from '../../src/core/validate.ts'
 import { connectOptions } from '../../src/database/connect-options.ts'
 import { Database } from '../../src/database/database.ts'
 import { statements } from '../../src/database/statements.ts'
-import { Duty } from '../../src/notify/coalescing/duty.ts'
+import { Coalescer } from '../../src/notify/coalescing/coalescer.ts'
 import { databaseUrl } from './store.ts'
 import { theWay } from './ways.ts'
 
 const [schema] = process.argv.slice(2)
-const quiet = () => {}
+const ignore = () => {}
 const debug = (_: unknown, message: string) => {
-  if (/^notifying for all appends of/.test(message)) console.log('turn')
-  if (/^appends notify/.test(message)) console.log('over')
+  if (/^notifying for all appends of/.test(message)) console.log('begins')
+  if (/^appends notify/.test(message)) console.log('ends')
 }
-const logger = { debug, info: quiet, warn: quiet, error: quiet }
+const logger = { debug, info: ignore, warn: ignore, error: ignore }
 const options = theWay({ connectionString: databaseUrl(), schema: schema!, logger })
 const settings = parse(connectOptions, options, 'options')
 const db = new Database(settings)
-const duty = new Duty(db, { speed: 0, waiting: 0, looks: 1, leaveMs: 1_000 })
+const coalescer = new Coalescer(db, { speed: 0, waiting: 0, checks: 1, leaveMs: 1_000 })
 console.log('ready')
 setInterval(async () => {
   const [row] = await db.query(statements.horizon, { categories: [] })
-  duty.saw(Number(row![0]))
+  coalescer.saw(Number(row![0]))
 }, 50)

@@ -1,5 +1,5 @@
-// Where appends wait for each other to notify, one process does it for all: nobody who listens misses a category, whoever
-// dies, closes, or keeps an append open.
+// With notification coalescing, every listener learns of every category that has new events, whichever process dies, closes,
+// or keeps an append open.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
@@ -10,14 +10,14 @@ import * as assert from 'uvu/assert'
 import { parse } from '../src/core/validate.ts'
 import { connectOptions } from '../src/database/connect-options.ts'
 import { Database } from '../src/database/database.ts'
-import { Duty } from '../src/notify/coalescing/duty.ts'
+import { Coalescer } from '../src/notify/coalescing/coalescer.ts'
 import { seeded } from './support/random.ts'
 import { rejects } from './support/rejects.ts'
 import { closeAll, databaseUrl, openStore, pgClient, uniqueName } from './support/store.ts'
 import { program } from './support/typescript.ts'
 import { until } from './support/until.ts'
 
-const dice = seeded('quiet')
+const dice = seeded('coalescing')
 const children = new Set<Child>()
 test.after(async () => {
   await Promise.all([...children].map((child) => child.kill()))
@@ -25,20 +25,20 @@ test.after(async () => {
 })
 
 interface Child {
-  conducts: boolean
+  publishes: boolean
   /** kill -9 */
   kill(): Promise<unknown>
 }
 
 async function startChild(schema: string): Promise<Child> {
-  const file = new URL('support/conductor-child.ts', import.meta.url).pathname
+  const file = new URL('support/publisher-child.ts', import.meta.url).pathname
   const process_ = spawn(process.execPath, [...program(file), schema], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   const exited = once(process_, 'close')
   let ready = false
   const child: Child = {
-    conducts: false,
+    publishes: false,
     kill: () => {
       process_.kill('SIGKILL')
       return exited
@@ -48,9 +48,9 @@ async function startChild(schema: string): Promise<Child> {
   children.add(child)
   createInterface({ input: process_.stdout }).on('line', (line) => {
     if (line === 'ready') ready = true
-    else child.conducts = line === 'turn'
+    else child.publishes = line === 'begins'
   })
-  await until(() => ready, { timeoutMs: 30_000, what: 'a process that may conduct' })
+  await until(() => ready, { timeoutMs: 30_000, what: 'a process that may become the publisher' })
   return child
 }
 
@@ -67,8 +67,8 @@ async function listen(channels: readonly string[]): Promise<Map<string, { payloa
   return heard
 }
 
-test('a category for each event, appends that stay open, conductors that are killed: nobody is forgotten', async () => {
-  const schema = uniqueName('quiet')
+test('a category for each event, appends that stay open, publishers that are killed: every category is notified', async () => {
+  const schema = uniqueName('coalescing')
   await openStore({ schema, listen: false })
   const channels = Array.from({ length: 12_000 }, (_, i) => `${schema}.c${i}`)
   const heard = await listen(channels)
@@ -99,11 +99,11 @@ test('a category for each event, appends that stay open, conductors that are kil
   let killed = 0
   const killing = (async () => {
     while (on) {
-      const conductor = [...children].find(({ conducts }) => conducts)
-      if (conductor) {
+      const publisher = [...children].find(({ publishes }) => publishes)
+      if (publisher) {
         await delay(dice.int(100, 1_200))
-        if (!conductor.conducts) continue
-        await conductor.kill()
+        if (!publisher.publishes) continue
+        await publisher.kill()
         killed++
         await startChild(schema)
       } else await delay(10)
@@ -111,24 +111,26 @@ test('a category for each event, appends that stay open, conductors that are kil
   })()
   await Promise.all([
     Promise.race([writing, delay(14_000)]),
-    until(() => killed >= 2, { timeoutMs: 60_000, what: 'two conductors to be killed' }),
+    until(() => killed >= 2, { timeoutMs: 60_000, what: 'two publishers to be killed' }),
   ])
   on = false
   await Promise.all([writing, killing])
 
   const lost = () => [...committed].filter(([channel, at]) => (heard.get(channel)?.payload ?? 0) < at)
-  await until(() => lost().length === 0, { timeoutMs: 8_000, what: 'all to be heard of' }).catch(() => {
-    assert.unreachable(`${lost().length} of ${committed.size}: ${lost().slice(0, 5).join('; ')}`)
-  })
-  const rung = [...committed].filter(([channel]) => !own.has(heard.get(channel)!.pid)).length
-  console.log(
-    `${committed.size} categories, ${rung} rung by conductors, of whom ${killed} were killed: 0 lost`,
+  await until(() => lost().length === 0, { timeoutMs: 8_000, what: 'all categories to be notified' }).catch(
+    () => {
+      assert.unreachable(`${lost().length} of ${committed.size}: ${lost().slice(0, 5).join('; ')}`)
+    },
   )
-  assert.ok(rung > 500, `${rung} of ${committed.size} rung by conductors`)
+  const published = [...committed].filter(([channel]) => !own.has(heard.get(channel)!.pid)).length
+  console.log(
+    `${committed.size} categories, ${published} notified by publishers, ${killed} of which were killed: 0 lost`,
+  )
+  assert.ok(published > 500, `${published} of ${committed.size} notified by publishers`)
 })
 
-test('an open append holds up its own category alone, and who closes tells what is left', async () => {
-  const schema = uniqueName('quiet')
+test('an open append holds back only its own category, and a publisher that closes notifies what is left', async () => {
+  const schema = uniqueName('coalescing')
   const meow = await openStore({ schema, listen: false })
   const heard = await listen([schema, `${schema}.open`, `${schema}.free`])
   const [sql, client] = [await pgClient(), await pgClient()]
@@ -139,22 +141,22 @@ test('an open append holds up its own category alone, and who closes tells what 
   const logger = { debug: say, info: say, warn: say, error: say }
   const options = { connectionString: databaseUrl(), schema, logger }
   const db = new Database(parse(connectOptions, options, 'options'))
-  const duty = new Duty(db, { speed: 0, waiting: 0, looks: 1, leaveMs: 60_000 })
+  const coalescer = new Coalescer(db, { speed: 0, waiting: 0, checks: 1, leaveMs: 60_000 })
   const first = await meow.append({ category: 'free', streamId: 'a' }, { type: 'T', data: 1 })
-  duty.saw(first.position)
-  await until(async () => (await lease())?.closed === false, { what: 'a turn' })
-  const quiet = async () =>
-    (await sql.query(`select last_value > 0 as quiet from ${schema}.coalescing_until`)).rows[0].quiet
-  await until(quiet, { what: 'silence' })
+  coalescer.saw(first.position)
+  await until(async () => (await lease())?.closed === false, { what: 'a publisher' })
+  const coalesces = async () =>
+    (await sql.query(`select last_value > 0 as coalesces from ${schema}.coalescing_until`)).rows[0].coalesces
+  await until(coalesces, { what: 'coalescing' })
 
   await client.query('begin')
   const open = await meow.append({ category: 'open', streamId: 'a' }, { type: 'T', data: 1 }, { client })
   const free = await meow.append({ category: 'free', streamId: 'b' }, { type: 'T', data: 1 })
   await until(() => heard.get(`${schema}.free`)?.payload === free.position, { what: 'the other category' })
   assert.is(heard.has(`${schema}.open`), false)
-  const closing = duty.close()
-  // Appends speak from now on, and what stayed quiet before is still told.
-  await until(async () => !(await quiet()), { what: 'appends that speak' })
+  const closing = coalescer.close()
+  // Appends notify again, and what was left out before is still notified.
+  await until(async () => !(await coalesces()), { what: 'appends that notify again' })
   await client.query('commit')
   await closing
   await until(() => heard.get(`${schema}.open`)?.payload === open.position, { what: 'what was open' })
@@ -164,26 +166,26 @@ test('an open append holds up its own category alone, and who closes tells what 
   assert.is((await lease()).closed, true, said.join('\n'))
 })
 
-test('who closes does not wait for an append that stays open: whoever comes next finds what is left', async () => {
-  const schema = uniqueName('quiet')
+test('a process that closes does not wait for an append that stays open: the next publisher notifies what is left', async () => {
+  const schema = uniqueName('coalescing')
   const meow = await openStore({ schema, listen: false })
   const heard = await listen([`${schema}.open`])
   const [sql, client] = [await pgClient(), await pgClient()]
-  const rules = { speed: 0, waiting: 0, looks: 1, leaveMs: 1_000 }
+  const rules = { speed: 0, waiting: 0, checks: 1, leaveMs: 1_000 }
   const settings = parse(connectOptions, { connectionString: databaseUrl(), schema }, 'options')
   const [db, other] = [new Database(settings), new Database(settings)]
-  const duty = new Duty(db, rules)
+  const coalescer = new Coalescer(db, rules)
   const first = await meow.append({ category: 'a', streamId: 'a' }, { type: 'T', data: 1 })
-  duty.saw(first.position)
-  const quiet = async () =>
-    (await sql.query(`select last_value > 0 as quiet from ${schema}.coalescing_until`)).rows[0].quiet
-  await until(quiet, { what: 'a turn' })
+  coalescer.saw(first.position)
+  const coalesces = async () =>
+    (await sql.query(`select last_value > 0 as coalesces from ${schema}.coalescing_until`)).rows[0].coalesces
+  await until(coalesces, { what: 'a publisher' })
   await client.query('begin')
   const open = await meow.append({ category: 'open', streamId: 'a' }, { type: 'T', data: 1 }, { client })
-  await duty.close()
+  await coalescer.close()
   assert.is((await sql.query(`select closed from ${schema}.publisher`)).rows[0].closed, false)
   await client.query('commit')
-  const next = new Duty(other, { ...rules, waiting: 1_000 })
+  const next = new Coalescer(other, { ...rules, waiting: 1_000 })
   next.saw(open.position)
   await until(() => heard.get(`${schema}.open`)?.payload === open.position, { what: 'what was open' })
   await until(async () => (await sql.query(`select closed from ${schema}.publisher`)).rows[0].closed, {
@@ -194,7 +196,7 @@ test('who closes does not wait for an append that stays open: whoever comes next
 })
 
 test('an expiry further ahead than a lease can be is ignored: the clock was set back', async () => {
-  const schema = uniqueName('quiet')
+  const schema = uniqueName('coalescing')
   const meow = await openStore({ schema, listen: false })
   const heard = await listen([`${schema}.c`])
   const sql = await pgClient()
@@ -211,8 +213,8 @@ test('an expiry further ahead than a lease can be is ignored: the clock was set 
   }
 })
 
-test('conducting is refused in another isolation than read committed', async () => {
-  const schema = uniqueName('quiet')
+test('publishing is refused in another isolation than read committed', async () => {
+  const schema = uniqueName('coalescing')
   await openStore({ schema, listen: false })
   const sql = await pgClient()
   for (const call of [
@@ -232,7 +234,7 @@ test('conducting is refused in another isolation than read committed', async () 
 })
 
 test('appends that wait for NOTIFY are seen', async () => {
-  const schema = uniqueName('quiet')
+  const schema = uniqueName('coalescing')
   await openStore({ schema, listen: false })
   const [sql, ...clients] = await Promise.all(Array.from({ length: 9 }, () => pgClient()))
   let most = 0
@@ -251,8 +253,8 @@ test('appends that wait for NOTIFY are seen', async () => {
   await Promise.all(appending)
 })
 
-test('a process whose appends travel together needs nobody to notify for them', async () => {
-  const schema = uniqueName('quiet')
+test('a process whose appends are sent together causes no coalescing', async () => {
+  const schema = uniqueName('coalescing')
   const meow = await openStore({ schema, listen: false })
   const sql = await pgClient()
   const ends = performance.now() + 1_500

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import type { Duty } from '../../src/notify/coalescing/duty.ts'
+import type { Coalescer } from '../../src/notify/coalescing/coalescer.ts'
 import { Broken } from './checks.ts'
 import type { Flaws, Transaction } from './database.ts'
 import { SimulatedDatabase } from './database.ts'
@@ -8,48 +8,48 @@ import { Machine } from './machine.ts'
 import { Timers } from './timers.ts'
 
 /** The class under test: that of src/, or of a copy with a planted defect. */
-export interface QuietEngine {
-  Duty: typeof Duty
+export interface CoalescingEngine {
+  Coalescer: typeof Coalescer
 }
 
 interface Setup {
   readonly machines: number
   readonly faults: number
-  /** Somebody conducts before the first choice. */
-  readonly conducting: boolean
+  /** Whether there is a publisher before the first choice. */
+  readonly isPublishing: boolean
 }
 
 interface Process {
   readonly machine: Machine
-  readonly duty: Duty
+  readonly coalescer: Coalescer
   ending: boolean
 }
 
-/** Who waits is what the simulated database says; one look is enough. */
-const RULES = { speed: 0, waiting: 1, looks: 1, leaveMs: 1_000 }
+/** The simulated database says how many appends wait; one check is enough. */
+const RULES = { speed: 0, waiting: 1, checks: 1, leaveMs: 1_000 }
 const HEALED_MS = 20_000
 const CATEGORIES = ['a', 'b'] as const
 
 const settled = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 /**
- * One run: processes that may conduct, over a simulated network, clock and database, and a LISTENER of another language, who
- * never polls. Whatever is committed has to be notified after its commit, on its category's channel and on the store's: at once,
- * or, where somebody conducts, once nothing can appear below it any more.
+ * One run: processes that may become the publisher, over a simulated network, clock and database, and a LISTEN client that never
+ * polls. Whatever is committed has to be notified after its commit, on its category's channel and on the store's: at once, or, if
+ * there is a publisher, when nothing can appear below it any more.
  */
-export async function simulateQuiet(
-  { Duty }: QuietEngine,
+export async function simulateCoalescing(
+  { Coalescer }: CoalescingEngine,
   setup: Setup,
   choices: readonly number[],
   flaws: Flaws = {},
-): Promise<{ told: number; rung: number; trace: string[] }> {
+): Promise<{ notified: number; published: number; trace: string[] }> {
   const timers = new Timers()
   const tasks: Task[] = []
   const processes: Process[] = []
   const trace: string[] = []
   const say = (what: string) => trace.push(what)
-  const untold = new Set<string>() // '<channel> <position>'
-  let [told, rung, names, faults, streams] = [0, 0, 0, 0, 0]
+  const missing = new Set<string>() // '<channel> <position>'
+  let [notified, published, names, faults, streams] = [0, 0, 0, 0, 0]
   let committing = false
   const database = new SimulatedDatabase(
     1,
@@ -57,15 +57,15 @@ export async function simulateQuiet(
     {
       committed: (rows) => {
         for (const { position, category } of rows)
-          for (const channel of [category, '*']) untold.add(`${channel} ${position}`)
+          for (const channel of [category, '*']) missing.add(`${channel} ${position}`)
       },
       notify: (channel, payload) => {
-        for (const one of [...untold]) {
+        for (const one of [...missing]) {
           const [where, position] = one.split(' ')
           if (where !== channel || Number(position) > Number(payload)) continue
-          untold.delete(one)
-          told++
-          if (!committing) rung++
+          missing.delete(one)
+          notified++
+          if (!committing) published++
         }
       },
       checkpoint() {},
@@ -81,7 +81,7 @@ export async function simulateQuiet(
   const start = () => {
     const world = { database, timers, tasks, random: () => 0.5 }
     const machine = new Machine(`m${names++}`, world, { pollIntervalMs: 1_000, listen: false, skew: 0 })
-    processes.push({ machine, duty: new Duty(machine.queries, RULES), ending: false })
+    processes.push({ machine, coalescer: new Coalescer(machine.queries, RULES), ending: false })
   }
   for (let i = 0; i < setup.machines; i++) start()
 
@@ -111,9 +111,9 @@ export async function simulateQuiet(
   const append = (transaction: Transaction, n: number) => {
     database.append(transaction)
     const { position } = transaction.rows.at(-1)!
-    const { machine, duty } = alive()[n % alive().length]!
+    const { machine, coalescer } = alive()[n % alive().length]!
     say(`append ${transaction.streamId}: ${position}, seen by ${machine.name}`)
-    if (!machine.frozen) duty.saw(position)
+    if (!machine.frozen) coalescer.saw(position)
   }
   const end = (transaction: Transaction, how: 'commit' | 'rollback') => {
     say(`${how} ${transaction.streamId}: ${transaction.rows.map(({ position }) => position)}`)
@@ -152,7 +152,7 @@ export async function simulateQuiet(
   const close = (process: Process) => {
     process.ending = true
     closing.add(process)
-    process.duty.close().then(() => closing.delete(process))
+    process.coalescer.close().then(() => closing.delete(process))
   }
   const fault = (n: number): boolean => {
     if (faults >= setup.faults) return false
@@ -197,29 +197,29 @@ export async function simulateQuiet(
       happen(0) || pass()
     }
   }
-  /** What nobody holds back by its own key, and nobody was told of. */
+  /** What no open append holds back, and was not notified. */
   const late = () => {
     const horizons = database.horizons(null) as unknown as [string | null, string][]
     const of = (channel: string) => {
       const key = channel === '*' ? '100' : channel === 'a' ? '1' : '2'
       return Math.min(...horizons.filter(([k]) => k === null || k === key).map(([, at]) => Number(at)))
     }
-    return [...untold].filter((one) => Number(one.split(' ')[1]) <= of(one.split(' ')[0]!))
+    return [...missing].filter((one) => Number(one.split(' ')[1]) <= of(one.split(' ')[0]!))
   }
-  /** Whoever has a tail polls. */
+  /** Processes with a tail poll. */
   const poll = () => {
-    for (const { duty } of alive()) duty.saw(database.head)
+    for (const { coalescer } of alive()) coalescer.saw(database.head)
   }
 
   try {
-    if (setup.conducting) {
-      alive()[0]!.duty.saw(1)
+    if (setup.isPublishing) {
+      alive()[0]!.coalescer.saw(1)
       await until(
         () =>
-          database.lease.rung === 0 &&
+          database.lease.published === 0 &&
           !database.lease.closed &&
           enabled().some(({ what }) => what.endsWith('publish')),
-        () => 'nobody conducts',
+        () => 'no process becomes the publisher',
       )
     }
     for (const choice of choices) {
@@ -234,14 +234,14 @@ export async function simulateQuiet(
     poll()
     await until(
       () => late().length === 0,
-      () => `I7: nobody was told of what is settled: ${late()}`,
+      () => `I7: what is settled was not notified: ${late()}`,
     )
     database.waiting = 0
     for (const transaction of [...database.open]) end(transaction, 'commit')
     poll()
     await until(
-      () => untold.size === 0 && (database.lease.closed || database.head === 0),
-      () => `I7: nobody was told: ${[...untold]}; the lease is ${JSON.stringify(database.lease)}`,
+      () => missing.size === 0 && (database.lease.closed || database.head === 0),
+      () => `I7: not notified: ${[...missing]}; the lease is ${JSON.stringify(database.lease)}`,
     )
     for (const process of alive()) close(process)
     await until(
@@ -250,7 +250,7 @@ export async function simulateQuiet(
     )
     for (const { machine } of processes)
       if (!machine.dead && timers.of(machine) > 0) throw new Broken('I8: a closed process has timers')
-    return { told, rung, trace }
+    return { notified, published, trace }
   } catch (error) {
     if (error instanceof Broken) error.message += `\n  ${trace.slice(-80).join('\n  ')}`
     throw error
@@ -262,27 +262,27 @@ const schedules = fc.noBias(
     setup: fc.record({
       machines: fc.integer({ min: 1, max: 3 }),
       faults: fc.constantFrom(0, 1, 2, 4),
-      conducting: fc.boolean(),
+      isPublishing: fc.boolean(),
     }),
     choices: fc.array(fc.nat({ max: 0xffff }), { maxLength: 200, size: 'max' }),
   }),
 )
 
-/** Runs so many schedules of a seed; throws what was broken, made short, and how to run it again. */
-export async function exploreQuiet(
-  engine: QuietEngine,
+/** Runs this many schedules of a seed. Throws the shortest schedule that breaks a rule, and how to run it again. */
+export async function exploreCoalescing(
+  engine: CoalescingEngine,
   runs: number,
   {
     flaws = {},
     seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31)),
     shrink = true,
   }: { flaws?: Flaws; seed?: number; shrink?: boolean } = {},
-): Promise<{ told: number; rung: number }> {
-  const total = { told: 0, rung: 0 }
+): Promise<{ notified: number; published: number }> {
+  const total = { notified: 0, published: 0 }
   const property = fc.asyncProperty(schedules, async ({ setup, choices }) => {
-    const { told, rung } = await simulateQuiet(engine, setup, choices, flaws)
-    total.told += told
-    total.rung += rung
+    const { notified, published } = await simulateCoalescing(engine, setup, choices, flaws)
+    total.notified += notified
+    total.published += published
   })
   const details = await fc.check(property, { numRuns: runs, seed, endOnFailure: !shrink })
   if (!details.failed) return total
