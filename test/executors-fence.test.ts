@@ -258,7 +258,7 @@ async function scramble(partitions: number, dice: Random): Promise<void> {
   const history: { partition: number; epoch: number; owner: string }[] = []
   const held = new Map<string, Grant[]>()
   const owners = upTo(10).map((n) => `owner ${n}`)
-  const giveBack = async (owner: string, some: readonly Grant[], leaving: boolean, client: pg.Client) => {
+  const handOver = async (owner: string, some: readonly Grant[], leaving: boolean, client: pg.Client) => {
     if (some.length === 0 && !leaving) return
     const positions = some.map(() => 0)
     const released = await release(name, owner, some, positions, leaving, client)
@@ -277,7 +277,7 @@ async function scramble(partitions: number, dice: Random): Promise<void> {
         'what he held he still holds',
       )
     held.set(owner, result.held.slice(0, result.share))
-    await giveBack(owner, result.held.slice(result.share), false, client)
+    await handOver(owner, result.held.slice(result.share), false, client)
     return result
   }
   await Promise.all(
@@ -286,7 +286,7 @@ async function scramble(partitions: number, dice: Random): Promise<void> {
       for (let round = 0; round < rounds; round++) {
         await claimOnce(owner, client)
         if (dice.chance(0.15)) {
-          await giveBack(owner, held.get(owner)!, true, client)
+          await handOver(owner, held.get(owner)!, true, client)
           held.set(owner, [])
         }
       }

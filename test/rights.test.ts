@@ -17,21 +17,21 @@ const [roles, grants, login, erasure] = statementsOf(schema)
 const event = { type: 'T', data: 1 }
 
 /** A store and a connection of one login. */
-interface Party {
+interface Role {
   readonly meow: Meow
   readonly sql: pg.Client
 }
-const parties = new Map<string, Party>()
-const of = (name: string): Party => parties.get(name)!
+const members = new Map<string, Role>()
+const of = (name: string): Role => members.get(name)!
 const admin = new pg.Client({ connectionString: databaseUrl() })
 
-async function enter(role: string): Promise<Party> {
+async function enter(role: string): Promise<Role> {
   const connectionString = await loginOf(admin, role)
   const sql = new pg.Client({ connectionString })
   await sql.connect()
-  const party = { sql, meow: await connect({ connectionString, schema }) }
-  parties.set(role.slice(schema.length + 1), party)
-  return party
+  const entered = { sql, meow: await connect({ connectionString, schema }) }
+  members.set(role.slice(schema.length + 1), entered)
+  return entered
 }
 
 let written: RecordedEvent[]
@@ -58,10 +58,10 @@ async function prepare(): Promise<void> {
   subscription = await execute(of('a_executor').meow, written)
 }
 test.after.each(async () => {
-  for (const { sql } of parties.values()) await sql.query('rollback') // what a failed test left open
+  for (const { sql } of members.values()) await sql.query('rollback') // what a failed test left open
 })
 async function cleanUp(): Promise<void> {
-  for (const { meow, sql } of parties.values()) await Promise.all([meow.close(), sql.end()])
+  for (const { meow, sql } of members.values()) await Promise.all([meow.close(), sql.end()])
   await admin.query(`drop schema if exists ${schema} cascade`)
   await dropRoles(admin, schema)
   await admin.end()

@@ -246,30 +246,30 @@ test('INSERT, COPY and MERGE are read, pushed and continued like any append', as
 test('INSERT … ON CONFLICT DO NOTHING of what is there already notifies nobody', async () => {
   const category = uniqueName('conflict')
   await append(category, 'a', { type: 'T' })
-  const ears = await listen(`${schema}.${category}`, schema)
+  const listener = await listen(`${schema}.${category}`, schema)
   const { rowCount } = await sql.query(
     `insert into ${schema}.events (version, category, stream_id, type, data) values (0, $1, 'a', 'T', '1')
      on conflict do nothing`,
     [category],
   )
   assert.is(rowCount, 0)
-  assert.equal(await ears.take(), [])
+  assert.equal(await listener.take(), [])
 })
 
 test('one notification a category and statement, with its highest position; and one for the store', async () => {
   const [a, b, silent] = [uniqueName('a'), uniqueName('b'), uniqueName('c')]
-  const ears = await listen(`${schema}.${a}`, `${schema}.${b}`, `${schema}.${silent}`, schema)
+  const listener = await listen(`${schema}.${a}`, `${schema}.${b}`, `${schema}.${silent}`, schema)
   const byLibrary = await meow.append(
     { category: a, streamId: 's' },
     [1, 2, 3].map((data) => ({ type: 'T', data })),
   )
-  assert.equal(await ears.take(), [
+  assert.equal(await listener.take(), [
     [`${schema}.${a}`, String(byLibrary.position)],
     [schema, String(byLibrary.position)],
   ])
 
   const byFunction = await append(b, 's', [{ type: 'T' }, { type: 'T' }])
-  assert.equal(await ears.take(), [
+  assert.equal(await listener.take(), [
     [`${schema}.${b}`, byFunction[1]!.position],
     [schema, byFunction[1]!.position],
   ])
@@ -283,7 +283,7 @@ test('one notification a category and statement, with its highest position; and 
   const highest = String(results[2]!.position)
   const byName = ([x]: [string, string], [y]: [string, string]) => (x < y ? -1 : 1)
   assert.equal(
-    (await ears.take()).sort(byName),
+    (await listener.take()).sort(byName),
     [
       [`${schema}.${a}`, String(results[1]!.position)],
       [`${schema}.${b}`, highest],
@@ -298,7 +298,7 @@ test('one notification a category and statement, with its highest position; and 
   )
   const last = (category: string) => rows.findLast((row) => row.category === category)!.position
   assert.equal(
-    (await ears.take()).sort(byName),
+    (await listener.take()).sort(byName),
     [
       [`${schema}.${a}`, last(a)],
       [`${schema}.${b}`, last(b)],
@@ -311,7 +311,7 @@ test('one notification a category and statement, with its highest position; and 
   await append(a, 's', { type: 'T' })
   await append(a, 's', { type: 'T' })
   await sql.query('rollback')
-  assert.equal(await ears.take(), [])
+  assert.equal(await listener.take(), [])
 })
 
 test('a name too long for a channel is heard by its md5; channel() tells it', async () => {
@@ -330,9 +330,9 @@ test('a name too long for a channel is heard by its md5; channel() tells it', as
     const expected = channel ?? `${schema}.#${rows[0].md5}`
     assert.is(rows[0].channel, expected)
     assert.ok(Buffer.byteLength(expected) <= 63)
-    const ears = await listen(expected)
+    const listener = await listen(expected)
     const { position } = await meow.append({ category, streamId: 'a' }, { type: 'T', data: 1 })
-    assert.equal(await ears.take(), [[expected, String(position)]])
+    assert.equal(await listener.take(), [[expected, String(position)]])
   }
   const { rows } = await sql.query(`select ${schema}.channel()`)
   assert.is(rows[0].channel, schema)

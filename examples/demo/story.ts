@@ -113,8 +113,8 @@ export class Story {
   async #killOwner(executors: Executor[]): Promise<string> {
     const victim = executors.find(({ owner }) => owner)!
     victim.child.send('hold')
-    const patience = performance.now() + 1_000 // there may be nothing left to hold
-    await this.#until('the owner', () => victim.report?.holding || performance.now() > patience)
+    const deadline = performance.now() + 1_000 // there may be nothing left to hold
+    await this.#until('the owner', () => victim.report?.holding || performance.now() > deadline)
     this.#children.kill(victim.child)
     const killed = performance.now()
     this.#outage = true

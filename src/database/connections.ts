@@ -101,14 +101,14 @@ export class Connections {
     } catch (error) {
       this.#settings.logger.debug({ err: error }, 'a connection that was idle for long is dead')
       connection.broken = true
-      this.giveBack(connection)
+      this.release(connection)
       this.#closeIdle()
       return false
     }
   }
 
   /** Keeps the connection if possible, because the way through the pool takes longer; otherwise returns it to the pool. */
-  giveBack(connection: Connection): void {
+  release(connection: Connection): void {
     const { client, onError } = connection
     connection.broken ||= this.#discarded.has(client)
     const room = this.#owned && this.#pool.waitingCount === 0 && this.#kept.length < MAX_KEPT
@@ -160,7 +160,7 @@ export class Connections {
     this.#closed = true
     if (!this.#owned || this.#ended) return
     this.#ended = true
-    for (const connection of this.#kept.splice(0)) this.giveBack(connection)
+    for (const connection of this.#kept.splice(0)) this.release(connection)
     await this.#pool.end()
     await this.#sockets.closed(CLOSE_TIMEOUT_MS)
   }
@@ -173,7 +173,7 @@ export class Connections {
     if (!this.#owned) return
     for (const connection of this.#kept.splice(0)) {
       connection.broken = true
-      this.giveBack(connection)
+      this.release(connection)
     }
     for (let n = this.#pool.idleCount; n > 0; n--)
       this.#pool.connect((_error, client) => client?.release(true)) // without one: it broke already
@@ -185,7 +185,7 @@ export class Connections {
     const i = this.#kept.indexOf(connection)
     if (i < 0) return
     this.#kept.splice(i, 1)
-    this.giveBack(connection)
+    this.release(connection)
   }
 
   /** Tries each server once. */
@@ -240,7 +240,7 @@ export class Connections {
       await prepareSession(client, this.#servers, this.#settings.queryTimeoutMs)
     } catch (error) {
       connection.broken = true
-      this.giveBack(connection)
+      this.release(connection)
       throw error
     }
     this.#checked.add(client)

@@ -179,7 +179,7 @@ export class Database implements Queries {
       throw error
     } finally {
       this.#borrowed.delete(client)
-      connections.giveBack(connection)
+      connections.release(connection)
     }
   }
 

@@ -29,10 +29,10 @@ export const retryPolicy = (
  */
 export async function retryForever<T>(
   action: () => Promise<T>,
-  patience: RetryPolicy,
+  policy: RetryPolicy,
   transient: (error: unknown) => boolean = isTransient,
 ): Promise<T> {
-  const { signal, clock } = patience
+  const { signal, clock } = policy
   let trouble: RetryReporter | undefined
   try {
     for (;;) {
@@ -43,7 +43,7 @@ export async function retryForever<T>(
         return result
       } catch (error) {
         if (signal.aborted || !transient(error)) throw error
-        trouble ??= new RetryReporter(patience)
+        trouble ??= new RetryReporter(policy)
         await clock.sleep(trouble.failed(error), signal)
       }
     }

@@ -5,16 +5,16 @@ import { MeowError } from '../core/errors.ts'
 import { name, version } from '../core/fields.ts'
 import { parse } from '../core/validate.ts'
 import type { Meow } from '../meow.ts'
-import type { Audience } from './audience.ts'
 import { historyOf } from './history.ts'
+import { HttpError } from './http-error.ts'
+import type { OpenPages } from './open-pages.ts'
 import { parkedOf } from './parked.ts'
-import type { Questions } from './questions.ts'
-import { Refusal } from './refusal.ts'
+import type { StudioQueries } from './studio-queries.ts'
 
 export interface Store {
   readonly meow: Meow
-  readonly questions: Questions
-  readonly audience: Audience
+  readonly queries: StudioQueries
+  readonly openPages: OpenPages
   readonly write: boolean
   readonly title: string
 }
@@ -49,24 +49,24 @@ export const ANSWERS: ReadonlyMap<string, Answer> = new Map<string, Answer>([
   ],
   [
     'GET /api/subscription',
-    async ({ questions }, { query }) => {
+    async ({ queries }, { query }) => {
       const wanted = required(query, 'name')
-      const found = (await questions.subscriptions.get()).find((one) => one.name === wanted)
-      if (!found) throw new Refusal(404, `there is no subscription "${wanted}"`)
+      const found = (await queries.subscriptions.get()).find((one) => one.name === wanted)
+      if (!found) throw new HttpError(404, `there is no subscription "${wanted}"`)
       return found
     },
   ],
-  ['GET /api/rate', ({ audience }) => audience.rate],
-  ['GET /api/lag', ({ audience }, { query }) => audience.lags.of(required(query, 'name'))],
+  ['GET /api/rate', ({ openPages }) => openPages.rate],
+  ['GET /api/lag', ({ openPages }, { query }) => openPages.lags.of(required(query, 'name'))],
   ['GET /api/parked', ({ meow }, { query }) => parkedOf(meow, required(query, 'name'))],
   [
     'POST /api/replay',
-    async ({ meow, questions, write }, { body }) => {
+    async ({ meow, queries, write }, { body }) => {
       if (!write)
-        throw new Refusal(403, 'the studio is read only: start it with --write to replay parked events')
+        throw new HttpError(403, 'the studio is read only: start it with --write to replay parked events')
       const { subscription, streamId } = parse(replayBody, body, 'body')
       const replayed = await meow.replayParked(subscription, streamId === undefined ? {} : { streamId })
-      questions.subscriptions.forget()
+      queries.subscriptions.invalidate()
       return { replayed }
     },
   ],
@@ -74,14 +74,14 @@ export const ANSWERS: ReadonlyMap<string, Answer> = new Map<string, Answer>([
 
 function required(query: URLSearchParams, key: string): string {
   const value = query.get(key)
-  if (value === null) throw new Refusal(400, `${key} is missing`)
+  if (value === null) throw new HttpError(400, `${key} is missing`)
   return value
 }
 
 /** Turns an error into an HTTP error. */
-export function toRefusal(error: unknown): Refusal {
-  if (error instanceof Refusal) return error
-  if (!(error instanceof MeowError)) return new Refusal(500, messageOf(error))
+export function toHttpError(error: unknown): HttpError {
+  if (error instanceof HttpError) return error
+  if (!(error instanceof MeowError)) return new HttpError(500, messageOf(error))
   const status = { ERR_VALIDATION: 400, ERR_SUBSCRIPTION_NOT_FOUND: 404 }[error.code] ?? 503
-  return new Refusal(status, error.message)
+  return new HttpError(status, error.message)
 }

@@ -2,7 +2,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
-import { Refusal } from './refusal.ts'
+import { HttpError } from './http-error.ts'
 
 const LOOPBACK = ['localhost', '127.0.0.1', '[::1]']
 
@@ -26,11 +26,11 @@ export class Guard {
     this.#digest = sha256(token)
   }
 
-  /** @throws Refusal if the request cannot come from our page */
+  /** @throws HttpError if the request cannot come from our page */
   checkSource({ headers, method }: IncomingMessage): void {
     if (!this.#isOurs(headers.host)) {
       const names = [...new Set([...LOOPBACK, this.#host])].map((name) => `${name}:${this.#port}`)
-      throw new Refusal(
+      throw new HttpError(
         403,
         `the studio is not served under the name ${headers.host ?? '(none)'}: use one of ${names.join(', ')}`,
       )
@@ -38,17 +38,17 @@ export class Guard {
     const { origin, 'sec-fetch-site': site } = headers
     const ours = `http://${headers.host}`.toLowerCase()
     if (origin !== undefined && origin.toLowerCase() !== ours)
-      throw new Refusal(
+      throw new HttpError(
         403,
         'requests from other sites are not answered: open the address of the studio itself',
       )
     if (site !== undefined && site !== 'same-origin' && site !== 'none')
-      throw new Refusal(
+      throw new HttpError(
         403,
         'links from other sites are not followed: paste the address into the address bar',
       )
     if (method === 'POST' && origin === undefined)
-      throw new Refusal(403, 'a POST request needs the header Origin')
+      throw new HttpError(403, 'a POST request needs the header Origin')
   }
 
   /** The token is in the header `Authorization: Bearer …`; for a GET request it may be in the address: `?token=…`. */

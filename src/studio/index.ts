@@ -1,11 +1,11 @@
 // `startStudio`: a web page that shows a store; published as `meowmx/studio`.
 import { parseSecret } from '../core/validate.ts'
 import type { Meow } from '../meow.ts'
-import { Audience } from './audience.ts'
+import { OpenPages } from './open-pages.ts'
 import type { StudioOptions } from './options.ts'
 import { studioOptions } from './options.ts'
-import { Questions } from './questions.ts'
 import { addressOf, serve } from './server.ts'
+import { StudioQueries } from './studio-queries.ts'
 
 export type { StudioOptions } from './options.ts'
 
@@ -44,17 +44,15 @@ export async function startStudio(meow: Meow, options: StudioOptions = {}): Prom
     Object.keys(studioOptions.shape),
     ['host', 'title', 'token'], // the error of a token does not show it
   )
-  const questions = new Questions(meow)
-  const audience = new Audience(meow, questions)
-  const server = await serve({ meow, questions, audience, write, title }, host, port, token).catch(
-    (error) => {
-      questions.close()
-      throw error
-    },
-  )
+  const queries = new StudioQueries(meow)
+  const openPages = new OpenPages(meow, queries)
+  const server = await serve({ meow, queries, openPages, write, title }, host, port, token).catch((error) => {
+    queries.close()
+    throw error
+  })
   let closing: Promise<void> | undefined
   const close = () => {
-    closing ??= Promise.all([server.close(), audience.close()]).then(() => questions.close())
+    closing ??= Promise.all([server.close(), openPages.close()]).then(() => queries.close())
     return closing
   }
   return { url: addressOf(host, server.port, token), close, [Symbol.asyncDispose]: close }

@@ -2,20 +2,20 @@
 import type { CategoryInfo } from '../read/reader.ts'
 import type { SubscriptionInfo } from '../subscriptions/admin/subscriptions.ts'
 import type { Family, SampleOf } from './prometheus.ts'
-import type { Questions } from './questions.ts'
+import type { StudioQueries } from './studio-queries.ts'
 
 /** How many categories and subscriptions get series of their own, because Prometheus keeps each series for long. */
 const MOST_SERIES = 1_000
 const STATES = ['listening', 'reconnecting', 'polling', 'closed']
 
 /** All metrics. If a question fails, its metrics are left out, and `up` is 0 for it. */
-export async function metricsOf(questions: Questions): Promise<Family[]> {
+export async function metricsOf(queries: StudioQueries): Promise<Family[]> {
   const asked = ['categories', 'subscriptions', 'stallers', 'horizon'] as const
   const [categories, subscriptions, stallers, horizon] = await Promise.allSettled([
-    questions.categories.get(),
-    questions.subscriptions.get(),
-    questions.stallers.get(),
-    questions.horizon.get(),
+    queries.categories.get(),
+    queries.subscriptions.get(),
+    queries.stallers.get(),
+    queries.horizon.get(),
   ])
   const up = [categories, subscriptions, stallers, horizon].map(
     ({ status }, i): SampleOf => [{ question: asked[i]! }, status === 'fulfilled' ? 1 : 0],
@@ -30,7 +30,7 @@ export async function metricsOf(questions: Questions): Promise<Family[]> {
       : []),
     ...(subscriptions.status === 'fulfilled' ? ofSubscriptions(subscriptions.value) : []),
     ...(stallers.status === 'fulfilled' ? ofStallers(stallers.value) : []),
-    ...ofListener(questions),
+    ...ofListener(queries),
   ]
 }
 
@@ -149,7 +149,7 @@ function ofStallers(stallers: readonly { pid: number | null; since: Date | null 
   ]
 }
 
-function ofListener({ listener, reconnects }: Questions): Family[] {
+function ofListener({ listener, reconnects }: StudioQueries): Family[] {
   return [
     gauge(
       'listener_state',

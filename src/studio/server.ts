@@ -5,15 +5,15 @@ import type { AddressInfo } from 'node:net'
 import { json } from 'node:stream/consumers'
 import { ConnectionError } from '../core/errors.ts'
 import type { Store } from './api.ts'
-import { ANSWERS, toRefusal } from './api.ts'
+import { ANSWERS, toHttpError } from './api.ts'
 import type { Asset } from './assets.ts'
 import { HEADERS, readAssets } from './assets.ts'
 import { EventStream } from './event-stream.ts'
 import { filterOf } from './filter.ts'
 import { Guard, inUrl, isEvery } from './guard.ts'
+import { HttpError } from './http-error.ts'
 import { metricsOf } from './metrics.ts'
 import { CONTENT_TYPE, format } from './prometheus.ts'
-import { Refusal } from './refusal.ts'
 
 /** The largest body of a request in bytes: it has the names of a subscription and a stream. */
 const MOST_BODY = 16_384
@@ -65,20 +65,20 @@ async function answer(
   const { pathname, searchParams: query } = target(request)
   const method = request.method === 'HEAD' ? 'GET' : request.method
   if (method !== 'GET' && method !== 'POST')
-    throw new Refusal(405, `${request.method} is not answered`, { Allow: 'GET, HEAD, POST' })
+    throw new HttpError(405, `${request.method} is not answered`, { Allow: 'GET, HEAD, POST' })
   const known = guard.knowsToken(request, query)
 
   const asset = method === 'GET' && assets.get(pathname === '/' ? '/index.html' : pathname)
   // Files contain nothing of the store. Without the token the page gets status 401 but is still sent: after a reload it takes the
   // token from its tab, and otherwise it says where the token is.
   if (asset) return send(response, pathname === '/' && !known ? 401 : 200, asset.type, asset.body)
-  if (!known) throw new Refusal(401, UNAUTHORIZED)
+  if (!known) throw new HttpError(401, UNAUTHORIZED)
 
   if (method === 'GET' && pathname === '/metrics')
-    return send(response, 200, CONTENT_TYPE, format(await metricsOf(store.questions)))
+    return send(response, 200, CONTENT_TYPE, format(await metricsOf(store.queries)))
   if (method === 'GET' && pathname === '/api/live') return openStream(store, query, request, response)
   const make = ANSWERS.get(`${method} ${pathname}`)
-  if (!make) throw new Refusal(404, `there is nothing at ${method} ${pathname}`)
+  if (!make) throw new HttpError(404, `there is nothing at ${method} ${pathname}`)
   const gone = new AbortController()
   response.once('close', () => gone.abort())
   const body = method === 'POST' ? await read(request) : undefined
@@ -87,7 +87,7 @@ async function answer(
 }
 
 function openStream(
-  { audience }: Store,
+  { openPages }: Store,
   query: URLSearchParams,
   request: IncomingMessage,
   response: ServerResponse,
@@ -95,7 +95,7 @@ function openStream(
   const stream = new EventStream(response)
   response.setHeader('Content-Type', 'text/event-stream')
   if (request.method === 'HEAD') return void response.end()
-  const leave = audience.join(stream, filterOf(query.get('filter') ?? ''))
+  const leave = openPages.join(stream, filterOf(query.get('filter') ?? ''))
   response.once('close', leave)
   response.flushHeaders()
 }
@@ -110,7 +110,7 @@ function send(response: ServerResponse, status: number, type: string, body: stri
 }
 
 function refuse(request: IncomingMessage, response: ServerResponse, error: unknown): void {
-  const { status, message, headers } = toRefusal(error)
+  const { status, message, headers } = toHttpError(error)
   if (response.headersSent || response.destroyed) return void response.destroy()
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
   if (!request.complete) response.setHeader('Connection', 'close') // the rest of the request is not read
@@ -121,17 +121,17 @@ function target({ url }: IncomingMessage): URL {
   try {
     return new URL(url ?? '/', 'http://studio')
   } catch {
-    throw new Refusal(400, 'the address is not valid')
+    throw new HttpError(400, 'the address is not valid')
   }
 }
 
 async function read(request: IncomingMessage): Promise<unknown> {
   if (!/^application\/json\b/i.test(request.headers['content-type'] ?? ''))
-    throw new Refusal(415, 'the body must be application/json')
+    throw new HttpError(415, 'the body must be application/json')
   if (!(Number(request.headers['content-length']) <= MOST_BODY))
-    throw new Refusal(413, `the body needs a Content-Length of at most ${MOST_BODY} bytes`)
+    throw new HttpError(413, `the body needs a Content-Length of at most ${MOST_BODY} bytes`)
   return json(request).catch(() => {
-    throw new Refusal(400, 'the body is not JSON')
+    throw new HttpError(400, 'the body is not JSON')
   })
 }
 

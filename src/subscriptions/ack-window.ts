@@ -148,7 +148,7 @@ export class AckWindow {
   }
 
   /** Take back `entry` and the later unacked deliveries of its stream. They come again, in order. */
-  takeBack(entry: Entry): Entry[] {
+  reclaim(entry: Entry): Entry[] {
     const { category, streamId } = entry.event
     const taken: Entry[] = []
     for (const other of this.#entries) {
@@ -160,7 +160,7 @@ export class AckWindow {
   }
 
   /** Take back every delivery that is not acked. */
-  takeBackAll(): void {
+  reclaimAll(): void {
     for (const entry of this.#entries) {
       if (entry.state === 'out' || entry.state === 'queued') this.#wait(entry)
     }

@@ -122,8 +122,8 @@ export class Executor {
   giveUp(): void {
     this.stop()
     for (const { partition, replay } of this.#owned) {
-      partition.window.takeBackAll()
-      replay.takeBack()
+      partition.window.reclaimAll()
+      replay.reclaimAll()
     }
     this.#owned.changed.fire()
   }

@@ -48,7 +48,7 @@ export class Parking {
     const key = streamKey(entry.event)
     const park = () => this.#park(key, entry, error)
     try {
-      await waiting.addWhile(park, key, window.takeBack(entry))
+      await waiting.addWhile(park, key, window.reclaim(entry))
     } finally {
       this.#partition.changed()
     }
@@ -85,7 +85,7 @@ export class Parking {
     waiting.parksUnderWay++
     try {
       for (const [key, entry] of window.waitingBelowAcked()) {
-        waiting.add(key, window.takeBack(entry))
+        waiting.add(key, window.reclaim(entry))
         await this.#park(key, { ...entry, attempt: entry.attempt - 1 }, undefined, true)
       }
     } finally {
@@ -99,7 +99,7 @@ export class Parking {
     const { event, attempt } = entry
     const { window, waiting } = this.#partition
     if (retryInMs === null) this.#store.telemetry?.parked(event)
-    waiting.add(streamKey(event), window.takeBack(entry))
+    waiting.add(streamKey(event), window.reclaim(entry))
     this.#parked(event, attempt, retryInMs !== null, this.#store.clock.now() + (retryInMs ?? 0))
     waiting.resume(streamKey(event))
   }

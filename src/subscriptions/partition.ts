@@ -152,7 +152,7 @@ export class Partition implements Source {
   }
 
   nack(entry: Entry, { delayMs = 0, error, counts = true }: Nack): void {
-    const taken = this.window.takeBack(entry)
+    const taken = this.window.reclaim(entry)
     this.logger.debug({ err: error, position: entry.position, delayMs }, 'a delivery was nacked')
     if (!this.lease.draining) {
       this.window.nacked(entry, counts)

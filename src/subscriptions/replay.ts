@@ -63,7 +63,7 @@ export class Replay implements Source {
   }
 
   /** Take back the delivery that the consumer has, unless it is being parked. The next owner delivers it again. */
-  takeBack(): void {
+  reclaimAll(): void {
     const out = this.#current
     if (out && out.generation === 0 && out.state !== 'acked') this.#end(out, 'again')
   }

@@ -16,7 +16,7 @@ export interface Written {
 }
 
 /** A stream was set aside from a position on, or (null) no longer. */
-export interface SetAside {
+export interface ParkedRow {
   readonly subscription: string
   readonly category: string
   readonly streamId: string
@@ -71,7 +71,7 @@ export async function writtenCheckpoints(sql: Sql, schema: string): Promise<Writ
   return rows
 }
 
-export async function setAsides(sql: Sql, schema: string): Promise<SetAside[]> {
+export async function parkedRows(sql: Sql, schema: string): Promise<ParkedRow[]> {
   const { rows } = await sql.query(
     `select subscription, category, stream_id as "streamId", position::float8, at from ${schema}.audit_aside order by n`,
   )

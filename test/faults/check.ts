@@ -1,4 +1,4 @@
-import type { SetAside, Written } from './audit.ts'
+import type { ParkedRow, Written } from './audit.ts'
 import type { Begun } from './member.ts'
 import type { Attempt } from './writers.ts'
 
@@ -24,7 +24,7 @@ export interface Evidence {
   /** Ids in the table of effects, of a transactional run. */
   readonly effects: readonly string[]
   readonly written: readonly Written[]
-  readonly setAsides: readonly SetAside[]
+  readonly parkedRows: readonly ParkedRow[]
 }
 
 type Check = (evidence: Evidence) => Generator<string>
@@ -98,9 +98,9 @@ function* committed(evidence: Evidence): Generator<string> {
 function* checkpoints(evidence: Evidence): Generator<string> {
   const doneAt = new Map<string, number>()
   for (const { id, at } of evidence.done) doneAt.set(id, Math.min(at, doneAt.get(id) ?? Infinity))
-  const asides = grouped(evidence.setAsides, ({ category, streamId }) => `${category}/${streamId}`)
-  const isAside = ({ category, streamId, position }: Committed, at: number) => {
-    const row = asides.get(`${category}/${streamId}`)?.findLast((row) => row.at <= at)
+  const parkedRows = grouped(evidence.parkedRows, ({ category, streamId }) => `${category}/${streamId}`)
+  const isParked = ({ category, streamId, position }: Committed, at: number) => {
+    const row = parkedRows.get(`${category}/${streamId}`)?.findLast((row) => row.at <= at)
     return row !== undefined && row.position !== null && row.position <= position
   }
   const events = grouped(due(evidence), ({ partition }) => partition)
@@ -113,7 +113,7 @@ function* checkpoints(evidence: Evidence): Generator<string> {
       position = Math.max(position, write.position)
       for (; i < own.length && own[i]!.position <= position; i++) {
         const event = own[i]!
-        if (!((doneAt.get(event.id) ?? Infinity) <= write.at) && !isAside(event, write.at))
+        if (!((doneAt.get(event.id) ?? Infinity) <= write.at) && !isParked(event, write.at))
           yield `I4 past what is not handled: ${what}, past ${named(event)}`
       }
     }

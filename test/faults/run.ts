@@ -4,7 +4,7 @@ import type { Meow } from '../../src/index.ts'
 import { ownServer } from '../support/own-server.ts'
 import { random } from '../support/random.ts'
 import { until } from '../support/until.ts'
-import { setAsides, startAudit, writtenCheckpoints } from './audit.ts'
+import { parkedRows, startAudit, writtenCheckpoints } from './audit.ts'
 import { check } from './check.ts'
 import { closeAll } from './close.ts'
 import { drained } from './drain.ts'
@@ -180,7 +180,7 @@ export async function faultRun({
         done,
         effects: effects.map(({ id }) => id),
         written: checkpoints,
-        setAsides: await setAsides(world.sql, SCHEMA),
+        parkedRows: await parkedRows(world.sql, SCHEMA),
       }),
     )
   } catch (error) {

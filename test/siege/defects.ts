@@ -28,14 +28,14 @@ const replaced = (evidence: Evidence, old: Line, line: object): Evidence => ({
 })
 
 /** Nobody parked it, and it has followers. */
-const plainEvent = ({ events, setAsides }: Evidence): Committed =>
+const plainEvent = ({ events, parkedRows }: Evidence): Committed =>
   first(
     events,
     (event) =>
       event.category === 'a' &&
       event.version === 0 &&
       events.some((other) => stream(other) === stream(event) && other.version === 1) &&
-      !setAsides.some((row) => stream(row) === stream(event)),
+      !parkedRows.some((row) => stream(row) === stream(event)),
     'event',
   )
 const never = '00000000-0000-4000-8000-000000000000'

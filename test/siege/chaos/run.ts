@@ -63,7 +63,7 @@ export async function chaos({ seed, seconds, processes, keep }: ChaosOptions): P
 }
 
 /** What a run was made of. */
-export function figures({ events, lines, written, setAsides }: Evidence) {
+export function figures({ events, lines, written, parkedRows }: Evidence) {
   const begun = of(lines, 'begun')
   const told = (what: string) => of(lines, 'told').filter(({ outcome }) => outcome === what).length
   const again = begun.length - new Set(begun.map(({ subscription, id }) => `${subscription} ${id}`)).size
@@ -75,7 +75,7 @@ export function figures({ events, lines, written, setAsides }: Evidence) {
     figure('events given to handlers', begun.length),
     figure('of these, given again', again),
     figure('writes of checkpoints', written.length),
-    figure('changes of parked streams', setAsides.length),
+    figure('changes of parked streams', parkedRows.length),
     figure('events that observers saw', of(lines, 'seen').length),
     figure('pages that were read', of(lines, 'page').length),
   ]

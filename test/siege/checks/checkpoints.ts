@@ -1,4 +1,4 @@
-import type { SetAside, Written } from '../../faults/audit.ts'
+import type { ParkedRow, Written } from '../../faults/audit.ts'
 import type { Committed, Evidence, Subscribed } from './evidence.ts'
 import { countUpTo, grouped, named, of, selects, stream } from './evidence.ts'
 
@@ -8,7 +8,7 @@ const CLOCKS_MS = 1_000
 /** A checkpoint never moves back, never passes what is not handled, and what it passed does not come again. */
 export function* checkpoints(evidence: Evidence): Generator<string> {
   const end = evidence.events.at(-1)?.position ?? 0
-  const asides = grouped(evidence.setAsides, (row) => `${row.subscription} ${stream(row)}`)
+  const parkedRows = grouped(evidence.parkedRows, (row) => `${row.subscription} ${stream(row)}`)
   const written = grouped(evidence.written, ({ subscription }) => subscription)
   for (const subscription of evidence.subscriptions) {
     const isSelected = (event: Committed) => selects(subscription.categories, event)
@@ -18,9 +18,9 @@ export function* checkpoints(evidence: Evidence): Generator<string> {
     for (const [partition, writes] of grouped(own, (write) => write.partition)) {
       const what = `${subscription.name}, partition ${partition}`
       for (const problem of monotone(writes, end)) yield `${what}: ${problem}`
-      const passed = passing(evidence, subscription, events.get(partition) ?? [], writes, asides)
+      const passed = passing(evidence, subscription, events.get(partition) ?? [], writes, parkedRows)
       for (const problem of passed) yield `${what}: ${problem}`
-      const repeated = repeats(evidence, subscription, events.get(partition) ?? [], writes, asides)
+      const repeated = repeats(evidence, subscription, events.get(partition) ?? [], writes, parkedRows)
       for (const problem of repeated) yield `${what}: ${problem}`
     }
   }
@@ -38,8 +38,8 @@ function* monotone(writes: readonly Written[], end: number): Generator<string> {
 }
 
 /** A stream that was set aside at that time, from this event on. */
-function isAside(asides: Map<string, SetAside[]>, name: string, event: Committed, at: number): boolean {
-  const row = asides.get(`${name} ${stream(event)}`)?.findLast((row) => row.at <= at)
+function isParked(parkedRows: Map<string, ParkedRow[]>, name: string, event: Committed, at: number): boolean {
+  const row = parkedRows.get(`${name} ${stream(event)}`)?.findLast((row) => row.at <= at)
   return row !== undefined && row.position !== null && row.position <= event.position
 }
 
@@ -49,7 +49,7 @@ function* passing(
   { name }: Subscribed,
   events: readonly Committed[],
   writes: readonly Written[],
-  asides: Map<string, SetAside[]>,
+  parkedRows: Map<string, ParkedRow[]>,
 ): Generator<string> {
   const doneAt = new Map<string, number>()
   for (const { subscription, id, at } of of(lines, 'done'))
@@ -59,7 +59,7 @@ function* passing(
     for (; i < events.length && events[i]!.position <= position; i++) {
       const event = events[i]!
       const isDone = (doneAt.get(event.id) ?? Infinity) <= at + CLOCKS_MS
-      if (!isDone && !isAside(asides, name, event, at))
+      if (!isDone && !isParked(parkedRows, name, event, at))
         yield `the checkpoint ${position}, written by ${writer}, is past what is not handled: ${named(event)}`
     }
   }
@@ -75,13 +75,13 @@ function* repeats(
   { name }: Subscribed,
   events: readonly Committed[],
   writes: readonly Written[],
-  asides: Map<string, SetAside[]>,
+  parkedRows: Map<string, ParkedRow[]>,
 ): Generator<string> {
   const byId = new Map(events.map((event) => [event.id, event]))
   const times = writes.map((write) => write.at)
   for (const { subscription, id, pid, at } of of(lines, 'begun')) {
     const event = byId.get(id)
-    if (subscription !== name || !event || asides.has(`${name} ${stream(event)}`)) continue
+    if (subscription !== name || !event || parkedRows.has(`${name} ${stream(event)}`)) continue
     const count = countUpTo(times, at - CLOCKS_MS)
     const now = writes[count - 1]
     const next = writes[count]

@@ -1,6 +1,6 @@
 import type pg from 'pg'
-import type { SetAside, Written } from '../../faults/audit.ts'
-import { setAsides, writtenCheckpoints } from '../../faults/audit.ts'
+import type { ParkedRow, Written } from '../../faults/audit.ts'
+import { parkedRows, writtenCheckpoints } from '../../faults/audit.ts'
 import type { Line } from '../facts.ts'
 import { readLogs } from '../facts.ts'
 
@@ -31,7 +31,7 @@ export interface Evidence {
   readonly subscriptions: readonly Subscribed[]
   /** Each write of a checkpoint, in the order of writing. */
   readonly written: readonly Written[]
-  readonly setAsides: readonly SetAside[]
+  readonly parkedRows: readonly ParkedRow[]
   /** Rows of the table `effects`. */
   readonly effects: readonly { readonly subscription: string; readonly id: string }[]
   readonly lines: readonly Line[]
@@ -55,7 +55,7 @@ export async function gather(
     effects,
     subscriptions,
     written: await writtenCheckpoints(sql, schema),
-    setAsides: await setAsides(sql, schema),
+    parkedRows: await parkedRows(sql, schema),
     lines: readLogs(directory),
   }
 }

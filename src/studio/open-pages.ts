@@ -1,4 +1,4 @@
-// The open pages: what they are sent, and the questions that they share.
+// The open pages: what they are sent, and the queries that they share.
 import { every, wall } from '../core/clock.ts'
 import { messageOf } from '../core/describe.ts'
 import { redactText } from '../core/secrets.ts'
@@ -7,14 +7,14 @@ import type { SubscriptionInfo } from '../subscriptions/admin/subscriptions.ts'
 import { Counts } from './counts.ts'
 import type { EventStream } from './event-stream.ts'
 import type { Filter } from './filter.ts'
-import type { Gentle } from './gentle.ts'
 import { CommitCount } from './held.ts'
-import type { Questions } from './questions.ts'
+import { HttpError } from './http-error.ts'
 import { Rates } from './rates.ts'
-import { Refusal } from './refusal.ts'
 import { Sample } from './sample.ts'
 import { ManySeries, Series } from './series.ts'
+import type { SharedQuery } from './shared-query.ts'
 import type { TailEvent } from './show.ts'
+import type { StudioQueries } from './studio-queries.ts'
 import { Tail } from './tail.ts'
 
 const MOST_PAGES = 32
@@ -29,39 +29,39 @@ interface Page {
 }
 
 /** The open pages. They share one tail and one set of questions; while no page is open, nothing is asked. */
-export class Audience {
+export class OpenPages {
   /** The lag of each subscription while a page was open. */
   readonly lags = new ManySeries(SHOWN)
   /** Events a second while a page was open. */
   readonly rate = new Series()
   readonly #meow: Meow
-  readonly #questions: Questions
+  readonly #queries: StudioQueries
   readonly #pages = new Set<Page>()
-  readonly #told = new Map<string, string>() // the latest message of each kind
+  readonly #sent = new Map<string, string>() // the latest message of each kind
   readonly #problems = new Map<string, string>()
   readonly #counts = new Counts()
   readonly #rates = new Rates()
   readonly #commits = new CommitCount((category, events) => this.#rates.count(category, events))
   readonly #answers = new Map<string, unknown>()
-  readonly #asked = new Set<string>() // questions that are not answered yet
+  readonly #pending = new Set<string>() // queries that are not answered yet
   #tail: Tail | undefined
   #stop: (() => void) | undefined
   #running: Promise<unknown> = Promise.resolve()
   #horizon: number | null = null
   #heldBack: { events: number } | null = null
 
-  constructor(meow: Meow, questions: Questions) {
+  constructor(meow: Meow, queries: StudioQueries) {
     this.#meow = meow
-    this.#questions = questions
+    this.#queries = queries
   }
 
   /** Sends a page everything that is known, and then every change. Call the returned function when the page has gone. */
   join(stream: EventStream, filter: Filter): () => void {
     if (this.#pages.size >= MOST_PAGES)
-      throw new Refusal(503, `${MOST_PAGES} pages are already open: close one`, { 'Retry-After': '5' })
+      throw new HttpError(503, `${MOST_PAGES} pages are already open: close one`, { 'Retry-After': '5' })
     const page = { stream, sample: new Sample(filter) }
     this.#pages.add(page)
-    for (const [kind, json] of this.#told) stream.send(kind, json)
+    for (const [kind, json] of this.#sent) stream.send(kind, json)
     for (const event of this.#tail?.recent ?? []) page.sample.offer(event)
     if (this.#pages.size === 1) this.#start()
     return () => {
@@ -79,7 +79,7 @@ export class Audience {
   #start(): void {
     const stop = new AbortController()
     const tail = new Tail(this.#meow, {
-      heard: (event, old) => this.#heard(event, old),
+      heard: (event, old) => this.#onEvent(event, old),
       skipped: (positions) => {
         this.#commits.clear()
         for (const { sample } of this.#pages) sample.miss(positions)
@@ -95,7 +95,7 @@ export class Audience {
       this.#stop = undefined
       this.#tail = undefined
       // The next page must not get old values.
-      this.#told.clear()
+      this.#sent.clear()
       this.#answers.clear()
       this.#problems.clear()
       this.#rates.clear()
@@ -107,7 +107,7 @@ export class Audience {
     this.#second()
   }
 
-  #heard(event: TailEvent, old: boolean): void {
+  #onEvent(event: TailEvent, old: boolean): void {
     this.#problems.delete('tail')
     if (!old) this.#commits.heard(event.category)
     this.#counts.add(event)
@@ -125,31 +125,31 @@ export class Audience {
   }
 
   #second(): void {
-    const { categories, subscriptions, stallers, horizon, held } = this.#questions
-    this.#ask('categories', categories, (answer) => this.#counts.replace(answer))
-    this.#ask('subscriptions', subscriptions, (answer) => this.#tell('subscriptions', summary(answer)))
-    this.#ask('stallers', stallers, (answer) => this.#tell('stallers', answer.slice(0, SHOWN)))
-    this.#ask('horizon', horizon, (answer) => {
+    const { categories, subscriptions, stallers, horizon, held } = this.#queries
+    this.#query('categories', categories, (answer) => this.#counts.replace(answer))
+    this.#query('subscriptions', subscriptions, (answer) => this.#send('subscriptions', summary(answer)))
+    this.#query('stallers', stallers, (answer) => this.#send('stallers', answer.slice(0, SHOWN)))
+    this.#query('horizon', horizon, (answer) => {
       this.#horizon = answer
       this.#tail?.reached(answer)
     })
-    this.#ask('held', held, (answer) => {
+    this.#query('held', held, (answer) => {
       this.#heldBack = { events: answer.categories.reduce((sum, { events }) => sum + events, 0) }
       this.#commits.held(answer, this.#tail?.position ?? 0)
     })
     this.#sampleLags()
     const rates = this.#rates.tick()
-    if (this.#answers.has('categories')) this.#tell('categories', this.#counts.list(rates))
+    if (this.#answers.has('categories')) this.#send('categories', this.#counts.list(rates))
     const rate = Math.round([...rates.values()].reduce((sum, each) => sum + each, 0))
     const at = wall()
     this.rate.add(at, rate)
-    const { state, since, cause } = this.#questions.listener
-    this.#tell('store', {
+    const { state, since, cause } = this.#queries.listener
+    this.#send('store', {
       at, // changes every second, so a page that receives nothing knows that the connection is lost
       state,
       since,
       cause: cause === undefined ? null : message(cause),
-      reconnects: this.#questions.reconnects,
+      reconnects: this.#queries.reconnects,
       rate,
       heldBack: this.#heldBack, // null if it is not known yet
       horizon: this.#horizon === null ? null : Math.max(this.#horizon, this.#tail?.position ?? 0),
@@ -158,22 +158,22 @@ export class Audience {
     })
   }
 
-  #ask<T>(kind: string, question: Gentle<T>, use: (answer: T) => void): void {
-    if (this.#asked.has(kind)) return
-    this.#asked.add(kind)
-    question.get().then(
+  #query<T>(kind: string, query: SharedQuery<T>, use: (answer: T) => void): void {
+    if (this.#pending.has(kind)) return
+    this.#pending.add(kind)
+    query.get().then(
       (answer) => {
-        this.#asked.delete(kind)
+        this.#pending.delete(kind)
         if (!this.#stop) return
         this.#problems.delete(kind)
         const [known, first] = [this.#answers.get(kind) === answer, !this.#answers.has(kind)]
         this.#answers.set(kind, answer)
         if (known) return
         use(answer)
-        if (first && kind === 'categories') this.#tell(kind, this.#counts.list(new Map()))
+        if (first && kind === 'categories') this.#send(kind, this.#counts.list(new Map()))
       },
       (error) => {
-        this.#asked.delete(kind)
+        this.#pending.delete(kind)
         this.#problems.set(kind, message(error))
       },
     )
@@ -186,10 +186,10 @@ export class Audience {
     this.lags.add(wall(), new Map(answer.map(({ name, lag }) => [name, unknown ? null : lag])))
   }
 
-  #tell(kind: string, value: unknown): void {
+  #send(kind: string, value: unknown): void {
     const json = JSON.stringify(value)
-    if (this.#told.get(kind) === json) return
-    this.#told.set(kind, json)
+    if (this.#sent.get(kind) === json) return
+    this.#sent.set(kind, json)
     for (const { stream } of this.#pages) stream.send(kind, json)
   }
 }

@@ -2,7 +2,7 @@
 import { redactText } from '../core/secrets.ts'
 
 /** A request cannot be answered: its status and message go to the client. */
-export class Refusal extends Error {
+export class HttpError extends Error {
   readonly status: number
   readonly headers: Record<string, string>
 

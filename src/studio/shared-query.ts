@@ -8,7 +8,7 @@ const LONGEST_MS = 300_000
 /**
  * A question to the store that may be expensive. All callers share one answer, and the longer it took, the longer it is kept.
  */
-export class Gentle<T> {
+export class SharedQuery<T> {
   readonly #read: () => Promise<T>
   readonly #leastMs: number
   #answer: Promise<T> | undefined
@@ -33,7 +33,7 @@ export class Gentle<T> {
   }
 
   /** Makes the next call ask again, because something was changed. */
-  forget(): void {
+  invalidate(): void {
     this.#until = 0
   }
 }

@@ -1,16 +1,16 @@
-// The questions that the studio asks the store again and again.
+// The queries that the studio asks the store again and again.
 import type { Subscription } from 'rxjs'
 import type { Meow } from '../meow.ts'
 import type { StoreStatus } from '../notify/listener.ts'
 import { CategoryCounts } from './category-counts.ts'
-import { Gentle } from './gentle.ts'
 import type { Held } from './held.ts'
+import { SharedQuery } from './shared-query.ts'
 
 /** A bit less than a second, so that each tick of one second gets a new answer. */
 const A_SECOND = 900
 
-/** The questions of pages and of Prometheus. Each is asked once for all of them. */
-export class Questions {
+/** The queries of pages and of Prometheus. Each is asked once for all of them. */
+export class StudioQueries {
   readonly categories
   readonly subscriptions
   readonly stallers
@@ -21,18 +21,18 @@ export class Questions {
   #reconnects = 0
 
   constructor(meow: Meow) {
-    this.subscriptions = new Gentle(() => meow.subscriptions(), A_SECOND)
-    this.stallers = new Gentle(() => meow.stallers(), 2 * A_SECOND)
+    this.subscriptions = new SharedQuery(() => meow.subscriptions(), A_SECOND)
+    this.stallers = new SharedQuery(() => meow.stallers(), 2 * A_SECOND)
     // This selects no events: it only returns the horizon.
     const nothing = { after: Number.MAX_SAFE_INTEGER, limit: 1 }
     const horizon = async () => (await meow.read({}, nothing)).horizon
-    this.horizon = new Gentle(horizon, A_SECOND)
-    this.held = new Gentle(async (): Promise<Held> => {
+    this.horizon = new SharedQuery(horizon, A_SECOND)
+    this.held = new SharedQuery(async (): Promise<Held> => {
       const until = await horizon()
       return { horizon: until, categories: await meow.categories({ after: until }) }
     }, A_SECOND)
     const counts = new CategoryCounts(meow, horizon)
-    this.categories = new Gentle(() => counts.read(), 5_000)
+    this.categories = new SharedQuery(() => counts.read(), 5_000)
     this.#status = meow.status$.subscribe((status) => {
       if (this.#listener.state === 'listening' && status.state === 'reconnecting') this.#reconnects++
       this.#listener = status
