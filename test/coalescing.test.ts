@@ -8,7 +8,7 @@ import type pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parse } from '../src/core/validate.ts'
-import { connectOptions } from '../src/database/connect-options.ts'
+import { connectOptionsSchema } from '../src/database/connect-options.ts'
 import { Database } from '../src/database/database.ts'
 import { Coalescer } from '../src/notify/coalescing/coalescer.ts'
 import { seeded } from './support/random.ts'
@@ -140,7 +140,7 @@ test('an open append holds back only its own category, and a publisher that clos
   const say = (fields: any, message: string) => void said.push(`${message}: ${fields.err ?? ''}`)
   const logger = { debug: say, info: say, warn: say, error: say }
   const options = { connectionString: databaseUrl(), schema, logger }
-  const db = new Database(parse(connectOptions, options, 'options'))
+  const db = new Database(parse(connectOptionsSchema, options, 'options'))
   const coalescer = new Coalescer(db, { speed: 0, waiting: 0, checks: 1, leaveMs: 60_000 })
   const first = await meow.append({ category: 'free', streamId: 'a' }, { type: 'T', data: 1 })
   coalescer.saw(first.position)
@@ -172,7 +172,7 @@ test('a process that closes does not wait for an append that stays open: the nex
   const heard = await listen([`${schema}.open`])
   const [sql, client] = [await pgClient(), await pgClient()]
   const rules = { speed: 0, waiting: 0, checks: 1, leaveMs: 1_000 }
-  const settings = parse(connectOptions, { connectionString: databaseUrl(), schema }, 'options')
+  const settings = parse(connectOptionsSchema, { connectionString: databaseUrl(), schema }, 'options')
   const [db, other] = [new Database(settings), new Database(settings)]
   const coalescer = new Coalescer(db, rules)
   const first = await meow.append({ category: 'a', streamId: 'a' }, { type: 'T', data: 1 })

@@ -2,7 +2,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parse } from '../src/core/validate.ts'
-import { connectOptions } from '../src/database/connect-options.ts'
+import { connectOptionsSchema } from '../src/database/connect-options.ts'
 import { Database } from '../src/database/database.ts'
 import { select } from '../src/events/selector.ts'
 import { Reader } from '../src/read/reader.ts'
@@ -14,7 +14,7 @@ let db: Database
 test.before(async () => {
   await openStore()
   const options = theWay({ connectionString: databaseUrl(), schema: storeSchema, maxConnections: 1 })
-  db = new Database(parse(connectOptions, options, 'options'))
+  db = new Database(parse(connectOptionsSchema, options, 'options'))
 })
 test.after(async () => {
   await db.close()

@@ -4,8 +4,8 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { z } from 'zod'
 import { MAX_INT } from '../src/core/numbers.ts'
-import { connectOptions } from '../src/database/connect-options.ts'
-import { processOptions, subscriptionOptions } from '../src/subscriptions/options.ts'
+import { connectOptionsSchema } from '../src/database/connect-options.ts'
+import { processOptionsSchema, subscriptionOptionsSchema } from '../src/subscriptions/options.ts'
 
 const page = readFileSync(new URL('../examples/guide/options.md', import.meta.url), 'utf8')
 
@@ -29,9 +29,9 @@ function rowOf(section: string, name: string): string[] {
 }
 
 for (const [section, schema] of Object.entries({
-  connect: connectOptions,
-  subscription: subscriptionOptions,
-  process: processOptions,
+  connect: connectOptionsSchema,
+  subscription: subscriptionOptionsSchema,
+  process: processOptionsSchema,
 }))
   test(`${section}: names, defaults and limits`, () => {
     const options = optionsOf(z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }))

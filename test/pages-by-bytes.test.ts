@@ -5,7 +5,7 @@ import { filter, firstValueFrom } from 'rxjs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parse } from '../src/core/validate.ts'
-import { connectOptions } from '../src/database/connect-options.ts'
+import { connectOptionsSchema } from '../src/database/connect-options.ts'
 import { Database } from '../src/database/database.ts'
 import { select } from '../src/events/selector.ts'
 import type { RecordedEvent } from '../src/index.ts'
@@ -27,7 +27,7 @@ test.before(async () => {
   const meow = await openStore()
   sql = await pgClient()
   const options = theWay({ connectionString: databaseUrl(), schema: storeSchema })
-  db = new Database(parse(connectOptions, options, 'options'))
+  db = new Database(parse(connectOptionsSchema, options, 'options'))
   const { int, pick } = random(seeded('pages by bytes').int(0, 4_294_967_295))
   const texts = [
     () => '',

@@ -6,7 +6,7 @@ import { systemClock } from '../src/core/clock.ts'
 import { parse } from '../src/core/validate.ts'
 import type { Handler, Meow, ProcessOptions, RecordedEvent, SubscriptionOptions } from '../src/index.ts'
 import { TimeoutError, ValidationError } from '../src/index.ts'
-import { processOptions } from '../src/subscriptions/options.ts'
+import { processOptionsSchema } from '../src/subscriptions/options.ts'
 import { retryPause } from '../src/subscriptions/retry.ts'
 import { checkpoint } from './support/checkpoints.ts'
 import { holdingPool } from './support/holding-pool.ts'
@@ -133,7 +133,7 @@ test('pauses: the ceiling grows fourfold up to maxDelayMs, and all above half of
 })
 
 test('pauses: the defaults last for one to three minutes', () => {
-  const { retry } = parse(processOptions, {}, 'options')
+  const { retry } = parse(processOptionsSchema, {}, 'options')
   const total = (random: number) =>
     upTo(retry.maxAttempts - 1).reduce(
       (sum, i) => sum + retryPause(i + 1, retry, { ...systemClock, random: () => random }),

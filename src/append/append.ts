@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { z } from 'zod'
 import { ValidationError } from '../core/errors.ts'
-import { client } from '../core/fields.ts'
+import { clientSchema } from '../core/fields.ts'
 import { parse } from '../core/validate.ts'
 import type { NewEvent, RecordedEvent, StreamRef } from '../events/event.ts'
 import { modelOf } from '../events/event.ts'
@@ -33,8 +33,11 @@ export interface StreamWrite {
   expectedVersion?: ExpectedVersion
 }
 
-const appendOptions = z.strictObject({ expectedVersion: z.unknown().optional(), client: client.optional() })
-const appendAllOptions = z.strictObject({ client: client.optional() })
+const appendOptionsSchema = z.strictObject({
+  expectedVersion: z.unknown().optional(),
+  client: clientSchema.optional(),
+})
+const appendAllOptionsSchema = z.strictObject({ client: clientSchema.optional() })
 
 /** Version and position of a stream's last event; -1 and 0 if there is none. */
 export type Head = Pick<AppendResult, 'version' | 'position'>
@@ -68,7 +71,7 @@ export class Appender {
     options: AppendOptions = {},
   ): Promise<AppendResult> {
     // The hot path: zod is asked only where there is more to check than the version, which is checked below.
-    if (!onlyExpectedVersion(options)) parse(appendOptions, options, 'options')
+    if (!onlyExpectedVersion(options)) parse(appendOptionsSchema, options, 'options')
     const { client } = options
     const request = encodeRequest(stream, events, expectedOf(options), '', 'options.expectedVersion')
     if (request.events.length === 0) {
@@ -82,7 +85,7 @@ export class Appender {
     writes: readonly StreamWrite[],
     options: Pick<AppendOptions, 'client'> = {},
   ): Promise<AppendResult[]> {
-    const { client } = parse(appendAllOptions, options, 'options')
+    const { client } = parse(appendAllOptionsSchema, options, 'options')
     if (!Array.isArray(writes))
       throw new ValidationError('writes', 'must be an array of { stream, events }', writes)
     const requests = writes.map((write: StreamWrite, i) => {

@@ -2,7 +2,7 @@ import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
 import type pg from 'pg'
 import { readable } from '../core/describe.ts'
 import { MeowError, TimeoutError, ValidationError } from '../core/errors.ts'
-import { method } from '../core/fields.ts'
+import { methodSchema } from '../core/fields.ts'
 import { withTimeout } from '../core/timeout.ts'
 import { check } from '../core/validate.ts'
 import type { Database } from '../database/database.ts'
@@ -66,7 +66,7 @@ export class Projections {
     const projection: Projection = {
       of: (name) => selection.categories.includes(name),
       see: selection.view ?? ((event) => event),
-      handler: check(method, handler, 'handler', ''),
+      handler: check(methodSchema, handler, 'handler', ''),
     }
     this.#all.add(projection)
     return () => void this.#all.delete(projection)

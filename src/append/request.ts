@@ -1,5 +1,5 @@
 import { ValidationError } from '../core/errors.ts'
-import { name, version } from '../core/fields.ts'
+import { nameSchema, versionSchema } from '../core/fields.ts'
 import { encodeJson, plainObject } from '../core/json.ts'
 import { parse } from '../core/validate.ts'
 import type { EventModel, NewEvent, RecordedEvent, Storable, StreamRef } from '../events/event.ts'
@@ -118,7 +118,8 @@ export function checkStream(stream: StreamRef, path = 'stream'): StreamRef {
 /** The schema `name`, without its cost where there is nothing to complain about: this is the hot path. */
 function checkName(value: unknown, path: string, property: string): void {
   const fine = typeof value === 'string' && value !== '' && value.length <= 255
-  if (!fine || value.includes('\u0000') || !value.isWellFormed()) parse(name, value, `${path}.${property}`)
+  if (!fine || value.includes('\u0000') || !value.isWellFormed())
+    parse(nameSchema, value, `${path}.${property}`)
 }
 
 /**
@@ -172,5 +173,5 @@ function checkExpected(expected: ExpectedVersion | undefined, path: string): Exp
   if (typeof expected !== 'number') {
     throw new ValidationError(path, `must be 'any', 'no-stream', 'stream-exists' or a version`, expected)
   }
-  return parse(version, expected, path)
+  return parse(versionSchema, expected, path)
 }

@@ -64,11 +64,11 @@ characters A-Z a-z 0-9 - . _ ~, as openssl rand -hex 16 makes them.`,
 async function chosenToken(): Promise<string | undefined> {
   const { MEOWMX_STUDIO_TOKEN: token } = process.env
   if (token === undefined) return undefined
-  const [{ parse }, { studioToken }] = await Promise.all([
+  const [{ parse }, { studioTokenSchema }] = await Promise.all([
     import('../core/validate.ts'),
     import('../studio/options.ts'),
   ])
-  return parse(studioToken, token, 'MEOWMX_STUDIO_TOKEN')
+  return parse(studioTokenSchema, token, 'MEOWMX_STUDIO_TOKEN')
 }
 
 /** The database and the schema, without a password. */

@@ -6,22 +6,25 @@ import { MAX_INT } from './numbers.ts'
 /** A time in milliseconds. */
 export const ms = (least: number) => z.number().int().min(least).max(MAX_INT)
 /** Non-empty text that PostgreSQL can store. */
-export const text = z
+export const textSchema = z
   .string()
   .min(1)
   .refine((s) => !s.includes('\u0000') && s.isWellFormed(), 'must not contain \\u0000 or a lone surrogate')
-export const method = z.custom<(...args: any[]) => any>((f) => typeof f === 'function', 'must be a function')
+export const methodSchema = z.custom<(...args: any[]) => any>(
+  (f) => typeof f === 'function',
+  'must be a function',
+)
 
 /** A category, stream id or type: non-empty, at most 255 characters. */
-export const name = text.refine(
+export const nameSchema = textSchema.refine(
   (s) => s.length <= 255 || [...s].length <= 255,
   'must be at most 255 characters long',
 )
-export const version = z.number().int().min(0).max(MAX_INT)
-export const position = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
-export const client = z.custom<pg.ClientBase>(
+export const versionSchema = z.number().int().min(0).max(MAX_INT)
+export const positionSchema = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
+export const clientSchema = z.custom<pg.ClientBase>(
   // A pool has `query` too, but it uses a different connection, outside the transaction, for each query.
   (c) => typeof (c as pg.ClientBase)?.query === 'function' && !('totalCount' in (c as object)),
   'must be a pg client with an open transaction',
 )
-export const signal = z.custom<AbortSignal>((s) => hasTag(s, 'AbortSignal'), 'must be an AbortSignal')
+export const signalSchema = z.custom<AbortSignal>((s) => hasTag(s, 'AbortSignal'), 'must be an AbortSignal')

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { z } from 'zod'
-import { ms, text } from '../core/fields.ts'
+import { ms, textSchema } from '../core/fields.ts'
 import type { Logger } from '../core/logger.ts'
 import { consoleLogger, redacting, silent } from '../core/logger.ts'
 import { parseSecret } from '../core/validate.ts'
@@ -71,13 +71,13 @@ export interface ConnectOptions {
   telemetry?: boolean | undefined
 }
 
-const logger = z.custom<Logger>(
+const loggerSchema = z.custom<Logger>(
   (l) => ['debug', 'info', 'warn', 'error'].every((level) => typeof (l as any)?.[level] === 'function'),
   'must have the methods debug, info, warn and error',
 )
 
 /** A connection string that pg can read. */
-const connectionString = z
+const connectionStringSchema = z
   .string()
   .min(1)
   .superRefine((text, context) => {
@@ -100,17 +100,17 @@ const connectionString = z
 const ENCODE =
   ': its port must be a number, and in user and password characters such as # / ? @ must be percent-encoded'
 
-const connectFields = z.strictObject({
-  connectionString: connectionString.optional(),
+const connectFieldsSchema = z.strictObject({
+  connectionString: connectionStringSchema.optional(),
   pool: z
     .custom<pg.Pool>((p) => typeof (p as pg.Pool)?.connect === 'function', 'must be a pg.Pool')
     .optional(),
-  schema: text
+  schema: textSchema
     .refine((s) => Buffer.byteLength(s) <= 63, 'must be at most 63 bytes long')
     .refine((s) => !s.startsWith('pg_'), 'must not start with pg_, which PostgreSQL keeps for itself')
     .default('meowmx'),
   maxConnections: z.number().int().min(1).max(10_000).default(10),
-  listenConnectionString: connectionString.optional(),
+  listenConnectionString: connectionStringSchema.optional(),
   listen: z.boolean().default(true),
   prepare: z.boolean().default(true),
   pollIntervalMs: ms(10).default(1000),
@@ -120,20 +120,20 @@ const connectFields = z.strictObject({
   queryTimeoutMs: ms(100).default(30_000),
   maxBufferedBytes: z.number().int().min(65_536).max(Number.MAX_SAFE_INTEGER).default(67_108_864),
   logger: z
-    .union([z.literal(false), logger], {
+    .union([z.literal(false), loggerSchema], {
       error: 'must have the methods debug, info, warn and error, or be false',
     })
     .default(consoleLogger)
     .transform((given) => (given === false ? silent : redacting(given))),
   telemetry: z.boolean().default(true),
 })
-export const connectOptions = connectFields.refine((o) => !(o.pool && o.connectionString), {
+export const connectOptionsSchema = connectFieldsSchema.refine((o) => !(o.pool && o.connectionString), {
   path: ['pool'],
   message: 'must not be given together with connectionString',
 })
-export type Settings = Readonly<z.output<typeof connectOptions>>
+export type Settings = Readonly<z.output<typeof connectOptionsSchema>>
 
 /** Validates the options of `connect` and fills in the defaults. */
 export function connectSettings(options: unknown): Settings {
-  return parseSecret(connectOptions, options, Object.keys(connectFields.shape), ['schema'])
+  return parseSecret(connectOptionsSchema, options, Object.keys(connectFieldsSchema.shape), ['schema'])
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { ValidationError } from '../core/errors.ts'
-import { name } from '../core/fields.ts'
+import { nameSchema } from '../core/fields.ts'
 import { plainObject } from '../core/json.ts'
 import { jsonText } from '../core/json-text.ts'
 import { isError } from '../core/kinds.ts'
@@ -22,7 +22,7 @@ export interface CategoryOptions {
   validateOnRead?: boolean | undefined
 }
 
-const categoryOptions = z.strictObject({ validateOnRead: z.boolean().default(false) })
+const categoryOptionsSchema = z.strictObject({ validateOnRead: z.boolean().default(false) })
 const RESERVED: readonly string[] = ['name', 'stream', 'then'] satisfies (keyof Reserved)[]
 
 /**
@@ -63,8 +63,8 @@ export function defineCategory<const Name extends string, Schemas extends EventS
   schemas: Schemas,
   options: CategoryOptions = {},
 ): TypedCategory<Name, Schemas> {
-  parse(name, category, 'name')
-  const { validateOnRead } = parse(categoryOptions, options, 'options')
+  parse(nameSchema, category, 'name')
+  const { validateOnRead } = parse(categoryOptionsSchema, options, 'options')
   if (typeof schemas !== 'object' || schemas === null)
     throw new ValidationError('schemas', 'must be { Type: schema }', schemas)
   const types = new Map<string, EventSchema>()
@@ -75,7 +75,7 @@ export function defineCategory<const Name extends string, Schemas extends EventS
     // The tombstone of an erased stream can be read as any event, but no one can append it.
     if (isReserved(type) && type !== ERASED)
       throw new ValidationError(path, "must not begin with '$': such types are reserved", type)
-    parse(name, type, path)
+    parse(nameSchema, type, path)
     types.set(type, new EventSchema(definition as EventSchemas[string], path, validateOnRead))
   }
   const model = new CategoryModel(category, types)

@@ -24,7 +24,7 @@ export class EventSchema {
       upcast = {},
     } = isSchema(definition)
       ? { schema: definition }
-      : (parse(versioned, definition, path) as VersionedSchema)
+      : (parse(versionedSchema, definition, path) as VersionedSchema)
     const older = Array.from({ length: version - 1 }, (_, i) => i + 1)
     const unknownProperty = Object.keys(upcast).find((key) => !older.some((from) => String(from) === key))
     if (unknownProperty !== undefined)
@@ -89,7 +89,7 @@ function isSchema(value: unknown): value is z.ZodType {
   return typeof (value as z.ZodType | null)?.safeParse === 'function'
 }
 
-const versioned = z.strictObject({
+const versionedSchema = z.strictObject({
   schema: z.custom<z.ZodType>(isSchema, 'must be a zod schema'),
   version: z.number().int().min(1).max(100_000).optional(),
   upcast: z

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { show, ValidationError } from '../core/errors.ts'
-import { name } from '../core/fields.ts'
+import { nameSchema } from '../core/fields.ts'
 import { parse, refuseUndefined } from '../core/validate.ts'
 import { isCategory } from './category.ts'
 import type { EventModel, RecordedEvent } from './event.ts'
@@ -35,11 +35,11 @@ export interface Selection {
 export type View = (event: RecordedEvent) => RecordedEvent
 
 export const selectorShape = {
-  category: z.preprocess(names, z.union([name, z.array(name).min(1)])).optional(),
-  types: z.array(name).min(1).optional(),
-  streamId: name.optional(),
+  category: z.preprocess(names, z.union([nameSchema, z.array(nameSchema).min(1)])).optional(),
+  types: z.array(nameSchema).min(1).optional(),
+  streamId: nameSchema.optional(),
 }
-const selector = z.strictObject(selectorShape)
+const selectorSchema = z.strictObject(selectorShape)
 
 /** Refuses a selector that selects more than it seems to, because a variable has no value. */
 export function refuseWide(value: Pick<Selector, 'category'>, path: string): void {
@@ -55,7 +55,7 @@ export function refuseWide(value: Pick<Selector, 'category'>, path: string): voi
 
 export function select(value: Selector, path = 'selector'): Selection {
   refuseWide(value, path)
-  const { category, types, streamId } = parse(selector, value, path)
+  const { category, types, streamId } = parse(selectorSchema, value, path)
   const categories = category === undefined ? [] : sorted([category].flat())
   if (streamId !== undefined && categories.length !== 1) {
     throw new ValidationError(`${path}.streamId`, 'needs exactly one category', streamId)

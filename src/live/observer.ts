@@ -2,7 +2,7 @@ import { finalize, identity, map, Observable } from 'rxjs'
 import { z } from 'zod'
 import { abortWith, sharedController } from '../core/abort.ts'
 import { ClosedError } from '../core/errors.ts'
-import { position, signal } from '../core/fields.ts'
+import { positionSchema, signalSchema } from '../core/fields.ts'
 import { parse } from '../core/validate.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import type { Selection, Selector } from '../events/selector.ts'
@@ -24,13 +24,13 @@ export interface EventsOptions {
   signal?: AbortSignal | undefined
 }
 
-export const from = z.union([z.enum(['start', 'end']), z.strictObject({ after: position })], {
+export const fromSchema = z.union([z.enum(['start', 'end']), z.strictObject({ after: positionSchema })], {
   error: `must be 'start', 'end' or { after: position }`,
 })
-const eventsOptions = z.strictObject({
-  from: from.default('start'),
+const eventsOptionsSchema = z.strictObject({
+  from: fromSchema.default('start'),
   live: z.boolean().default(true),
-  signal: signal.optional(),
+  signal: signalSchema.optional(),
 })
 
 /** Opens the pages that an observer reads: without end if `live`, otherwise up to the horizon as it is now. */
@@ -52,7 +52,7 @@ export class Observer {
 
   events(selector: Selector, options: EventsOptions = {}): Observable<RecordedEvent> {
     const selection = select(selector)
-    const { from, live, signal } = parse(eventsOptions, options, 'options')
+    const { from, live, signal } = parse(eventsOptionsSchema, options, 'options')
     return new Observable<RecordedEvent>((subscriber) => {
       const stop = abortWith(this.#closing.signal, signal)
       const ended = stop.signal
@@ -78,7 +78,7 @@ export class Observer {
 
   iterate(selector: Selector, options: EventsOptions = {}): AsyncIterable<RecordedEvent> {
     const selection = select(selector)
-    const { from, live, signal } = parse(eventsOptions, options, 'options')
+    const { from, live, signal } = parse(eventsOptionsSchema, options, 'options')
     return {
       [Symbol.asyncIterator]: () => {
         if (this.#closing.signal.aborted) throw new ClosedError()

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import type { Appender } from '../append/append.ts'
 import type { AppendResult } from '../append/request.ts'
 import { ValidationError } from '../core/errors.ts'
-import { client, method } from '../core/fields.ts'
+import { clientSchema, methodSchema } from '../core/fields.ts'
 import { check, parse } from '../core/validate.ts'
 import { isCategory } from '../events/category.ts'
 import type { StreamRef } from '../events/event.ts'
@@ -35,7 +35,7 @@ export interface AggregateOptions {
   client?: pg.ClientBase | undefined
 }
 
-const aggregateOptions = z.strictObject({ client: client.optional() })
+const aggregateOptionsSchema = z.strictObject({ client: clientSchema.optional() })
 
 /** The stream of a category, which may be a name or a zod category. */
 export function streamOf(category: string | AnyCategory, streamId: string): StreamRef {
@@ -53,8 +53,8 @@ export class Aggregates {
   }
 
   async load<A>(Class: AggregateClass<A>, streamId: string, options: AggregateOptions = {}): Promise<A> {
-    check(method, Class, 'Class', '')
-    const { client } = parse(aggregateOptions, options, 'options')
+    check(methodSchema, Class, 'Class', '')
+    const { client } = parse(aggregateOptionsSchema, options, 'options')
     const stream = streamOf(Class.category, streamId)
     return new Class(await this.#reader.load(stream, client ? { client } : {}))
   }
@@ -66,7 +66,7 @@ export class Aggregates {
         'must have a method collectPendingEvents(); an EventBuffer provides one',
         aggregate,
       )
-    const { client } = parse(aggregateOptions, options, 'options')
+    const { client } = parse(aggregateOptionsSchema, options, 'options')
     const { category, streamId } = aggregate
     const pending = aggregate.collectPendingEvents()
     const { events, expectedVersion } = pending

@@ -1,7 +1,7 @@
 // The interface of a decider, and the check of its options.
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
-import { method, name } from '../core/fields.ts'
+import { methodSchema, nameSchema } from '../core/fields.ts'
 import { encodeJson } from '../core/json.ts'
 import { parse } from '../core/validate.ts'
 import { isCategory } from '../events/category.ts'
@@ -50,13 +50,13 @@ export interface SnapshotSettings {
   readonly version: number
 }
 
-const shape = z.object({
-  category: z.preprocess((c) => (isCategory(c) ? c.name : c), name),
-  evolve: method,
-  decide: method,
+const shapeSchema = z.object({
+  category: z.preprocess((c) => (isCategory(c) ? c.name : c), nameSchema),
+  evolve: methodSchema,
+  decide: methodSchema,
   snapshotEvery: z.number().int().min(1).max(2_147_483_647).optional(),
   snapshotVersion: z.number().int().min(0).max(2_147_483_647).default(1),
-  name: name.refine((s) => s.length <= 100, 'must be at most 100 characters long').optional(),
+  name: nameSchema.refine((s) => s.length <= 100, 'must be at most 100 characters long').optional(),
 })
 
 const checked = new WeakMap<object, SnapshotSettings | null>()
@@ -65,7 +65,7 @@ const checked = new WeakMap<object, SnapshotSettings | null>()
 export function checkDecider(decider: Decider<any, any, any>): SnapshotSettings | null {
   const known = typeof decider === 'object' && decider !== null ? checked.get(decider) : undefined
   if (known !== undefined) return known
-  const { snapshotEvery, snapshotVersion, name } = parse(shape, decider, 'decider')
+  const { snapshotEvery, snapshotVersion, name } = parse(shapeSchema, decider, 'decider')
   let snapshots: SnapshotSettings | null = null
   if (snapshotEvery) {
     const { initial, evolve } = decider

@@ -6,7 +6,7 @@ import { nothing } from '../append/append.ts'
 import type { AppendResult } from '../append/request.ts'
 import { pauseAfter } from '../core/backoff.ts'
 import type { Clock } from '../core/clock.ts'
-import { client } from '../core/fields.ts'
+import { clientSchema } from '../core/fields.ts'
 import { KeyedQueue } from '../core/keyed-queue.ts'
 import { parse } from '../core/validate.ts'
 import { VersionConflictError } from '../events/errors.ts'
@@ -34,9 +34,9 @@ export interface Decision<S> {
   result: AppendResult
 }
 
-const decideOptions = z.strictObject({
+const decideOptionsSchema = z.strictObject({
   retries: z.number().int().min(0).max(10_000).default(3),
-  client: client.optional(),
+  client: clientSchema.optional(),
 })
 
 /** Decides on commands. Calls of this process on the same stream run one after the other. */
@@ -67,7 +67,7 @@ export class Decisions {
     options: DecideOptions = {},
   ): Promise<Decision<S>> {
     checkDecider(decider)
-    const { retries, client } = parse(decideOptions, options, 'options')
+    const { retries, client } = parse(decideOptionsSchema, options, 'options')
     const decide = () =>
       this.#retryConflicts(() => this.#attempt(decider, streamId, command, client), retries)
     // A caller with its own transaction must not wait here: another call may be waiting for that transaction.

@@ -1,7 +1,7 @@
 // Computes the state of a stream by folding its events, starting at a snapshot if there is one.
 import type pg from 'pg'
 import { z } from 'zod'
-import { client, version } from '../core/fields.ts'
+import { clientSchema, versionSchema } from '../core/fields.ts'
 import { MAX_INT } from '../core/numbers.ts'
 import { parse } from '../core/validate.ts'
 import type { RecordedEvent } from '../events/event.ts'
@@ -19,7 +19,10 @@ export interface StateOptions {
   client?: pg.ClientBase | undefined
 }
 
-const stateOptions = z.strictObject({ toVersion: version.optional(), client: client.optional() })
+const stateOptionsSchema = z.strictObject({
+  toVersion: versionSchema.optional(),
+  client: clientSchema.optional(),
+})
 
 interface ReadingOptions {
   readonly client?: pg.ClientBase | undefined
@@ -48,7 +51,7 @@ export class States {
     options: StateOptions = {},
   ): Promise<{ state: S; version: number }> {
     checkDecider(decider)
-    const { toVersion, client } = parse(stateOptions, options, 'options')
+    const { toVersion, client } = parse(stateOptionsSchema, options, 'options')
     const { state, version } = await this.read(decider, streamId, { client, toVersion })
     return { state, version }
   }

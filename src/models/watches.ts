@@ -3,7 +3,7 @@ import type { MonoTypeOperatorFunction } from 'rxjs'
 import { Observable, ReplaySubject, share } from 'rxjs'
 import { abortWith, sharedController } from '../core/abort.ts'
 import { ClosedError, HistoryLostError } from '../core/errors.ts'
-import { name } from '../core/fields.ts'
+import { nameSchema } from '../core/fields.ts'
 import { parse } from '../core/validate.ts'
 import { isTransientAtStart } from '../database/failures.ts'
 import type { RetryContext } from '../database/retry-policy.ts'
@@ -45,7 +45,7 @@ export class Watches {
   /** Subscribers that watch the same stream with the same decider share one Observable while at least one is subscribed. */
   watch<S>(decider: Decider<any, any, S>, streamId: string): Observable<Watched<S>> {
     checkDecider(decider)
-    const key = streamKey(streamOf(decider.category, parse(name, streamId, 'streamId')))
+    const key = streamKey(streamOf(decider.category, parse(nameSchema, streamId, 'streamId')))
     return new Observable((subscriber) => {
       const watches = this.#shared.get(decider) ?? new Map<string, Observable<Watched<S>>>()
       this.#shared.set(decider, watches)

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { z } from 'zod'
 import { checkStream } from '../append/request.ts'
 import { HistoryLostError } from '../core/errors.ts'
-import { client, position, version } from '../core/fields.ts'
+import { clientSchema, positionSchema, versionSchema } from '../core/fields.ts'
 import { MAX_INT } from '../core/numbers.ts'
 import { parse } from '../core/validate.ts'
 import type { Queries } from '../database/database.ts'
@@ -81,25 +81,29 @@ export interface CategoriesOptions {
   counts?: boolean | undefined
 }
 
-const direction = z.enum(['forward', 'backward']).default('forward')
-const limit = z.number().int().min(1)
-export const loadOptions = z.strictObject({
-  fromVersion: version.default(0),
-  toVersion: version.optional(),
-  direction,
-  limit: limit.optional(),
-  client: client.optional(),
+const directionSchema = z.enum(['forward', 'backward']).default('forward')
+const limitSchema = z.number().int().min(1)
+export const loadOptionsSchema = z.strictObject({
+  fromVersion: versionSchema.default(0),
+  toVersion: versionSchema.optional(),
+  direction: directionSchema,
+  limit: limitSchema.optional(),
+  client: clientSchema.optional(),
 })
-export const readOptions = z.strictObject({
-  after: position.default(0),
-  until: position.optional(),
-  limit: limit.max(100_000).default(512),
-  direction,
-  client: client.optional(),
+export const readOptionsSchema = z.strictObject({
+  after: positionSchema.default(0),
+  until: positionSchema.optional(),
+  limit: limitSchema.max(100_000).default(512),
+  direction: directionSchema,
+  client: clientSchema.optional(),
 })
 
-export const categoriesOptions = z
-  .strictObject({ after: position.default(0), until: position.optional(), counts: z.boolean().default(true) })
+export const categoriesOptionsSchema = z
+  .strictObject({
+    after: positionSchema.default(0),
+    until: positionSchema.optional(),
+    counts: z.boolean().default(true),
+  })
   .refine(({ after, until, counts }) => counts || (after === 0 && until === undefined), {
     path: ['counts'],
     message: 'can not be false with after or until: without counts all categories are listed',
@@ -127,7 +131,7 @@ interface Part {
   /** Whether more events may follow. */
   readonly more: boolean
   /** The range with which to continue. */
-  readonly rest: Partial<z.output<typeof loadOptions>>
+  readonly rest: Partial<z.output<typeof loadOptionsSchema>>
 }
 
 export class Reader {
@@ -139,7 +143,7 @@ export class Reader {
 
   async load(stream: StreamRef, options: LoadOptions = {}): Promise<RecordedEvent[]> {
     const checked = checkStream(stream)
-    let range = parse(loadOptions, options, 'options')
+    let range = parse(loadOptionsSchema, options, 'options')
     const events: RecordedEvent[] = []
     const next = async (): Promise<Part> => {
       const part = await this.#part(checked, range)
@@ -157,11 +161,11 @@ export class Reader {
 
   /** The first events that `load` would return, as many as one query reads: a long stream need not be in memory whole. */
   async loadPage(stream: StreamRef, options: LoadOptions = {}): Promise<StreamPage> {
-    const { rows, more } = await this.#part(checkStream(stream), parse(loadOptions, options, 'options'))
+    const { rows, more } = await this.#part(checkStream(stream), parse(loadOptionsSchema, options, 'options'))
     return { events: eventsOf(stream, rows), more }
   }
 
-  async #part({ category, streamId }: StreamRef, range: z.output<typeof loadOptions>): Promise<Part> {
+  async #part({ category, streamId }: StreamRef, range: z.output<typeof loadOptionsSchema>): Promise<Part> {
     const { fromVersion, toVersion = MAX_INT + 1, direction, limit = Infinity, client } = range
     if (fromVersion >= toVersion) return { rows: [], more: false, rest: {} }
     const size = Math.min(limit, LOAD_PAGE)
@@ -182,7 +186,7 @@ export class Reader {
 
   async read(selector: Selector, options: ReadOptions = {}): Promise<ReadResult> {
     const selection = select(selector)
-    const { after, until = Infinity, limit, direction, client } = parse(readOptions, options, 'options')
+    const { after, until = Infinity, limit, direction, client } = parse(readOptionsSchema, options, 'options')
     // The horizon first, the events in a later snapshot: together they could miss what commits in between.
     const horizon = await this.horizon(selection, client)
     let left = this.#db.settings.maxBufferedBytes
@@ -220,7 +224,7 @@ export class Reader {
   }
 
   async categories(options: CategoriesOptions = {}): Promise<(CategoryName | CategoryInfo)[]> {
-    const { after, until, counts } = parse(categoriesOptions, options, 'options')
+    const { after, until, counts } = parse(categoriesOptionsSchema, options, 'options')
     if (!counts) {
       const rows = await this.#db.query(statements.categoryNames, {})
       return rows.map(([category, lastPosition]) => ({ category, lastPosition: Number(lastPosition) }))

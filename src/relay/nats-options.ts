@@ -21,25 +21,28 @@ export interface NatsOptions {
   timeoutMs?: number | undefined
 }
 
-const server = z.string().refine(isAddress, { message: 'must be an address such as nats://host:4222' })
-const record = z.record(z.string(), z.unknown())
+const serverSchema = z.string().refine(isAddress, { message: 'must be an address such as nats://host:4222' })
+const recordSchema = z.record(z.string(), z.unknown())
 
-const natsFields = z.strictObject({
-  servers: z.union([server, z.array(server).min(1)]).default('nats://127.0.0.1:4222'),
-  connection: record.default({}),
+const natsFieldsSchema = z.strictObject({
+  servers: z.union([serverSchema, z.array(serverSchema).min(1)]).default('nats://127.0.0.1:4222'),
+  connection: recordSchema.default({}),
   stream: z
     .string()
     .regex(/^[^\s.*>/\\]{1,255}$/, 'must be 1 to 255 characters, without spaces, dots, wildcards and slashes')
     .optional(),
-  create: z.union([z.boolean(), record]).default(false),
+  create: z.union([z.boolean(), recordSchema]).default(false),
   duplicateWindowMs: ms(1_000).default(120_000),
   check: z.boolean().default(true),
   timeoutMs: ms(100).default(5_000),
 })
-const natsOptions = natsFields.refine(({ stream, create }) => stream !== undefined || create === false, {
-  path: ['stream'],
-  message: 'must be given if create is given: it is the name of the new stream',
-})
+const natsOptionsSchema = natsFieldsSchema.refine(
+  ({ stream, create }) => stream !== undefined || create === false,
+  {
+    path: ['stream'],
+    message: 'must be given if create is given: it is the name of the new stream',
+  },
+)
 
 function isAddress(text: string): boolean {
   try {
@@ -53,15 +56,19 @@ function isAddress(text: string): boolean {
 const toUrl = (text: string) => new URL(text.includes('://') ? text : `nats://${text}`)
 
 /** The options, complete. User and password are moved from the address to `connection`, because the client ignores them there. */
-export interface NatsSettings extends Readonly<Omit<z.output<typeof natsOptions>, 'servers' | 'connection'>> {
+export interface NatsSettings
+  extends Readonly<Omit<z.output<typeof natsOptionsSchema>, 'servers' | 'connection'>> {
   readonly servers: readonly string[]
   readonly connection: Readonly<Record<string, unknown>>
 }
 
 export function natsSettings(options: NatsOptions): NatsSettings {
-  const { servers, connection, ...rest } = parseSecret(natsOptions, options, Object.keys(natsFields.shape), [
-    'stream',
-  ])
+  const { servers, connection, ...rest } = parseSecret(
+    natsOptionsSchema,
+    options,
+    Object.keys(natsFieldsSchema.shape),
+    ['stream'],
+  )
   const urls = [servers].flat().map(toUrl)
   const hosts = urls.map(({ protocol, host }) => `${protocol}//${host}`)
   const { username, password, protocol } = urls[0]!

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { AnyCategory } from '../events/types.ts'
 import type { SubscriptionOptions } from '../subscriptions/options.ts'
-import { subscriptionOptions } from '../subscriptions/options.ts'
+import { subscriptionOptionsSchema } from '../subscriptions/options.ts'
 import type { Broker } from './broker.ts'
 
 /** Options of `relay`: those of a durable subscription (but `window` replaces `maxInFlight`), the broker and the subjects. */
@@ -16,7 +16,7 @@ export interface RelayOptions<C extends string | AnyCategory = string | AnyCateg
   window?: number | undefined
 }
 
-const prefix = z
+const prefixSchema = z
   .string()
   .max(128)
   .regex(/^(?!\$)[!-~]+$/, 'must be printable ASCII without spaces, and must not begin with $')
@@ -25,13 +25,13 @@ const prefix = z
     'must be tokens separated by dots, without * and >',
   )
 
-const broker = z.custom<Broker>(
+const brokerSchema = z.custom<Broker>(
   (b) => ['open', 'publish', 'close'].every((method) => typeof (b as any)?.[method] === 'function'),
   'must have the functions open, publish and close',
 )
 
-export const relayOptions = subscriptionOptions.omit({ maxInFlight: true }).extend({
-  broker,
-  prefix: prefix.optional(),
+export const relayOptions = subscriptionOptionsSchema.omit({ maxInFlight: true }).extend({
+  broker: brokerSchema,
+  prefix: prefixSchema.optional(),
   window: z.number().int().min(1).max(100_000).default(256),
 })

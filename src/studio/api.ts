@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { messageOf } from '../core/describe.ts'
 import { MeowError } from '../core/errors.ts'
-import { name, version } from '../core/fields.ts'
+import { nameSchema, versionSchema } from '../core/fields.ts'
 import { parse } from '../core/validate.ts'
 import type { Meow } from '../meow.ts'
 import { historyOf } from './history.ts'
@@ -29,7 +29,7 @@ export interface Request {
 
 type Answer = (store: Store, request: Request) => unknown
 
-const replayBody = z.strictObject({ subscription: name, streamId: name.optional() })
+const replayBodySchema = z.strictObject({ subscription: nameSchema, streamId: nameSchema.optional() })
 
 /** The functions that answer with JSON, by method and path. */
 export const ANSWERS: ReadonlyMap<string, Answer> = new Map<string, Answer>([
@@ -42,7 +42,7 @@ export const ANSWERS: ReadonlyMap<string, Answer> = new Map<string, Answer>([
       return historyOf(
         meow,
         stream,
-        wanted === null ? undefined : parse(version, Number(wanted || '-'), 'version'),
+        wanted === null ? undefined : parse(versionSchema, Number(wanted || '-'), 'version'),
         signal,
       )
     },
@@ -64,7 +64,7 @@ export const ANSWERS: ReadonlyMap<string, Answer> = new Map<string, Answer>([
     async ({ meow, queries, write }, { body }) => {
       if (!write)
         throw new HttpError(403, 'the studio is read only: start it with --write to replay parked events')
-      const { subscription, streamId } = parse(replayBody, body, 'body')
+      const { subscription, streamId } = parse(replayBodySchema, body, 'body')
       const replayed = await meow.replayParked(subscription, streamId === undefined ? {} : { streamId })
       queries.subscriptions.invalidate()
       return { replayed }

@@ -3,7 +3,7 @@ import { parseSecret } from '../core/validate.ts'
 import type { Meow } from '../meow.ts'
 import { OpenPages } from './open-pages.ts'
 import type { StudioOptions } from './options.ts'
-import { studioOptions } from './options.ts'
+import { studioOptionsSchema } from './options.ts'
 import { addressOf, serve } from './server.ts'
 import { StudioQueries } from './studio-queries.ts'
 
@@ -39,9 +39,9 @@ export interface Studio {
  */
 export async function startStudio(meow: Meow, options: StudioOptions = {}): Promise<Studio> {
   const { host, port, write, token, title } = parseSecret(
-    studioOptions,
+    studioOptionsSchema,
     options,
-    Object.keys(studioOptions.shape),
+    Object.keys(studioOptionsSchema.shape),
     ['host', 'title', 'token'], // the error of a token does not show it
   )
   const queries = new StudioQueries(meow)

@@ -23,20 +23,20 @@ export interface StudioOptions {
 }
 
 /** The token is a secret, so its error does not show it. */
-export const studioToken = z.custom<string>().superRefine((token: unknown, context) => {
+export const studioTokenSchema = z.custom<string>().superRefine((token: unknown, context) => {
   if (typeof token === 'string' && /^[A-Za-z0-9._~-]{16,200}$/.test(token)) return
   const message = 'must be 16 to 200 of the characters A-Z a-z 0-9 - . _ ~'
   const input = typeof token === 'string' ? `***, ${token.length} long` : `*** (${typeof token})`
   context.addIssue({ code: 'custom', message, input })
 })
 
-export const studioOptions = z.strictObject({
+export const studioOptionsSchema = z.strictObject({
   host: z
     .string()
     .regex(/^[A-Za-z0-9.:_-]+$/, 'must be a host name or an address')
     .default('127.0.0.1'),
   port: z.number().int().min(0).max(65_535).default(0),
   write: z.boolean().default(false),
-  token: studioToken.default(() => randomBytes(16).toString('base64url')),
+  token: studioTokenSchema.default(() => randomBytes(16).toString('base64url')),
   title: z.string().min(1).max(100).default('store'),
 })

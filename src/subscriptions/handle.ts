@@ -1,7 +1,7 @@
 import type { OperatorFunction } from 'rxjs'
 import { Observable } from 'rxjs'
 import { z } from 'zod'
-import { method } from '../core/fields.ts'
+import { methodSchema } from '../core/fields.ts'
 import { parse } from '../core/validate.ts'
 import type { Delivery } from './delivery.ts'
 import { HandleRun } from './handle-run.ts'
@@ -12,7 +12,7 @@ export interface HandleOptions {
   concurrency?: number | undefined
 }
 
-const handleOptions = z.strictObject({ concurrency: z.number().int().min(1).default(1) })
+const handleOptionsSchema = z.strictObject({ concurrency: z.number().int().min(1).default(1) })
 
 /**
  * Handles deliveries: runs `fn` on each event, acks it, and emits it once its ack is durable.
@@ -42,7 +42,7 @@ export function handle<E>(
   fn: (event: E, context: { attempt: number; signal: AbortSignal }) => unknown,
   options: HandleOptions = {},
 ): OperatorFunction<Delivery<E>, E> {
-  parse(method, fn, 'fn')
-  const { concurrency } = parse(handleOptions, options, 'options')
+  parse(methodSchema, fn, 'fn')
+  const { concurrency } = parse(handleOptionsSchema, options, 'options')
   return (source) => new Observable((subscriber) => new HandleRun(subscriber, fn, concurrency).run(source))
 }

@@ -4,7 +4,7 @@ import type { Selector } from '../events/selector.ts'
 import { selectorShape } from '../events/selector.ts'
 import type { AnyCategory } from '../events/types.ts'
 import type { From } from '../live/observer.ts'
-import { from } from '../live/observer.ts'
+import { fromSchema } from '../live/observer.ts'
 import type { RetryOptions } from './retry.ts'
 
 /** What a durable subscription consumes, and how this process consumes it. The selector and `partitions` can't differ from those it was created with. */
@@ -53,17 +53,17 @@ export interface ProcessOptions {
   onExhausted?: 'park' | 'stop' | undefined
 }
 
-export const subscriptionOptions = z.strictObject({
+export const subscriptionOptionsSchema = z.strictObject({
   ...selectorShape,
-  from: from.default('start'),
+  from: fromSchema.default('start'),
   maxInFlight: z.number().int().min(1).max(100_000).default(256),
   partitions: z.number().int().min(1).max(1_024).default(1),
   leaseMs: ms(100).default(10_000),
   unackedWarningMs: ms(1).default(30_000),
 })
-export type Options = Readonly<z.output<typeof subscriptionOptions>>
+export type Options = Readonly<z.output<typeof subscriptionOptionsSchema>>
 
-const retry = z
+const retrySchema = z
   .strictObject({
     maxAttempts: z.number().int().min(1).default(10),
     minDelayMs: ms(0).default(100),
@@ -74,13 +74,13 @@ const retry = z
     message: 'must not be below minDelayMs',
   })
 
-export const processOptions = z
+export const processOptionsSchema = z
   .strictObject({
     transactional: z.boolean().default(false),
     concurrency: z.number().int().min(1).max(100_000).default(1),
     timeoutMs: ms(1).optional(),
     batchSize: z.number().int().min(1).max(100_000).default(100),
-    retry: retry.prefault({}),
+    retry: retrySchema.prefault({}),
     outage: z
       .union([z.literal(false), z.strictObject({ streams: z.number().int().min(2).default(3) })])
       .prefault({}),
@@ -91,4 +91,4 @@ export const processOptions = z
     message: 'must be 1 with transactional: use partitions',
   })
 
-export const nackOptions = z.strictObject({ delayMs: ms(0).default(0), error: z.unknown().optional() })
+export const nackOptionsSchema = z.strictObject({ delayMs: ms(0).default(0), error: z.unknown().optional() })

@@ -1,7 +1,7 @@
 import { Observable } from 'rxjs'
 import { whenAborted } from '../core/abort.ts'
 import { readable } from '../core/describe.ts'
-import { method } from '../core/fields.ts'
+import { methodSchema } from '../core/fields.ts'
 import { parse } from '../core/validate.ts'
 import type { Queries } from '../database/database.ts'
 import type { RecordedEvent } from '../events/event.ts'
@@ -16,7 +16,7 @@ import type { Executor } from './executor.ts'
 import { callScope, runIn } from './handler-scope.ts'
 import type { Handler } from './invoke.ts'
 import type { Options, ProcessOptions } from './options.ts'
-import { nackOptions, processOptions } from './options.ts'
+import { nackOptionsSchema, processOptionsSchema } from './options.ts'
 import type { SubscriptionStatus } from './status.ts'
 import { Statuses } from './status.ts'
 import type { BaseWorker, Handling, Worker } from './worker.ts'
@@ -152,8 +152,8 @@ export class DurableSubscription<E = RecordedEvent> {
   ): Worker
   process(handler: Handler<E>, options?: ProcessOptions): Worker
   process(handler: (event: any, context: any) => unknown, options: ProcessOptions = {}): Worker {
-    parse(method, handler, 'handler')
-    const checked = parse(processOptions, options, 'options')
+    parse(methodSchema, handler, 'handler')
+    const checked = parse(processOptionsSchema, options, 'options')
     const { view } = this.selection
     const seeing: Handler = (event, context) => {
       const scope = callScope(event, this.#call(event, worker))
@@ -215,7 +215,7 @@ function toDelivery(
       acked ??= logged(handed.ack())
       return acked
     },
-    nack: (options = {}) => handed.nack(parse(nackOptions, options, 'options')),
+    nack: (options = {}) => handed.nack(parse(nackOptionsSchema, options, 'options')),
     park: (error) => {
       const { category, streamId, type } = handed.event
       const said = { err: readable(error), attempt, position, category, streamId, type }

@@ -3,7 +3,7 @@ import { hostname } from 'node:os'
 import { Subject } from 'rxjs'
 import { abortable, settledOrAborted, sharedController } from '../core/abort.ts'
 import { ClosedError } from '../core/errors.ts'
-import { name } from '../core/fields.ts'
+import { nameSchema } from '../core/fields.ts'
 import { Semaphore } from '../core/semaphore.ts'
 import { TimeLimit } from '../core/stop-options.ts'
 import { parse } from '../core/validate.ts'
@@ -18,7 +18,7 @@ import { SubscriptionNotFoundError } from './errors.ts'
 import { Executor } from './executor.ts'
 import { HandlerWorker } from './handler-worker.ts'
 import type { SubscriptionOptions } from './options.ts'
-import { subscriptionOptions } from './options.ts'
+import { subscriptionOptionsSchema } from './options.ts'
 import { merge } from './status.ts'
 import { Store } from './store.ts'
 import type { Executors, Running } from './subscription.ts'
@@ -48,14 +48,14 @@ export class Subscriptions implements Executors {
 
   get(subscription: string, options: SubscriptionOptions): DurableSubscription {
     refuseWide(options, 'options')
-    const checked = parse(subscriptionOptions, options, 'options')
+    const checked = parse(subscriptionOptionsSchema, options, 'options')
     const { types, streamId } = checked
     const { category } = options // it may contain schemas, which the parsed options do not
     const selection = select(
       { ...(category ? { category } : {}), ...(types ? { types } : {}), ...(streamId ? { streamId } : {}) },
       'options',
     )
-    return new DurableSubscription(parse(name, subscription, 'name'), selection, checked, this)
+    return new DurableSubscription(parse(nameSchema, subscription, 'name'), selection, checked, this)
   }
 
   /** @internal */

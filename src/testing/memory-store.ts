@@ -5,7 +5,7 @@ import type { Request } from '../append/request.ts'
 import { settledOrAborted } from '../core/abort.ts'
 import { systemClock } from '../core/clock.ts'
 import { ClosedError, ValidationError } from '../core/errors.ts'
-import { method } from '../core/fields.ts'
+import { methodSchema } from '../core/fields.ts'
 import { isDate } from '../core/kinds.ts'
 import { silent } from '../core/logger.ts'
 import type { StopOptions } from '../core/stop-options.ts'
@@ -18,7 +18,7 @@ import { States } from '../models/states.ts'
 import { Watches } from '../models/watches.ts'
 import { headBy } from '../read/head.ts'
 import type { CategoriesOptions } from '../read/reader.ts'
-import { categoriesOptions } from '../read/reader.ts'
+import { categoriesOptionsSchema } from '../read/reader.ts'
 import type { EventStore } from '../store.ts'
 import { MemoryLog } from './log.ts'
 import { MemoryReader } from './reader.ts'
@@ -29,7 +29,7 @@ export interface MemoryStoreOptions {
   now?: (() => Date) | undefined
 }
 
-const memoryStoreOptions = z.strictObject({ now: method.default(() => () => new Date()) })
+const memoryStoreOptionsSchema = z.strictObject({ now: methodSchema.default(() => () => new Date()) })
 
 /** Snapshots are a cache, so a store without any gives the same results. */
 const noSnapshots = { load: async () => undefined, save: async () => {} }
@@ -50,7 +50,7 @@ const clock = { ...systemClock, sleep: async () => {} }
  * assert.equal((await store.load({ category: 'order', streamId: '42' })).length, 1)
  */
 export function memoryStore(options: MemoryStoreOptions = {}): EventStore {
-  const { now } = parse(memoryStoreOptions, options, 'options')
+  const { now } = parse(memoryStoreOptionsSchema, options, 'options')
   const log = new MemoryLog()
   const reader = new MemoryReader(log)
   const calls = new Set<Promise<unknown>>() // calls that have not settled
@@ -97,7 +97,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): EventStore {
     read: (selector, options) => open(options, () => reader.read(selector, options)),
     categories: (options?: CategoriesOptions) =>
       open(undefined, async () => {
-        const { after, until = Infinity, counts } = parse(categoriesOptions, options ?? {}, 'options')
+        const { after, until = Infinity, counts } = parse(categoriesOptionsSchema, options ?? {}, 'options')
         const found = log.categories(after, until)
         return counts ? found : found.map(({ category, lastPosition }) => ({ category, lastPosition }))
       }),

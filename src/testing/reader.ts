@@ -11,7 +11,7 @@ import { Feed } from '../live/feed.ts'
 import type { OpenSource } from '../live/observer.ts'
 import type { Page } from '../read/page.ts'
 import type { LoadOptions, Reader, ReadOptions, ReadResult, StreamPage } from '../read/reader.ts'
-import { loadOptions, readOptions } from '../read/reader.ts'
+import { loadOptionsSchema, readOptionsSchema } from '../read/reader.ts'
 import type { MemoryLog } from './log.ts'
 
 /** The largest number of events in a page. */
@@ -28,7 +28,7 @@ export class MemoryReader implements Pick<Reader, 'load' | 'loadPage' | 'read'> 
 
   async load(stream: StreamRef, options: LoadOptions = {}): Promise<RecordedEvent[]> {
     const ref = checkStream(stream)
-    const { fromVersion, toVersion, direction, limit } = parse(loadOptions, options, 'options')
+    const { fromVersion, toVersion, direction, limit } = parse(loadOptionsSchema, options, 'options')
     const range = this.#log.load(ref, fromVersion, toVersion)
     const events = (direction === 'forward' ? range : range.reverse()).slice(0, limit)
     const model = modelOf(stream)
@@ -42,7 +42,7 @@ export class MemoryReader implements Pick<Reader, 'load' | 'loadPage' | 'read'> 
   async read(selector: Selector, options: ReadOptions = {}): Promise<ReadResult> {
     const selection = select(selector)
     const horizon = this.#log.head
-    const { after, until = horizon, limit, direction } = parse(readOptions, options, 'options')
+    const { after, until = horizon, limit, direction } = parse(readOptionsSchema, options, 'options')
     const forward = direction === 'forward'
     const end = Math.min(until, horizon)
     const events = this.#log.select(selection, after, end, limit, forward ? 'first' : 'last')

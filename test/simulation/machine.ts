@@ -3,7 +3,7 @@ import type { Clock } from '../../src/core/clock.ts'
 import { parse } from '../../src/core/validate.ts'
 import type { Row } from '../../src/database/bounded-rows.ts'
 import { BoundedRows } from '../../src/database/bounded-rows.ts'
-import { connectOptions } from '../../src/database/connect-options.ts'
+import { connectOptionsSchema } from '../../src/database/connect-options.ts'
 import type { Queries } from '../../src/database/database.ts'
 import type { Statement } from '../../src/database/statement.ts'
 import type { Connect, SubscriberEvents } from '../../src/notify/subscriber.ts'
@@ -64,7 +64,7 @@ export class Machine {
     this.#world = world
     this.#skew = settings.skew
     const { pollIntervalMs, listen, maxBufferedBytes } = settings
-    const parsed = parse(connectOptions, { pollIntervalMs, listen, logger: false }, 'options')
+    const parsed = parse(connectOptionsSchema, { pollIntervalMs, listen, logger: false }, 'options')
     // Events are small here: so few bytes that they are too many are less than may be asked for.
     this.queries = this.#makeQueries({
       ...parsed,

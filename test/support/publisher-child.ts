@@ -1,7 +1,7 @@
 /** A process that becomes the publisher if there is none: `publisher-child.ts <schema>` prints `begins`, and `ends`. */
 
 import { parse } from '../../src/core/validate.ts'
-import { connectOptions } from '../../src/database/connect-options.ts'
+import { connectOptionsSchema } from '../../src/database/connect-options.ts'
 import { Database } from '../../src/database/database.ts'
 import { statements } from '../../src/database/statements.ts'
 import { Coalescer } from '../../src/notify/coalescing/coalescer.ts'
@@ -16,7 +16,7 @@ const debug = (_: unknown, message: string) => {
 }
 const logger = { debug, info: ignore, warn: ignore, error: ignore }
 const options = theWay({ connectionString: databaseUrl(), schema: schema!, logger })
-const settings = parse(connectOptions, options, 'options')
+const settings = parse(connectOptionsSchema, options, 'options')
 const db = new Database(settings)
 const coalescer = new Coalescer(db, { speed: 0, waiting: 0, checks: 1, leaveMs: 1_000 })
 console.log('ready')

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { ValidationError } from '../../core/errors.ts'
-import { name } from '../../core/fields.ts'
+import { nameSchema } from '../../core/fields.ts'
 import { parse, refuseUndefined } from '../../core/validate.ts'
 import type { Database } from '../../database/database.ts'
 import { retryDeadlocks } from '../../database/retry-deadlocks.ts'
@@ -10,7 +10,7 @@ import { statements } from '../../database/statements.ts'
 import { select, selectorShape } from '../../events/selector.ts'
 import type { AnyCategory } from '../../events/types.ts'
 import type { From } from '../../live/observer.ts'
-import { from } from '../../live/observer.ts'
+import { fromSchema } from '../../live/observer.ts'
 import { SubscriptionMismatchError, SubscriptionNotFoundError } from '../errors.ts'
 
 /** What `alterSubscription` changes. Omitted properties stay as they are; `category` and `types` must not be `undefined`. */
@@ -23,7 +23,7 @@ export interface SubscriptionChanges {
   partitions?: number | undefined
 }
 
-const subscriptionChanges = z.strictObject({
+const subscriptionChangesSchema = z.strictObject({
   category: selectorShape.category.nullable(),
   types: selectorShape.types.nullable(),
   partitions: z.number().int().min(1).max(1024).optional(),
@@ -41,12 +41,12 @@ export class Administration {
   }
 
   async alter(subscription: string, changes: SubscriptionChanges): Promise<void> {
-    const named = parse(name, subscription, 'name')
+    const named = parse(nameSchema, subscription, 'name')
     refuseUndefined(changes, 'changes', {
       category: 'that it stays as it is; null is every category',
       types: 'that they stay as they are; null is every type',
     })
-    const { category, types, partitions } = parse(subscriptionChanges, changes, 'changes')
+    const { category, types, partitions } = parse(subscriptionChangesSchema, changes, 'changes')
     // The same form as `subscription()` compares.
     const selection = select({ ...(category ? { category } : {}), ...(types ? { types } : {}) })
     const json = JSON.stringify({
@@ -66,8 +66,8 @@ export class Administration {
   }
 
   async reset(subscription: string, to: From): Promise<void> {
-    const named = parse(name, subscription, 'name')
-    const place = parse(from, to, 'to')
+    const named = parse(nameSchema, subscription, 'name')
+    const place = parse(fromSchema, to, 'to')
     if (typeof place === 'object') await this.#reaches(place.after)
     if (place === 'end') return this.#run(statements.resetToEnd, { name: named })
     const position = place === 'start' ? 0 : place.after
@@ -75,7 +75,7 @@ export class Administration {
   }
 
   async delete(subscription: string): Promise<void> {
-    await this.#run(statements.deleteSubscription, { name: parse(name, subscription, 'name') })
+    await this.#run(statements.deleteSubscription, { name: parse(nameSchema, subscription, 'name') })
   }
 
   async #run<P extends string>(

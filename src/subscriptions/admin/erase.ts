@@ -5,7 +5,7 @@ import type { Projections } from '../../append/projections.ts'
 import { causeOfProjection } from '../../append/projections.ts'
 import { checkStream } from '../../append/request.ts'
 import { ownTransaction } from '../../append/transaction.ts'
-import { client, name } from '../../core/fields.ts'
+import { clientSchema, nameSchema } from '../../core/fields.ts'
 import { parse } from '../../core/validate.ts'
 import type { Database } from '../../database/database.ts'
 import { retryDeadlocks } from '../../database/retry-deadlocks.ts'
@@ -32,7 +32,7 @@ export interface Erased {
   tombstone: RecordedEvent | null
 }
 
-const eraseOptions = z.strictObject({ reason: name.optional(), client: client.optional() })
+const eraseOptionsSchema = z.strictObject({ reason: nameSchema.optional(), client: clientSchema.optional() })
 
 /** Erases the data of a stream's events; the function is in sql/functions/erase_stream.sql. */
 export class Erasure {
@@ -48,7 +48,7 @@ export class Erasure {
 
   async erase(ref: StreamRef, options: EraseOptions = {}): Promise<Erased> {
     const stream = checkStream(ref)
-    const { reason, client } = parse(eraseOptions, options, 'options')
+    const { reason, client } = parse(eraseOptionsSchema, options, 'options')
     const erase = (client: pg.ClientBase) => this.#run(stream, reason, client)
     const throwCause = (error: unknown) => {
       throw causeOfProjection(error)

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { name } from '../../core/fields.ts'
+import { nameSchema } from '../../core/fields.ts'
 import { parse, refuseUndefined } from '../../core/validate.ts'
 import type { Database } from '../../database/database.ts'
 import { SQLSTATE } from '../../database/sqlstate.ts'
@@ -32,8 +32,8 @@ export interface ReplayOptions {
   streamId?: string
 }
 
-const parkedOptions = z.strictObject({ limit: z.number().int().min(1).max(100_000).default(100) })
-const replayOptions = z.strictObject({ streamId: name.optional() })
+const parkedOptionsSchema = z.strictObject({ limit: z.number().int().min(1).max(100_000).default(100) })
+const replayOptionsSchema = z.strictObject({ streamId: nameSchema.optional() })
 
 /** Lists and replays the parked events of subscriptions. */
 export class Parking {
@@ -44,8 +44,8 @@ export class Parking {
   }
 
   async list(subscription: string, options: ParkedOptions = {}): Promise<ParkedEvent[]> {
-    const named = parse(name, subscription, 'name')
-    const { limit } = parse(parkedOptions, options, 'options')
+    const named = parse(nameSchema, subscription, 'name')
+    const { limit } = parse(parkedOptionsSchema, options, 'options')
     const { maxBufferedBytes } = this.#db.settings
     const values = { subscription: named, limit, maxBytes: maxBufferedBytes }
     const { rows } = await this.#known(named, () =>
@@ -60,9 +60,9 @@ export class Parking {
   }
 
   async replay(subscription: string, options: ReplayOptions = {}): Promise<number> {
-    const named = parse(name, subscription, 'name')
+    const named = parse(nameSchema, subscription, 'name')
     refuseUndefined(options, 'options', { streamId: 'every stream that is parked' })
-    const { streamId } = parse(replayOptions, options, 'options')
+    const { streamId } = parse(replayOptionsSchema, options, 'options')
     const values = { subscription: named, streamId: streamId ?? null }
     const [row] = await this.#known(named, () => this.#db.query(statements.replayParked, values))
     return Number(row![0])

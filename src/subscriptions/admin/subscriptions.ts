@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { name } from '../../core/fields.ts'
+import { nameSchema } from '../../core/fields.ts'
 import { parse } from '../../core/validate.ts'
 import type { Database } from '../../database/database.ts'
 import type { RowOf } from '../../database/statement.ts'
@@ -59,8 +59,8 @@ export interface SubscriptionsOptions {
   exact?: boolean | undefined
 }
 
-const subscriptionsOptions = z.strictObject({
-  names: z.array(name).readonly().optional(),
+const subscriptionsOptionsSchema = z.strictObject({
+  names: z.array(nameSchema).readonly().optional(),
   exact: z.boolean().default(false),
 })
 
@@ -73,7 +73,7 @@ export class SubscriptionList {
   }
 
   async read(options: SubscriptionsOptions = {}): Promise<SubscriptionInfo[]> {
-    const { names = null, exact } = parse(subscriptionsOptions, options, 'options')
+    const { names = null, exact } = parse(subscriptionsOptionsSchema, options, 'options')
     return (await this.#db.query(statements.subscriptions, { names, exact })).map(subscriptionInfo)
   }
 }

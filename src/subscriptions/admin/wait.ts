@@ -5,7 +5,7 @@ import { abortWith, sharedController } from '../../core/abort.ts'
 import { pauseAfter } from '../../core/backoff.ts'
 import { Condition } from '../../core/condition.ts'
 import { ClosedError, TimeoutError } from '../../core/errors.ts'
-import { ms, name, position, signal } from '../../core/fields.ts'
+import { ms, nameSchema, positionSchema, signalSchema } from '../../core/fields.ts'
 import { withTimeout } from '../../core/timeout.ts'
 import { parse } from '../../core/validate.ts'
 import type { Queries } from '../../database/database.ts'
@@ -25,7 +25,7 @@ export interface WaitOptions {
   signal?: AbortSignal | undefined
 }
 
-const waitOptions = z.strictObject({ timeoutMs: ms(1).default(5_000), signal: signal.optional() })
+const waitOptionsSchema = z.strictObject({ timeoutMs: ms(1).default(5_000), signal: signalSchema.optional() })
 
 /** A waiter that does not register again is forgotten after three poll intervals and this time, in ms. */
 const KEPT_MS = 5_000
@@ -53,14 +53,14 @@ export class Waiting {
 
   async waitFor(subscription: string, at: number, options: WaitOptions = {}): Promise<void> {
     const waiter: Waiter = {
-      subscription: parse(name, subscription, 'name'),
-      position: parse(position, at, 'position'),
+      subscription: parse(nameSchema, subscription, 'name'),
+      position: parse(positionSchema, at, 'position'),
       id: randomUUID(),
       woken: new Condition(),
       registering: Promise.resolve(),
       leave: () => {},
     }
-    const { timeoutMs, signal } = parse(waitOptions, options, 'options')
+    const { timeoutMs, signal } = parse(waitOptionsSchema, options, 'options')
     const own = enclosingCall(
       (call) => call.store === this.#db && call.subscription === subscription && at >= call.position,
     )
