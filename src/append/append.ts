@@ -42,7 +42,7 @@ const appendAllOptionsSchema = z.strictObject({ client: clientSchema.optional() 
 /** Version and position of a stream's last event; -1 and 0 if there is none. */
 export type Head = Pick<AppendResult, 'version' | 'position'>
 
-/** Finds where a stream stands, in the caller's transaction if there is a `client`. */
+/** Reads the last version and position of a stream, in the caller's transaction if there is a `client`. */
 export type FindHead = (stream: StreamRef, client?: pg.ClientBase) => Promise<Head>
 
 /** The entry point of appends: validates the arguments, then uses the batcher or the caller's own transaction. */
@@ -70,7 +70,7 @@ export class Appender {
     events: NewEvent | readonly NewEvent[],
     options: AppendOptions = {},
   ): Promise<AppendResult> {
-    // The hot path: zod is asked only where there is more to check than the version, which is checked below.
+    // The hot path: zod runs only if there are other options than the version, which is checked below.
     if (!onlyExpectedVersion(options)) parse(appendOptionsSchema, options, 'options')
     const { client } = options
     const request = encodeRequest(stream, events, expectedOf(options), '', 'options.expectedVersion')
@@ -109,7 +109,8 @@ export class Appender {
     if (refused) throw fromHere(refused)
     const of = new Map(full.map((request, i) => [request, outcomes[i] as AppendResult]))
     const results: AppendResult[] = []
-    // One after the other: a caller's client takes one query at a time. And behind the appends, which may be to the same stream.
+    // One after the other, because a caller's client takes one query at a time; and after the appends, because they may be to the
+    // same stream.
     for (const [i, request] of requests.entries())
       results.push(
         typed(
@@ -160,7 +161,7 @@ function only([outcome]: Outcome[]): AppendResult {
   return outcome!
 }
 
-/** Gives an error the stack of its caller: it was created where the batch was answered, which does not tell who appended. */
+/** Gives an error the stack of its caller. It was created when the batch was answered, and that stack does not name the caller. */
 function fromHere(error: Error): Error {
   Error.captureStackTrace(error, fromHere)
   return error

@@ -26,7 +26,7 @@ export interface BatchOptions {
 export interface Progress {
   /** The batch was sent, so a lost connection leaves its outcome open. */
   sent: boolean
-  /** It had a connection, in a transaction that was not to be committed yet: nothing is written. */
+  /** It has a connection, in a transaction that is not to be committed yet: nothing is written. */
   begun?: boolean
 }
 
@@ -41,7 +41,7 @@ export class Batch {
     this.#saw = saw
   }
 
-  /** The outcome of each request, in order. Rejects where the batch failed as a whole; nothing is written then. */
+  /** The outcome of each request, in order. Rejects if the batch failed as a whole; then nothing is written. */
   async run(
     requests: readonly Request[],
     { atomic = false, lookup = false, client, progress }: BatchOptions = {},
@@ -183,7 +183,7 @@ export function result(events: RecordedEvent[], deduplicated: boolean): AppendRe
   return { events, version: last.version, position: last.position, deduplicated }
 }
 
-/** The JSON is put together by hand: data and metadata are JSON already, and one text is cheaper to send than five arrays. */
+/** Builds the JSON by hand: data and metadata are JSON already, and one text is cheaper to send than five arrays. */
 function encodeEvents(requests: readonly Request[]): Pieces | string {
   const json = new Pieces()
   requests.forEach(({ events }, r) => {

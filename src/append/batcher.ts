@@ -22,14 +22,14 @@ interface Item {
 const SLOTS = 2
 const LARGE = 256 * 1024
 const MAX_ITEMS = 1_000
-/** 32 callers in two batches of 16 append half as much again as in one batch of 32: the server and this process work at once. */
+/** 32 callers append 1.5 times as much in two batches of 16 as in one of 32, because the server and this process work in parallel. */
 const MIN_SHARE = 16
 /** How long batches append in the order of stream names after a lost race. In ms. */
 const CONTENDED_MS = 60_000
 
 /**
- * Sends concurrent appends together, because NOTIFY makes commits wait for each other: one transaction for many appends is
- * what makes push affordable. There is no timer: the next batch fills while the one before it is under way.
+ * Sends concurrent appends together, because NOTIFY makes commits wait for each other: push is affordable if many appends share
+ * one transaction. There is no timer: the next batch fills while the one before it is under way.
  *
  * Appends to one stream keep their order: they are never in two batches at once.
  */
@@ -69,7 +69,7 @@ export class Batcher {
     })
   }
 
-  // A tick later, after the promises that settle now: callers that they wake append into the same batch.
+  // One tick later, after the promises that settle now, so that the callers which they wake append into the same batch.
   #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
@@ -84,7 +84,7 @@ export class Batcher {
     })
   }
 
-  /** The next batch: in order of arrival, without what has to wait for a batch under way. A group is sent alone. */
+  /** The next batch, in order of arrival. Items that must wait for a batch under way are left out; a group is sent alone. */
   #take(): Item[] {
     const items: Item[] = []
     const rest: Item[] = []

@@ -15,8 +15,8 @@ import { outcomesOf, outcomeUnknown, Unanswered, write } from './write.ts'
 const MAX_AT_ONCE = 4
 
 /**
- * Appends that have inline projections. Each has a transaction of its own (or the caller's), so that a rollback undoes no
- * other append; and their number is limited, so that other appends need not wait for a handler.
+ * Appends with inline projections. Each has a transaction of its own (or the caller's), so that a rollback undoes no other
+ * append. Their number is limited, so that other appends need not wait for handlers.
  */
 export class ProjectedAppends {
   readonly #db: Database
@@ -59,7 +59,7 @@ export class ProjectedAppends {
     }
   }
 
-  /** What a handler of an inline projection asks outside its transaction would wait for that. */
+  /** Refuses appends of an inline projection's handler outside its transaction: they would wait for that transaction. */
   refuseOutside(): void {
     this.#projections.refuseOutside()
   }
@@ -87,7 +87,7 @@ export class ProjectedAppends {
     return this.#clients.run([client], run)
   }
 
-  /** Resolves once nothing in this transaction can be undone by another's savepoint; undefined: at once. */
+  /** Resolves once no other savepoint can undo anything in this transaction; undefined if that is so already. */
   unfinished(client: pg.ClientBase): Promise<unknown> | undefined {
     return this.#projections.isInsideHandler ? undefined : this.#clients.last(client)
   }
@@ -106,7 +106,7 @@ export class ProjectedAppends {
     const outcomes = await this.#batch.run(requests, options)
     const events: RecordedEvent[] = []
     for (const outcome of outcomes) {
-      if (outcome instanceof Error) return outcomes // of one call, so nothing was written
+      if (outcome instanceof Error) return outcomes // they belong to one call, so nothing was written
       if (!outcome.deduplicated) events.push(...outcome.events)
     }
     if (events.length > 0) await this.#projections.run(along, events, options.client)

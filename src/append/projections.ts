@@ -33,11 +33,11 @@ export interface AppendProjections {
   readonly scope: AsyncResource
 }
 
-/** What a handler threw, as its `cause`: whatever that is, it tells nothing of the append's connection. */
+/** Wraps what a handler threw as `cause`. Whatever it is, it says nothing about the append's connection. */
 export class ProjectionFailed extends MeowError {
   constructor(cause: unknown) {
     super('ERR_PROJECTION', 'an inline projection failed')
-    this.cause = cause // as it is: it is handed on, not printed
+    this.cause = cause // unchanged, because it is handed on and not printed
   }
 }
 
@@ -114,7 +114,7 @@ export class Projections {
     }
   }
 
-  /** The category's readers wait for an append that is open: one whose handler hangs must end. */
+  /** The category's readers wait for an open append, so a handler that hangs must end. */
   #withTimeout(call: () => Promise<unknown>): Promise<unknown> {
     const { settings, clock, givenUp } = this.#db
     const late = () => {
@@ -123,7 +123,7 @@ export class Projections {
     return withTimeout(settings.queryTimeoutMs, call, late, { clock, signal: givenUp })
   }
 
-  /** An append of a handler that is not part of its transaction would wait for it, and the handler for the append. */
+  /** An append that a handler makes outside its transaction would wait for the transaction, and the handler for the append. */
   refuseOutside(): void {
     if (this.isInsideHandler)
       throw new ValidationError(

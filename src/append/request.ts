@@ -54,7 +54,7 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 
 /**
  * Check everything about an append before anything is sent. `path` is that of the arguments: '' or 'writes[2].'.
- * `isStored`: what is in a store already may be of a reserved type.
+ * `isStored`: these events are in a store already, so their types may be reserved ones.
  */
 export function encodeRequest(
   stream: StreamRef,
@@ -115,7 +115,7 @@ export function checkStream(stream: StreamRef, path = 'stream'): StreamRef {
   return { category, streamId }
 }
 
-/** The schema `name`, without its cost where there is nothing to complain about: this is the hot path. */
+/** The same check as `nameSchema`, but cheap if the name is valid: this is the hot path. */
 function checkName(value: unknown, path: string, property: string): void {
   const fine = typeof value === 'string' && value !== '' && value.length <= 255
   if (!fine || value.includes('\u0000') || !value.isWellFormed())
@@ -123,8 +123,8 @@ function checkName(value: unknown, path: string, property: string): void {
 }
 
 /**
- * `ofStream`: the model of the stream's category; without one the event may bring its own. `around`: metadata that the event
- * carries beside its own.
+ * `ofStream`: the model of the stream's category; if there is none, the event may have its own. `around`: metadata that is added
+ * to the event's own.
  */
 function encodeEvent(event: NewEvent, path: string, ofStream?: EventModel, around?: object): EncodedEvent {
   if (typeof event !== 'object' || event === null)

@@ -7,7 +7,7 @@ import type { Batcher } from './batcher.ts'
 import type { ProjectedAppends } from './projected.ts'
 import type { AppendResult } from './request.ts'
 
-/** An appender that tells what it does, while somebody listens. */
+/** An appender that reports spans and metrics, if telemetry is on. */
 export class TracedAppender extends Appender {
   readonly #telemetry: Telemetry
 

@@ -13,7 +13,7 @@ const SAVEPOINT = 'savepoint meowmx_append'
 const RELEASE = 'release savepoint meowmx_append'
 const UNDO = `rollback to savepoint meowmx_append; ${RELEASE}`
 
-/** Run `body` in a transaction of its own: what it writes is committed, or, where anything throws, undone. */
+/** Run `body` in a transaction of its own: what it writes is committed, or undone if anything throws. */
 export function ownTransaction<T>(
   db: Database,
   body: (client: pg.ClientBase) => Promise<T>,
@@ -43,7 +43,7 @@ export function ownTransaction<T>(
       progress.sent = true
       await ask(`${RELEASE}; commit`).catch(async (error) => {
         if (isLost(error)) db.discard(client)
-        else await rollback().catch(() => {}) // it may be open still, or aborted
+        else await rollback().catch(() => {}) // it may still be open, or aborted
         throw transactionProblem(client, error)
       })
       return result
@@ -54,7 +54,7 @@ export function ownTransaction<T>(
   })
 }
 
-/** Run `body` inside a caller's transaction, which stays usable: where anything throws, only what `body` wrote is undone. */
+/** Run `body` inside a caller's transaction, which stays usable: if anything throws, only what `body` wrote is undone. */
 export async function insideTransaction<T>(
   db: Database,
   client: pg.ClientBase,
@@ -94,7 +94,7 @@ function isLate(db: Database, error: unknown): boolean {
   return failed instanceof TimeoutError || db.translate(failed) instanceof TimeoutError
 }
 
-/** What a handler did to the transaction, where it can not be committed any more; else the error as it is. */
+/** If a handler made it impossible to commit the transaction, an error that says how; otherwise the error itself. */
 function transactionProblem(client: pg.ClientBase, error: unknown): unknown {
   const { code } = error as { code?: string }
   if (code === SQLSTATE.transactionAborted) {

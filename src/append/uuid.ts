@@ -14,7 +14,7 @@ export function uuidv7(): string {
     last = now
     sequence = 0
   } else if (++sequence > 0xfff) {
-    last++ // more than 4,096 in a millisecond, or the clock went back: borrow from the next one
+    last++ // more than 4,096 in one millisecond, or the clock went back: use the next millisecond
     sequence = 0
   }
   const time = last.toString(16).padStart(12, '0')

@@ -10,7 +10,7 @@ import { Aborted } from './batch.ts'
 import { causeOfProjection } from './projections.ts'
 import type { Request } from './request.ts'
 
-/** A batch of several appends that has lost so many races is given back, so that each append can be sent alone. */
+/** After this many lost races, a batch of several appends is split, and each append is sent alone. */
 const MAX_RACES = 5
 /** How often a batch is sent again after NOTIFY's queue was full and was made free. */
 const MAX_FULL = 5
@@ -102,7 +102,7 @@ export async function write(
 }
 
 /**
- * The outcomes of one call's requests. An outcome that was refused for good answers for the whole group.
+ * The outcomes of one call's requests. If one of them was refused for good, that is the outcome of the whole group.
  *
  * @throws OutcomeUnknownError if an answer is missing
  */
@@ -128,8 +128,8 @@ export function outcomeUnknown(requests: readonly Request[], cause: unknown): Ou
 }
 
 /**
- * Whether the try whose answer was lost can't have another outcome: a frozen backend may run it later still. A stream only
- * grows, so that try is refused as well, unless it expects more events than there are yet.
+ * Whether the try whose answer was lost is refused as well, even if a frozen backend runs it later. A stream only grows, so it is,
+ * unless it expects more events than there are yet.
  */
 function isFinal(outcome: Outcome): boolean {
   if (!(outcome instanceof VersionConflictError)) return true

@@ -10,7 +10,7 @@ export const pagesOf = (maxBytes: number): PageBound => ({ page: (read) => read(
 export const PAGE_SHARE = 4
 /** Pages that were handed on are kept for others in at most this part of the whole. */
 const KEPT_SHARE = 2
-/** However full the budget is, each consumer may have a page of this part of the whole, and deliveries of as much. */
+/** However full the budget is, each consumer may have a page of this part of the whole, and deliveries of the same size. */
 const LEAST_SHARE = 128
 
 /** Keeps pages that can be read again. */
@@ -52,7 +52,7 @@ export class Budget implements PageBound {
     this.#used += bytes
   }
 
-  /** Reads a page of as many bytes as there is room for. While it is on its way all of them count as used. */
+  /** Reads a page of as many bytes as there is room for. All of them count as used until it has arrived. */
   async page<T>(read: (maxBytes: number) => Promise<T>): Promise<T> {
     const room = (this.#max - this.#used) / PAGE_SHARE
     const maxBytes = Math.floor(Math.max(this.#max / LEAST_SHARE, room))
@@ -64,14 +64,14 @@ export class Budget implements PageBound {
     }
   }
 
-  /** Whether a consumer whose deliveries in flight hold `inFlight` bytes may be given another of so many bytes. */
+  /** Whether a consumer that has `inFlight` bytes of deliveries may get another one of this size. */
   allows(inFlight: number, bytes: number): boolean {
     const wanted = inFlight + bytes
     if (inFlight === 0 || wanted <= this.#max / LEAST_SHARE) return true
     return wanted <= this.#max / PAGE_SHARE && this.#used + bytes <= this.#max
   }
 
-  /** A keeper keeps so many bytes more, or fewer. Those that keep most let go of something, if it is too much together. */
+  /** A keeper keeps this many bytes more, or fewer. If all keepers together have too much, the largest ones drop pages. */
   keep(keeper: Keeper, bytes: number): void {
     this.#used += bytes
     this.#kept += bytes

@@ -7,7 +7,7 @@ export interface HeldBack {
 
 export const NOT_HELD_BACK: HeldBack = Object.freeze({ events: 0, seconds: 0 })
 
-/** As the database tells of it: so many events, for so many ms. */
+/** From the columns of the database: how many events, and for how many ms. */
 export function heldBack(events: string, ms: string): HeldBack {
   return { events: Number(events), seconds: Number(ms) / 1_000 }
 }

@@ -5,7 +5,7 @@ import type { RowOf } from '../database/statement.ts'
 import { statements } from '../database/statements.ts'
 import { toPosition } from '../events/event.ts'
 
-/** The horizon of a lock key; without a key, of what nobody holds back. */
+/** The horizon of a lock key; without a key, of all keys that no append holds back. */
 type HorizonRow = RowOf<typeof statements.horizons.columns>
 
 /** All horizons of the store at one moment; sql/functions/horizons.sql explains how they are computed. */
@@ -27,7 +27,7 @@ export class Horizons {
     this.#limits = held
   }
 
-  /** For whom it is known otherwise that all up to here is settled, and not what lies above, nor who holds it back. */
+  /** If another source says that everything up to here is settled. What lies above is unknown, and so is what holds it back. */
   static settled(position: number): Horizons {
     const at = String(position)
     return new Horizons([
@@ -52,7 +52,7 @@ export class Horizons {
     return [EVERY, ...keys].some((key) => this.#limits.has(key))
   }
 
-  /** The head, where nothing below it can still appear and all of it is committed; else null: look again. */
+  /** The head, if nothing below it can still appear and everything up to it is committed; otherwise null: fetch again. */
   get settledHead(): number | null {
     return this.#limits.size === 0 && this.#free === this.head ? this.head : null
   }

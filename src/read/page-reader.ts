@@ -10,15 +10,15 @@ import type { Page, PageRow } from './page.ts'
 import { firstAbove, LazyPage, pageColumns, positionOf, slicePage } from './page.ts'
 
 /**
- * Values in subqueries, where the planner does not see them, so that it makes one plan whatever they are. Told that a page
- * is larger than what it expects to find, it would fetch all by a bitmap and sort it; so it walks an index in order, and
- * stops where the page is full.
+ * The values are in subqueries, so that the planner does not see them and makes one plan for all values. If it knew that a page
+ * is larger than what it expects to find, it would fetch everything by a bitmap and sort it. This way it walks an index in order,
+ * and stops when the page is full.
  */
 const hidden = (n: number, type: string) => `(select $${n}::${type})`
 const LIMIT = hidden(3, 'bigint')
 /** Above this number of categories, one scan of the store replaces a merge of each category's index. */
 const MAX_MERGED = 8
-/** Positions that one query walks at most where it may find nothing: it has to end in time, in a store of any size. */
+/** How many positions one query may pass if it finds nothing, so that it ends in time in a store of any size. */
 const MAX_WALK = 100_000
 
 /** The direction in which a page is read. */
@@ -29,10 +29,10 @@ type Direction = 'forward' | 'backward'
  * the selection.
  *
  *     the last page was small   -> the plain query
- *     it was not, or unknown    -> the query that adds up the sizes of the rows, and ends where they are too many
+ *     it was not, or unknown    -> the query that adds up the sizes of the rows, and ends when they are too large
  *
- * Adding up makes a page of small events slower, and a page that grows large unexpectedly does no harm: what is beyond the
- * bound is dropped as it arrives, and is asked for again.
+ * Adding up makes a page of small events slower. A page that is larger than expected does no harm: rows beyond the bound are
+ * dropped as they arrive, and read again later.
  */
 export class PageReader {
   readonly #db: Queries
@@ -43,7 +43,7 @@ export class PageReader {
   readonly #statements: PageStatements
   /** The category, if there is only one. */
   readonly #only: string | undefined
-  /** Bytes of an event, on the average of the last page; undefined: not known, or the last page could not be read. */
+  /** The average size of an event of the last page, in bytes; undefined if it is not known, or if the last page failed. */
   #eventBytes: number | undefined
 
   constructor(
@@ -129,7 +129,7 @@ export class PageReader {
     const answer = await this.#db.page(statement, values, maxBytes, client)
     const { rows, bytes, isFull } = answer
     this.#eventBytes = answer.rowBytes ?? known
-    // If the database may have ended it because of its bytes, it is asked whether there is more.
+    // The database may have ended the page because of its size. Then another query says whether there is more.
     return { rows, isWhole: rows.length < most && !isFull && COMPRESSION * bytes < maxBytes }
   }
 }
@@ -183,7 +183,7 @@ export function pageQuery(selection: Selection, way: Direction, isBounded = fals
   ) as page where coalesce(before, 0) < ${bytes} ${order}`
 }
 
-/** Where the rows come from, in order, and not too many. */
+/** The FROM clause: the rows of the selection, in order and limited. */
 function rowsOf({ categories, types, streamId }: Selection, order: string): string {
   const first = types ? 5 : 4
   const ofTypes = types ? ` and type = any (${hidden(4, 'text[]')}::text[])` : ''
@@ -202,8 +202,8 @@ function rowsOf({ categories, types, streamId }: Selection, order: string): stri
 }
 
 /**
- * The same three times: the planner takes each category for a common one, and would walk the whole store in search of a
- * rare one. Told so, it expects few, and takes the index of the category.
+ * The condition stands there three times. The planner assumes that each category is a common one, and would walk the whole store
+ * in search of a rare one. With three conditions it expects few rows, and takes the index of the category.
  */
 function oneCategory(n: number): string {
   const name = hidden(n, 'text')
@@ -211,10 +211,10 @@ function oneCategory(n: number): string {
 }
 
 /**
- * Inside a stream positions and versions have one order, and only versions are indexed: find those between which to read.
- * Reading on, either way, `after` or the position above `until` mostly is an event of this stream; else `after` mostly is
- * before its first. Anything else the database finds by halving. `+ 0` keeps the planner from taking the index of positions,
- * where it expects few, and sorting what it finds.
+ * Inside a stream, positions and versions have the same order, and only versions are indexed. So this finds the versions between
+ * which to read. When a reader goes on, `after` or the position above `until` usually is an event of this stream; otherwise
+ * `after` usually is below its first one. In all other cases the database halves the range again and again. `+ 0` keeps the
+ * planner from taking the index of positions, where it expects few rows, and sorting what it finds.
  */
 function streamRange(first: number): string {
   const category = `category = $${first}`
