@@ -1,5 +1,5 @@
--- Change what is in _changes: {"categories": [...] or null, "types": [...] or null, "partitions": n}. Only while nobody
--- owns the subscription. Where the number of partitions changes, all begin at the least position of the old ones.
+-- Changes what is in _changes: {"categories": [...] or null, "types": [...] or null, "partitions": n}. It is refused while an
+-- executor owns the subscription. If the number of partitions changes, all begin at the lowest checkpoint of the old ones.
 create or replace function alter_subscription(_name text, _changes jsonb) returns void
 language plpgsql
 set search_path from current
@@ -33,7 +33,7 @@ begin
   update subscriptions s set categories = _new.categories, types = _new.types, partitions = _new.partitions, revision = gen_random_uuid()
   where s.name = _name;
 
-  -- An owner whose lease ran out, and that does not know yet, must never be valid again: new epochs, above all old ones.
+  -- An owner whose lease has expired, and that has not noticed, must never be valid again: the new epochs are above all old ones.
   select min(c.position), max(c.epoch) into _position, _epoch from checkpoints c where c.subscription = _name;
   if _new.partitions = (select count(*) from checkpoints c where c.subscription = _name) then
     update checkpoints c set epoch = _epoch + 1, owner = null, lease_until = null where c.subscription = _name;

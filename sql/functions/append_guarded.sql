@@ -1,5 +1,5 @@
--- append_batch for a caller's own transaction: a race that is lost after something was written undoes just this call,
--- and is run again, so that the caller hears of a conflict in a transaction that is still usable.
+-- append_batch for a caller's own transaction. If it loses a race after it has written something, only this call is undone and run
+-- again. So the caller gets a conflict as a result, in a transaction that is still usable.
 create or replace function append_guarded(
   _category text[], _stream_id text[], _stream int[], _size int[], _expected int[], _atomic boolean, _lookup boolean,
   _events json,
@@ -18,7 +18,7 @@ begin
       return;
     exception when unique_violation then
       get stacked diagnostics _constraint = constraint_name;
-      -- An index of others, or a snapshot that will never see who won.
+      -- The conflict is with an index that is not ours, or the snapshot will never show who won.
       if _constraint not in ('events_id', 'events_version')
          or current_setting('transaction_isolation') in ('repeatable read', 'serializable') then
         raise;

@@ -1,13 +1,13 @@
--- Executors share a subscription's partitions, each owned by one at a time under a lease. The epoch is the fence: every
--- write of an owner carries it, and does nothing once the partition has changed hands.
+-- Executors share the partitions of a subscription. One executor at a time owns a partition, under a lease. The epoch is the
+-- fence: each write of an owner carries it, and has no effect once another executor owns the partition.
 --
--- What an executor does again and again: say that it is alive, renew the leases it holds (_partitions and their _epochs),
--- and take what is free up to its fair share: partitions / executors alive, and one more for those who joined first where
--- that leaves a rest. An executor that holds more gives the rest back when it can, and the others take it then.
+-- An executor calls this again and again. The call says that the executor is alive, renews its leases (_partitions with their
+-- _epochs), and takes free partitions up to its share: partitions / live executors, and one more for the executors that joined
+-- first if there is a remainder. An executor that has more hands the surplus over when it can, and others take it then.
 --
--- Returns a row for each partition held afterwards (`fresh`: taken just now, go on after `reached`), or one row
--- without a partition. `share`: how many to hold; `wait_ms`: when the first lease of another runs out, if nothing is
--- heard of before.
+-- Returns a row for each partition that the executor owns afterwards (`fresh`: it was taken by this call, and goes on after
+-- `reached`), or one row without a partition. `share`: how many partitions to own. `wait_ms`: in how many ms the first lease of
+-- another executor expires if it is not renewed.
 create or replace function claim(
   _subscription text, _owner text, _lease_ms int, _partitions int[], _epochs bigint[], _revision uuid default null
 )
@@ -27,7 +27,7 @@ declare
   _held  int[];
   _taken int[];
 begin
-  -- One at a time: two that count at once would both take the last one.
+  -- One call at a time: two calls that count at the same time would both take the last partition.
   select s.partitions, s.revision into _count, _current from subscriptions s where s.name = _subscription for no key update;
   if not found then
     raise exception 'there is no subscription "%"', _subscription using errcode = 'MW011';
@@ -62,7 +62,7 @@ begin
   from executors e where e.subscription = _subscription;
   share := _count / _alive + (_before < _count % _alive)::int;
 
-  -- What is ours and not among what we hold: the answer to the claim that took it was lost.
+  -- Partitions that are ours but not in _partitions: the answer to the claim that took them was lost.
   with free as (
     select c.partition from checkpoints c
     where c.subscription = _subscription and not c.partition = any (_held)

@@ -1,9 +1,9 @@
--- How many events a subscription has still to handle up to _horizon; how many streams it has parked, and how many events they
--- hold.
+-- How many events up to _horizon a subscription still has to handle, how many streams it has parked, and how many events those
+-- streams hold.
 --
--- With _most, no more events than that are counted one by one, and how many follow is estimated from 16 samples of 32 events a
--- category: a lag of up to _most events is exact. Of parked streams a tenth of _most is looked at. Without it all is exact.
--- (Planned for the values at hand: see walk.)
+-- With _most, at most that number of events is counted one by one, and the rest is estimated from 16 samples of 32 events per
+-- category. So a lag of up to _most events is exact. Of parked streams, a tenth of _most is read. Without _most all is exact.
+-- (It is planned for the actual values: see walk.)
 create or replace function counts_of(
   _subscription subscriptions, _horizon bigint, _most bigint default null,
   out lag bigint, out lag_is_estimate boolean, out streams bigint, out parked bigint, out parked_is_estimate boolean
@@ -17,7 +17,7 @@ declare
   _categories constant text[] := _subscription.categories;
   _types      constant text[] := _subscription.types;
   _stream_id  constant text   := _subscription.stream_id;
-  -- Of very many categories, one walk through the log is shorter than a walk through each.
+  -- If there are very many categories, one walk through the log is shorter than a walk through each.
   _whole      constant boolean := _categories is null or cardinality(_categories) > 100;
   _reached    bigint[]; -- by partition
   _apart      bigint[]; -- the same, where they are not equally far
@@ -38,7 +38,7 @@ begin
       version_at(_categories[1], _stream_id, _horizon), _types, _most
     ) as c;
   elsif _low < _horizon then
-    -- One category after the other, each with what the ones before it have left over.
+    -- One category after the other. Each may use what the earlier ones have left of the limit.
     with recursive next (n, most, walked, wanted, last, remaining) as (
       select 0, null::bigint, null::bigint, 0::bigint, null::bigint, _most
       union all
@@ -65,7 +65,7 @@ begin
     into lag, lag_is_estimate from sample;
   end if;
 
-  -- Of each parked stream: which of its events comes next, and, where it is on its way back, up to where that is lag.
+  -- For each parked stream: which of its events comes next, and, if it is being replayed, up to where its events count as lag.
   select count(*) into streams from parked_events p where p.subscription = _name;
   parked := 0;
   parked_is_estimate := false;
@@ -101,7 +101,7 @@ begin
     lag := lag + _count.back;
     lag_is_estimate := lag_is_estimate or parked_is_estimate and _count.back > 0;
   end if;
-  -- What is not known to be nothing must not look like it.
+  -- An estimate must not be 0 unless it is known to be 0.
   if lag_is_estimate and lag = 0 then
     lag := 1;
   end if;

@@ -1,19 +1,19 @@
--- Erasing a stream: what its events say is taken out of them; that they happened, when, and in which order, stays. So
--- versions stay dense, and no checkpoint and no reader is disturbed.
+-- Erases a stream: the data of its events is removed. What stays is that they happened, when, and in which order. So versions
+-- have no gaps, and no checkpoint or reader is disturbed.
 --
--- An event that is emptied has the data {} and the metadata {"erased":true}. Behind the last of them comes a tombstone:
--- an event of the type $erased, with the metadata {"tombstone":true}, which subscribers get like any other.
+-- An erased event has the data {} and the metadata {"erased":true}. After the last one, a tombstone is appended: an event of type
+-- $erased with the metadata {"tombstone":true}. Subscribers get it like any other event.
 --
--- It takes UPDATE of these two columns, which is a right to empty events and no more (refuse_rewrite).
+-- It needs UPDATE on these two columns. That right allows to empty events and nothing else (refuse_rewrite).
 --
 -- Erase a stream, from any language:
 --   select * from meowmx.erase_stream('customer', '42', 'asked for it')
--- Returns how many events were emptied, and the tombstone: the one that was appended now; where there was nothing to
--- empty, that of the time before; or none.
+-- Returns how many events were emptied, and the tombstone: the new one; if there was nothing to empty, the one of the last
+-- erasure; or none.
 --
--- The last version is looked up first, then all events are emptied, and the tombstone is appended behind that version. An
--- append that came in between makes it fail: then what was added is emptied, and it is tried again. An append that is under
--- way is waited for. So each event of the stream is read once, unless others append to it meanwhile.
+-- It reads the last version first, then empties all events, and then appends the tombstone after that version. If another append
+-- came in between, this fails; then the added events are emptied, and it tries again. It waits for appends that are under way. So
+-- each event of the stream is read once, unless others append to the stream meanwhile.
 create or replace function erase_stream(_category text, _stream_id text, _reason text default null, out erased bigint, out tombstone events)
 language plpgsql
 set search_path from current

@@ -1,5 +1,5 @@
--- The key of an advisory lock, of the one-integer kind, that an erasure of a stream takes, and that those share who save
--- snapshots of the stream. There are 1,024 of them a store, so that a transaction that saves thousands does not fill the lock
+-- The key of an advisory lock (of the one-integer kind). An erasure of a stream takes it; transactions that save snapshots of the
+-- stream share it. A store has 1,024 such keys, so that a transaction that saves thousands of snapshots does not fill the lock
 -- table.
 create or replace function erasure_key(_category text, _stream_id text) returns bigint
 language sql stable

@@ -1,5 +1,5 @@
--- Events that were appended are never changed or removed. An administrator who must (an erasure, a restore by halves) says so,
--- for one transaction:  set local meowmx.maintenance = 'on'
+-- Appended events are never changed or removed. An administrator who has to (for a restore of data alone, for example) says so for
+-- one transaction:  set local meowmx.maintenance = 'on'
 create or replace function refuse_change() returns trigger
 language plpgsql
 set search_path from current

@@ -1,4 +1,4 @@
--- A stream has no version left for so many events. Nothing of the call is written.
+-- Raises the error that a stream has no versions left for the new events. Nothing of the call is written.
 create or replace function refuse_full(_category text, _stream_id text, _last int, _size int) returns void
 language plpgsql
 as $$

@@ -1,8 +1,8 @@
--- Whose announcements the horizons wait for: a row for each transaction and category; the oldest transaction first. A
--- category is named by its committed events, at the price of one index probe for each category of the store. The category is
--- null if the transaction holds back every category (`every`), or none that has committed events: then readers of the whole
--- store wait for it, and those of a category that is new.
--- No nested loops: the planner expects a few rows of all of these, and there may be thousands.
+-- The transactions whose announcements hold the horizons back: a row for each transaction and category, the oldest transaction
+-- first. The name of a category is found by its committed events, which costs one index probe for each category of the store. The
+-- category is null if the transaction holds back every category (`every`), or only categories without committed events; then
+-- readers of the whole store wait for it, and readers of a new category.
+-- Nested loops are off, because the planner expects a few rows of each of these, and there may be thousands.
 create or replace function stallers()
 returns table (pid int, application text, database text, since_ms numeric, query text, category text, every boolean)
 language sql
@@ -17,7 +17,8 @@ as $$
     select (select e.category from events e where e.category > names.category order by e.category limit 1)
     from names where names.category is not null
   ), waited as (
-    -- All hold the store's lock. On its own it is somebody else's lock: the store waits for it, and no category does.
+    -- Each append holds the store's lock. If that is its only lock, it is not an append of ours: the store waits for it, and no
+    -- category does.
     select distinct h.owner, h.pid, n.category, h.key = -1 as every
     from held h
     left join (select category, category_key(category) as key from names) as n on n.key = h.key

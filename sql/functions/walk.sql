@@ -1,10 +1,10 @@
--- Walk through the events above _low up to _high, of one category or (_whole) of all, and at most _most of them: how many
--- these were, how many of them are wanted, and the last one's position. Wanted are those of these types and categories (null:
--- of any) that lie above the checkpoint of their partition, if the checkpoints (_reached, by partition) are not equally far.
+-- Walks through at most _most events above _low and up to _high, of one category or (_whole) of all. Returns how many there were,
+-- how many of them are wanted, and the position of the last one. An event is wanted if it has one of these types and categories
+-- (null: any) and lies above the checkpoint of its partition. _reached has the checkpoints by partition if they differ.
 --
--- Inlined where it is called, so that a condition which is not there costs nothing: most counts are answered from an index
--- alone. The planner sees neither the category nor the limit, and takes the category for a rare one. So it walks the index of
--- categories, in order.
+-- It is inlined into its callers, so a condition that is null costs nothing: most counts are answered from an index alone. The
+-- planner sees neither the category nor the limit, and assumes that the category is rare. So it walks the index of categories, in
+-- order.
 create or replace function walk(
   _whole boolean, _category text, _low bigint, _high bigint, _most bigint,
   _types text[], _categories text[], _reached bigint[]

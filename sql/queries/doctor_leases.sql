@@ -1,4 +1,4 @@
--- Partitions whose owner has not renewed his lease, and that nobody has taken over: a row for each subscription and owner.
+-- Partitions whose owner has not renewed its lease, and that no executor has taken over: a row for each subscription and owner.
 select c.subscription, c.owner, count(*), (extract(epoch from clock_timestamp() - max(c.lease_until)) * 1000)::bigint
 from meowmx.checkpoints c
 where c.owner is not null and c.lease_until < clock_timestamp()

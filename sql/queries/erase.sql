@@ -1,4 +1,4 @@
--- Empty a stream's events: functions/erase_stream.sql says how. The tombstone's columns are null where there is none.
+-- Empties a stream's events: functions/erase_stream.sql says how. The tombstone's columns are null if there is none.
 select erased, {{event}}
 from (
   select e.erased, (e.tombstone).position, (e.tombstone).recorded_at, (e.tombstone).id, (e.tombstone).version,

@@ -1,5 +1,5 @@
--- What the history of the store is recognized by: whether the server is a standby, which run of which server it is, the
--- last position, which event stands at $1, and the newest one.
+-- What identifies the history of the store: whether the server is a standby, which server it is and since when it runs, the last
+-- position, the event at position $1, and the newest event.
 select
   pg_catalog.pg_is_in_recovery(),
   extract(epoch from pg_catalog.pg_postmaster_start_time()),

@@ -1,3 +1,3 @@
--- How full NOTIFY's queue is, of 1. Asking frees what nobody has to read any more: when a session that listened in an open
--- transaction has ended, the queue stays full until somebody asks.
+-- How full NOTIFY's queue is, from 0 to 1. Asking also frees what no session has to read any more: after a session that listened
+-- in an open transaction has ended, the queue stays full until this is asked.
 select pg_catalog.pg_notification_queue_usage()

@@ -1,6 +1,6 @@
--- Subscriptions by name, all or those in $1, each with its partitions, its lag and what it has parked. $2: all is counted. The lag
--- is what is committed, also beyond the horizon; what of it is held back there by an open append is counted apart.
--- Else so many events a subscription are (functions/counts_of.sql) that all together are no more than 100,000, or 1,000 each.
+-- Subscriptions by name, all or those in $1, each with its partitions, its lag and what it has parked. The lag counts what is
+-- committed, even above the horizon; the part of it that an open append holds back is also counted separately. With $2 everything
+-- is counted. Otherwise functions/counts_of.sql counts at most 100,000 events for all subscriptions together, at least 1,000 each.
 with marks as materialized (
   select key, horizon, head from meowmx.horizons()
 ), chosen as materialized (
