@@ -59,7 +59,7 @@ import { Administration } from './subscriptions/admin/administer.ts'
 import type { Erased, EraseOptions } from './subscriptions/admin/erase.ts'
 import { Erasure } from './subscriptions/admin/erase.ts'
 import type { ParkedEvent, ParkedOptions, ReplayOptions } from './subscriptions/admin/parked.ts'
-import { Parking } from './subscriptions/admin/parked.ts'
+import { ParkedEvents } from './subscriptions/admin/parked.ts'
 import type { Staller } from './subscriptions/admin/stallers.ts'
 import { StallerList } from './subscriptions/admin/stallers.ts'
 import type { SubscriptionInfo, SubscriptionsOptions } from './subscriptions/admin/subscriptions.ts'
@@ -116,7 +116,7 @@ export class Meow implements AsyncDisposable {
   readonly #list: SubscriptionList
   readonly #administration: Administration
   readonly #erasure: Erasure
-  readonly #parking: Parking
+  readonly #parked: ParkedEvents
   readonly #waiting: Waiting
   readonly #stallers: StallerList
   readonly #aggregates: Aggregates
@@ -154,7 +154,7 @@ export class Meow implements AsyncDisposable {
     this.#list = new SubscriptionList(db)
     this.#administration = new Administration(db, (position) => reader.reaches(position))
     this.#erasure = new Erasure(db, this.#projections, this.#projected)
-    this.#parking = new Parking(db)
+    this.#parked = new ParkedEvents(db)
     this.#waiting = new Waiting(db, this.#live.listener, (name, read, signal) =>
       this.#subscriptions.known(name, read, signal),
     )
@@ -447,7 +447,7 @@ export class Meow implements AsyncDisposable {
    * for (const { event, attempts, error } of await meow.parked('mailer')) console.log(event.streamId, attempts, error)
    */
   parked(name: string, options?: ParkedOptions): Promise<ParkedEvent[]> {
-    return this.#withSubscription(name, () => this.#parking.list(name, options))
+    return this.#withSubscription(name, () => this.#parked.list(name, options))
   }
 
   /**
@@ -459,7 +459,7 @@ export class Meow implements AsyncDisposable {
    * await meow.replayParked('mailer', { streamId: '42' })
    */
   replayParked(name: string, options?: ReplayOptions): Promise<number> {
-    return this.#withSubscription(name, () => this.#parking.replay(name, options))
+    return this.#withSubscription(name, () => this.#parked.replay(name, options))
   }
 
   /**

@@ -29,7 +29,7 @@ test('pg as it is: almost all queries of a store are ours', () => {
   assert.ok(ours > ofPg, `${ours} of ours, ${ofPg} of pg`)
 })
 
-test('pg without a part that they need: none is', () => {
+test('pg without a part that our queries need: no query is ours', () => {
   const { ours, ofPg, ...results } = use('--import', plain)
   assert.equal(results, expected)
   assert.is(ours, 0)

@@ -128,8 +128,8 @@ export function outcomeUnknown(requests: readonly Request[], cause: unknown): Ou
 }
 
 /**
- * Whether the try whose answer was lost is refused as well, even if a frozen backend runs it later. A stream only grows, so it is,
- * unless it expects more events than there are yet.
+ * Whether this outcome also holds for the try whose answer was lost, even if a frozen backend runs that try later. A refusal does,
+ * because a stream only grows, unless the append expects more events than there are yet.
  */
 function isFinal(outcome: Outcome): boolean {
   if (!(outcome instanceof VersionConflictError)) return true

@@ -3,8 +3,8 @@ import type { Clock } from './clock.ts'
 import { systemClock } from './clock.ts'
 
 /**
- * The result of `run`, or that of `late` if `run` takes longer than `ms`; `late` may throw. What `run` still does then has no
- * effect. Rejects as soon as the signal aborts.
+ * The result of `run`, or that of `late` if `run` takes longer than `ms`; `late` may throw. The result of `run` is then
+ * ignored. Rejects as soon as the signal aborts.
  */
 export async function withTimeout<T>(
   ms: number,

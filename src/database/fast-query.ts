@@ -35,7 +35,7 @@ export type FastClient = pg.ClientBase & { readonly connection: Wire }
 
 /** The parts of pg that are not in its types. */
 const inner = pg as unknown as {
-  Query: { prototype: Record<string, unknown> }
+  Query?: { prototype: Record<string, unknown> }
   utils?: { prepareValue?(value: unknown): unknown }
 }
 
@@ -48,13 +48,13 @@ let isSupported: boolean | undefined
 /** Whether a connection takes our queries. Another copy of the pg package would not accept them. */
 export function isFast(client: pg.ClientBase): client is FastClient {
   if (!(client instanceof pg.Client) || (client as { pipeline?: boolean }).pipeline !== true) return false
-  isSupported ??= hasAllParts((client as unknown as { connection: Partial<Wire> }).connection)
+  isSupported ??= hasAllParts((client as unknown as { connection?: Partial<Wire> }).connection)
   return isSupported
 }
 
-function hasAllParts(wire: Partial<Wire>): boolean {
+function hasAllParts(wire: Partial<Wire> = {}): boolean {
   const functions = [
-    ...CALLED.map((name) => inner.Query.prototype[name]),
+    ...CALLED.map((name) => inner.Query?.prototype[name]),
     inner.utils?.prepareValue,
     wire.parse,
     wire.bind,
@@ -157,7 +157,7 @@ class FastQuery {
 }
 // pg accepts only its own queries on a pipelined connection. This is not `extends`, because we do not want its constructor to
 // run.
-Object.setPrototypeOf(FastQuery.prototype, inner.Query.prototype)
+Object.setPrototypeOf(FastQuery.prototype, inner.Query?.prototype ?? Object.prototype)
 
 /**
  * Sends a Bind message with all values and result columns as text. pg's serializer would copy all values into one buffer and

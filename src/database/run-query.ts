@@ -19,11 +19,11 @@ const deadlines = new Deadlines()
  */
 export function runQuery(
   client: pg.ClientBase,
-  question: QuerySpec,
+  spec: QuerySpec,
   timeoutMs: number,
   answer = new BoundedRows(),
 ): Promise<Row[]> {
-  const asked = mayBeNamed(client) ? question : { ...question, name: undefined }
+  const asked = mayBeNamed(client) ? spec : { ...spec, name: undefined }
   return isFast(client)
     ? runFastQuery(client, asked, timeoutMs, answer)
     : runPlainQuery(client, asked, timeoutMs, answer)
@@ -71,8 +71,8 @@ async function runPlainQuery(
   answer: BoundedRows,
 ): Promise<Row[]> {
   watchErrors(client)
-  const { commits, ...rest } = asked
-  const query = { ...rest, rowMode: 'array', types: answer.types, query_timeout: timeoutMs }
+  // `commits` is for our own clients (servers.ts); pg ignores it.
+  const query = { ...asked, rowMode: 'array', types: answer.types, query_timeout: timeoutMs }
   const waits = sentQueries(client).length > 0
   const answering = client.query<string[]>(query as unknown as pg.QueryArrayConfig)
   const own = waits ? undefined : sentQueries(client)[0]
@@ -82,7 +82,7 @@ async function runPlainQuery(
   } catch (error) {
     const isLate = (error as Error).message === QUERY_TIMEOUT
     // Reject after the query is cancelled, so that the cancellation can't hit the next query on this connection.
-    if (isLate && own && !commits && sentQueries(client)[0] === own)
+    if (isLate && own && !asked.commits && sentQueries(client)[0] === own)
       await cancel(client, cancelTimeoutMs(timeoutMs))
     throw noteLostStatement((await sessionError(client, error)) as Error, client, asked)
   }
@@ -121,17 +121,17 @@ async function cancelSentQueries(client: pg.ClientBase, timeoutMs: number): Prom
  */
 export async function runTogether<const T extends readonly (() => Promise<unknown>)[]>(
   client: pg.ClientBase,
-  questions: T,
+  queries: T,
 ): Promise<{ -readonly [K in keyof T]: Awaited<ReturnType<T[K]>> }> {
   const answers: unknown[] = []
   if (isFast(client)) {
     // Wait for all answers before an error returns the connection to the pool.
-    for (const answer of await Promise.allSettled(questions.map((question) => question()))) {
+    for (const answer of await Promise.allSettled(queries.map((query) => query()))) {
       if (answer.status === 'rejected') throw answer.reason
       answers.push(answer.value)
     }
   } else {
-    for (const question of questions) answers.push(await question())
+    for (const query of queries) answers.push(await query())
   }
   return answers as never
 }

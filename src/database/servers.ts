@@ -3,6 +3,7 @@ import { after } from '../core/clock.ts'
 import { isPromise } from '../core/kinds.ts'
 import { cancel } from './cancel.ts'
 import { hasState, isServerError, QUERY_TIMEOUT } from './failures.ts'
+import type { QuerySpec } from './fast-query.ts'
 import { OWN_TIMEOUT } from './fast-query.ts'
 import { cancelTimeoutMs } from './run-query.ts'
 import { SQLSTATE } from './sqlstate.ts'
@@ -78,12 +79,12 @@ export class Servers {
       }
 
       /** Cancels a late query of a borrower, unless it commits (QuerySpec.commits says why). */
-      async #cancelled<T>(answer: Promise<T>, query: string | { text?: string }): Promise<T> {
+      async #cancelled<T>(answer: Promise<T>, query: string | Partial<QuerySpec>): Promise<T> {
         try {
           return await answer
         } catch (error) {
-          const text = typeof query === 'string' ? query : (query.text ?? '')
-          if ((error as Error).message === QUERY_TIMEOUT && !/\bcommit\b/i.test(text))
+          const { text = '', commits = false } = typeof query === 'string' ? { text: query } : query
+          if ((error as Error).message === QUERY_TIMEOUT && !commits && !/\bcommit\b/i.test(text))
             await cancel(this, cancelTimeoutMs(timeoutMs))
           throw error
         }

@@ -51,7 +51,7 @@ export type RowOf<Columns extends string> = Texts<Split<Columns>>
 
 /** A statement with a fixed text, which is the same for all stores. */
 export interface Statement<Parameters extends string = string, Columns extends string = string> {
-  /** The name of the function that it calls, or of its file in sql/queries. */
+  /** A name for people and tests. Connections prepare it under a hash of its text. */
   readonly name: string
   /** `meowmx.` stands for the store's schema, `{{event}}` for the columns of an event, `{{bytes}}` for its size in bytes. */
   readonly text: string

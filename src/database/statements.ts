@@ -1,5 +1,5 @@
-// Every statement that the library sends to a store. Only the pages of read/page-reader.ts are put together elsewhere, and
-// what begins and ends sessions and transactions. sql/functions and sql/queries say what a statement does.
+// Every statement that the library sends to a store, except the pages (read/page-reader.ts), what begins and ends transactions, and
+// the schema and function files of migrate(). sql/functions and sql/queries say what a statement does.
 import { always, commits, file, query, rows, value } from './statement.ts'
 
 /** The columns that {{event}} stands for. */

@@ -7,8 +7,8 @@ import type { TailPorts } from './tail.ts'
 /**
  * A faster way to find the horizon, which usually needs no look at the locks. If the events above `after` have no gap
  * between their positions, every position among them is committed, so no event can still appear there. This is usual while
- * appends go to one category. If other categories are written too, there are gaps, and the horizon must be fetched. It takes a
- * fifth off the time from an append to an observer (measured).
+ * appends go to one category. If other categories are written too, there are gaps, and the horizon must be fetched. The
+ * fast path shortens the time from an append to an observer by a fifth (measured).
  *
  * `onEvent` is called with the event at the position that the fast path found.
  */

@@ -27,7 +27,7 @@ export class Horizons {
     this.#limits = held
   }
 
-  /** If another source says that everything up to here is settled. What lies above is unknown, and so is what holds it back. */
+  /** The horizons, if it is known from elsewhere that everything up to here is settled. What lies above is unknown. */
   static settled(position: number): Horizons {
     const at = String(position)
     return new Horizons([

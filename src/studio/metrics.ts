@@ -8,7 +8,7 @@ import type { StudioQueries } from './studio-queries.ts'
 const MOST_SERIES = 1_000
 const STATES = ['listening', 'reconnecting', 'polling', 'closed']
 
-/** All metrics. If a question fails, its metrics are left out, and `up` is 0 for it. */
+/** All metrics. If a query fails, its metrics are left out, and `up` is 0 for it. */
 export async function metricsOf(queries: StudioQueries): Promise<Family[]> {
   const asked = ['categories', 'subscriptions', 'stallers', 'horizon'] as const
   const [categories, subscriptions, stallers, horizon] = await Promise.allSettled([
@@ -21,7 +21,7 @@ export async function metricsOf(queries: StudioQueries): Promise<Family[]> {
     ({ status }, i): SampleOf => [{ question: asked[i]! }, status === 'fulfilled' ? 1 : 0],
   )
   return [
-    gauge('up', 'Whether the store answered this question the last time.', up),
+    gauge('up', 'Whether the store answered this query the last time.', up),
     ...(categories.status === 'fulfilled'
       ? ofCategories(categories.value, horizon.status === 'fulfilled' ? horizon.value : 0)
       : []),

@@ -28,7 +28,7 @@ interface Page {
   readonly sample: Sample
 }
 
-/** The open pages. They share one tail and one set of questions; while no page is open, nothing is asked. */
+/** The open pages. They share one tail and one set of queries; while no page is open, nothing is queried. */
 export class OpenPages {
   /** The lag of each subscription while a page was open. */
   readonly lags = new ManySeries(SHOWN)

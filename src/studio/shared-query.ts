@@ -1,12 +1,12 @@
-// Limits how often an expensive question is asked.
+// Limits how often an expensive query is sent.
 import { now } from '../core/clock.ts'
 
-/** A question may use at most 1/20 of the time. */
+/** A query may use at most 1/20 of the time. */
 const RARITY = 20
 const LONGEST_MS = 300_000
 
 /**
- * A question to the store that may be expensive. All callers share one answer, and the longer it took, the longer it is kept.
+ * A query that may be expensive. All callers share one answer, and the longer it took, the longer it is kept.
  */
 export class SharedQuery<T> {
   readonly #read: () => Promise<T>
@@ -19,7 +19,7 @@ export class SharedQuery<T> {
     this.#leastMs = leastMs
   }
 
-  /** The latest answer; rejects if the question failed. */
+  /** The latest answer; rejects if the query failed. */
   get(): Promise<T> {
     if (this.#answer && now() < this.#until) return this.#answer
     this.#until = Number.POSITIVE_INFINITY // until it has settled

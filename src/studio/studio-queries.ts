@@ -1,4 +1,4 @@
-// The queries that the studio asks the store again and again.
+// The queries that the studio sends to the store again and again.
 import type { Subscription } from 'rxjs'
 import type { Meow } from '../meow.ts'
 import type { StoreStatus } from '../notify/listener.ts'
@@ -9,7 +9,7 @@ import { SharedQuery } from './shared-query.ts'
 /** A bit less than a second, so that each tick of one second gets a new answer. */
 const A_SECOND = 900
 
-/** The queries of pages and of Prometheus. Each is asked once for all of them. */
+/** The queries of pages and of Prometheus. Each is sent once for all of them. */
 export class StudioQueries {
   readonly categories
   readonly subscriptions

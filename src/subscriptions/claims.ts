@@ -27,7 +27,7 @@ export interface ClaimOptions {
   pollIntervalMs: number
 }
 
-/** The parts of an executor that claims work with. */
+/** The parts of an executor that its `Claims` use. */
 export interface ClaimParts {
   readonly owned: OwnedPartitions
   readonly losses: Losses
@@ -117,11 +117,11 @@ export class Claims implements PartitionEvents {
       else if (!partition.isReleasing) this.lost(partition)
     }
     await this.#take(share.taken, at, () => losses === this.#historyLosses)
-    const kept = [...owned].filter(({ leaving }) => !leaving)
-    for (const partition of kept.slice(share.share)) handOver.one(partition).then(() => report.update())
-    if (kept.length === 0) report.update('waiting')
+    const staying = [...owned].filter(({ leaving }) => !leaving)
+    for (const partition of staying.slice(share.share)) handOver.one(partition).then(() => report.update())
+    if (staying.length === 0) report.update('waiting')
     else if (report.isHeldBack) report.count()
-    for (const { partition } of kept) checkpoints.update(partition)
+    for (const { partition } of staying) checkpoints.update(partition)
     owned.changed.fire()
     return share
   }

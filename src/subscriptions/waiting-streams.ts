@@ -7,7 +7,7 @@ export interface WaitingStream {
   entries: Entry[]
   /** Cancels the timer of a nack's pause. */
   cancelPause?: (() => void) | undefined
-  /** Settles when the newest park of the stream has ended, which is the last one. */
+  /** Settles when the latest park has ended; undefined: no park is under way. */
   lastPark?: Promise<void> | undefined
 }
 
@@ -21,7 +21,7 @@ export interface WaitingStream {
 export class WaitingStreams {
   /** The new events that wait for the end of a replay; undefined: new events need not wait. */
   paused: Entry[] | undefined
-  /** How many streams are being parked. */
+  /** How many parks are under way. */
   parksUnderWay = 0
   readonly #streams = new Map<string, WaitingStream>()
   readonly #lease: Lease

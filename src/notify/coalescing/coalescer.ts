@@ -95,15 +95,15 @@ export class Coalescer {
     const { clock, settings } = this.#db
     const now = clock.now()
     const before = this.#checked ?? { head: this.#head, at: now }
-    const isFast = this.#head - before.head >= (this.#rules.speed * (now - before.at)) / 1_000
+    const isBusy = this.#head - before.head >= (this.#rules.speed * (now - before.at)) / 1_000
     this.#checked = { head: this.#head, at: now }
-    const leftMs = this.#askedAt + SLOW_CHECK_MS - now
-    if (!this.#mayBeOpen && !isFast && leftMs > 0) {
+    const slowCheckInMs = this.#askedAt + SLOW_CHECK_MS - now
+    if (!this.#mayBeOpen && !isBusy && slowCheckInMs > 0) {
       this.#contended = 0
-      return leftMs
+      return slowCheckInMs
     }
     this.#askedAt = now
-    const state = await this.#lease.state(isFast)
+    const state = await this.#lease.state(isBusy)
     this.#mayBeOpen = !state.closed
     if (state.closed) {
       this.#contended = state.waiting >= this.#rules.waiting ? this.#contended + 1 : 0

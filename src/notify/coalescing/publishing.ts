@@ -81,11 +81,11 @@ async function finish(owner: string, first: Published, ports: PublishingPorts): 
   let published = await lease.publish(first)
   const until = published.head
   let renewed = clock.now()
-  let closedAt: number | undefined // when this process began to close
+  let closingSince: number | undefined // when this process began to close
   for (let pause = PUBLISH_MS; published.held && published.settled < until; pause = Math.min(50, pause * 2)) {
     const now = clock.now()
-    if (closing.aborted) closedAt ??= now
-    if (closedAt !== undefined && now - closedAt >= leaveMs) return
+    if (closing.aborted) closingSince ??= now
+    if (closingSince !== undefined && now - closingSince >= leaveMs) return
     if (now - renewed >= RENEW_MS) {
       renewed = now
       if (!(await lease.renew(owner, published, false))) return

@@ -36,7 +36,7 @@ const parkedOptionsSchema = z.strictObject({ limit: z.number().int().min(1).max(
 const replayOptionsSchema = z.strictObject({ streamId: nameSchema.optional() })
 
 /** Lists and replays the parked events of subscriptions. */
-export class Parking {
+export class ParkedEvents {
   readonly #db: Database
 
   constructor(db: Database) {
