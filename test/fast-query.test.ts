@@ -4,6 +4,7 @@ import pg from 'pg'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { QUERY_TIMEOUT } from '../src/database/failures.ts'
+import { isFast } from '../src/database/fast-query.ts'
 import { runQuery, runTogether } from '../src/database/run-query.ts'
 import { Servers } from '../src/database/servers.ts'
 import { rejects } from './support/rejects.ts'
@@ -90,6 +91,7 @@ test('several together: a pipeline has all at once, and one that fails waits for
   const one = question('select 1')
   const slow = question('select 2 from pg_sleep(0.1)')
   assert.equal(await runTogether(client, [one, slow]), [[['1']], [['2']]])
+  if (!isFast(client)) return assert.match(said.join(), /^asked select 1,answered select 1,/) // npm run test:plain
   assert.match(said.join(), /^asked select 1,asked select 2/)
   said.length = 0
   assert.is(
