@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { firstValueFrom } from 'rxjs'
+import { filter, firstValueFrom } from 'rxjs'
 import type { Meow } from '../../../src/index.ts'
 import { connect } from '../../../src/index.ts'
 import type { Playing, Stage } from '../child.ts'
@@ -42,9 +42,12 @@ export async function play({ options, meow, dice, log }: Stage): Promise<Playing
     },
     (store) => firstValueFrom(store.status$),
     async () => {
-      const deliveries = quiet.subscription('visited', { category: 'b' }).deliveries().subscribe()
+      const subscription = quiet.subscription('visited', { category: 'b' })
+      const deliveries = subscription.deliveries().subscribe()
       await pause()
       deliveries.unsubscribe()
+      // An executor that ends still has to give its partitions back: without this, they pile up faster than the server answers.
+      await firstValueFrom(subscription.status$.pipe(filter(({ state }) => state === 'stopped')))
     },
     async () => {
       const worker = quiet.subscription('worked', { category: 'a' }).process(() => {})
