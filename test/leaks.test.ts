@@ -25,6 +25,7 @@ const cycles: Record<string, number> = {
   'both status$': 300,
   'probes of a LISTEN connection': 600,
   'deliveries()': 40,
+  'deliveries() that follow one another': 40,
   'handle()': 40,
   'process()': 40,
   'process() with transactions': 40,

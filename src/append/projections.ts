@@ -9,7 +9,7 @@ import type { Database } from '../database/database.ts'
 import { lendClient } from '../database/lent-client.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import type { HandlerCall } from '../events/event-context.ts'
-import { enclosingCall, runCausedBy } from '../events/event-context.ts'
+import { enclosingCall, endCall, runCausedBy } from '../events/event-context.ts'
 import { select, selectorShape } from '../events/selector.ts'
 import type { AnyCategory } from '../events/types.ts'
 
@@ -108,7 +108,7 @@ export class Projections {
       } catch (error) {
         throw new ProjectionFailed(readable(error))
       } finally {
-        running.active = false
+        endCall(running)
         lent.revoke()
       }
     }

@@ -15,7 +15,13 @@ export interface HandlerCall {
   /** Whether the call has not ended yet. */
   active: boolean
   /** The call inside which this one happens. */
-  readonly outer: HandlerCall | undefined
+  outer: HandlerCall | undefined
+}
+
+/** The handler of this call has ended. Outer calls that have ended are forgotten, or a chain of them could grow without end. */
+export function endCall(call: HandlerCall): void {
+  call.active = false
+  while (call.outer && !call.outer.active) call.outer = call.outer.outer
 }
 
 /** Where a delivery keeps the handler call that it belongs to, for the operator `handle`. */

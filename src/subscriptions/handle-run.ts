@@ -6,7 +6,7 @@ import { after } from '../core/clock.ts'
 import { isPromise } from '../core/kinds.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import type { Called } from '../events/event-context.ts'
-import { CALL } from '../events/event-context.ts'
+import { CALL, endCall } from '../events/event-context.ts'
 import type { WithTelemetry } from '../telemetry/telemetry.ts'
 import { START_PROCESSING } from '../telemetry/telemetry.ts'
 import type { Delivery } from './delivery.ts'
@@ -186,7 +186,7 @@ function scopeOf<E>(delivery: Delivery<E>): HandlerScope {
       return telemetry ? telemetry.run(inCall) : inCall()
     },
     end: (failure) => {
-      if (call) call.active = false
+      if (call) endCall(call)
       telemetry?.end(failure)
     },
   }

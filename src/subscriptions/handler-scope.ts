@@ -1,7 +1,7 @@
 import { isPromise } from '../core/kinds.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import type { HandlerCall } from '../events/event-context.ts'
-import { runCausedBy } from '../events/event-context.ts'
+import { endCall, runCausedBy } from '../events/event-context.ts'
 
 /** What surrounds a run of a handler: its call, or its telemetry. */
 export interface HandlerScope {
@@ -19,7 +19,7 @@ export function callScope(
   return {
     run: (code) => runCausedBy(event, code, call),
     end: () => {
-      if (call) call.active = false
+      if (call) endCall(call)
     },
   }
 }

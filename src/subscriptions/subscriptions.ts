@@ -74,7 +74,8 @@ export class Subscriptions implements Executors {
     const executor = new Executor(
       {
         register: async () => {
-          await Promise.all(leaving.map(({ executor }) => executor.release()))
+          // Forgotten then, or consumers that always follow one another would keep all those before them in memory.
+          await Promise.all(leaving.splice(0).map(({ executor }) => executor.release()))
           await store.register(options.from)
         },
         follow: (after) => this.#live.follow(selection, after),

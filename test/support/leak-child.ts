@@ -61,6 +61,16 @@ async function execute(deliveries: Observable<unknown>): Promise<void> {
   await until('stopped')
 }
 
+/** An executor that begins while the one before it has not ended yet, as after an operator such as `retry()`. */
+let before = { unsubscribe() {} }
+async function follow(): Promise<void> {
+  const subscription = meow.subscription(`${name}_following`, { category, leaseMs: 60_000 })
+  const live = firstValueFrom(subscription.status$.pipe(filter(({ state }) => state === 'live')))
+  before.unsubscribe()
+  before = subscription.deliveries().subscribe()
+  await live
+}
+
 async function work(options: Api.ProcessOptions): Promise<void> {
   const worker = durable.process(() => {}, options)
   await until('live')
@@ -114,6 +124,7 @@ const ways: Record<string, () => Promise<unknown>> = {
     await observe(durable.status$)
   },
   'deliveries()': () => execute(durable.deliveries()),
+  'deliveries() that follow one another': follow,
   'handle()': () => execute(durable.deliveries().pipe(handle(() => {}))),
   'process()': () => work({ concurrency: 4 }),
   'process() with transactions': () => work({ transactional: true }),

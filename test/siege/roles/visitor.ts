@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { filter, firstValueFrom } from 'rxjs'
+import { filter, firstValueFrom, skip } from 'rxjs'
 import type { Meow } from '../../../src/index.ts'
 import { connect } from '../../../src/index.ts'
 import type { Playing, Stage } from '../child.ts'
@@ -43,11 +43,18 @@ export async function play({ options, meow, dice, log }: Stage): Promise<Playing
     (store) => firstValueFrom(store.status$),
     async () => {
       const subscription = quiet.subscription('visited', { category: 'b' })
+      // The first value says that it has not begun.
+      const ended = firstValueFrom(
+        subscription.status$.pipe(
+          skip(1),
+          filter(({ state }) => state === 'stopped'),
+        ),
+      )
       const deliveries = subscription.deliveries().subscribe()
       await pause()
       deliveries.unsubscribe()
       // An executor that ends still has to give its partitions back: without this, they pile up faster than the server answers.
-      await firstValueFrom(subscription.status$.pipe(filter(({ state }) => state === 'stopped')))
+      await ended
     },
     async () => {
       const worker = quiet.subscription('worked', { category: 'a' }).process(() => {})
