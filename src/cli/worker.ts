@@ -60,7 +60,7 @@ export function worker(program: Command, run: Run): void {
     )
     .option('--partitions <n>', 'number of partitions, which several workers share', integer(1))
     .option('--concurrency <n>', 'handle this many streams at once, each in order', integer(1), 1)
-    .option('--max-in-flight <n>', 'at most this many unacked events; default: 256', integer(1))
+    .option('--max-in-flight <n>', 'at most this many unacked events; default: 1000', integer(1))
     .option('--lease-ms <ms>', 'how soon a dead worker is replaced; default: 10000', integer(100))
     .option('--timeout-ms <ms>', 'a command that takes longer is ended, and counts as failed', integer(1))
     .option('--max-attempts <n>', 'attempts until the stream is parked; default: 10', integer(1))

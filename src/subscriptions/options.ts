@@ -14,7 +14,7 @@ export interface SubscriptionOptions<C extends string | AnyCategory = string | A
   from?: From | undefined
   /**
    * How many deliveries an executor may have unacked; after a crash at most this many come again. Fewer, if their events are
-   * larger than a quarter of `maxBufferedBytes`, but always one. Default 256, minimum 1, at most 100_000.
+   * larger than a quarter of `maxBufferedBytes`, but always one. Default 1000, minimum 1, at most 100_000.
    */
   maxInFlight?: number | undefined
   /** How many partitions executors share; a hash assigns each stream to one. Default 1, minimum 1, at most 1024. */
@@ -56,7 +56,7 @@ export interface ProcessOptions {
 export const subscriptionOptionsSchema = z.strictObject({
   ...selectorShape,
   from: fromSchema.default('start'),
-  maxInFlight: z.number().int().min(1).max(100_000).default(256),
+  maxInFlight: z.number().int().min(1).max(100_000).default(1000),
   partitions: z.number().int().min(1).max(1_024).default(1),
   leaseMs: ms(100).default(10_000),
   unackedWarningMs: ms(1).default(30_000),
