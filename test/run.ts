@@ -1,12 +1,12 @@
 /**
  * Runs the tests: `npm test`, or some of them, after a build:
  * `node --import ./test/support/typescript.js test/run.ts [parts of file names] [--jobs 3] [--timeout-ms 300000] [--dir test] [--no-server]`.
- * One process a file, a few files at once (one more than there are cores, 4 at most), one server for all, whose address they
- * get as DATABASE_URL.
- * Tags in the comment that is a file's first line: `@serial`: runs alone, after the others; `@long`: takes
- * more than a minute on a loaded machine, so it begins before the others; `@push`, `@direct`: skipped
- * if nobody listens, or if everything goes through a pooler (support/ways.ts). The last line is `N passed, N failed, N skipped`;
- * the exit code is 0 only if at least one test passed and none failed.
+ * A few processes at once (one more than there are cores, 4 at most) run one file after another, against one server, whose
+ * address is in DATABASE_URL. With `--dir`, each file has a process of its own.
+ * Tags in the comment that is a file's first line: `@alone`: has a process of its own; `@serial`: runs when no other does,
+ * after the others; `@long`: takes more than a minute on a loaded machine, so it begins before the others; `@push`, `@direct`:
+ * skipped if nobody listens, or if everything goes through a pooler (support/ways.ts). The last line is
+ * `N passed, N failed, N skipped`; the exit code is 0 only if at least one test passed and none failed.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -15,6 +15,7 @@ import { parseArgs } from 'node:util'
 import { bundle } from './support/bundle.ts'
 import { runFile } from './support/run-file.ts'
 import { testServer } from './support/server.ts'
+import { WarmProcess } from './support/warm-process.ts'
 import { obstacleOf } from './support/ways.ts'
 
 const { values: options, positionals: filters } = parseArgs({
@@ -28,6 +29,7 @@ const { values: options, positionals: filters } = parseArgs({
   },
 })
 const dir = resolve(options.dir)
+const isProject = dir === import.meta.dirname
 const total = { passed: 0, failed: 0, skipped: 0 }
 const failures: string[] = []
 const interrupt = new AbortController()
@@ -40,10 +42,10 @@ try {
   const server = options['no-server'] ? undefined : await testServer()
   if (server) process.env.DATABASE_URL = server.connectionString
   // A few files are done sooner without it, and c8 measures the files of src/.
-  if (dir === import.meta.dirname && files.length > 10 && !process.env.NODE_V8_COVERAGE) await bundle(files)
+  if (isProject && files.length > 10 && !process.env.NODE_V8_COVERAGE) await bundle(files.filter(isAlone))
   try {
-    const serial = files.filter((file) => readFileSync(file, 'utf8').startsWith('// @serial'))
-    const isLong = (file: string) => /^\/\/ .*@long\b/.test(readFileSync(file, 'utf8'))
+    const serial = files.filter((file) => hasTag(file, 'serial'))
+    const isLong = (file: string) => hasTag(file, 'long')
     const others = files.filter((file) => !serial.includes(file))
     const [long, short] = [others.filter(isLong), others.filter((file) => !isLong(file))]
     await runAll([...long, ...short], positive('jobs'))
@@ -69,24 +71,44 @@ function findFiles(): string[] {
     .map((name) => join(dir, name))
 }
 
-async function runAll(files: string[], jobs: number): Promise<void> {
-  const queue = [...files]
-  const worker = async () => {
-    for (let file = queue.shift(); file && !interrupt.signal.aborted; file = queue.shift()) await runOne(file)
-  }
-  await Promise.all(Array.from({ length: jobs }, worker))
+function hasTag(file: string, tag: string): boolean {
+  return new RegExp(`^// .*@${tag}\\b`).test(readFileSync(file, 'utf8'))
 }
 
-/** Through a pooler, each file has the database under a name of its own. */
-function databaseOf(file: string): Record<string, string> {
+function isAlone(file: string): boolean {
+  return hasTag(file, 'alone')
+}
+
+async function runAll(files: string[], jobs: number): Promise<void> {
+  const queue = [...files]
+  const worker = async (_: unknown, number: number) => {
+    const env = databaseOf(number)
+    const warm = isProject ? new WarmProcess(env) : undefined
+    for (let file = queue.shift(); file && !interrupt.signal.aborted; file = queue.shift())
+      await runOne(file, env, warm)
+    const open = await warm?.end()
+    if (open) {
+      total.failed++
+      fail('a process of several files', open)
+    }
+  }
+  await Promise.all(Array.from({ length: jobs }).map(worker))
+}
+
+/** Through a pooler, files that run at once have the database under a name of their own. */
+function databaseOf(worker: number): Record<string, string> {
   const names = process.env.MEOWMX_TEST_DATABASES?.split(',')
   if (!names) return {}
   const url = new URL(process.env.DATABASE_URL!)
-  url.pathname = names[findFiles().indexOf(file) % names.length]!
+  url.pathname = names[worker % names.length]!
   return { DATABASE_URL: url.href }
 }
 
-async function runOne(file: string): Promise<void> {
+async function runOne(
+  file: string,
+  env: Record<string, string>,
+  warm: WarmProcess | undefined,
+): Promise<void> {
   const begin = Date.now()
   const name = relative(dir, file).split(sep).join('/')
   const obstacle = obstacleOf(readFileSync(file, 'utf8'))
@@ -94,7 +116,11 @@ async function runOne(file: string): Promise<void> {
     total.skipped++
     return console.log(`skip ${name}: ${obstacle}`)
   }
-  const result = await runFile(file, positive('timeout-ms'), interrupt.signal, databaseOf(file))
+  const [timeoutMs, { signal }] = [positive('timeout-ms'), interrupt]
+  const result =
+    warm && !isAlone(file)
+      ? await warm.run(file, timeoutMs, signal)
+      : await runFile(file, timeoutMs, signal, env)
   total.passed += result.passed
   total.failed += result.failed
   total.skipped += result.skipped
@@ -105,6 +131,10 @@ async function runOne(file: string): Promise<void> {
   for (const [line] of result.output.matchAll(/^skipped: .*$/gm)) console.log(`     ${line}`)
   if (!result.reason) return
   const report = `     ${result.reason}\n${result.output.trimEnd().replace(/^/gm, '     ')}`
+  fail(name, report)
+}
+
+function fail(name: string, report: string): void {
   console.log(report)
   failures.push(`${name}\n${report}`)
 }

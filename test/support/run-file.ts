@@ -3,18 +3,10 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { original } from './bundle.ts'
+import type { FileResult } from './judge.ts'
+import { judge, refuse } from './judge.ts'
+import { killGroup } from './kill-group.ts'
 import { program } from './typescript.ts'
-
-export interface FileResult {
-  readonly passed: number
-  readonly failed: number
-  readonly skipped: number
-  /** Why the file failed; absent where it passed. */
-  readonly reason?: string
-  readonly output: string
-  /** What the process and its children took, where the system tells; not what the server did for them. */
-  readonly cpuSeconds?: number | undefined
-}
 
 /**
  * Runs one uvu file as a process of its own and judges what it said and how it ended, since uvu's own exit code is 0 for
@@ -26,8 +18,8 @@ export async function runFile(
   signal: AbortSignal,
   env: Record<string, string> = {},
 ): Promise<FileResult> {
-  const complaint = complain(readFileSync(file, 'utf8'))
-  if (complaint) return { passed: 0, failed: 1, skipped: 0, reason: complaint, output: '' }
+  const refused = refuse(file)
+  if (refused) return refused
 
   const child = spawn(process.execPath, program(file), {
     detached: true, // the leader of a process group, which can be killed as a whole
@@ -81,39 +73,4 @@ function newlyEnded(): number | undefined {
   } catch {
     return undefined
   }
-}
-
-function killGroup(pid: number | undefined): void {
-  try {
-    process.kill(-pid!, 'SIGKILL')
-  } catch {
-    // nothing left of it
-  }
-}
-
-/** What uvu would let pass without a word: tests that are not run. */
-function complain(source: string): string | undefined {
-  const only = source.split('\n').findIndex((line) => /\.only\s*\(/.test(line))
-  if (only >= 0) return `.only on line ${only + 1} leaves out the other tests`
-  const suites = [...source.matchAll(/^(?:const|let) +(\w+) *= *suite\b/gm)].map((match) => match[1]!)
-  if (/^import\s*{[^}]*\btest\b[^}]*}\s*from 'uvu'/m.test(source)) suites.push('test')
-  for (const suite of suites) {
-    const rest = source.split(new RegExp(`^\\s*${suite}\\.run\\(\\)`, 'm'))
-    if (rest.length < 2) return `${suite}.run() is missing`
-    if (new RegExp(`^\\s*${suite}(\\.skip)?\\(`, 'm').test(rest.at(-1)!)) return `tests after ${suite}.run()`
-  }
-  return undefined
-}
-
-function judge(stdout: string, end: string): Omit<FileResult, 'output'> {
-  const summaries = [...stdout.matchAll(/^ {2}Total: +(\d+)\n {2}Passed: +(\d+)\n {2}Skipped: +(\d+)$/gm)]
-  const [total = 0, passed = 0, skipped = 0] = summaries.at(-1)?.slice(1).map(Number) ?? []
-  const reasons = []
-  if (summaries.length === 0) reasons.push('uvu did not finish')
-  if (summaries.length > 1) reasons.push('uvu ran more than once, which leaves out tests')
-  if (summaries.length === 1 && total + skipped === 0) reasons.push('no tests')
-  if (passed !== total) reasons.push(`${total - passed} of ${total} tests did not pass`)
-  if (end !== 'exit code 0') reasons.push(end)
-  if (reasons.length === 0) return { passed, failed: 0, skipped }
-  return { passed, failed: Math.max(1, total - passed), skipped, reason: reasons.join('; ') }
 }

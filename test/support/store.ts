@@ -4,8 +4,8 @@ import type { ConnectOptions, Meow } from '../../src/index.ts'
 import { connect } from '../../src/index.ts'
 import { theWay } from './ways.ts'
 
-/** One schema for all stores of a test file, so that a file pays for one migration. */
-const fileSchema = uniqueName('test')
+/** The schema that `openStore` takes by default: one for all stores of a test file, so that a file pays for one migration. */
+export let storeSchema = uniqueName('test')
 const migrated = new Map<string, Promise<unknown>>()
 const opened = new Set<{ close(): Promise<unknown> }>()
 
@@ -33,7 +33,7 @@ export function uniqueName(prefix: string): string {
  * A store of its own, migrated, on the server under test; closed by `closeAll`. All stores of one file share a schema
  * unless `schema` says otherwise, so use a category of your own in each test.
  */
-export async function openStore({ schema = fileSchema, ...options }: ConnectOptions = {}): Promise<Meow> {
+export async function openStore({ schema = storeSchema, ...options }: ConnectOptions = {}): Promise<Meow> {
   const address = options.pool ? {} : { connectionString: databaseUrl() }
   const meow = await connect(theWay({ ...address, ...options, schema }))
   opened.add(meow)
@@ -46,9 +46,6 @@ export async function openStore({ schema = fileSchema, ...options }: ConnectOpti
 export async function fromNow(meow: Meow): Promise<{ from: { after: number } }> {
   return { from: { after: (await meow.read({})).position } }
 }
-
-/** The schema that `openStore` takes by default. */
-export const storeSchema = fileSchema
 
 /** A connection for raw SQL, connected; closed by `closeAll`. */
 export async function pgClient(config: pg.ClientConfig = {}): Promise<pg.Client> {
@@ -70,4 +67,6 @@ export async function closeAll(): Promise<void> {
     await client.query(`drop schema if exists ${client.escapeIdentifier(schema)} cascade`)
   }
   await client.end()
+  migrated.clear()
+  storeSchema = uniqueName('test') // of the next file of this process
 }
