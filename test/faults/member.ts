@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import type { ConnectOptions, ProcessOptions, SubscriptionOptions } from '../../src/index.ts'
-import { program } from '../support/typescript.ts'
+import { typescript } from '../support/typescript.ts'
 
 /** What child.ts is started with. */
 export interface ChildOptions {
@@ -49,7 +49,7 @@ export interface Member {
 
 export function startMember(options: ChildOptions): Member {
   const file = new URL('child.ts', import.meta.url).pathname
-  const child = spawn(process.execPath, [...program(file), JSON.stringify(options)], {
+  const child = spawn(process.execPath, [...typescript, file, JSON.stringify(options)], {
     stdio: ['pipe', 'pipe', 'pipe'],
   })
   child.stdin.on('error', () => {})

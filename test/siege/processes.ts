@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import type { ConnectOptions, SubscriptionOptions } from '../../src/index.ts'
 import type { Place, Victim } from '../faults/world.ts'
-import { program } from '../support/typescript.ts'
+import { typescript } from '../support/typescript.ts'
 import type { Subscribed } from './checks/evidence.ts'
 
 /** What a process is started with, as JSON. */
@@ -37,7 +37,7 @@ export interface Process extends Victim {
 /** Starts it. It ends by itself when this process does, however that comes about. */
 export function startProcess(options: ChildOptions): Process {
   const file = new URL('child.ts', import.meta.url).pathname
-  const args = ['--expose-gc', ...program(file), JSON.stringify(options)]
+  const args = ['--expose-gc', ...typescript, file, JSON.stringify(options)]
   // In a session of its own: a Ctrl-C is meant for the chief, who ends the others.
   const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'pipe'], detached: true })
   child.stdin.on('error', () => {})

@@ -17,9 +17,9 @@ const packages = ['zod', 'rxjs', 'rxjs/operators', 'rxjs/testing']
 
 /** Bundles these files, and the programs that tests start, and tells `program()` of it. They are removed when this process ends. */
 export async function bundle(files: readonly string[]): Promise<void> {
-  const test = join(root, 'test')
-  const programs = readdirSync(test, { recursive: true, encoding: 'utf8' }).filter((name) =>
-    /\bchild\.ts$|support.(executor|close-often)\.ts$/.test(name),
+  const support = join(root, 'test/support')
+  const programs = readdirSync(support).filter((name) =>
+    /-child\.ts$|^(executor|close-often)\.ts$/.test(name),
   )
   process.once('exit', () => rmSync(outdir, { recursive: true, force: true }))
   try {
@@ -30,7 +30,7 @@ export async function bundle(files: readonly string[]): Promise<void> {
       conditions: ['es2015'],
       splitting: true,
     })
-    await build({ ...own, entryPoints: [...files, ...programs.map((name) => join(test, name))] })
+    await build({ ...own, entryPoints: [...files, ...programs.map((name) => join(support, name))] })
     process.env.MEOWMX_TEST_BUNDLES = outdir
   } catch (error) {
     // Such as a file with a syntax error: it says so when it runs, and the others run as well, but start more slowly.
