@@ -1,8 +1,6 @@
 import { Condition } from '../core/condition.ts'
-import { readable } from '../core/describe.ts'
 import { streamKey } from '../events/event.ts'
 import type { InternalDelivery } from './delivery.ts'
-import { LeaseLostError } from './errors.ts'
 import { invoke } from './invoke.ts'
 import { Streams } from './streams.ts'
 import type { Handling, Start } from './worker.ts'
@@ -85,30 +83,15 @@ export class HandlerWorker extends BaseWorker {
       }
       return result.then(
         () => this.#handled(delivery),
-        (error) => this.#failed(delivery, error),
+        (error) => this.handlerFailed(delivery, error),
       )
     } catch (error) {
-      return this.#failed(delivery, error)
+      return this.handlerFailed(delivery, error)
     }
   }
 
   #handled(delivery: InternalDelivery): void {
     delivery.done()
     this.outage.succeeded()
-  }
-
-  async #failed(delivery: InternalDelivery, thrown: unknown): Promise<void> {
-    const error = readable(thrown)
-    // The handler gave up because its signal aborted. That is no attempt, and the event comes again.
-    if (delivery.signal.aborted) return delivery.nack({ error })
-    const { delayMs, counts } = this.retry(delivery, error)
-    if (delayMs !== null) return delivery.nack({ delayMs, error, counts })
-    if (this.handling.onExhausted === 'stop') {
-      delivery.nack({ error })
-      return this.fail(error, delivery)
-    }
-    await delivery.park(error).catch((cause) => {
-      if (!(cause instanceof LeaseLostError) && !delivery.signal.aborted) throw cause
-    })
   }
 }

@@ -22,6 +22,15 @@ export interface HandlerContext {
 /** Handles one event. The event is acked when the handler returns or its promise resolves. */
 export type Handler<E = RecordedEvent> = (event: E, context: HandlerContext) => unknown | Promise<unknown>
 
+/** What a handler of batches gets besides the events. With more than one event, `attempt` is 1. */
+export type BatchContext = HandlerContext
+
+/** Handles events of one partition, in order. All are acked when the handler returns or its promise resolves. */
+export type BatchHandler<E = RecordedEvent> = (
+  events: E[],
+  context: BatchContext,
+) => unknown | Promise<unknown>
+
 /** How a handler is called. */
 export interface Invoking {
   readonly timeoutMs?: number | undefined
@@ -39,6 +48,23 @@ export function invoke(
   const telemetry = how.telemetry?.process(delivery.event, delivery.attempt, delivery.partition)
   if (!telemetry) return call(handler, delivery, how, client)
   return runIn(telemetry, () => call(handler, delivery, how, client))
+}
+
+/** Call a handler with a batch, inside the telemetry of each event; that of the last one is the innermost. */
+export function invokeBatch(
+  handler: BatchHandler,
+  batch: readonly InternalDelivery[],
+  how: Invoking,
+  client?: pg.ClientBase,
+): undefined | Promise<unknown> {
+  const events = batch.map(({ event }) => event)
+  let run = () => call((_, context) => handler(events, context), batch[0]!, how, client)
+  for (const { event, attempt, partition } of [...batch].reverse()) {
+    const telemetry = how.telemetry?.process(event, attempt, partition)
+    const inner = run
+    if (telemetry) run = () => runIn(telemetry, inner)
+  }
+  return run()
 }
 
 function call(

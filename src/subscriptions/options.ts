@@ -53,6 +53,14 @@ export interface ProcessOptions {
   onExhausted?: 'park' | 'stop' | undefined
 }
 
+/** How a worker handles batches of events. */
+export interface BatchOptions extends Omit<ProcessOptions, 'batchSize'> {
+  /** How many events a batch has at most. Default 500, minimum 1, maximum 100_000; never more than `maxInFlight`. */
+  batchSize?: number | undefined
+  /** How long a batch waits to be filled, from its first event on. In ms; default 0: it takes what is there; minimum 0. */
+  maxWaitMs?: number | undefined
+}
+
 export const subscriptionOptionsSchema = z.strictObject({
   ...selectorShape,
   from: fromSchema.default('start'),
@@ -74,21 +82,31 @@ const retrySchema = z
     message: 'must not be below minDelayMs',
   })
 
-export const processOptionsSchema = z
-  .strictObject({
-    transactional: z.boolean().default(false),
-    concurrency: z.number().int().min(1).max(100_000).default(1),
-    timeoutMs: ms(1).optional(),
-    batchSize: z.number().int().min(1).max(100_000).default(100),
-    retry: retrySchema.prefault({}),
-    outage: z
-      .union([z.literal(false), z.strictObject({ streams: z.number().int().min(2).default(3) })])
-      .prefault({}),
-    onExhausted: z.enum(['park', 'stop']).default('park'),
+const handlingSchema = z.strictObject({
+  transactional: z.boolean().default(false),
+  concurrency: z.number().int().min(1).max(100_000).default(1),
+  timeoutMs: ms(1).optional(),
+  batchSize: z.number().int().min(1).max(100_000).default(100),
+  retry: retrySchema.prefault({}),
+  outage: z
+    .union([z.literal(false), z.strictObject({ streams: z.number().int().min(2).default(3) })])
+    .prefault({}),
+  onExhausted: z.enum(['park', 'stop']).default('park'),
+})
+
+export const processOptionsSchema = handlingSchema.refine(
+  ({ transactional, concurrency }) => !transactional || concurrency === 1,
+  { path: ['concurrency'], message: 'must be 1 with transactional: use partitions' },
+)
+
+export const batchOptionsSchema = handlingSchema
+  .extend({
+    batchSize: z.number().int().min(1).max(100_000).default(500),
+    maxWaitMs: ms(0).default(0),
   })
-  .refine(({ transactional, concurrency }) => !transactional || concurrency === 1, {
+  .refine(({ concurrency }) => concurrency === 1, {
     path: ['concurrency'],
-    message: 'must be 1 with transactional: use partitions',
+    message: 'must be 1, or batches of a partition would not be in order: use partitions',
   })
 
 export const nackOptionsSchema = z.strictObject({ delayMs: ms(0).default(0), error: z.unknown().optional() })

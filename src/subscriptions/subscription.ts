@@ -14,12 +14,12 @@ import type { Consumer } from './consumer.ts'
 import type { Delivery, InternalDelivery } from './delivery.ts'
 import type { Executor } from './executor.ts'
 import { callScope, runIn } from './handler-scope.ts'
-import type { Handler } from './invoke.ts'
-import type { Options, ProcessOptions } from './options.ts'
-import { nackOptionsSchema, processOptionsSchema } from './options.ts'
+import type { BatchHandler, Handler } from './invoke.ts'
+import type { BatchOptions, Options, ProcessOptions } from './options.ts'
+import { batchOptionsSchema, nackOptionsSchema, processOptionsSchema } from './options.ts'
 import type { SubscriptionStatus } from './status.ts'
 import { Statuses } from './status.ts'
-import type { BaseWorker, Handling, Worker } from './worker.ts'
+import type { BaseWorker, HandlingOptions, Worker } from './worker.ts'
 
 /** How long close() waits for acks of deliveries that consumers have, in ms. */
 const CLOSING_MS = 5_000
@@ -39,10 +39,11 @@ export interface Executors {
   /** Completes when the store is closed. */
   readonly closed$: Observable<never>
   start(subscription: DurableSubscription<any>, consumer: Consumer): Running
-  work(
+  work(subscription: DurableSubscription<any>, handling: HandlingOptions<Handler>): BaseWorker
+  workInBatches(
     subscription: DurableSubscription<any>,
-    how: Omit<Handling, 'clock' | 'logger' | 'telemetry' | 'subscription'> & { transactional: boolean },
-  ): BaseWorker
+    handling: HandlingOptions<BatchHandler>,
+  ): BaseWorker<BatchHandler>
   /** An observer of its status came. */
   watch(subscription: string): void
   telemetry(subscription: string): ConsumerTelemetry | undefined
@@ -159,12 +160,53 @@ export class DurableSubscription<E = RecordedEvent> {
       const scope = callScope(event, this.#call(event, worker))
       return runIn(scope, () => handler(view ? view(event) : event, context))
     }
-    const worker: BaseWorker = this.#subscriptions.work(this, { handler: seeing, ...checked })
+    const worker: BaseWorker = this.#subscriptions.work(this, { handler: seeing, maxWaitMs: 0, ...checked })
+    return worker
+  }
+
+  /**
+   * Runs a handler on batches of events of one partition, in order, and acks each batch as a whole: one round trip for many
+   * events. With `transactional`, what the handler writes with `context.client` commits together with the checkpoint.
+   *
+   * A batch that fails is split in halves until the event that fails is alone. Only that one is tried again (`retry`), alone,
+   * and only its stream is parked; a handler must therefore not mind events that it has seen, or use `transactional`. What
+   * the handler appends is caused by the last event of the batch.
+   *
+   * @throws ValidationError for an invalid option, or a `concurrency` above 1
+   * @example
+   * subscription.processBatches(
+   *   (events, { client }) =>
+   *     client.query('insert into mails select * from unnest($1::text[])', [events.map(({ data }) => data.to)]),
+   *   { transactional: true, batchSize: 500 },
+   * )
+   */
+  processBatches(handler: BatchHandler<E>, options?: BatchOptions & { transactional?: false }): Worker
+  processBatches(
+    handler: (
+      events: E[],
+      context: Parameters<BatchHandler>[1] & Required<Pick<Parameters<BatchHandler>[1], 'client'>>,
+    ) => unknown,
+    options: BatchOptions & { transactional: true },
+  ): Worker
+  processBatches(handler: BatchHandler<E>, options?: BatchOptions): Worker
+  processBatches(handler: (events: any[], context: any) => unknown, options: BatchOptions = {}): Worker {
+    parse(methodSchema, handler, 'handler')
+    const checked = parse(batchOptionsSchema, options, 'options')
+    const { view } = this.selection
+    const seeing: BatchHandler = (events, context) => {
+      const last = events.at(-1)!
+      const scope = callScope(last, this.#call(last, worker))
+      return runIn(scope, () => handler(view ? events.map(view) : events, context))
+    }
+    const worker: BaseWorker<BatchHandler> = this.#subscriptions.workInBatches(this, {
+      handler: seeing,
+      ...checked,
+    })
     return worker
   }
 
   /** The context of a handler's call for this event. */
-  #call({ position }: RecordedEvent, worker?: BaseWorker): HandlerCall {
+  #call({ position }: RecordedEvent, worker?: Worker): HandlerCall {
     const outer = enclosingCall() // if a handler has started this consumer, its call
     return { store: this.db, worker, subscription: this.name, position, active: true, outer }
   }

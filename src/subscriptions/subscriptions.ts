@@ -13,10 +13,12 @@ import { refuseWide, select } from '../events/selector.ts'
 import type { Live } from '../live/live.ts'
 import type { Reader } from '../read/reader.ts'
 import type { ConsumerTelemetry, Standing } from '../telemetry/telemetry.ts'
+import { BatchWorker, TransactionalBatchWorker } from './batches.ts'
 import type { Consumer } from './consumer.ts'
 import { SubscriptionNotFoundError } from './errors.ts'
 import { Executor } from './executor.ts'
 import { HandlerWorker } from './handler-worker.ts'
+import type { BatchHandler, Handler } from './invoke.ts'
 import type { SubscriptionOptions } from './options.ts'
 import { subscriptionOptionsSchema } from './options.ts'
 import { merge } from './status.ts'
@@ -24,7 +26,7 @@ import { Store } from './store.ts'
 import type { Executors, Running } from './subscription.ts'
 import { DurableSubscription } from './subscription.ts'
 import { TransactionalWorker } from './transaction.ts'
-import type { BaseWorker, Handling, Start } from './worker.ts'
+import type { BaseWorker, Handling, HandlingOptions, Start } from './worker.ts'
 
 /** Creates the durable subscriptions of a store in this process, and ends their executors when the store closes. */
 export class Subscriptions implements Executors {
@@ -105,23 +107,39 @@ export class Subscriptions implements Executors {
   }
 
   /** @internal */
-  work(
+  work(subscription: DurableSubscription<any>, handling: HandlingOptions<Handler>): BaseWorker {
+    return handling.transactional
+      ? new TransactionalWorker(...this.#transactional(subscription, handling))
+      : new HandlerWorker(this.#start(subscription), this.#handling(subscription, handling))
+  }
+
+  /** @internal */
+  workInBatches(
     subscription: DurableSubscription<any>,
-    how: Omit<Handling, 'clock' | 'logger' | 'telemetry' | 'subscription'> & { transactional: boolean },
-  ): BaseWorker {
+    options: HandlingOptions<BatchHandler>,
+  ): BaseWorker<BatchHandler> {
+    // A larger batch would wait in vain to be filled.
+    const batchSize = Math.min(options.batchSize, subscription.options.maxInFlight)
+    const handling = { ...options, batchSize }
+    return handling.transactional
+      ? new TransactionalBatchWorker(...this.#transactional(subscription, handling))
+      : new BatchWorker(this.#start(subscription), this.#handling(subscription, handling))
+  }
+
+  #transactional<H>(subscription: DurableSubscription<any>, options: HandlingOptions<H>) {
+    const { leaseMs } = subscription.options
+    const handling = this.#handling(subscription, options)
+    return [this.#start(subscription), handling, this.#db, leaseMs, this.#slots] as const
+  }
+
+  #start(subscription: DurableSubscription<any>): Start {
+    return (worker) => this.start(subscription, worker).executor
+  }
+
+  #handling<H>({ name }: DurableSubscription<any>, options: HandlingOptions<H>): Handling<H> {
     const { clock, settings } = this.#db
-    const { name } = subscription
-    const handling = {
-      ...how,
-      clock,
-      logger: settings.logger,
-      telemetry: this.telemetry(name),
-      subscription: name,
-    }
-    const start: Start = (worker) => this.start(subscription, worker).executor
-    return how.transactional
-      ? new TransactionalWorker(start, handling, this.#db, subscription.options.leaseMs, this.#slots)
-      : new HandlerWorker(start, handling)
+    const { logger } = settings
+    return { ...options, clock, logger, telemetry: this.telemetry(name), subscription: name }
   }
 
   /**

@@ -1,8 +1,6 @@
 import type pg from 'pg'
 import { abortable, whenAborted } from '../core/abort.ts'
-import { Condition } from '../core/condition.ts'
 import { readable } from '../core/describe.ts'
-import { Queue } from '../core/queue.ts'
 import type { Semaphore } from '../core/semaphore.ts'
 import type { Queries } from '../database/database.ts'
 import { CommitFailed, isLost, isServerFailure, isTransient } from '../database/failures.ts'
@@ -10,7 +8,9 @@ import { forgetFailedQuery, lendClient } from '../database/lent-client.ts'
 import { lostStatement } from '../database/lost-statements.ts'
 import { sessionError } from '../database/session.ts'
 import type { DeliveryOwner, InternalDelivery } from './delivery.ts'
+import type { Handler } from './invoke.ts'
 import { invoke } from './invoke.ts'
+import { SerialWorker } from './serial-worker.ts'
 import {
   CheckpointRefused,
   CommitUnknown,
@@ -22,7 +22,6 @@ import {
   throwUnwritable,
 } from './transaction-errors.ts'
 import type { Handling, Start } from './worker.ts'
-import { BaseWorker } from './worker.ts'
 
 /** How many events of a transaction may have a savepoint each: with more than 64 subtransactions the whole server gets slow. */
 const MAX_SAVEPOINTS = 64
@@ -33,7 +32,7 @@ const CHECKED = 'rollback to deferred; release savepoint meowmx'
 
 /**
  * Handles events in transactions that also write the checkpoint, as their last statement and with the epoch of the lease. So
- * what a handler writes with its client happens exactly once. Each partition has one transaction at a time.
+ * what a handler writes with its client happens exactly once.
  *
  *     batch -> without savepoints -> committed
  *                   | an event fails: roll back
@@ -47,16 +46,14 @@ const CHECKED = 'rollback to deferred; release savepoint meowmx'
  * savepoints at once if `maxAttempts` is 1. If an event may have ended the session, the events before it are committed
  * before its handler is called again.
  */
-export class TransactionalWorker extends BaseWorker {
+export abstract class TransactionWorker<H> extends SerialWorker<H> {
   readonly #db: Queries
   readonly #leaseMs: number
   readonly #slots: Semaphore
-  readonly #queues = new Map<DeliveryOwner, Queue<InternalDelivery>>()
   readonly #cancelled: Promise<void>[] = [] // transactions that stop() gave up
-  readonly #woken = new Condition()
 
   /** `slots` limits how many connections such transactions use at once. */
-  constructor(start: Start, handling: Handling, db: Queries, leaseMs: number, slots: Semaphore) {
+  constructor(start: Start, handling: Handling<H>, db: Queries, leaseMs: number, slots: Semaphore) {
     super(handling)
     this.#slots = slots
     this.#db = db
@@ -68,77 +65,25 @@ export class TransactionalWorker extends BaseWorker {
     await Promise.all(this.#cancelled)
   }
 
-  deliver(delivery: InternalDelivery): void {
-    const { partition } = delivery.source
-    this.watch(partition)
-    const running = this.#queues.get(partition)
-    const queue = running ?? new Queue()
-    queue.push(delivery)
-    if (running) return
-    this.#queues.set(partition, queue)
-    this.#run(partition, queue).catch((error) => this.fail(error))
+  protected override async handle(batch: InternalDelivery[]): Promise<InternalDelivery[]> {
+    return this.#slots.use(() => this.handleBatch(batch))
   }
 
-  protected override wake(): void {
-    this.#woken.fire()
-  }
-
-  async #run(partition: DeliveryOwner, queue: Queue<InternalDelivery>): Promise<void> {
-    await Promise.resolve() // so that the batch gets everything that is delivered now
-    for (;;) {
-      // Nack what has not begun, because a drain waits for it.
-      if (this.stopping) for (const delivery of queue.clear()) delivery.nack()
-      const batch = this.#take(queue)
-      if (batch.length === 0) return void this.#queues.delete(partition)
-      try {
-        let left = batch
-        while (left.length > 0 && (await partition.lease.stillOwned()) && !this.stopping)
-          left = await this.#inTurn(left, partition)
-        for (const delivery of left) delivery.nack() // a drain waits for them
-      } catch (failed) {
-        if (partition.lease.lost) continue // all waiting deliveries are stale then
-        const error = failed instanceof CommitUnknown ? failed.cause : failed
-        if (
-          !(error instanceof CheckpointRefused) &&
-          (partition.lease.signal.aborted || !isTransient(error))
-        ) {
-          if (!partition.lease.signal.aborted) this.fail(error)
-          for (const delivery of batch) delivery.nack({ error })
-        } else {
-          // It is unknown what was committed, so claim the partition again and continue at its checkpoint.
-          partition.lose(error instanceof CheckpointRefused ? undefined : error)
-        }
-      }
-    }
-  }
-
-  /** Take the next deliveries, at most `batchSize`, all from the partition or all from its replay. */
-  #take(queue: Queue<InternalDelivery>): InternalDelivery[] {
-    const batch: InternalDelivery[] = []
-    while (queue.first && batch.length < this.handling.batchSize) {
-      if (batch[0] && batch[0].source !== queue.first.source) break
-      const delivery = queue.shift()!
-      if (!delivery.stale) batch.push(delivery)
-    }
-    return batch
-  }
-
-  /** Handle the batch; during an outage only its first event, when it may begin. Returns what is left of the batch. */
-  async #inTurn(batch: InternalDelivery[], partition: DeliveryOwner): Promise<InternalDelivery[]> {
-    const [first] = batch as [InternalDelivery]
-    while (!this.outage.mayBegin && !this.stopping && !partition.lease.signal.aborted)
-      await this.#woken.next()
-    const [now, later] = this.outage.failing ? [[first], batch.slice(1)] : [batch, []]
-    this.outage.begin(first)
-    try {
-      return [...(await this.#slots.use(() => this.#handle(now))), ...later]
-    } finally {
-      this.outage.settled(first)
-    }
+  protected override batchFailed(
+    partition: DeliveryOwner,
+    batch: readonly InternalDelivery[],
+    failed: unknown,
+  ): void {
+    const error = failed instanceof CommitUnknown ? failed.cause : failed
+    const isRefused = error instanceof CheckpointRefused
+    const isUnknown = isTransient(error) && !partition.lease.signal.aborted
+    // If it is unknown what was committed, claim the partition again and continue at its checkpoint.
+    if (isRefused || isUnknown) partition.lose(isRefused ? undefined : error)
+    else super.batchFailed(partition, batch, error)
   }
 
   /** Returns what is left of the batch, after a failure. */
-  async #handle(batch: InternalDelivery[]): Promise<InternalDelivery[]> {
+  protected async handleBatch(batch: readonly InternalDelivery[]): Promise<InternalDelivery[]> {
     const begun = batch.filter((delivery) => delivery.begin())
     const [first] = begun
     if (!first) return []
@@ -146,7 +91,7 @@ export class TransactionalWorker extends BaseWorker {
     let count = Math.min(begun.length, MAX_SAVEPOINTS)
     if (!first.called && maxAttempts > 1) {
       try {
-        await this.#withoutSavepoints(begun)
+        await this.withoutSavepoints(begun)
         return []
       } catch (error) {
         if (!(error instanceof HandlerFailed) || first.signal.aborted) throw error
@@ -159,10 +104,10 @@ export class TransactionalWorker extends BaseWorker {
     return begun.slice(await this.#withSavepoints(begun.slice(0, count)))
   }
 
-  async #withoutSavepoints(batch: readonly InternalDelivery[]): Promise<void> {
+  protected async withoutSavepoints(batch: readonly InternalDelivery[]): Promise<void> {
     const last = batch.at(-1)!
     await this.#transaction(async (client) => {
-      for (const delivery of batch) await this.#invoke(delivery, client)
+      await this.run(batch, client)
       await this.#write(client, last).catch(throwIfSessionEnded)
     }).catch((error) => {
       throw error instanceof CommitFailed ? commitFailed(error.cause) : error
@@ -182,7 +127,7 @@ export class TransactionalWorker extends BaseWorker {
       for (const delivery of batch) {
         await client.query('savepoint meowmx')
         try {
-          await this.#invoke(delivery, client)
+          await this.run([delivery], client)
           // A query of the handler may have failed although the handler did not throw.
           await client.query(CHECK).catch((error) => throwHandlerFailed(client, error))
           // Check also that the checkpoint can still be written. It is undone at once, so that no other transaction waits for its row.
@@ -256,19 +201,28 @@ export class TransactionalWorker extends BaseWorker {
     return delivery.failure.retry.delayMs
   }
 
-  async #invoke(delivery: InternalDelivery, client: pg.ClientBase): Promise<void> {
-    if (delivery.failure) throw new HandlerFailed(delivery.failure.error, delivery)
-    delivery.call()
+  /** Run the handler on these deliveries, in the transaction of this client. */
+  protected abstract run(batch: readonly InternalDelivery[], client: pg.ClientBase): Promise<void>
+
+  /** One call of the handler: `call` gets a client that is of no use afterwards. `delivery` is to blame if it fails. */
+  protected async lend(
+    client: pg.ClientBase,
+    batch: readonly InternalDelivery[],
+    call: (client: pg.ClientBase) => undefined | Promise<unknown>,
+  ): Promise<void> {
+    const delivery = batch.length === 1 ? batch[0] : undefined
+    if (delivery?.failure) throw new HandlerFailed(delivery.failure.error, delivery)
+    delivery?.call()
     const lent = lendClient(client, delivery)
-    this.running.add(delivery)
+    for (const one of batch) this.running.add(one)
     try {
-      const handled = invoke(this.handling.handler, delivery, this.handling, lent.client)
+      const handled = call(lent.client)
       if (handled) await abortable(handled, this.givenUp)
     } catch (error) {
       this.givenUp.throwIfAborted()
       throw lent.foundAborted ? earlierFailure(client, error) : new HandlerFailed(readable(error), delivery)
     } finally {
-      this.running.delete(delivery)
+      for (const one of batch) this.running.delete(one)
       lent.revoke()
     }
   }
@@ -320,5 +274,14 @@ export class TransactionalWorker extends BaseWorker {
     await run.catch((error) => {
       throw error === lostCommit ? new CommitUnknown(error) : error
     })
+  }
+}
+
+/** Calls the handler for each event, several in one transaction. */
+export class TransactionalWorker extends TransactionWorker<Handler> {
+  protected override async run(batch: readonly InternalDelivery[], client: pg.ClientBase): Promise<void> {
+    const { handler } = this.handling
+    for (const delivery of batch)
+      await this.lend(client, [delivery], (lent) => invoke(handler, delivery, this.handling, lent))
   }
 }

@@ -1,5 +1,6 @@
 import { abortable, whenAborted } from '../core/abort.ts'
 import type { Clock } from '../core/clock.ts'
+import { readable } from '../core/describe.ts'
 import type { Logger } from '../core/logger.ts'
 import type { StopOptions } from '../core/stop-options.ts'
 import { stopOptionsSchema, TimeLimit } from '../core/stop-options.ts'
@@ -10,10 +11,10 @@ import type { ConsumerTelemetry } from '../telemetry/telemetry.ts'
 import type { Consumer } from './consumer.ts'
 import type { DeliveryOwner, InternalDelivery, Retry } from './delivery.ts'
 import { logEnd, logExhausted } from './ended.ts'
+import { LeaseLostError } from './errors.ts'
 import type { Executor } from './executor.ts'
 import type { Handler } from './invoke.ts'
 import { Outage } from './outage.ts'
-
 import type { RetryPolicy } from './retry.ts'
 import { retryPause } from './retry.ts'
 
@@ -42,11 +43,13 @@ export interface Worker extends AsyncDisposable {
 }
 
 /** How a worker handles events: all options, with defaults. */
-export interface Handling {
-  readonly handler: Handler
+export interface Handling<H = Handler> {
+  readonly handler: H
   readonly concurrency: number
   readonly timeoutMs?: number | undefined
   readonly batchSize: number
+  /** How long a batch waits to be filled, in ms. */
+  readonly maxWaitMs: number
   readonly retry: RetryPolicy
   readonly outage: false | { readonly streams: number }
   readonly onExhausted: 'park' | 'stop'
@@ -57,20 +60,25 @@ export interface Handling {
   readonly subscription: string
 }
 
+/** What a caller says of how events are handled. */
+export type HandlingOptions<H> = Omit<Handling<H>, 'clock' | 'logger' | 'telemetry' | 'subscription'> & {
+  readonly transactional: boolean
+}
+
 /** Starts the executor of a worker. */
 export type Start = (worker: Consumer) => Executor
 
 /**
- * What both kinds of workers share: how they start and stop, and what happens after a handler failed.
+ * What all kinds of workers share: how they start and stop, and what happens after a handler failed.
  *
  *     running -> stopping (stop, or an error) -> ended
  */
-export abstract class BaseWorker implements Worker, Consumer {
+export abstract class BaseWorker<H = Handler> implements Worker, Consumer {
   readonly ackWaitMs = Infinity
   readonly isWorker = true
   ready!: Promise<void>
   done!: Promise<void>
-  protected readonly handling: Handling
+  protected readonly handling: Handling<H>
   protected stopping = false
   /** All partitions are released. */
   protected ended = false
@@ -82,7 +90,7 @@ export abstract class BaseWorker implements Worker, Consumer {
   #executor!: Executor
   #failure: { error: unknown } | undefined
 
-  constructor(handling: Handling) {
+  constructor(handling: Handling<H>) {
     this.handling = handling
     this.#limit = new TimeLimit(handling.clock)
     const { outage, retry, subscription, clock, logger } = handling
@@ -184,6 +192,22 @@ export abstract class BaseWorker implements Worker, Consumer {
     }
     logger.warn(details, 'a handler failed; trying again')
     return { delayMs: retryPause(attempt, retry, clock), counts: true }
+  }
+
+  /** After a failure of its handler: deliver it again, park its stream, or end the worker. */
+  protected async handlerFailed(delivery: InternalDelivery, thrown: unknown): Promise<void> {
+    const error = readable(thrown)
+    // The handler gave up because its signal aborted. That is no attempt, and the event comes again.
+    if (delivery.signal.aborted) return delivery.nack({ error })
+    const { delayMs, counts } = this.retry(delivery, error)
+    if (delayMs !== null) return delivery.nack({ delayMs, error, counts })
+    if (this.handling.onExhausted === 'stop') {
+      delivery.nack({ error })
+      return this.fail(error, delivery)
+    }
+    await delivery.park(error).catch((cause) => {
+      if (!(cause instanceof LeaseLostError) && !delivery.signal.aborted) throw cause
+    })
   }
 
   stop(options: StopOptions = {}): Promise<void> {
