@@ -1,4 +1,4 @@
-// One contract, two stores: what holds of a store in PostgreSQL holds of one in memory, to the same words.
+// A store in PostgreSQL and a store in memory keep the same promises: the same tests run for both.
 import { suite } from 'uvu'
 import type { EventStore } from '../src/index.ts'
 import { memoryStore } from '../src/testing/index.ts'
@@ -24,7 +24,7 @@ for (const [name, open] of kinds) {
     await store.close()
     await closeAll()
   })
-  // `reading` compares all that there is, by an assert that loses its way in data with a key "constructor".
+  // `reading` comes first: it compares all events, and assert.equal does not work for data with a key "constructor".
   for (const contract of [reading, appending, observing, deciding, typing, values])
     contract(test, () => store, open)
   test.run()

@@ -3,20 +3,12 @@ import { concatMap } from 'rxjs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { checkpoint } from './support/checkpoints.ts'
+import { gate } from './support/gate.ts'
 import { closeAll, openStore, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
 
 const drain = suite('drain: close() lets consumers finish')
 drain.after(closeAll)
-
-/** A promise to be settled from outside. */
-function gate(): { opened: Promise<void>; open(): void } {
-  let open = () => {}
-  const opened = new Promise<void>((resolve) => {
-    open = resolve
-  })
-  return { opened, open }
-}
 
 drain('a handler in hand may append and read; its event is acked', async () => {
   const direct = await openStore()

@@ -11,12 +11,12 @@ import { listening } from './support/status.ts'
 import { closeAll, openStore, pgClient, uniqueName } from './support/store.ts'
 import { lastingTimers, timers } from './support/timers.ts'
 import { until } from './support/until.ts'
+import { upTo } from './support/up-to.ts'
 import { pushes } from './support/ways.ts'
 
 const event = (n: number, type = 'Counted') => ({ type, data: { n } })
 const many = (count: number, type?: string) => Array.from({ length: count }, (_, n) => event(n, type))
 const numbers = (events: readonly RecordedEvent[]) => events.map(({ data }) => data.n)
-const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
 
 let meow: Meow
 const warnings: Error[] = []

@@ -7,9 +7,9 @@ import type { Random } from './support/random.ts'
 import { seeded } from './support/random.ts'
 import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
+import { upTo } from './support/up-to.ts'
 
 const LEASE_MS = 60_000
-const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
 
 let sql: pg.Client
 test.before(async () => {

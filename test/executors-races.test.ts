@@ -7,9 +7,9 @@ import { holdingPool } from './support/holding-pool.ts'
 import { current } from './support/status.ts'
 import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
+import { upTo } from './support/up-to.ts'
 
 const event = { type: 'Happened', data: {} }
-const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
 
 let meow: Meow
 test.before(async () => {

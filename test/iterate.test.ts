@@ -7,10 +7,10 @@ import { listening } from './support/status.ts'
 import { closeAll, openStore, uniqueName } from './support/store.ts'
 import { lastingTimers, timers } from './support/timers.ts'
 import { until } from './support/until.ts'
+import { upTo } from './support/up-to.ts'
 
 const many = (count: number, from = 0) =>
   Array.from({ length: count }, (_, n) => ({ type: 'Counted', data: { n: from + n } }))
-const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
 const done = { done: true, value: undefined }
 
 const { pool, queries } = countingPool({ idleTimeoutMillis: 0 })

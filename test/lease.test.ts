@@ -9,11 +9,11 @@ import { startProxy } from './support/proxy.ts'
 import { current } from './support/status.ts'
 import { closeAll, databaseUrl, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
+import { upTo } from './support/up-to.ts'
 
 const schema = storeSchema
 const event = { type: 'Happened', data: {} }
 const leaseMs = 600
-const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
 
 let meow: Meow
 test.before(async () => {

@@ -14,12 +14,12 @@ import { startProxy } from './support/proxy.ts'
 import { current, listening } from './support/status.ts'
 import { closeAll, openStore, pgClient, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
+import { upTo } from './support/up-to.ts'
 
 const event = { type: 'Happened', data: {} }
 const schema = uniqueName('faults')
 /** What a machine that does something else may add. */
 const SLACK_MS = 2_000
-const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
 
 // Of our own, for only its processes can be frozen.
 let server: EmbeddedPostgres

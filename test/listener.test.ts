@@ -17,10 +17,10 @@ import {
   uniqueName,
 } from './support/store.ts'
 import { until } from './support/until.ts'
+import { upTo } from './support/up-to.ts'
 
 const event = { type: 'Happened', data: {} }
 const pollIntervalMs = 60_000
-const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
 
 let writer: Meow
 test.before(async () => {

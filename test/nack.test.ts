@@ -2,18 +2,18 @@
 import { filter, tap } from 'rxjs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Delivery, Meow, RecordedEvent, SubscriptionOptions } from '../src/index.ts'
+import type { Delivery, Meow, SubscriptionOptions } from '../src/index.ts'
 import { LeaseLostError, ValidationError } from '../src/index.ts'
 import { checkpoint } from './support/checkpoints.ts'
 import { collect } from './support/collect.ts'
+import { named } from './support/named.ts'
 import { seeded } from './support/random.ts'
 import { rejects } from './support/rejects.ts'
 import { current, listening } from './support/status.ts'
 import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
+import { upTo } from './support/up-to.ts'
 
-const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
-const named = ({ streamId, version }: RecordedEvent) => `${streamId}${version}`
 const told = ({ event, attempt }: Delivery) => `${named(event)}.${attempt}`
 
 let meow: Meow

@@ -8,10 +8,10 @@ import { startProxy } from './support/proxy.ts'
 import { current, listening } from './support/status.ts'
 import { closeAll, databaseUrl, openStore, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
+import { upTo } from './support/up-to.ts'
 import { pushes } from './support/ways.ts'
 
 const events = (count: number) => Array(count).fill({ type: 'Happened', data: {} })
-const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
 
 let direct: Meow
 test.before(async () => {

@@ -11,13 +11,13 @@ import { findPgBouncer, startPgBouncer } from './support/pgbouncer.ts'
 import { current } from './support/status.ts'
 import { closeAll, directUrl, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
+import { upTo } from './support/up-to.ts'
 import { unless } from './support/ways.ts'
 
 const program = findPgBouncer()
 const pooled = unless(!program && 'there is no pgbouncer here (Debian: apt-get install pgbouncer)', test)
 
 const event = { type: 'Happened', data: {} }
-const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
 const opened: PgBouncer[] = []
 let pooler: PgBouncer
 test.before(async () => {

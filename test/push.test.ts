@@ -9,12 +9,12 @@ import { seeded } from './support/random.ts'
 import { listening } from './support/status.ts'
 import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
+import { upTo } from './support/up-to.ts'
 import { pushes, unless, withoutPush } from './support/ways.ts'
 
 const pushed = unless(withoutPush, test)
 const event = { type: 'Happened', data: {} }
 const pollIntervalMs = 60_000
-const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
 
 let [reader, writer] = [] as unknown as [Meow, Meow]
 test.before(async () => {

@@ -16,6 +16,7 @@ import { rejects } from './support/rejects.ts'
 import { assertOrder, caughtUp } from './support/relays.ts'
 import { closeAll, openStore, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
+import { upTo } from './support/up-to.ts'
 
 let meow: Meow
 let directory: string
@@ -52,8 +53,6 @@ const badBroker = (publish: Broker['publish']): Broker => ({
   publish,
   close: async () => {},
 })
-
-const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
 
 async function append(category: string, count: number, streams: number): Promise<RecordedEvent[]> {
   const one = (n: number) =>

@@ -16,6 +16,7 @@ import { dumpableServer, findTools, shell } from './support/dump.ts'
 import { rejects } from './support/rejects.ts'
 import { fromNow, pgClient, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
+import { upTo } from './support/up-to.ts'
 import { theWay, unless } from './support/ways.ts'
 
 const tools = findTools()!
@@ -97,7 +98,6 @@ const caughtUp = async (meow: Meow, name: string) =>
   })
 
 const names = (events: RecordedEvent[]) => events.map(({ streamId, version }) => `${streamId} ${version}`)
-const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
 
 /** All events of a store, to the byte. */
 const events = async (sql: pg.Client): Promise<string[]> =>

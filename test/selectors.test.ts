@@ -10,8 +10,8 @@ import { partitionOf } from './support/sql-executor.ts'
 import { current, listening } from './support/status.ts'
 import { closeAll, openStore, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
+import { upTo } from './support/up-to.ts'
 
-const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
 const positions = (events: readonly RecordedEvent[]) => events.map(({ position }) => position)
 
 let meow: Meow

@@ -10,9 +10,9 @@ import { collect } from './support/collect.ts'
 import { current, listening } from './support/status.ts'
 import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
+import { upTo } from './support/up-to.ts'
 
 const event = { type: 'Happened', data: {} }
-const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
 const versions = (deliveries: readonly Delivery[]) => deliveries.map(({ event }) => event.version)
 
 let meow: Meow

@@ -1,4 +1,4 @@
-// Bad input is refused before anything is sent, by a ValidationError that names path and value.
+// Invalid input is refused before anything is sent, with a ValidationError that names path and value.
 import pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -79,7 +79,7 @@ const clients: [unknown, string][] = [
   [{ query: 1 }, '{"query":1}'],
   [pool, ''],
 ]
-// What JSON or PostgreSQL can't hold, in whatever place.
+// Values that JSON or PostgreSQL can not hold, at any place in the data.
 const json: [unknown, string][] = [
   [() => 1, 'function'],
   [Symbol('s'), 'Symbol(s)'],
@@ -409,7 +409,7 @@ cases.forEach(([call, path, values], i) => {
   })
 })
 
-test('one bad event of many: nothing is sent of any', async () => {
+test('if one of many events is invalid, none of them is sent', async () => {
   const before = sent
   const events = Array.from({ length: 50 }, (_, i) => ({ type: 'T', data: i === 40 ? Number.NaN : i }))
   assert.is((await rejects(meow.append(stream, events), ValidationError)).path, 'events[40].data')
@@ -418,25 +418,25 @@ test('one bad event of many: nothing is sent of any', async () => {
   assert.is(sent, before)
 })
 
-test('data that is too deep', async () => {
+test('data with too many levels is refused', async () => {
   const error = await rejects(meow.append(stream, { ...event, data: deep(2_001) }), ValidationError)
   assert.ok(error.message.startsWith('events.data[0][0]'), error.message)
   assert.ok(error.message.includes('2000 levels') && error.message.length < 1_000, error.message)
 })
 
-test('a password is not printed', async () => {
+test('a password is not part of the error', async () => {
   const connectionString = 'postgres://me:secret@host:port:1/['
   const error = await rejects(connect({ connectionString }), ValidationError)
   assert.ok(error.message.includes('postgres://***@host'), error.message)
   assert.ok(!`${error.message} ${error.value} ${error.stack}`.includes('secret'))
 })
 
-test('nothing of all this was written', async () => {
+test('nothing was written by any of these calls', async () => {
   const { rows } = await client.query(`select count(*)::int as n from ${storeSchema}.events`)
   assert.is(rows[0].n, 0)
 })
 
-test('what is at the limits is accepted', async () => {
+test('values at the limits are accepted', async () => {
   const at = { category: 'x'.repeat(255), streamId: '🐈'.repeat(255) }
   await meow.append(at, { type: '🐈'.repeat(255), data: deep(2_000), metadata: {}, id: id.toUpperCase() })
   await meow.append(at, [], { expectedVersion: 2 ** 31 - 1 })

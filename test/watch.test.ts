@@ -11,6 +11,7 @@ import { rejects } from './support/rejects.ts'
 import { listening } from './support/status.ts'
 import { closeAll, openStore, pgClient, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
+import { upTo } from './support/up-to.ts'
 
 let meow: Meow
 test.before(async () => {
@@ -35,7 +36,6 @@ const ref = ({ category }: { category: unknown }, streamId = 'a') => ({
   streamId,
 })
 const added = (data: unknown) => ({ type: 'Added', data })
-const upTo = (n: number) => Array.from({ length: n }, (_, i) => i)
 
 test('the state as it is, then after each event of this stream alone', async () => {
   const list = listing()

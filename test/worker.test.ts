@@ -8,9 +8,9 @@ import { seeded } from './support/random.ts'
 import { current, listening } from './support/status.ts'
 import { closeAll, openStore, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
+import { upTo } from './support/up-to.ts'
 
 const event = { type: 'Happened', data: {} }
-const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
 
 const errors: any[] = []
 const logger = { debug() {}, info() {}, warn() {}, error: (fields: unknown) => void errors.push(fields) }

@@ -14,12 +14,13 @@ const withId = (data: unknown = { n: 1 }): NewEvent & { id: string } => ({
 const nothing = { events: [], version: -1, position: 0, deduplicated: false }
 
 export const appending: Contract = (test, store) => {
-  test('append: the result is what load returns, versions dense, positions rising', async () => {
+  test('append: the result is what load returns; versions are dense, and positions rise', async () => {
     const stream = newStream()
     const before = Date.now()
     const first = await store().append(stream, { type: 'Placed', data: { price: 9 }, metadata: { by: 'me' } })
     const [one] = first.events
     const { id, position, recordedAt } = one!
+    assert.equal(first, { events: [one], version: 0, position, deduplicated: false })
     assert.equal(one, {
       ...{ id, ...stream, version: 0, position, type: 'Placed' },
       ...{ data: { price: 9 }, metadata: { by: 'me' }, recordedAt },
@@ -27,20 +28,31 @@ export const appending: Contract = (test, store) => {
     assert.match(id, /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
     assert.instance(recordedAt, Date)
     assert.ok(Math.abs(recordedAt.getTime() - before) < 60_000)
-    await store().append(newStream(), event())
-    const more = await store().append(stream, [event(1), event(2)])
-    assert.equal([first.version, first.deduplicated, more.version], [0, false, 2])
-    const events = [...first.events, ...more.events]
+    const two = await store().append(stream, [event(1), { ...event(2), type: 'U' }])
+    const three = await store().append(stream, [event(3), event(4), event(5)])
+    assert.equal([two.version, three.version], [2, 5])
+    const events = [first, two, three].flatMap((result) => result.events)
     assert.equal(
-      events.map(({ version }) => version),
-      [0, 1, 2],
+      events.map(({ version, type }) => [version, type]),
+      ['Placed', 'T', 'U', 'T', 'T', 'T'].map((type, version) => [version, type]),
     )
-    assert.ok(events[0]!.position < events[1]!.position && events[1]!.position < events[2]!.position)
-    assert.is(more.position, events[2]!.position)
+    assert.equal([two.position, three.position], [events[2]!.position, events[5]!.position])
+    const positions = events.map((one) => one.position)
+    for (const [i, position] of positions.slice(1).entries()) assert.ok(position > positions[i]!)
     assert.equal(await store().load(stream), events)
   })
 
-  // What each expectedVersion says of a stream without events, and of one whose last event is version 1.
+  test('append: positions rise over all streams of the store', async () => {
+    const [a, b] = [newStream(), newStream()]
+    let last = 0
+    for (const stream of [a, b, a, b]) {
+      const { position } = await store().append(stream, event())
+      assert.ok(position > last)
+      last = position
+    }
+  })
+
+  // Whether a stream without events accepts each expectedVersion, and whether one does whose last event is version 1.
   const modes: [ExpectedVersion | undefined, empty: boolean, two: boolean][] = [
     [undefined, true, true],
     ['any', true, true],
@@ -64,15 +76,26 @@ export const appending: Contract = (test, store) => {
         } else {
           const error = await rejects(appended, VersionConflictError)
           assert.equal([error.stream, error.expected, error.actual], [stream, expectedVersion, existing - 1])
+          for (const value of [
+            stream.category,
+            stream.streamId,
+            String(expectedVersion),
+            String(existing - 1),
+          ])
+            assert.ok(error.message.includes(value), error.message)
           assert.is((await store().load(stream)).length, existing)
         }
-        const last = (await store().load(stream)).at(-1)
+        // An empty list writes nothing, and its expectedVersion is not checked.
+        const events = await store().load(stream)
+        const last = events.at(-1)
         const stands = { version: last?.version ?? -1, position: last?.position ?? 0 }
         assert.equal(await store().append(stream, [], options), { ...nothing, ...stands })
+        assert.equal(await store().append(stream, [], { expectedVersion: 7 }), { ...nothing, ...stands })
+        assert.equal(await store().load(stream), events)
       }
     })
 
-    test(`append: the same id again in the mode ${expectedVersion}`, async () => {
+    test(`append: the same id again, with expectedVersion ${expectedVersion}`, async () => {
       const stream = newStream()
       const [one, two] = [withId(1), withId(2)]
       const first = await store().append(stream, [one, two])
@@ -95,7 +118,7 @@ export const appending: Contract = (test, store) => {
       assert.equal(await store().append(stream, again), { ...first, deduplicated: true })
   })
 
-  test('append: an id used otherwise, or not all of them known: DuplicateEventError', async () => {
+  test('append: DuplicateEventError if an id is used for something else, or if only some ids are known', async () => {
     const stream = newStream()
     const known = withId({ a: [1, 2] })
     await store().append(stream, known)
@@ -119,7 +142,7 @@ export const appending: Contract = (test, store) => {
     await rejects(store().append(stream, withId(), { expectedVersion: 3 }), VersionConflictError)
   })
 
-  test('append: the same id at once is written once; a conflict leaves an id free', async () => {
+  test('append: concurrent appends of one id write it once; an append with a conflict does not use its ids', async () => {
     const stream = newStream()
     const one = withId()
     await rejects(store().append(stream, one, { expectedVersion: 3 }), VersionConflictError)
@@ -130,7 +153,7 @@ export const appending: Contract = (test, store) => {
     assert.is((await store().load(stream)).length, 1)
   })
 
-  test('append: many at once to one stream that expect the same version: one wins', async () => {
+  test('append: of concurrent appends that expect the same version, one succeeds', async () => {
     const stream = newStream()
     const all = await Promise.allSettled(
       Array.from({ length: 8 }, () => store().append(stream, event(), { expectedVersion: -1 })),
@@ -140,7 +163,7 @@ export const appending: Contract = (test, store) => {
     for (const { reason } of refused) assert.equal([reason.code, reason.actual], ['ERR_VERSION_CONFLICT', 0])
   })
 
-  test('appendAll: results in the order of the writes, one stream twice, empty lists', async () => {
+  test('appendAll: the results have the order of the writes; a stream may occur twice, and a list may be empty', async () => {
     const [a, b] = [newStream(), newStream()]
     await store().append(b, event(0))
     const results = await store().appendAll([
@@ -160,7 +183,7 @@ export const appending: Contract = (test, store) => {
     assert.equal(await store().appendAll([]), [])
   })
 
-  test('appendAll: a conflict or a duplicate of one: nothing of any', async () => {
+  test('appendAll: after a conflict or a duplicate in one write, nothing is written', async () => {
     const category = uniqueName('all')
     const known = withId()
     await store().append({ category, streamId: 'known' }, known)
@@ -180,7 +203,7 @@ export const appending: Contract = (test, store) => {
     assert.is((await store().read({ category })).events.length, 4)
   })
 
-  test('appendAll: all ids known: the first results; only some: DuplicateEventError', async () => {
+  test('appendAll: the first results if all ids are known; DuplicateEventError if only some are', async () => {
     const [a, b] = [newStream(), newStream()]
     const known = withId(1)
     const writes = [
@@ -199,7 +222,7 @@ export const appending: Contract = (test, store) => {
     assert.is((await store().load(b)).length, 2)
   })
 
-  test('what the caller passed, or was given, can be changed without harm', async () => {
+  test('if the caller changes what it has passed or got, the store is not affected', async () => {
     const stream = newStream()
     const one = Object.freeze({ type: 'T', data: { n: 1 }, metadata: { m: 1 } })
     const appending = store().append(stream, Object.freeze([one]) as (typeof one)[])
@@ -217,7 +240,7 @@ export const appending: Contract = (test, store) => {
     assert.is((await store().load(stream))[0]!.data.n, 1)
   })
 
-  test('what surrounds an append is in its metadata', async () => {
+  test('withMetadata() adds its metadata to that of an append', async () => {
     const stream = newStream()
     const append = () => store().append(stream, { ...event(), metadata: { a: 1 } })
     const { events } = await withMetadata({ a: 0, b: 2 }, append)

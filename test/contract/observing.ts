@@ -6,13 +6,13 @@ import { collect } from '../support/collect.ts'
 import { seeded } from '../support/random.ts'
 import { rejects } from '../support/rejects.ts'
 import { uniqueName } from '../support/store.ts'
+import { upTo } from '../support/up-to.ts'
 import type { Contract } from './contract.ts'
 
 const newStream = () => ({ category: uniqueName('observe'), streamId: 'a' })
 const event = (n: number, type = 'T') => ({ type, data: { n } })
 const many = (count: number) => Array.from({ length: count }, (_, n) => event(n))
 const numbers = (events: readonly RecordedEvent[]) => events.map(({ data }) => data.n)
-const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
 
 export const observing: Contract = (test, store, open) => {
   test('events: from the start, page by page, then live, as append recorded them', async () => {

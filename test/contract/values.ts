@@ -6,13 +6,16 @@ import type { Contract } from './contract.ts'
 
 const newStream = () => ({ category: uniqueName('values'), streamId: 'a' })
 const date = new Date('2026-01-02T03:04:05.678Z')
-const proto = JSON.parse('{"__proto__":{"polluted":1},"constructor":{"prototype":2},"d":5}')
+const proto = JSON.parse(
+  '{"__proto__":{"polluted":1},"constructor":{"prototype":2},"r":1,"n":2,"i":3,"t":4,"d":5}',
+)
 const odd = 'text "quoted" \\ / \b\f\n\r\t \u001f \u007f \u2028 👩‍👩‍👧'
 const deep = (levels: number): unknown => (levels === 0 ? 'leaf' : [deep(levels - 1)])
+const deepObjects = (levels: number): unknown => (levels === 0 ? 'leaf' : { a: [deepObjects(levels - 2)] })
 const cycle: { self?: unknown } = {}
 cycle.self = cycle
 
-/** What is stored is JSON; what JSON or PostgreSQL would lose is refused. */
+/** A store holds JSON; values that JSON or PostgreSQL would lose are refused. */
 export const values: Contract = (test, store) => {
   const stored: [data: unknown, stored: unknown][] = [
     [{ a: undefined, b: 1 }, { b: 1 }],
@@ -20,17 +23,27 @@ export const values: Contract = (test, store) => {
       { at: date, all: [date] },
       { at: date.toISOString(), all: [date.toISOString()] },
     ],
+    [date, date.toISOString()],
     [{ toJSON: () => ({ own: true }) }, { own: true }],
     [null, null],
+    [{ a: null }, { a: null }],
+    [true, true],
+    [0, 0],
     [-0, 0],
     [-1.5e-300, -1.5e-300],
     [Number.MAX_VALUE, Number.MAX_VALUE],
     ['', ''],
     [odd, odd],
     [
-      { '': 1, [odd]: odd },
-      { '': 1, [odd]: odd },
+      { '': 1, ' ': 2, '\n': 3, [odd]: odd },
+      { '': 1, ' ': 2, '\n': 3, [odd]: odd },
     ],
+    [[], []],
+    [
+      [1, [2, [3, {}]]],
+      [1, [2, [3, {}]]],
+    ],
+    [{ 'ключ 🐈 "q"': '値 Ünï' }, { 'ключ 🐈 "q"': '値 Ünï' }],
     [Object.assign(Object.create(null), { bare: 1 }), { bare: 1 }],
     [Object(7), 7],
     [
@@ -39,8 +52,9 @@ export const values: Contract = (test, store) => {
     ],
     [proto, proto],
     [deep(1_000), deep(1_000)],
+    [deepObjects(1_000), deepObjects(1_000)],
   ]
-  test('values come back as JSON has them, the order of keys too, in the result as in load', async () => {
+  test('values come back as JSON has them, with the order of their keys, in the result and from load', async () => {
     const stream = newStream()
     const news = stored.map(([data]) => ({ type: 'T', data, metadata: { data }, id: crypto.randomUUID() }))
     const { events } = await store().append(stream, news)
@@ -55,7 +69,7 @@ export const values: Contract = (test, store) => {
     assert.is((await store().append(stream, news)).deduplicated, true)
   })
 
-  test('values that would be lost are refused, with the path', async () => {
+  test('values that would be lost are refused, and the error has their path', async () => {
     const stream = newStream()
     const refused = [
       () => 1,
@@ -86,10 +100,12 @@ export const values: Contract = (test, store) => {
     assert.equal(await store().load(stream), [])
   })
 
-  test('names of any characters', async () => {
+  test('names may have any characters, and up to 255 of them', async () => {
     for (const name of [
       `${uniqueName('n')} "'$\\;--\n\t.%s {}`,
+      uniqueName('🐈'),
       '🐈'.repeat(255),
+      'x'.repeat(255),
       '__proto__',
       'constructor',
     ]) {

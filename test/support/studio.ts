@@ -19,6 +19,13 @@ export interface Ask {
   token?: string | null
 }
 
+/** How to wait, with `until`, for what the studio shows. */
+export const patient = (what: string) => ({ what, timeoutMs: 30_000 })
+
+/** Events of the types T0, T1, …, with the same data. */
+export const several = (count: number, data: unknown = {}) =>
+  Array.from({ length: count }, (_, n) => ({ type: `T${n}`, data }))
+
 export const tokenOf = (studio: Studio) => new URL(studio.url).searchParams.get('token')!
 export const originOf = (studio: Studio) => new URL(studio.url).origin
 
