@@ -4,17 +4,17 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { BatchHandler, BatchOptions, RecordedEvent, SubscriptionOptions } from '../src/index.ts'
 import { checkpoint } from './support/checkpoints.ts'
+import { named } from './support/named.ts'
 import { seeded } from './support/random.ts'
 import { current } from './support/status.ts'
 import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
+import { upTo } from './support/up-to.ts'
 
 const meow = await openStore()
 const sql = await pgClient()
 test.after(closeAll)
 
-const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
-const named = ({ streamId, version }: RecordedEvent) => `${streamId}${version}`
 const soon = { minDelayMs: 1, maxDelayMs: 3 }
 
 /** A subscription to a category of its own, and what happens to its events. */
