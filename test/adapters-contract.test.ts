@@ -3,7 +3,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Decider, NewEvent, RecordedEvent, SqlClient } from '../src/index.ts'
-import { DuplicateEventError, ValidationError, VersionConflictError } from '../src/index.ts'
+import { DuplicateEventError, SchemaError, ValidationError, VersionConflictError } from '../src/index.ts'
 import { drizzleOverPg, drizzleOverPostgresJs } from './adapters/drizzle.ts'
 import { knex } from './adapters/knex.ts'
 import { kysely } from './adapters/kysely.ts'
@@ -307,6 +307,17 @@ for (const library of libraries) {
       events.map(({ streamId }) => streamId),
       isUsable ? ['c'] : [],
     )
+  })
+
+  test(`${name}: an error of the server says the same as over pg`, async () => {
+    const stop = new Error('enough')
+    const aborted = library.transaction(async ({ client }) => {
+      await client.query('set transaction isolation level repeatable read', [])
+      const error = await rejects(meow.read(newStream(), { client }), SchemaError)
+      assert.match(error.message, /needs isolation level read committed/)
+      throw stop
+    })
+    assert.is(await rejects(aborted, Error), stop)
   })
 
   test(`${name}: one transaction has one client, and what is no client or no transaction is refused`, async () => {
