@@ -41,6 +41,15 @@ test('one that makes something else of every type but text', async () => {
   assert.ok(sent.every((value) => value === null || typeof value === 'string'))
 })
 
+test('the name of the schema may be anything', async () => {
+  const hostile = await openStore({ listen: false, schema: uniqueName('a--b $1 ? "c" \'d') })
+  const stream = newStream()
+  const plain: SqlClient = { query: (text, values) => client.query(text, values) }
+  await client.query('begin')
+  await hostile.append(stream, event, { client: plain })
+  assert.is((await hostile.load(stream, { client: plain })).length, 1)
+})
+
 test('an append of several megabytes', async () => {
   const stream = newStream()
   const plain: SqlClient = { query: (text, values) => client.query(text, values) }

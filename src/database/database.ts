@@ -243,7 +243,7 @@ export class Database implements Queries {
     const values = parameters.map((parameter) => args[parameter as keyof typeof args])
     try {
       if (!isPgClient(client)) {
-        prepared.asText ??= asText({ ...statement, text })
+        prepared.asText ??= this.#inSchema(asText(statement))
         const rows = (await runAsText(client, prepared.asText, values, queryTimeoutMs)) as RowOf<C>[]
         answer?.addAll(rows)
         return rows
@@ -258,14 +258,19 @@ export class Database implements Queries {
 
   /** Makes what this store sends for a statement, once. */
   #prepare(statement: Statement): Prepared {
-    const text = statement.text
-      .replaceAll('{{event}}', eventColumns())
-      .replaceAll('{{bytes}}', eventBytes)
-      .replaceAll(/\bmeowmx\./g, () => `${this.quotedSchema}.`)
+    const text = this.#inSchema(statement.text)
     const name = this.settings.prepare ? `meowmx_${createHash('md5').update(text).digest('hex')}` : undefined
     const prepared: Prepared = { name, text, parameters: namesOf(statement.parameters) }
     this.#prepared.set(statement, prepared)
     return prepared
+  }
+
+  /** A statement's text with what it stands for in this store. */
+  #inSchema(text: string): string {
+    return text
+      .replaceAll('{{event}}', eventColumns())
+      .replaceAll('{{bytes}}', eventBytes)
+      .replaceAll(/\bmeowmx\./g, () => `${this.quotedSchema}.`)
   }
 
   /** Converts an error of the driver or the server to one of ours that says what to do. */
