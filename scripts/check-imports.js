@@ -23,6 +23,7 @@ const ORDER = [
   'embedded',
   'testing',
   'relay',
+  'adapters',
   'studio',
   'cli',
 ]

@@ -66,6 +66,7 @@ export type {
 export type { AppendOptions, StreamWrite } from './append/append.ts'
 export type { ProjectionHandler } from './append/projections.ts'
 export type { AppendResult, ExpectedVersion } from './append/request.ts'
+export type { SqlClient } from './core/sql-client.ts'
 
 // Reading and observing
 

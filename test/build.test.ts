@@ -41,4 +41,15 @@ test('nothing else knows where it stands', () => {
   assert.equal(knowing, [...EMBEDDED, 'embedded/binaries'].sort())
 })
 
+test('meowmx/adapters imports no package, neither its code nor its types', () => {
+  const folder = join(root, 'dist/adapters')
+  const files = readdirSync(folder).filter((name) => /\.(js|d\.ts)$/.test(name))
+  assert.ok(files.length >= 16, files.join())
+  for (const name of files) {
+    const code = readFileSync(join(folder, name), 'utf8')
+    for (const [, from] of code.matchAll(/\b(?:from|import)\s*\(?\s*'([^']+)'/g))
+      assert.match(from!, /^\.\.?\//, name)
+  }
+})
+
 test.run()

@@ -1,8 +1,9 @@
 // Each statement of the library is what src/database/statements.ts says: the server takes it on a migrated store, with the
-// parameters and columns that are declared; and no file of sql/queries is left out.
+// parameters and columns that are declared, and so it does in the form for clients of other libraries; and no file of sql/queries is left out.
 import type pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { asText } from '../src/database/as-text.ts'
 import { functionNames } from '../src/database/definitions.ts'
 import { sql as files } from '../src/database/sql.ts'
 import type { Statement } from '../src/database/statement.ts'
@@ -22,13 +23,15 @@ interface Description {
   /** The type of each parameter, as an oid. */
   readonly parameters: number[]
   readonly columns: number
+  /** The types of its columns, as oids. */
+  readonly types: readonly number[]
 }
 
 /** What the server says of a text. It is parsed, and does not run. */
 function describe(text: string): Promise<Description> {
   return new Promise((resolve, reject) => {
     let parameters: number[] = []
-    let columns = 0
+    let types: number[] = []
     const { connection } = client as unknown as { connection: any }
     connection.once('parameterDescription', (message: { dataTypeIDs: number[] }) => {
       parameters = message.dataTypeIDs
@@ -39,11 +42,11 @@ function describe(text: string): Promise<Description> {
         connection.describe({ type: 'S' })
         connection.sync()
       },
-      handleRowDescription(message: { fields: unknown[] }) {
-        columns = message.fields.length
+      handleRowDescription(message: { fields: { dataTypeID: number }[] }) {
+        types = message.fields.map(({ dataTypeID }) => dataTypeID)
       },
       handleError: reject,
-      handleReadyForQuery: () => resolve({ parameters, columns }),
+      handleReadyForQuery: () => resolve({ parameters, columns: types.length, types }),
     } as unknown as pg.Submittable)
   })
 }
@@ -68,11 +71,29 @@ async function declared({ parameters }: Statement): Promise<number[]> {
 
 /** Fails if the server sees other parameters or columns than the statement declares. */
 async function check(statement: Statement): Promise<void> {
-  const found = await describe(own(statement.text))
+  const { parameters, columns } = await describe(own(statement.text))
   const types = await declared(statement)
   const said = { parameters: types, columns: listed(statement.columns).length }
-  assert.equal(found, said, `${statement.name}: ${statement.parameters}; ${statement.columns}`)
+  assert.equal(
+    { parameters, columns },
+    said,
+    `${statement.name}: ${statement.parameters}; ${statement.columns}`,
+  )
 }
+
+/** The oid of the type text. */
+const TEXT = 25
+
+/** Fails if the form for clients of other libraries takes or returns anything but text. */
+async function checkAsText(statement: Statement): Promise<void> {
+  const found = await describe(own(asText(statement)))
+  const texts = (list: string) => listed(list).map(() => TEXT)
+  assert.equal(found.parameters, texts(statement.parameters), statement.name)
+  assert.equal(found.types, texts(statement.columns), statement.name)
+}
+
+/** These write in a WITH clause, so they can't be part of a query. They take no client of a caller. */
+const NO_SUBQUERY: readonly string[] = ['import']
 
 const camel = (name: string) =>
   name.replace(/^_/, '').replaceAll(/_(\w)/g, (_, letter) => letter.toUpperCase())
@@ -81,6 +102,7 @@ for (const [key, statement] of Object.entries(statements)) {
   test(`${key} has the parameters and columns that are declared`, async () => {
     assert.is(key, camel(statement.name))
     await check(statement)
+    if (!NO_SUBQUERY.includes(key)) await checkAsText(statement)
   })
 }
 
@@ -95,8 +117,10 @@ for (const selector of [
   test(`so has a page of ${JSON.stringify(selector)}`, async () => {
     const { forward, backward } = pageStatements(select(selector))
     for (const { plain, bounded } of [forward, backward]) {
-      await check(plain)
-      await check(bounded)
+      for (const statement of [plain, bounded]) {
+        await check(statement)
+        await checkAsText(statement)
+      }
     }
   })
 }

@@ -78,6 +78,8 @@ const clients: [unknown, string][] = [
   ['client', '"client"'],
   [{ query: 1 }, '{"query":1}'],
   [pool, ''],
+  [{ query: {} }, '{"query":{}}'], // such as a transaction of Drizzle
+  [{ query() {}, manager: {} }, ''], // such as a data source of TypeORM
 ]
 // Values that JSON or PostgreSQL can not hold, at any place in the data.
 const json: [unknown, string][] = [

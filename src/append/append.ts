@@ -1,7 +1,7 @@
-import type pg from 'pg'
 import { z } from 'zod'
 import { ValidationError } from '../core/errors.ts'
 import { clientSchema } from '../core/fields.ts'
+import type { SqlClient } from '../core/sql-client.ts'
 import { parse } from '../core/validate.ts'
 import type { NewEvent, RecordedEvent, StreamRef } from '../events/event.ts'
 import { modelOf } from '../events/event.ts'
@@ -17,7 +17,7 @@ export interface AppendOptions {
   /** The version that the stream must have. Default `'any'`. It must not be `undefined`: leave it out instead. */
   expectedVersion?: ExpectedVersion
   /** Append inside this client's open transaction: the caller commits. A conflict leaves the transaction usable. */
-  client?: pg.ClientBase | undefined
+  client?: SqlClient | undefined
 }
 
 /** One stream's part of an `appendAll`. */
@@ -43,7 +43,7 @@ const appendAllOptionsSchema = z.strictObject({ client: clientSchema.optional() 
 export type Head = Pick<AppendResult, 'version' | 'position'>
 
 /** Reads the last version and position of a stream, in the caller's transaction if there is a `client`. */
-export type FindHead = (stream: StreamRef, client?: pg.ClientBase) => Promise<Head>
+export type FindHead = (stream: StreamRef, client?: SqlClient) => Promise<Head>
 
 /** The entry point of appends: validates the arguments, then uses the batcher or the caller's own transaction. */
 export class Appender {
@@ -122,13 +122,13 @@ export class Appender {
     return results
   }
 
-  #run(requests: readonly Request[], atomic: boolean, client?: pg.ClientBase): Promise<Outcome[]> {
+  #run(requests: readonly Request[], atomic: boolean, client?: SqlClient): Promise<Outcome[]> {
     const along = this.#projected?.select(requests)
     if (along) return this.#projected!.append(along, requests, atomic, client)
     return client ? this.#runInside(client, requests, atomic) : this.#batcher.append(requests, atomic)
   }
 
-  async #runInside(client: pg.ClientBase, requests: readonly Request[], atomic: boolean): Promise<Outcome[]> {
+  async #runInside(client: SqlClient, requests: readonly Request[], atomic: boolean): Promise<Outcome[]> {
     for (let busy = this.#projected?.unfinished(client); busy; busy = this.#projected?.unfinished(client))
       await busy
     return this.#batch.run(requests, { atomic, client })

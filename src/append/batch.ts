@@ -1,5 +1,5 @@
-import type pg from 'pg'
 import { Pieces } from '../core/pieces.ts'
+import type { SqlClient } from '../core/sql-client.ts'
 import type { Database } from '../database/database.ts'
 import type { RowOf } from '../database/statement.ts'
 import { statements } from '../database/statements.ts'
@@ -17,7 +17,7 @@ export interface BatchOptions {
   /** Look up all ids, including those that we made: an earlier attempt may have written them. */
   lookup?: boolean
   /** The caller's transaction, which must stay usable after a lost race. */
-  client?: pg.ClientBase
+  client?: SqlClient
   /** Is updated as the batch proceeds. */
   progress?: Progress
 }
@@ -77,7 +77,7 @@ export class Batch {
   async #runOne(
     request: Request,
     lookup: boolean,
-    client?: pg.ClientBase,
+    client?: SqlClient,
     progress?: Progress,
   ): Promise<Outcome> {
     const { stream, expected, events } = request
@@ -111,7 +111,7 @@ export class Batch {
   async #outcomes(
     requests: readonly Request[],
     row: RowOf<typeof statements.appendBatch.columns>,
-    client?: pg.ClientBase,
+    client?: SqlClient,
   ): Promise<Outcome[]> {
     const [outcomes, versions, duplicates] = [parseArray(row[0]), parseArray(row[1]), parseArray(row[2])]
     const positions = row[3] === null ? [] : parseArray(row[3])
@@ -145,7 +145,7 @@ export class Batch {
     })
   }
 
-  async #recorded(requests: readonly Request[], client?: pg.ClientBase): Promise<Map<string, RecordedEvent>> {
+  async #recorded(requests: readonly Request[], client?: SqlClient): Promise<Map<string, RecordedEvent>> {
     const ids = requests.flatMap(({ events }) => events.map(({ id }) => id))
     if (ids.length === 0) return new Map()
     const rows = await this.#db.query(statements.eventsById, { ids }, client)

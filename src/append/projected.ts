@@ -1,7 +1,7 @@
-import type pg from 'pg'
 import { ClosedError } from '../core/errors.ts'
 import { KeyedQueue } from '../core/keyed-queue.ts'
 import { Semaphore } from '../core/semaphore.ts'
+import type { SqlClient } from '../core/sql-client.ts'
 import type { Database } from '../database/database.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import type { Batch, BatchOptions, Outcome } from './batch.ts'
@@ -24,7 +24,7 @@ export class ProjectedAppends {
   readonly #projections: Projections
   readonly #slots: Semaphore
   readonly #streams = new KeyedQueue<string>()
-  readonly #clients = new KeyedQueue<pg.ClientBase>() // appends in callers' transactions
+  readonly #clients = new KeyedQueue<SqlClient>() // appends in callers' transactions
   #closed = false
 
   constructor(db: Database, batch: Batch, projections: Projections) {
@@ -43,7 +43,7 @@ export class ProjectedAppends {
     along: AppendProjections,
     requests: readonly Request[],
     atomic: boolean,
-    client?: pg.ClientBase,
+    client?: SqlClient,
   ): Promise<Outcome[]> {
     try {
       if (client)
@@ -80,7 +80,7 @@ export class ProjectedAppends {
   }
 
   /** Runs `body` alone in the caller's transaction, because savepoints of one transaction must not overlap. */
-  inTransactionOf<T>(client: pg.ClientBase, body: () => Promise<T>): Promise<T> {
+  inTransactionOf<T>(client: SqlClient, body: () => Promise<T>): Promise<T> {
     const run = () => insideTransaction(this.#db, client, body)
     // A handler that uses the caller's client already runs inside this queue, so it must not wait for it.
     if (this.#projections.isInsideHandler) return run()
@@ -88,7 +88,7 @@ export class ProjectedAppends {
   }
 
   /** Resolves once no other savepoint can undo anything in this transaction; undefined if that is so already. */
-  unfinished(client: pg.ClientBase): Promise<unknown> | undefined {
+  unfinished(client: SqlClient): Promise<unknown> | undefined {
     return this.#projections.isInsideHandler ? undefined : this.#clients.last(client)
   }
 
@@ -101,7 +101,7 @@ export class ProjectedAppends {
   async #appendAndProject(
     along: AppendProjections,
     requests: readonly Request[],
-    options: BatchOptions & { client: pg.ClientBase },
+    options: BatchOptions & { client: SqlClient },
   ): Promise<Outcome[]> {
     const outcomes = await this.#batch.run(requests, options)
     const events: RecordedEvent[] = []

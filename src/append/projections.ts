@@ -3,6 +3,7 @@ import type pg from 'pg'
 import { readable } from '../core/describe.ts'
 import { MeowError, TimeoutError, ValidationError } from '../core/errors.ts'
 import { methodSchema } from '../core/fields.ts'
+import type { SqlClient } from '../core/sql-client.ts'
 import { withTimeout } from '../core/timeout.ts'
 import { check } from '../core/validate.ts'
 import type { Database } from '../database/database.ts'
@@ -88,11 +89,7 @@ export class Projections {
   }
 
   /** Runs the projections for events that were just appended, in the same transaction. */
-  async run(
-    { projections, scope }: AppendProjections,
-    events: readonly RecordedEvent[],
-    client: pg.ClientBase,
-  ) {
+  async run({ projections, scope }: AppendProjections, events: readonly RecordedEvent[], client: SqlClient) {
     for (const { of, see, handler } of projections) {
       const lent = lendClient(client)
       const own = events.filter((event) => of(event.category))

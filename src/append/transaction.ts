@@ -1,9 +1,10 @@
 import type pg from 'pg'
 import { explain, MeowError, TimeoutError, ValidationError } from '../core/errors.ts'
+import type { SqlClient } from '../core/sql-client.ts'
+import { runCommands } from '../database/command.ts'
 import type { Database } from '../database/database.ts'
 import { isLost } from '../database/failures.ts'
 import { failedQuery, forgetFailedQuery } from '../database/lent-client.ts'
-import { sessionError, watchErrors } from '../database/session.ts'
 import { SQLSTATE } from '../database/sqlstate.ts'
 import type { Progress } from './batch.ts'
 import { causeOfProjection } from './projections.ts'
@@ -11,7 +12,7 @@ import { causeOfProjection } from './projections.ts'
 /** If this savepoint still exists at the end, the handler has left the transaction open and fit to commit. */
 const SAVEPOINT = 'savepoint meowmx_append'
 const RELEASE = 'release savepoint meowmx_append'
-const UNDO = `rollback to savepoint meowmx_append; ${RELEASE}`
+const UNDO = 'rollback to savepoint meowmx_append'
 
 /** Run `body` in a transaction of its own: what it writes is committed, or undone if anything throws. */
 export function ownTransaction<T>(
@@ -31,7 +32,7 @@ export function ownTransaction<T>(
       // A process that freezes here must not keep the transaction open: readers would wait for it.
       const limit = `set local idle_in_transaction_session_timeout = ${db.settings.queryTimeoutMs}`
       forgetFailedQuery(client)
-      await ask(`begin; ${limit}; ${SAVEPOINT}`)
+      await ask('begin', limit, SAVEPOINT)
       let result: T
       try {
         result = await body(client)
@@ -41,7 +42,7 @@ export function ownTransaction<T>(
         throw error
       }
       progress.sent = true
-      await ask(`${RELEASE}; commit`).catch(async (error) => {
+      await ask(RELEASE, 'commit').catch(async (error) => {
         if (isLost(error)) db.discard(client)
         else await rollback().catch(() => {}) // it may still be open, or aborted
         throw transactionProblem(client, error)
@@ -57,7 +58,7 @@ export function ownTransaction<T>(
 /** Run `body` inside a caller's transaction, which stays usable: if anything throws, only what `body` wrote is undone. */
 export async function insideTransaction<T>(
   db: Database,
-  client: pg.ClientBase,
+  client: SqlClient,
   body: () => Promise<T>,
 ): Promise<T> {
   const ask = queryOn(db, client)
@@ -74,19 +75,15 @@ export async function insideTransaction<T>(
     })
     return result
   } catch (error) {
-    await ask(UNDO).catch(() => {}) // the connection is gone, or the transaction
+    await ask(UNDO, RELEASE).catch(() => {}) // the connection is gone, or the transaction
     throw db.translate(error, client)
   }
 }
 
-function queryOn(db: Database, client: pg.ClientBase): (text: string) => Promise<unknown> {
-  const { queryTimeoutMs } = db.settings
-  watchErrors(client)
-  return (text) =>
-    client.query({ text, query_timeout: queryTimeoutMs } as pg.QueryConfig).catch(async (error) => {
-      throw await sessionError(client, error)
-    })
-}
+const queryOn =
+  (db: Database, client: SqlClient) =>
+  (...commands: string[]): Promise<void> =>
+    runCommands(client, commands, db.settings.queryTimeoutMs)
 
 /** Whether a query may still be running. A rollback would wait for it. */
 function isLate(db: Database, error: unknown): boolean {
@@ -95,7 +92,7 @@ function isLate(db: Database, error: unknown): boolean {
 }
 
 /** If a handler made it impossible to commit the transaction, an error that says how; otherwise the error itself. */
-function transactionProblem(client: pg.ClientBase, error: unknown): unknown {
+function transactionProblem(client: SqlClient, error: unknown): unknown {
   const { code } = error as { code?: string }
   if (code === SQLSTATE.transactionAborted) {
     const cause = failedQuery(client)?.error ?? error

@@ -1,7 +1,8 @@
-import type pg from 'pg'
 import { z } from 'zod'
 import { hasTag } from './kinds.ts'
 import { MAX_INT } from './numbers.ts'
+import type { SqlClient } from './sql-client.ts'
+import { isSqlClient } from './sql-client.ts'
 
 /** A time in milliseconds. */
 export const ms = (least: number) => z.number().int().min(least).max(MAX_INT)
@@ -22,9 +23,8 @@ export const nameSchema = textSchema.refine(
 )
 export const versionSchema = z.number().int().min(0).max(MAX_INT)
 export const positionSchema = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
-export const clientSchema = z.custom<pg.ClientBase>(
-  // A pool has `query` too, but it uses a different connection, outside the transaction, for each query.
-  (c) => typeof (c as pg.ClientBase)?.query === 'function' && !('totalCount' in (c as object)),
-  'must be a pg client with an open transaction',
+export const clientSchema = z.custom<SqlClient>(
+  isSqlClient,
+  'must be a client with an open transaction: one of pg, or what fromDrizzle, fromKysely, fromKnex, fromPrisma, fromTypeOrm or fromPostgresJs of meowmx/adapters returns',
 )
 export const signalSchema = z.custom<AbortSignal>((s) => hasTag(s, 'AbortSignal'), 'must be an AbortSignal')

@@ -5,13 +5,15 @@ import type { Clock } from '../core/clock.ts'
 import { systemClock } from '../core/clock.ts'
 import { ClosedError, SchemaError, ValidationError } from '../core/errors.ts'
 import { isError } from '../core/kinds.ts'
+import type { SqlClient } from '../core/sql-client.ts'
 import { eventBytes, eventColumns } from '../events/event.ts'
 import type { Telemetry } from '../telemetry/telemetry.ts'
+import { asText, runAsText } from './as-text.ts'
 import { BoundedRows } from './bounded-rows.ts'
 import type { Settings } from './connect-options.ts'
 import { withoutName } from './connection-string.ts'
 import { Connections, connectionConfig } from './connections.ts'
-import { isQueueFull, isServerFailure } from './failures.ts'
+import { isPgClient, isQueueFull, isServerFailure } from './failures.ts'
 import { lostStatement } from './lost-statements.ts'
 import { Retries } from './retry-reporter.ts'
 import { runQuery } from './run-query.ts'
@@ -28,6 +30,8 @@ interface Prepared {
   /** The name under which a connection prepares the text, so that it is planned once; undefined: it is not prepared. */
   readonly name: string | undefined
   readonly text: string
+  /** What clients of other libraries get instead; made when it is needed. */
+  asText?: string
   /** The names of its parameters, in order. */
   readonly parameters: readonly string[]
 }
@@ -48,14 +52,14 @@ export interface Queries {
   query<P extends string, C extends string>(
     statement: Statement<P, C>,
     values: Arguments<P>,
-    client?: pg.ClientBase,
+    client?: SqlClient,
   ): Promise<RowOf<C>[]>
   /** The same, but keeps only as many rows as fit in `maxBytes`. The first row always fits. */
   page<P extends string, C extends string>(
     statement: Statement<P, C>,
     values: Arguments<P>,
     maxBytes: number,
-    client?: pg.ClientBase,
+    client?: SqlClient,
   ): Promise<BoundedRows<RowOf<C>>>
   /** Borrows a connection. */
   withClient<T>(use: (client: pg.PoolClient) => Promise<T>): Promise<T>
@@ -64,7 +68,7 @@ export interface Queries {
   /** Closes a borrowed connection when it is returned. */
   discard(client: pg.ClientBase): void
   /** Converts an error of the driver or the server to one of ours. */
-  translate(error: unknown, client?: pg.ClientBase): unknown
+  translate(error: unknown, client?: SqlClient): unknown
 }
 
 /** Runs the statements of one store on its connections, and translates errors. */
@@ -124,7 +128,7 @@ export class Database implements Queries {
   query<P extends string, C extends string>(
     statement: Statement<P, C>,
     values: Arguments<P>,
-    client?: pg.ClientBase,
+    client?: SqlClient,
     progress = { sent: false },
   ): Promise<RowOf<C>[]> {
     if (client) return this.#run(client, statement, values)
@@ -139,9 +143,9 @@ export class Database implements Queries {
     statement: Statement<P, C>,
     values: Arguments<P>,
     maxBytes: number,
-    client?: pg.ClientBase,
+    client?: SqlClient,
   ): Promise<BoundedRows<RowOf<C>>> {
-    const run = async (on: pg.ClientBase) => {
+    const run = async (on: SqlClient) => {
       const answer = new BoundedRows<RowOf<C>>(maxBytes)
       await this.#run(on, statement, values, { answer })
       return answer
@@ -227,16 +231,23 @@ export class Database implements Queries {
   }
 
   async #run<P extends string, C extends string>(
-    client: pg.ClientBase,
+    client: SqlClient,
     statement: Statement<P, C>,
     args: Arguments<P>,
     { answer, commits = false }: { answer?: BoundedRows<RowOf<C>>; commits?: boolean | undefined } = {},
   ): Promise<RowOf<C>[]> {
     if (this.refusal && !statement.always) throw new SchemaError(this.schema, this.refusal)
     const { queryTimeoutMs } = this.settings
-    const { name, text, parameters } = this.#prepared.get(statement) ?? this.#prepare(statement)
+    const prepared = this.#prepared.get(statement) ?? this.#prepare(statement)
+    const { name, text, parameters } = prepared
     const values = parameters.map((parameter) => args[parameter as keyof typeof args])
     try {
+      if (!isPgClient(client)) {
+        prepared.asText ??= this.#inSchema(asText(statement))
+        const rows = (await runAsText(client, prepared.asText, values, queryTimeoutMs)) as RowOf<C>[]
+        answer?.addAll(rows)
+        return rows
+      }
       const asked = { name, text, values, commits }
       return (await runQuery(client, asked, queryTimeoutMs, answer)) as RowOf<C>[] // as the statement says
     } catch (error) {
@@ -247,18 +258,23 @@ export class Database implements Queries {
 
   /** Makes what this store sends for a statement, once. */
   #prepare(statement: Statement): Prepared {
-    const text = statement.text
-      .replaceAll('{{event}}', eventColumns())
-      .replaceAll('{{bytes}}', eventBytes)
-      .replaceAll(/\bmeowmx\./g, () => `${this.quotedSchema}.`)
+    const text = this.#inSchema(statement.text)
     const name = this.settings.prepare ? `meowmx_${createHash('md5').update(text).digest('hex')}` : undefined
-    const prepared = { name, text, parameters: namesOf(statement.parameters) }
+    const prepared: Prepared = { name, text, parameters: namesOf(statement.parameters) }
     this.#prepared.set(statement, prepared)
     return prepared
   }
 
+  /** A statement's text with what it stands for in this store. */
+  #inSchema(text: string): string {
+    return text
+      .replaceAll('{{event}}', eventColumns())
+      .replaceAll('{{bytes}}', eventBytes)
+      .replaceAll(/\bmeowmx\./g, () => `${this.quotedSchema}.`)
+  }
+
   /** Converts an error of the driver or the server to one of ours that says what to do. */
-  translate(error: unknown, client?: pg.ClientBase): unknown {
+  translate(error: unknown, client?: SqlClient): unknown {
     return translate(error, this.settings, client)
   }
 

@@ -165,7 +165,7 @@ export function isServerError(error: unknown): boolean {
 }
 
 /** Whether it is a client of any copy of pg: it has a connection, or uses libpq. */
-export function isPgClient(client: pg.ClientBase): boolean {
+export function isPgClient(client: object): client is pg.ClientBase {
   const { connection, native } = client as { connection?: { stream?: unknown }; native?: unknown }
   return connection?.stream !== undefined || native !== undefined
 }

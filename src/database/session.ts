@@ -2,6 +2,7 @@ import type { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
 import type pg from 'pg'
 import { after } from '../core/clock.ts'
+import type { SqlClient } from '../core/sql-client.ts'
 import { isServerError, isServerFailure, SessionEnded } from './failures.ts'
 
 /** The parts of pg's connection that we use. */
@@ -15,7 +16,7 @@ const watched = new WeakSet<Wire>()
 const ENDING_MS = 1_000
 
 /** Undefined for pg's native client, and for a client of another driver. */
-function wireOf(client: pg.ClientBase): Wire | undefined {
+function wireOf(client: SqlClient): Wire | undefined {
   const { connection } = client as unknown as { connection?: Partial<Wire> }
   return typeof connection?.on === 'function' && connection.stream ? (connection as Wire) : undefined
 }
@@ -34,7 +35,7 @@ export function watchErrors(client: pg.ClientBase): void {
  * The error, or a `SessionEnded` if the server ended the session with it (FATAL, PANIC). Then a commit may or may not have
  * happened. The severity is translated, so this waits for what follows: ReadyForQuery or the end of the connection.
  */
-export async function sessionError(client: pg.ClientBase, error: unknown): Promise<unknown> {
+export async function sessionError(client: SqlClient, error: unknown): Promise<unknown> {
   if (!isServerError(error) || survived.has(error as object)) return error
   const wire = wireOf(client)
   const alive = wire ? await isReady(wire) : !isServerFailure(error) // other clients do not tell

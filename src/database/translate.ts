@@ -1,6 +1,6 @@
-import type pg from 'pg'
 import { ConnectionError, LimitError, SchemaError, TimeoutError } from '../core/errors.ts'
 import { redact } from '../core/secrets.ts'
+import type { SqlClient } from '../core/sql-client.ts'
 import { connectionProblem, lostConnection } from './connection-problems.ts'
 import {
   isLost,
@@ -22,7 +22,7 @@ export const POOL_TIMEOUT = 'timeout exceeded when trying to connect'
 export function translate(
   error: unknown,
   { schema, queryTimeoutMs }: { readonly schema: string; readonly queryTimeoutMs: number },
-  client?: pg.ClientBase,
+  client?: SqlClient,
 ): unknown {
   const isOurs = !client || isPgClient(client) || isServerError(error)
   const problem = isOurs ? connectionProblem(error) : undefined

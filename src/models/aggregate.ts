@@ -1,10 +1,11 @@
 // Loads aggregates from their streams, and saves what they have emitted.
-import type pg from 'pg'
+
 import { z } from 'zod'
 import type { Appender } from '../append/append.ts'
 import type { AppendResult } from '../append/request.ts'
 import { ValidationError } from '../core/errors.ts'
 import { clientSchema, methodSchema } from '../core/fields.ts'
+import type { SqlClient } from '../core/sql-client.ts'
 import { check, parse } from '../core/validate.ts'
 import { isCategory } from '../events/category.ts'
 import type { StreamRef } from '../events/event.ts'
@@ -32,7 +33,7 @@ export interface Aggregate {
 /** How to load or save an aggregate. */
 export interface AggregateOptions {
   /** A client with an open transaction: the aggregate is read or appended inside it. Default: none. */
-  client?: pg.ClientBase | undefined
+  client?: SqlClient | undefined
 }
 
 const aggregateOptionsSchema = z.strictObject({ client: clientSchema.optional() })

@@ -1,5 +1,5 @@
 // Implements `decide`: loads the state, lets the decider make events, appends them, and retries after a conflict.
-import type pg from 'pg'
+
 import { z } from 'zod'
 import type { Appender } from '../append/append.ts'
 import { nothing } from '../append/append.ts'
@@ -8,6 +8,7 @@ import { pauseAfter } from '../core/backoff.ts'
 import type { Clock } from '../core/clock.ts'
 import { clientSchema } from '../core/fields.ts'
 import { KeyedQueue } from '../core/keyed-queue.ts'
+import type { SqlClient } from '../core/sql-client.ts'
 import { parse } from '../core/validate.ts'
 import { VersionConflictError } from '../events/errors.ts'
 import { streamKey } from '../events/event.ts'
@@ -23,7 +24,7 @@ export interface DecideOptions {
   /** How often to load and decide again if another writer got there first. Default 3, minimum 0. */
   retries?: number | undefined
   /** Read and append inside this client's open transaction; the caller commits. Default: none. */
-  client?: pg.ClientBase | undefined
+  client?: SqlClient | undefined
 }
 
 /** The result of `meow.decide`. */
@@ -91,7 +92,7 @@ export class Decisions {
     decider: Decider<C, any, S>,
     streamId: string,
     command: C,
-    client?: pg.ClientBase,
+    client?: SqlClient,
   ): Promise<Decision<S>> {
     const stream = streamOf(decider.category, streamId)
     const before = await this.#states.read(decider, streamId, { client })

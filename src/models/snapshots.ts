@@ -1,8 +1,9 @@
 // Saves and loads the snapshots of deciders (their table is in sql/schema/011_snapshots.sql).
 import { isDeepStrictEqual } from 'node:util'
-import type pg from 'pg'
 import { encodeJson } from '../core/json.ts'
 import { MAX_INT } from '../core/numbers.ts'
+import type { SqlClient } from '../core/sql-client.ts'
+import { runCommands } from '../database/command.ts'
 import type { Queries } from '../database/database.ts'
 import { statements } from '../database/statements.ts'
 import type { RecordedEvent, StreamRef } from '../events/event.ts'
@@ -28,7 +29,7 @@ export class Snapshots {
     { category, streamId }: StreamRef,
     { name, version }: SnapshotSettings,
     below: number | undefined,
-    client?: pg.ClientBase,
+    client?: SqlClient,
   ): Promise<Folded<S> | undefined> {
     const values = { category, streamId, name, snapshotVersion: version, below: below ?? MAX_INT + 1 }
     const [row] = await this.#db.query(statements.snapshot, values, client)
@@ -41,7 +42,7 @@ export class Snapshots {
     state: unknown,
     event: RecordedEvent,
     { name, version: snapshotVersion }: SnapshotSettings,
-    client?: pg.ClientBase,
+    client?: SqlClient,
   ): Promise<void> {
     const { category, streamId } = event
     try {
@@ -53,7 +54,7 @@ export class Snapshots {
       const { version, id: eventId } = event
       const values = { category, streamId, name, snapshotVersion, version, eventId, state: json }
       const save = () => this.#db.query(statements.saveSnapshot, values, client)
-      await (client ? inSavepoint(client, save) : save())
+      await (client ? this.#inSavepoint(client, save) : save())
     } catch (error) {
       this.#db.settings.logger.warn(
         { err: error, category, streamId, decider: name },
@@ -61,16 +62,17 @@ export class Snapshots {
       )
     }
   }
-}
 
-async function inSavepoint(client: pg.ClientBase, action: () => Promise<unknown>): Promise<void> {
-  await client.query('savepoint meowmx_snapshot')
-  try {
-    await action()
-  } catch (error) {
-    await client.query('rollback to savepoint meowmx_snapshot')
-    throw error
-  } finally {
-    await client.query('release savepoint meowmx_snapshot')
+  async #inSavepoint(client: SqlClient, action: () => Promise<unknown>): Promise<void> {
+    const ask = (command: string) => runCommands(client, [command], this.#db.settings.queryTimeoutMs)
+    await ask('savepoint meowmx_snapshot')
+    try {
+      await action()
+    } catch (error) {
+      await ask('rollback to savepoint meowmx_snapshot')
+      throw error
+    } finally {
+      await ask('release savepoint meowmx_snapshot')
+    }
   }
 }

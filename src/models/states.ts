@@ -1,8 +1,9 @@
 // Computes the state of a stream by folding its events, starting at a snapshot if there is one.
-import type pg from 'pg'
+
 import { z } from 'zod'
 import { clientSchema, versionSchema } from '../core/fields.ts'
 import { MAX_INT } from '../core/numbers.ts'
+import type { SqlClient } from '../core/sql-client.ts'
 import { parse } from '../core/validate.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import type { LoadOptions, Reader, StreamPage } from '../read/reader.ts'
@@ -16,7 +17,7 @@ export interface StateOptions {
   /** Return the state before the event of this version (exclusive). Default: after all events. Minimum 0. */
   toVersion?: number | undefined
   /** Read inside this client's open transaction. Default: none. */
-  client?: pg.ClientBase | undefined
+  client?: SqlClient | undefined
 }
 
 const stateOptionsSchema = z.strictObject({
@@ -25,7 +26,7 @@ const stateOptionsSchema = z.strictObject({
 })
 
 interface ReadingOptions {
-  readonly client?: pg.ClientBase | undefined
+  readonly client?: SqlClient | undefined
   readonly toVersion?: number | undefined
   readonly ask?: <T>(query: () => Promise<T>) => Promise<T>
 }

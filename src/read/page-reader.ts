@@ -1,4 +1,4 @@
-import type pg from 'pg'
+import type { SqlClient } from '../core/sql-client.ts'
 import type { Queries } from '../database/database.ts'
 import type { Statement } from '../database/statement.ts'
 import { query } from '../database/statement.ts'
@@ -63,7 +63,7 @@ export class PageReader {
    * The events above `after` up to `until`, at most `limit`. `until` must be settled: at or below a horizon. The page
    * may end early, even empty, with a position below `until`: read on from there.
    */
-  async forward(after: number, until: number, limit: number, client?: pg.ClientBase): Promise<Page> {
+  async forward(after: number, until: number, limit: number, client?: SqlClient): Promise<Page> {
     const end = this.#end(after, until)
     const { rows, isWhole } = await this.#read('forward', after, end, limit, client)
     return new LazyPage(rows, after, isWhole ? end : positionOf(rows.at(-1)!), this.#only)
@@ -80,7 +80,7 @@ export class PageReader {
   }
 
   /** A page that is read before its horizon is known, in a later snapshot than the horizon's: cut it there. */
-  async fastPath(after: number, limit: number, client?: pg.ClientBase): Promise<(horizon: number) => Page> {
+  async fastPath(after: number, limit: number, client?: SqlClient): Promise<(horizon: number) => Page> {
     const end = this.#sparse ? after + MAX_WALK : Number.MAX_SAFE_INTEGER
     const { rows, isWhole } = await this.#read('forward', after, after < 0 ? after : end, limit, client)
     const page = new LazyPage(rows, after, isWhole ? end : positionOf(rows.at(-1)!), this.#only)
@@ -91,7 +91,7 @@ export class PageReader {
   }
 
   /** The events of `forward`, newest first; `position` is the `until` with which to read on, down to `after`. */
-  async backward(after: number, until: number, limit: number, client?: pg.ClientBase): Promise<Page> {
+  async backward(after: number, until: number, limit: number, client?: SqlClient): Promise<Page> {
     const start = this.#sparse ? Math.max(after, until - MAX_WALK) : after
     const { rows, isWhole } = await this.#read('backward', start, until, limit, client)
     return new LazyPage(rows, after, isWhole ? start : positionOf(rows.at(-1)!) - 1, this.#only)
@@ -106,7 +106,7 @@ export class PageReader {
     return types !== null || categories.length > MAX_MERGED
   }
 
-  #read(way: Direction, after: number, until: number, limit: number, client?: pg.ClientBase) {
+  #read(way: Direction, after: number, until: number, limit: number, client?: SqlClient) {
     if (after >= until) return { rows: [], isWhole: true }
     return this.#bound.page((maxBytes) => this.#query(way, after, until, limit, maxBytes, client))
   }
@@ -118,7 +118,7 @@ export class PageReader {
     until: number,
     limit: number,
     maxBytes: number,
-    client?: pg.ClientBase,
+    client?: SqlClient,
   ): Promise<{ rows: PageRow[]; isWhole: boolean }> {
     const known = this.#eventBytes
     const isSmall = known !== undefined && 2 * known * limit <= maxBytes

@@ -1,9 +1,9 @@
-import type pg from 'pg'
 import { z } from 'zod'
 import { checkStream } from '../append/request.ts'
 import { HistoryLostError } from '../core/errors.ts'
 import { clientSchema, positionSchema, versionSchema } from '../core/fields.ts'
 import { MAX_INT } from '../core/numbers.ts'
+import type { SqlClient } from '../core/sql-client.ts'
 import { parse } from '../core/validate.ts'
 import type { Queries } from '../database/database.ts'
 import type { RowOf } from '../database/statement.ts'
@@ -27,7 +27,7 @@ export interface LoadOptions {
   /** The maximum number of events; default: all, minimum 1. */
   limit?: number | undefined
   /** Read inside this client's transaction. */
-  client?: pg.ClientBase | undefined
+  client?: SqlClient | undefined
 }
 
 /** The range of a page. */
@@ -41,7 +41,7 @@ export interface ReadOptions {
   /** Default `'forward'`; `'backward'`: the same range, newest first. */
   direction?: 'forward' | 'backward' | undefined
   /** Read inside this client's transaction, which must be READ COMMITTED. */
-  client?: pg.ClientBase | undefined
+  client?: SqlClient | undefined
 }
 
 /** A page of events. */
@@ -218,7 +218,7 @@ export class Reader {
     if (position > head) throw new HistoryLostError(position, head)
   }
 
-  async horizon({ categories }: Selection, client?: pg.ClientBase): Promise<number> {
+  async horizon({ categories }: Selection, client?: SqlClient): Promise<number> {
     const [row] = await this.#db.query(statements.horizon, { categories }, client)
     return toPosition(row![0])
   }

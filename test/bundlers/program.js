@@ -2,6 +2,7 @@
 // runtimes run it (test/runtimes.ts). What it prints at last: whether PostgreSQL's programs were found.
 import assert from 'node:assert/strict'
 import { connect, SchemaError, ValidationError } from 'meowmx'
+import { fromKnex } from 'meowmx/adapters'
 import { startPostgres } from 'meowmx/embedded'
 import { natsBroker } from 'meowmx/relay'
 import { startStudio } from 'meowmx/studio'
@@ -60,6 +61,7 @@ async function main([options, embedded]) {
   assert.match(await page.text(), /<html/)
   assert.equal((await memory.load({ category: 'order', streamId: 'a' })).length, 1)
   assert.match(broker, /npm install @nats-io\/transport-node @nats-io\/jetstream/)
+  assert.throws(() => fromKnex({}), { code: 'ERR_VALIDATION', path: 'tx' })
   assert.equal(typeof meow[Symbol.asyncDispose], 'function')
   assert.deepEqual(lines, [])
   await worker.stop()

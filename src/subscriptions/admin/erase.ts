@@ -1,4 +1,3 @@
-import type pg from 'pg'
 import { z } from 'zod'
 import type { ProjectedAppends } from '../../append/projected.ts'
 import type { Projections } from '../../append/projections.ts'
@@ -6,6 +5,7 @@ import { causeOfProjection } from '../../append/projections.ts'
 import { checkStream } from '../../append/request.ts'
 import { ownTransaction } from '../../append/transaction.ts'
 import { clientSchema, nameSchema } from '../../core/fields.ts'
+import type { SqlClient } from '../../core/sql-client.ts'
 import { parse } from '../../core/validate.ts'
 import type { Database } from '../../database/database.ts'
 import { retryDeadlocks } from '../../database/retry-deadlocks.ts'
@@ -18,7 +18,7 @@ export interface EraseOptions {
   /** Why the stream is erased; at most 255 characters. It is stored in the tombstone, so it must not be personal. */
   reason?: string | undefined
   /** Erase in the open transaction of this client, which the caller commits. */
-  client?: pg.ClientBase | undefined
+  client?: SqlClient | undefined
 }
 
 /** The result of an erasure. */
@@ -49,7 +49,7 @@ export class Erasure {
   async erase(ref: StreamRef, options: EraseOptions = {}): Promise<Erased> {
     const stream = checkStream(ref)
     const { reason, client } = parse(eraseOptionsSchema, options, 'options')
-    const erase = (client: pg.ClientBase) => this.#run(stream, reason, client)
+    const erase = (client: SqlClient) => this.#run(stream, reason, client)
     const throwCause = (error: unknown) => {
       throw causeOfProjection(error)
     }
@@ -61,7 +61,7 @@ export class Erasure {
   async #run(
     { category, streamId }: StreamRef,
     reason: string | undefined,
-    client: pg.ClientBase,
+    client: SqlClient,
   ): Promise<Erased> {
     const values = { category, streamId, reason: reason ?? null }
     const [row] = await this.#db.query(statements.erase, values, client)

@@ -1,0 +1,15 @@
+// Clients of transactions that other libraries have opened: published as `meowmx/adapters`. None of the libraries is imported.
+
+export type { SqlClient } from '../core/sql-client.ts'
+export type { DrizzleTransaction } from './drizzle.ts'
+export { fromDrizzle } from './drizzle.ts'
+export type { KnexTransaction } from './knex.ts'
+export { fromKnex } from './knex.ts'
+export type { KyselyTransaction } from './kysely.ts'
+export { fromKysely } from './kysely.ts'
+export type { PostgresJsTransaction } from './postgres-js.ts'
+export { fromPostgresJs } from './postgres-js.ts'
+export type { PrismaTransaction } from './prisma.ts'
+export { fromPrisma } from './prisma.ts'
+export type { TypeOrmManager } from './typeorm.ts'
+export { fromTypeOrm } from './typeorm.ts'
