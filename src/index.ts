@@ -78,6 +78,8 @@ export type {
   ReadOptions,
   ReadResult,
 } from './read/reader.ts'
+export type { StreamInfo, StreamsOptions } from './read/streams.ts'
+export type { TraceOptions } from './read/trace.ts'
 
 // Models: aggregates and deciders
 
@@ -105,6 +107,7 @@ export type { Worker } from './subscriptions/worker.ts'
 
 export type { SubscriptionChanges } from './subscriptions/admin/administer.ts'
 export type { Erased, EraseOptions } from './subscriptions/admin/erase.ts'
+export type { Health, HealthCheck, HealthOptions } from './subscriptions/admin/health.ts'
 export type { ParkedEvent, ParkedOptions, ReplayOptions } from './subscriptions/admin/parked.ts'
 export type { Staller } from './subscriptions/admin/stallers.ts'
 export type {
@@ -112,4 +115,4 @@ export type {
   SubscriptionInfo,
   SubscriptionsOptions,
 } from './subscriptions/admin/subscriptions.ts'
-export type { WaitOptions } from './subscriptions/admin/wait.ts'
+export type { SettledOptions, WaitOptions } from './subscriptions/admin/wait.ts'

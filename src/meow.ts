@@ -20,7 +20,7 @@ import { connectSettings } from './database/connect-options.ts'
 import { Database } from './database/database.ts'
 import { checkHealth } from './database/health.ts'
 import { migrate } from './database/migrate.ts'
-import type { NewEvent, StreamRef } from './events/event.ts'
+import type { NewEvent, RecordedEvent, StreamRef } from './events/event.ts'
 import { enclosingCall } from './events/event-context.ts'
 import { rejectOwnHandler } from './events/own-handler.ts'
 import type { Selector } from './events/selector.ts'
@@ -42,7 +42,7 @@ import { Watches } from './models/watches.ts'
 import { listenConnectionOf } from './notify/channel-registry.ts'
 import { Coalescer } from './notify/coalescing/coalescer.ts'
 import type { StoreStatus } from './notify/listener.ts'
-import { headBy } from './read/head.ts'
+import { headBy, lastVersion } from './read/head.ts'
 import type {
   CategoriesOptions,
   CategoryInfo,
@@ -53,18 +53,24 @@ import type {
   StreamPage,
 } from './read/reader.ts'
 import { Reader } from './read/reader.ts'
+import type { StreamInfo, StreamsOptions } from './read/streams.ts'
+import { streams } from './read/streams.ts'
+import type { TraceOptions } from './read/trace.ts'
+import { trace, traceSource } from './read/trace.ts'
 import { TracedReader } from './read/traced-reader.ts'
 import type { SubscriptionChanges } from './subscriptions/admin/administer.ts'
 import { Administration } from './subscriptions/admin/administer.ts'
 import type { Erased, EraseOptions } from './subscriptions/admin/erase.ts'
 import { Erasure } from './subscriptions/admin/erase.ts'
+import type { Health, HealthOptions } from './subscriptions/admin/health.ts'
+import { health } from './subscriptions/admin/health.ts'
 import type { ParkedEvent, ParkedOptions, ReplayOptions } from './subscriptions/admin/parked.ts'
 import { ParkedEvents } from './subscriptions/admin/parked.ts'
 import type { Staller } from './subscriptions/admin/stallers.ts'
 import { StallerList } from './subscriptions/admin/stallers.ts'
 import type { SubscriptionInfo, SubscriptionsOptions } from './subscriptions/admin/subscriptions.ts'
 import { SubscriptionList } from './subscriptions/admin/subscriptions.ts'
-import type { WaitOptions } from './subscriptions/admin/wait.ts'
+import type { SettledOptions, WaitOptions } from './subscriptions/admin/wait.ts'
 import { Waiting } from './subscriptions/admin/wait.ts'
 import type { SubscriptionOptions } from './subscriptions/options.ts'
 import type { DurableSubscription } from './subscriptions/subscription.ts'
@@ -326,6 +332,43 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
+   * Returns the version of a stream's last event; -1 if the stream does not exist. It takes one index probe.
+   *
+   * @example
+   * const version = await meow.head({ category: 'order', streamId: '42' })
+   */
+  head(stream: StreamRef): Promise<number> {
+    return this.#open(() => lastVersion(this.#db, stream))
+  }
+
+  /**
+   * Returns the streams of a category, with the versions and positions of their last events. They are in the order of the bytes
+   * of their ids; the last id of a page is the `after` of the next one. It takes two index probes a stream.
+   *
+   * @throws ValidationError if the category or an option is invalid
+   * @example
+   * const page = await meow.streams('order', { prefix: '2026-', limit: 50 })
+   * const next = await meow.streams('order', { prefix: '2026-', limit: 50, after: page.at(-1)!.streamId })
+   */
+  streams(category: string | AnyCategory, options?: StreamsOptions): Promise<StreamInfo[]> {
+    return this.#open(() => streams(this.#db, category, options))
+  }
+
+  /**
+   * Returns all events of a correlation id, in position order: those with this `metadata.correlationId`, and the event that has
+   * it as its own id. The id of any event gives the events of the correlation that it belongs to.
+   *
+   * The events are as they are stored, without upcasting. An index on the correlation id finds them.
+   *
+   * @throws ValidationError if the id is no text, or the limit is invalid
+   * @example
+   * for (const { type, metadata } of await meow.trace(request.id)) console.log(type, 'because of', metadata.causationId)
+   */
+  trace(id: string, options?: TraceOptions): Promise<RecordedEvent[]> {
+    return this.#open(() => trace(traceSource(this.#db), id, options))
+  }
+
+  /**
    * Returns the selected events as a cold Observable: first the stored events after `from`, then new ones as they are appended.
    *
    * Events come in position order, each exactly once, and never one that could still roll back. A lost connection is not an
@@ -501,6 +544,42 @@ export class Meow implements AsyncDisposable {
    */
   eraseStream(stream: StreamRef, options?: EraseOptions): Promise<Erased> {
     return this.#open(() => this.#erasure.erase(stream, options))
+  }
+
+  /**
+   * Waits until all subscriptions of the store, or those in `names`, have handled or parked everything that was appended before
+   * the call, in any process. A subscription that is paused, or that no process works on, never gets there: name the others.
+   *
+   * @throws TimeoutError after `timeoutMs` (default 5000, minimum 1); it names a subscription that was not there yet
+   * @throws SubscriptionNotFoundError if there is no subscription with one of the names
+   * @throws ClosedError if the store is closing; if `signal` aborts, it rejects with the signal's reason
+   * @example
+   * await meow.append({ category: 'order', streamId: '42' }, { type: 'OrderPlaced', data: {} })
+   * await meow.settled({ names: ['order-list', 'mailer'] })
+   */
+  settled(options?: SettledOptions): Promise<void> {
+    return this.#open(() => this.#waiting.settled(options))
+  }
+
+  /**
+   * Says whether this process can work with the store, for probes: whether the database answers, whether its schema is that of
+   * this version, whether events are pushed, and, with `maxLag`, whether a subscription has more than so many events to handle.
+   * It does not reject because of what is wrong: `ok` is false then, and the `message` of a check says why.
+   *
+   * For a readiness probe take `ok`. For a liveness probe it is enough that the call returns: to restart a process because the
+   * database is away makes matters worse.
+   *
+   * @param options `maxLag`: minimum 0, default: lags are not checked; `timeoutMs`: after which the database counts as away,
+   *   default 5000, minimum 1
+   * @throws ValidationError if an option is invalid; ClosedError after `close()`
+   * @example
+   * app.get('/ready', async (_, response) => {
+   *   const { ok, checks } = await meow.health({ maxLag: 10_000 })
+   *   response.status(ok ? 200 : 503).json(checks)
+   * })
+   */
+  health(options?: HealthOptions): Promise<Health> {
+    return this.#open(() => health(this.#db, this.#live.listener, this.#list, options))
   }
 
   /**

@@ -4,6 +4,7 @@ import type { EventStore } from '../src/index.ts'
 import { memoryStore } from '../src/testing/index.ts'
 import { appending } from './contract/appending.ts'
 import { deciding } from './contract/deciding.ts'
+import { finding } from './contract/finding.ts'
 import { observing } from './contract/observing.ts'
 import { reading } from './contract/reading.ts'
 import { typing } from './contract/typing.ts'
@@ -25,7 +26,7 @@ for (const [name, open] of kinds) {
     await closeAll()
   })
   // `reading` compares all that there is, by an assert that loses its way in data with a key "constructor".
-  for (const contract of [reading, appending, observing, deciding, typing, values])
+  for (const contract of [reading, finding, appending, observing, deciding, typing, values])
     contract(test, () => store, open)
   test.run()
 }

@@ -39,6 +39,13 @@ const read = {
   horizon: query('horizon', 'select meowmx.horizon(variadic $1)', 'categories text[]', 'horizon'),
   horizons: rows('horizons', 'known bigint?', 'key?, horizon, head'),
   head: file('head', '', 'head'),
+  lastVersion: file('last_version', 'category text, streamId text', 'version'),
+  streams: file(
+    'streams',
+    'category text, prefix text, after text, limit bigint',
+    'stream_id, version, position',
+  ),
+  trace: file('trace', 'id text, after bigint, limit bigint', event),
   load: file('load', streamRange, event),
   loadBackward: file('load_backward', streamRange, event),
   categories: file('categories', 'until bigint?', 'category, streams, events, last_position'),
@@ -133,6 +140,8 @@ const administer = {
   ),
   replayParked: value('replay_parked', 'subscription text, streamId text?'),
   reached: file('reached', 'subscription text, position bigint', 'reached?, changing, channel'),
+  settled: file('settled', 'subscription text, position bigint', 'reached, changing, channel'),
+  settling: file('settling', 'names text[]?', 'name, position'),
   awaitPosition: value(
     'await_position',
     'subscription text, position bigint, id uuid, whileMs double precision',
