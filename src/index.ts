@@ -108,7 +108,13 @@ export type { Worker } from './subscriptions/worker.ts'
 export type { SubscriptionChanges } from './subscriptions/admin/administer.ts'
 export type { Erased, EraseOptions } from './subscriptions/admin/erase.ts'
 export type { Health, HealthCheck, HealthOptions } from './subscriptions/admin/health.ts'
-export type { ParkedEvent, ParkedOptions, ReplayOptions } from './subscriptions/admin/parked.ts'
+export type {
+  DiscardedEvent,
+  DiscardOptions,
+  ParkedEvent,
+  ParkedOptions,
+  ReplayOptions,
+} from './subscriptions/admin/parked.ts'
 export type { Staller } from './subscriptions/admin/stallers.ts'
 export type {
   PartitionInfo,

@@ -64,7 +64,13 @@ import type { Erased, EraseOptions } from './subscriptions/admin/erase.ts'
 import { Erasure } from './subscriptions/admin/erase.ts'
 import type { Health, HealthOptions } from './subscriptions/admin/health.ts'
 import { health } from './subscriptions/admin/health.ts'
-import type { ParkedEvent, ParkedOptions, ReplayOptions } from './subscriptions/admin/parked.ts'
+import type {
+  DiscardedEvent,
+  DiscardOptions,
+  ParkedEvent,
+  ParkedOptions,
+  ReplayOptions,
+} from './subscriptions/admin/parked.ts'
 import { ParkedEvents } from './subscriptions/admin/parked.ts'
 import type { Staller } from './subscriptions/admin/stallers.ts'
 import { StallerList } from './subscriptions/admin/stallers.ts'
@@ -158,7 +164,7 @@ export class Meow implements AsyncDisposable {
     this.#observer = new Observer(fromDatabase(db, this.#live, reader))
     this.#subscriptions = new Subscriptions(db, this.#live, reader)
     this.#list = new SubscriptionList(db)
-    this.#administration = new Administration(db, (position) => reader.reaches(position))
+    this.#administration = new Administration(db, reader)
     this.#erasure = new Erasure(db, this.#projections, this.#projected)
     this.#parked = new ParkedEvents(db)
     this.#waiting = new Waiting(db, this.#live.listener, (name, read, signal) =>
@@ -455,7 +461,8 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
-   * Moves a subscription: to the first event (`'start'`), to the current horizon (`'end'`), or after a position.
+   * Moves a subscription: to the first event (`'start'`), to the current horizon (`'end'`), after a position, or to the first event
+   * that was recorded at or after a moment (`{ since }`).
    *
    * It forgets the parked events and takes the leases away. Running executors continue at the new position; events that
    * they are handling can no longer be acked. It waits for a transactional handler that is running.
@@ -464,9 +471,37 @@ export class Meow implements AsyncDisposable {
    * @throws HistoryLostError if the position is ahead of the store's last one: the events up to it would be skipped
    * @example
    * await meow.resetSubscription('mailer', { after: 4711 })
+   * await meow.resetSubscription('mailer', { since: '2026-01-31T14:00Z' })
    */
   resetSubscription(name: string, to: From): Promise<void> {
     return this.#withSubscription(name, () => this.#administration.reset(name, to))
+  }
+
+  /**
+   * Pauses a subscription, for all processes and until `resumeSubscription`. Executors begin no further event; what they are
+   * handling ends and is acked. A worker that starts meanwhile waits. Its state is `paused` in `status$` and in `subscriptions()`.
+   *
+   * It resolves when all running executors know; one that does not answer is waited for 10 s at most. Handlers that are running
+   * are not waited for. If it is paused already, nothing changes. Reset, replay and delete work as usual: events are delivered
+   * after it is resumed.
+   *
+   * @throws SubscriptionNotFoundError if there is no subscription with this name
+   * @example
+   * await meow.pauseSubscription('mailer')
+   */
+  pauseSubscription(name: string): Promise<void> {
+    return this.#withSubscription(name, () => this.#administration.pause(name))
+  }
+
+  /**
+   * Lets a paused subscription go on, in all processes and at once. If it is not paused, nothing changes.
+   *
+   * @throws SubscriptionNotFoundError if there is no subscription with this name
+   * @example
+   * await meow.resumeSubscription('mailer')
+   */
+  resumeSubscription(name: string): Promise<void> {
+    return this.#withSubscription(name, () => this.#administration.resume(name))
   }
 
   /**
@@ -503,6 +538,34 @@ export class Meow implements AsyncDisposable {
    */
   replayParked(name: string, options?: ReplayOptions): Promise<number> {
     return this.#withSubscription(name, () => this.#parked.replay(name, options))
+  }
+
+  /**
+   * Discards the event for which a stream is parked: it is not delivered any more, and the events that wait behind it are, in
+   * order, before the stream's newer events. The event stays in its stream, and the store keeps what was discarded, when, why
+   * and by whom (`discarded()`), also if the subscription is deleted. Only `resetSubscription` to an earlier position delivers
+   * it again.
+   *
+   * @returns the number of events that were put back: those that waited behind it
+   * @throws ValidationError if no stream with this id is parked, or several categories have one and `category` is missing; if
+   *   there is no `reason`
+   * @throws SubscriptionNotFoundError if there is no subscription with this name
+   * @example
+   * await meow.discardParked('mailer', { streamId: '42', reason: 'the address never existed, ticket 4711' })
+   */
+  discardParked(name: string, options: DiscardOptions): Promise<number> {
+    return this.#withSubscription(name, () => this.#parked.discard(name, options))
+  }
+
+  /**
+   * Returns the events of a subscription that were discarded, the newest first. There need not be such a subscription any more.
+   *
+   * @param options `limit`: default 100, minimum 1, maximum 100_000
+   * @example
+   * for (const { event, reason, discardedBy } of await meow.discarded('mailer')) console.log(event.streamId, reason, discardedBy)
+   */
+  discarded(name: string, options?: ParkedOptions): Promise<DiscardedEvent[]> {
+    return this.#open(() => this.#parked.discarded(name, options))
   }
 
   /**

@@ -39,6 +39,7 @@ const read = {
   horizon: query('horizon', 'select meowmx.horizon(variadic $1)', 'categories text[]', 'horizon'),
   horizons: rows('horizons', 'known bigint?', 'key?, horizon, head'),
   head: file('head', '', 'head'),
+  positionAt: value('position_at', 'since timestamptz'),
   lastVersion: file('last_version', 'category text, streamId text', 'version'),
   streams: file(
     'streams',
@@ -91,8 +92,8 @@ const subscribe = {
   /** A row for each partition. If there is none, one row, which has the share. */
   claim: rows(
     'claim',
-    `subscription text, owner text, leaseMs int, ${owned}, revision uuid?`,
-    'partition?, epoch?, reached?, fresh?, share, wait_ms?',
+    `subscription text, owner text, leaseMs int, ${owned}, revision uuid?, paused boolean`,
+    'partition?, epoch?, reached?, fresh?, share, wait_ms?, paused',
   ),
   advance: value('advance', `subscription text, leaseMs int, ${owned}, positions bigint[]`),
   release: value('release', `subscription text, owner text, ${owned}, positions bigint[], leaving boolean`),
@@ -103,7 +104,7 @@ const subscribe = {
   parkedStreams: rows(
     'parked_streams',
     'subscription text, partitions int[]',
-    'partition, category, stream_id, position, attempts, replaying',
+    'partition, category, stream_id, position, attempts, replaying, discarded',
   ),
   replayedEvents: file(
     'replayed_events',
@@ -121,11 +122,14 @@ const administer = {
   subscriptions: file(
     'subscriptions',
     'names text[]?, exact boolean',
-    'name, categories?, types?, stream_id?, partitions, position, lag, lag_is_estimate, streams, parked, parked_is_estimate, ahead, held_back, held_back_ms',
+    'name, categories?, types?, stream_id?, partitions, position, lag, lag_is_estimate, streams, parked, parked_is_estimate, ahead, held_back, held_back_ms, paused_ms?',
   ),
   alterSubscription: value('alter_subscription', 'name text, changes jsonb'),
   resetSubscription: value('reset_subscription', 'name text, position bigint'),
   resetToEnd: file('reset_to_end', 'name text', 'reset_subscription'),
+  pauseSubscription: value('pause_subscription', 'name text'),
+  resumeSubscription: value('resume_subscription', 'name text'),
+  pausing: file('pausing', 'name text', 'executors'),
   deleteSubscription: value('delete_subscription', 'name text'),
   subscriptionNamed: query(
     'subscription_named',
@@ -137,6 +141,16 @@ const administer = {
     'parked',
     'subscription text, limit bigint, maxBytes bigint',
     `attempts, error?, parked_ms, ${event}`,
+  ),
+  discardParked: rows(
+    'discard_parked',
+    'subscription text, streamId text, category text?, reason text',
+    'discarded, replayed',
+  ),
+  discarded: file(
+    'discarded',
+    'subscription text, limit bigint',
+    `attempts, error, reason, discarded_by, discarded_ms, ${event}`,
   ),
   replayParked: value('replay_parked', 'subscription text, streamId text?'),
   reached: file('reached', 'subscription text, position bigint', 'reached?, changing, channel'),

@@ -47,6 +47,12 @@ export class MemoryLog {
     })
   }
 
+  /** The position after which to begin, to read what was recorded at or after a moment. */
+  positionAt(since: Date): number {
+    const first = this.#events.find(({ recordedAt }) => recordedAt >= since)
+    return first ? first.position - 1 : this.head
+  }
+
   /** The events of a stream from version `from` (inclusive) to version `to` (exclusive). */
   load(stream: StreamRef, from = 0, to?: number): RecordedEvent[] {
     return this.#stream(streamKey(stream)).slice(from, to).map(recorded)

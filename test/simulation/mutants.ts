@@ -59,6 +59,12 @@ export const mutants: readonly Mutant[] = [
     flaws: { unfenced: true },
   },
   {
+    name: 'an executor says that it begins nothing more before it knows of the pause',
+    file: 'src/subscriptions/claims.ts',
+    from: '          this.#paused,',
+    to: '          true,',
+  },
+  {
     name: 'no poll',
     file: 'src/live/live.ts',
     from: 'this.#db.clock.every(this.#db.settings.pollIntervalMs, () => this.#wakeAll())',
