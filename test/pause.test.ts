@@ -218,6 +218,7 @@ test('a handler may pause its own subscription', async () => {
     handled++
     if (handled === 1) await meow.pauseSubscription(name)
   })
+  await worker.ready
   await until(
     async () => (await info(name)).status === 'paused' && (await info(name)).partitions[0]!.owner === null,
     {

@@ -344,8 +344,8 @@ class Simulation {
       this.#say(this.#away ? 'SERVICE away' : 'service back')
       return true
     }
-    // Seldom, and not for long: while all is paused little else comes to pass.
-    if (n % 64 === 9 || (this.#database.paused && n % 4 === 1)) {
+    // Seldom, and not for long: while all is paused little else comes to pass. Not with a service: who takes over knows of no outage.
+    if (!this.#setup.service && (n % 64 === 9 || (this.#database.paused && n % 4 === 1))) {
       this.#say(this.#database.paused ? 'RESUME' : 'PAUSE')
       this.#database.pause(!this.#database.paused)
       return true
