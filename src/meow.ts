@@ -42,6 +42,7 @@ import { Watches } from './models/watches.ts'
 import { listenConnectionOf } from './notify/channel-registry.ts'
 import { Coalescer } from './notify/coalescing/coalescer.ts'
 import type { StoreStatus } from './notify/listener.ts'
+import { byIdsIn } from './read/by-ids.ts'
 import { headBy, lastVersion } from './read/head.ts'
 import type {
   CategoriesOptions,
@@ -174,7 +175,7 @@ export class Meow implements AsyncDisposable {
     this.#aggregates = new Aggregates(this.#reader, this.#appender)
     const snapshots = new Snapshots(db)
     this.#states = new States(this.#reader, snapshots)
-    this.#decisions = new Decisions(this.#states, snapshots, this.#appender, db.clock)
+    this.#decisions = new Decisions(this.#states, snapshots, this.#appender, byIdsIn(db), db.clock)
     this.#watches = new Watches(db, this.#observer, this.#states)
     this.status$ = this.#live.listener.status$
     telemetry?.observe(() => this.#subscriptions.standings())
@@ -696,6 +697,7 @@ export class Meow implements AsyncDisposable {
    * @throws what the decider throws, and the other errors of `append`. If `evolve` throws on a new event, that event is written
    * @example
    * const { state } = await meow.decide(show, 'hamlet', { seats: 2 })
+   * const { result } = await meow.decide(show, 'hamlet', { seats: 2 }, { expectedVersion: 7, idempotencyKey: request.id })
    */
   decide<C, E, S>(
     decider: Decider<C, E, S>,

@@ -7,6 +7,7 @@ import { deciding } from './contract/deciding.ts'
 import { finding } from './contract/finding.ts'
 import { observing } from './contract/observing.ts'
 import { reading } from './contract/reading.ts'
+import { repeating } from './contract/repeating.ts'
 import { typing } from './contract/typing.ts'
 import { values } from './contract/values.ts'
 import { closeAll, openStore } from './support/store.ts'
@@ -26,7 +27,7 @@ for (const [name, open] of kinds) {
     await closeAll()
   })
   // `reading` compares all that there is, by an assert that loses its way in data with a key "constructor".
-  for (const contract of [reading, finding, appending, observing, deciding, typing, values])
+  for (const contract of [reading, finding, appending, observing, deciding, repeating, typing, values])
     contract(test, () => store, open)
   test.run()
 }

@@ -8,6 +8,8 @@ import { statements } from '../database/statements.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import { toEvent } from '../events/event.ts'
 import { PAGE_SHARE } from './budget.ts'
+import type { ByIds } from './by-ids.ts'
+import { byIdsIn } from './by-ids.ts'
 
 /** Options of `meow.trace()`. */
 export interface TraceOptions {
@@ -17,8 +19,7 @@ export interface TraceOptions {
 
 /** What a trace is made of. */
 export interface TraceSource {
-  /** The events with these ids, in any order. */
-  byIds(ids: readonly string[]): Promise<RecordedEvent[]>
+  byIds: ByIds
   /**
    * Some of the next events above a position with this correlation id, at most `limit`, in position order; perhaps others that
    * only look like it. None: there are no more.
@@ -66,7 +67,7 @@ const PAGE_SIZE = 1_000
 
 /** The events of a store in PostgreSQL. */
 export const traceSource = (db: Queries): TraceSource => ({
-  byIds: async (ids) => (await db.query(statements.eventsById, { ids })).map((row) => toEvent(row)),
+  byIds: byIdsIn(db),
   correlated: async (id, after, limit) => {
     const maxBytes = Math.floor(db.settings.maxBufferedBytes / PAGE_SHARE)
     const values = { id: JSON.stringify(id).slice(1, -1), after, limit: Math.min(limit, PAGE_SIZE) }

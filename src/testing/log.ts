@@ -2,7 +2,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Outcome } from '../append/batch.ts'
 import { Aborted, result } from '../append/batch.ts'
-import type { ExpectedVersion, Request } from '../append/request.ts'
+import type { Request } from '../append/request.ts'
+import { meets } from '../append/request.ts'
 import { DuplicateEventError, VersionConflictError } from '../events/errors.ts'
 import type { RecordedEvent, StreamRef } from '../events/event.ts'
 import { streamKey } from '../events/event.ts'
@@ -129,13 +130,6 @@ export class MemoryLog {
       return event
     })
   }
-}
-
-/** Whether a stream whose last version is `last` (-1 if it does not exist) is as expected. */
-function meets(expected: ExpectedVersion, last: number): boolean {
-  if (expected === 'any') return true
-  if (expected === 'stream-exists') return last >= 0
-  return last === (expected === 'no-stream' ? -1 : expected)
 }
 
 /** Compares names as the database does. */

@@ -69,7 +69,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): EventStore {
   const observer = new Observer(reader.open)
   const states = new States(reader, noSnapshots)
   const aggregates = new Aggregates(reader, appender)
-  const decisions = new Decisions(states, noSnapshots, appender, clock)
+  const decisions = new Decisions(states, noSnapshots, appender, log.traceSource.byIds, clock)
   const watches = new Watches({ clock, settings: { logger: silent } }, observer, states)
 
   // The types of arguments and results are those of EventStore.
