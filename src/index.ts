@@ -5,6 +5,7 @@
 export type { Logger } from './core/logger.ts'
 export type { StopOptions } from './core/stop-options.ts'
 export type { ConnectOptions } from './database/connect-options.ts'
+export type { MigrationPlan } from './database/migration-plan.ts'
 export { connect, Meow } from './meow.ts'
 export type { StoreStatus } from './notify/listener.ts'
 export type { EventStore } from './store.ts'

@@ -20,6 +20,8 @@ import { connectSettings } from './database/connect-options.ts'
 import { Database } from './database/database.ts'
 import { checkHealth } from './database/health.ts'
 import { migrate } from './database/migrate.ts'
+import type { MigrationPlan } from './database/migration-plan.ts'
+import { migrationPlan } from './database/migration-plan.ts'
 import type { NewEvent, RecordedEvent, StreamRef } from './events/event.ts'
 import { enclosingCall } from './events/event-context.ts'
 import { rejectOwnHandler } from './events/own-handler.ts'
@@ -206,6 +208,19 @@ export class Meow implements AsyncDisposable {
     const result = await migrate(this.#db)
     await checkHealth(this.#db)
     return result
+  }
+
+  /**
+   * Returns the SQL that `migrate()` would run now, for a DBA who runs it himself, with psql or another client. It changes nothing.
+   *
+   * @returns `sql`: one transaction, or an empty text if there is nothing to do; `pending`: what `migrate()` would return
+   * @throws SchemaError if the schema is newer than this library, or the database does not have the encoding UTF8
+   * @example
+   * const { sql, pending } = await meow.migrationPlan()
+   * if (pending.length > 0) await writeFile('migrate.sql', sql)
+   */
+  migrationPlan(): Promise<MigrationPlan> {
+    return this.#open(() => migrationPlan(this.#db))
   }
 
   /**

@@ -24,6 +24,14 @@ export function list(text: string, before: string[] = []): string[] {
   return [...before, ...names]
 }
 
+/** Parses a moment, such as `2026-01-31`, `2026-01-31 14:00` (in local time) or `2026-01-31T14:00Z`. */
+export function moment(text: string): { since: Date } {
+  const since = new Date(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00` : text)
+  if (!/^\d{4}-\d\d-\d\d/.test(text) || Number.isNaN(since.getTime()))
+    throw new InvalidArgumentError("It must be a time, such as '2026-01-31 14:00' or 2026-01-31T14:00Z.")
+  return { since }
+}
+
 /** Parses `start`, `end` or a position to start after. */
 export function startPosition(text: string): From {
   if (text === 'start' || text === 'end') return text

@@ -238,6 +238,11 @@ const doctor = {
     'schema name',
     'role, is_there, usage, read, append, subscribe, manage, publish, migrate',
   ),
+  doctorObjects: file(
+    'doctor_objects',
+    'schema name, functions text[], bodies text[], triggers text[], indexes text[]',
+    'kind, name, state',
+  ),
   doctorLeases: file('doctor_leases', '', 'subscription, owner, partitions, expired_ms'),
   doctorTransactions: file(
     'doctor_transactions',
