@@ -32,12 +32,15 @@ export function moment(text: string): { since: Date } {
   return { since }
 }
 
-/** Parses `start`, `end` or a position to start after. */
+/** Parses `start`, `end`, a position to start after, or a moment. */
 export function startPosition(text: string): From {
   if (text === 'start' || text === 'end') return text
+  if (/^\d{4}-\d\d-/.test(text)) return moment(text)
   const after = Number(text)
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(after))
-    throw new InvalidArgumentError(`It must be start, end or a position up to ${Number.MAX_SAFE_INTEGER}.`)
+    throw new InvalidArgumentError(
+      `It must be start, end, a position up to ${Number.MAX_SAFE_INTEGER}, or a time such as '2026-01-31 14:00'.`,
+    )
   return { after }
 }
 
