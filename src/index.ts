@@ -5,6 +5,7 @@
 export type { Logger } from './core/logger.ts'
 export type { StopOptions } from './core/stop-options.ts'
 export type { ConnectOptions } from './database/connect-options.ts'
+export type { MigrationPlan } from './database/migration-plan.ts'
 export { connect, Meow } from './meow.ts'
 export type { StoreStatus } from './notify/listener.ts'
 export type { EventStore } from './store.ts'
@@ -79,6 +80,8 @@ export type {
   ReadOptions,
   ReadResult,
 } from './read/reader.ts'
+export type { StreamInfo, StreamsOptions } from './read/streams.ts'
+export type { TraceOptions } from './read/trace.ts'
 
 // Models: aggregates and deciders
 
@@ -106,11 +109,18 @@ export type { Worker } from './subscriptions/worker.ts'
 
 export type { SubscriptionChanges } from './subscriptions/admin/administer.ts'
 export type { Erased, EraseOptions } from './subscriptions/admin/erase.ts'
-export type { ParkedEvent, ParkedOptions, ReplayOptions } from './subscriptions/admin/parked.ts'
+export type { Health, HealthCheck, HealthOptions } from './subscriptions/admin/health.ts'
+export type {
+  DiscardedEvent,
+  DiscardOptions,
+  ParkedEvent,
+  ParkedOptions,
+  ReplayOptions,
+} from './subscriptions/admin/parked.ts'
 export type { Staller } from './subscriptions/admin/stallers.ts'
 export type {
   PartitionInfo,
   SubscriptionInfo,
   SubscriptionsOptions,
 } from './subscriptions/admin/subscriptions.ts'
-export type { WaitOptions } from './subscriptions/admin/wait.ts'
+export type { SettledOptions, WaitOptions } from './subscriptions/admin/wait.ts'

@@ -20,7 +20,9 @@ import { connectSettings } from './database/connect-options.ts'
 import { Database } from './database/database.ts'
 import { checkHealth } from './database/health.ts'
 import { migrate } from './database/migrate.ts'
-import type { NewEvent, StreamRef } from './events/event.ts'
+import type { MigrationPlan } from './database/migration-plan.ts'
+import { migrationPlan } from './database/migration-plan.ts'
+import type { NewEvent, RecordedEvent, StreamRef } from './events/event.ts'
 import { enclosingCall } from './events/event-context.ts'
 import { rejectOwnHandler } from './events/own-handler.ts'
 import type { Selector } from './events/selector.ts'
@@ -42,7 +44,8 @@ import { Watches } from './models/watches.ts'
 import { listenConnectionOf } from './notify/channel-registry.ts'
 import { Coalescer } from './notify/coalescing/coalescer.ts'
 import type { StoreStatus } from './notify/listener.ts'
-import { headBy } from './read/head.ts'
+import { byIdsIn } from './read/by-ids.ts'
+import { headBy, lastVersion } from './read/head.ts'
 import type {
   CategoriesOptions,
   CategoryInfo,
@@ -53,18 +56,30 @@ import type {
   StreamPage,
 } from './read/reader.ts'
 import { Reader } from './read/reader.ts'
+import type { StreamInfo, StreamsOptions } from './read/streams.ts'
+import { streams } from './read/streams.ts'
+import type { TraceOptions } from './read/trace.ts'
+import { trace, traceSource } from './read/trace.ts'
 import { TracedReader } from './read/traced-reader.ts'
 import type { SubscriptionChanges } from './subscriptions/admin/administer.ts'
 import { Administration } from './subscriptions/admin/administer.ts'
 import type { Erased, EraseOptions } from './subscriptions/admin/erase.ts'
 import { Erasure } from './subscriptions/admin/erase.ts'
-import type { ParkedEvent, ParkedOptions, ReplayOptions } from './subscriptions/admin/parked.ts'
+import type { Health, HealthOptions } from './subscriptions/admin/health.ts'
+import { health } from './subscriptions/admin/health.ts'
+import type {
+  DiscardedEvent,
+  DiscardOptions,
+  ParkedEvent,
+  ParkedOptions,
+  ReplayOptions,
+} from './subscriptions/admin/parked.ts'
 import { ParkedEvents } from './subscriptions/admin/parked.ts'
 import type { Staller } from './subscriptions/admin/stallers.ts'
 import { StallerList } from './subscriptions/admin/stallers.ts'
 import type { SubscriptionInfo, SubscriptionsOptions } from './subscriptions/admin/subscriptions.ts'
 import { SubscriptionList } from './subscriptions/admin/subscriptions.ts'
-import type { WaitOptions } from './subscriptions/admin/wait.ts'
+import type { SettledOptions, WaitOptions } from './subscriptions/admin/wait.ts'
 import { Waiting } from './subscriptions/admin/wait.ts'
 import type { SubscriptionOptions } from './subscriptions/options.ts'
 import type { DurableSubscription } from './subscriptions/subscription.ts'
@@ -152,7 +167,7 @@ export class Meow implements AsyncDisposable {
     this.#observer = new Observer(fromDatabase(db, this.#live, reader))
     this.#subscriptions = new Subscriptions(db, this.#live, reader)
     this.#list = new SubscriptionList(db)
-    this.#administration = new Administration(db, (position) => reader.reaches(position))
+    this.#administration = new Administration(db, reader)
     this.#erasure = new Erasure(db, this.#projections, this.#projected)
     this.#parked = new ParkedEvents(db)
     this.#waiting = new Waiting(db, this.#live.listener, (name, read, signal) =>
@@ -162,7 +177,7 @@ export class Meow implements AsyncDisposable {
     this.#aggregates = new Aggregates(this.#reader, this.#appender)
     const snapshots = new Snapshots(db)
     this.#states = new States(this.#reader, snapshots)
-    this.#decisions = new Decisions(this.#states, snapshots, this.#appender, db.clock)
+    this.#decisions = new Decisions(this.#states, snapshots, this.#appender, byIdsIn(db), db.clock)
     this.#watches = new Watches(db, this.#observer, this.#states)
     this.status$ = this.#live.listener.status$
     telemetry?.observe(() => this.#subscriptions.standings())
@@ -193,6 +208,19 @@ export class Meow implements AsyncDisposable {
     const result = await migrate(this.#db)
     await checkHealth(this.#db)
     return result
+  }
+
+  /**
+   * Returns the SQL that `migrate()` would run now, for a DBA who runs it himself, with psql or another client. It changes nothing.
+   *
+   * @returns `sql`: one transaction, or an empty text if there is nothing to do; `pending`: what `migrate()` would return
+   * @throws SchemaError if the schema is newer than this library, or the database does not have the encoding UTF8
+   * @example
+   * const { sql, pending } = await meow.migrationPlan()
+   * if (pending.length > 0) await writeFile('migrate.sql', sql)
+   */
+  migrationPlan(): Promise<MigrationPlan> {
+    return this.#open(() => migrationPlan(this.#db))
   }
 
   /**
@@ -326,6 +354,43 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
+   * Returns the version of a stream's last event; -1 if the stream does not exist. It takes one index probe.
+   *
+   * @example
+   * const version = await meow.head({ category: 'order', streamId: '42' })
+   */
+  head(stream: StreamRef): Promise<number> {
+    return this.#open(() => lastVersion(this.#db, stream))
+  }
+
+  /**
+   * Returns the streams of a category, with the versions and positions of their last events. They are in the order of the bytes
+   * of their ids; the last id of a page is the `after` of the next one. It takes two index probes a stream.
+   *
+   * @throws ValidationError if the category or an option is invalid
+   * @example
+   * const page = await meow.streams('order', { prefix: '2026-', limit: 50 })
+   * const next = await meow.streams('order', { prefix: '2026-', limit: 50, after: page.at(-1)!.streamId })
+   */
+  streams(category: string | AnyCategory, options?: StreamsOptions): Promise<StreamInfo[]> {
+    return this.#open(() => streams(this.#db, category, options))
+  }
+
+  /**
+   * Returns all events of a correlation id, in position order: those with this `metadata.correlationId`, and the event that has
+   * it as its own id. The id of any event gives the events of the correlation that it belongs to.
+   *
+   * The events are as they are stored, without upcasting. An index on the correlation id finds them.
+   *
+   * @throws ValidationError if the id is no text, or the limit is invalid
+   * @example
+   * for (const { type, metadata } of await meow.trace(request.id)) console.log(type, 'because of', metadata.causationId)
+   */
+  trace(id: string, options?: TraceOptions): Promise<RecordedEvent[]> {
+    return this.#open(() => trace(traceSource(this.#db), id, options))
+  }
+
+  /**
    * Returns the selected events as a cold Observable: first the stored events after `from`, then new ones as they are appended.
    *
    * Events come in position order, each exactly once, and never one that could still roll back. A lost connection is not an
@@ -412,7 +477,8 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
-   * Moves a subscription: to the first event (`'start'`), to the current horizon (`'end'`), or after a position.
+   * Moves a subscription: to the first event (`'start'`), to the current horizon (`'end'`), after a position, or to the first event
+   * that was recorded at or after a moment (`{ since }`).
    *
    * It forgets the parked events and takes the leases away. Running executors continue at the new position; events that
    * they are handling can no longer be acked. It waits for a transactional handler that is running.
@@ -421,9 +487,37 @@ export class Meow implements AsyncDisposable {
    * @throws HistoryLostError if the position is ahead of the store's last one: the events up to it would be skipped
    * @example
    * await meow.resetSubscription('mailer', { after: 4711 })
+   * await meow.resetSubscription('mailer', { since: '2026-01-31T14:00Z' })
    */
   resetSubscription(name: string, to: From): Promise<void> {
     return this.#withSubscription(name, () => this.#administration.reset(name, to))
+  }
+
+  /**
+   * Pauses a subscription, for all processes and until `resumeSubscription`. Executors begin no further event; what they are
+   * handling ends and is acked. A worker that starts meanwhile waits. Its state is `paused` in `status$` and in `subscriptions()`.
+   *
+   * It resolves when all running executors know; one that does not answer is waited for 10 s at most. Handlers that are running
+   * are not waited for. If it is paused already, nothing changes. Reset, replay and delete work as usual: events are delivered
+   * after it is resumed.
+   *
+   * @throws SubscriptionNotFoundError if there is no subscription with this name
+   * @example
+   * await meow.pauseSubscription('mailer')
+   */
+  pauseSubscription(name: string): Promise<void> {
+    return this.#withSubscription(name, () => this.#administration.pause(name))
+  }
+
+  /**
+   * Lets a paused subscription go on, in all processes and at once. If it is not paused, nothing changes.
+   *
+   * @throws SubscriptionNotFoundError if there is no subscription with this name
+   * @example
+   * await meow.resumeSubscription('mailer')
+   */
+  resumeSubscription(name: string): Promise<void> {
+    return this.#withSubscription(name, () => this.#administration.resume(name))
   }
 
   /**
@@ -460,6 +554,34 @@ export class Meow implements AsyncDisposable {
    */
   replayParked(name: string, options?: ReplayOptions): Promise<number> {
     return this.#withSubscription(name, () => this.#parked.replay(name, options))
+  }
+
+  /**
+   * Discards the event for which a stream is parked: it is not delivered any more, and the events that wait behind it are, in
+   * order, before the stream's newer events. The event stays in its stream, and the store keeps what was discarded, when, why
+   * and by whom (`discarded()`), also if the subscription is deleted. Only `resetSubscription` to an earlier position delivers
+   * it again.
+   *
+   * @returns the number of events that were put back: those that waited behind it
+   * @throws ValidationError if no stream with this id is parked, or several categories have one and `category` is missing; if
+   *   there is no `reason`
+   * @throws SubscriptionNotFoundError if there is no subscription with this name
+   * @example
+   * await meow.discardParked('mailer', { streamId: '42', reason: 'the address never existed, ticket 4711' })
+   */
+  discardParked(name: string, options: DiscardOptions): Promise<number> {
+    return this.#withSubscription(name, () => this.#parked.discard(name, options))
+  }
+
+  /**
+   * Returns the events of a subscription that were discarded, the newest first. There need not be such a subscription any more.
+   *
+   * @param options `limit`: default 100, minimum 1, maximum 100_000
+   * @example
+   * for (const { event, reason, discardedBy } of await meow.discarded('mailer')) console.log(event.streamId, reason, discardedBy)
+   */
+  discarded(name: string, options?: ParkedOptions): Promise<DiscardedEvent[]> {
+    return this.#open(() => this.#parked.discarded(name, options))
   }
 
   /**
@@ -501,6 +623,42 @@ export class Meow implements AsyncDisposable {
    */
   eraseStream(stream: StreamRef, options?: EraseOptions): Promise<Erased> {
     return this.#open(() => this.#erasure.erase(stream, options))
+  }
+
+  /**
+   * Waits until all subscriptions of the store, or those in `names`, have handled or parked everything that was appended before
+   * the call, in any process. A subscription that is paused, or that no process works on, never gets there: name the others.
+   *
+   * @throws TimeoutError after `timeoutMs` (default 5000, minimum 1); it names a subscription that was not there yet
+   * @throws SubscriptionNotFoundError if there is no subscription with one of the names
+   * @throws ClosedError if the store is closing; if `signal` aborts, it rejects with the signal's reason
+   * @example
+   * await meow.append({ category: 'order', streamId: '42' }, { type: 'OrderPlaced', data: {} })
+   * await meow.settled({ names: ['order-list', 'mailer'] })
+   */
+  settled(options?: SettledOptions): Promise<void> {
+    return this.#open(() => this.#waiting.settled(options))
+  }
+
+  /**
+   * Says whether this process can work with the store, for probes: whether the database answers, whether its schema is that of
+   * this version, whether events are pushed, and, with `maxLag`, whether a subscription has more than so many events to handle.
+   * It does not reject because of what is wrong: `ok` is false then, and the `message` of a check says why.
+   *
+   * For a readiness probe take `ok`. For a liveness probe it is enough that the call returns: to restart a process because the
+   * database is away makes matters worse.
+   *
+   * @param options `maxLag`: minimum 0, default: lags are not checked; `timeoutMs`: after which the database counts as away,
+   *   default 5000, minimum 1
+   * @throws ValidationError if an option is invalid; ClosedError after `close()`
+   * @example
+   * app.get('/ready', async (_, response) => {
+   *   const { ok, checks } = await meow.health({ maxLag: 10_000 })
+   *   response.status(ok ? 200 : 503).json(checks)
+   * })
+   */
+  health(options?: HealthOptions): Promise<Health> {
+    return this.#open(() => health(this.#db, this.#live.listener, this.#list, options))
   }
 
   /**
@@ -554,6 +712,7 @@ export class Meow implements AsyncDisposable {
    * @throws what the decider throws, and the other errors of `append`. If `evolve` throws on a new event, that event is written
    * @example
    * const { state } = await meow.decide(show, 'hamlet', { seats: 2 })
+   * const { result } = await meow.decide(show, 'hamlet', { seats: 2 }, { expectedVersion: 7, idempotencyKey: request.id })
    */
   decide<C, E, S>(
     decider: Decider<C, E, S>,

@@ -58,6 +58,7 @@ test('a store that is well: a line for each check, exit code 0', async () => {
       `ok rights ${who} may read, append, subscribe, manage, publish, migrate`,
       `ok migration schema "${storeSchema}" is up to date`,
       'ok health triggers and sequence are correct',
+      'ok objects functions, triggers, indexes and privileges are those of this version',
       'ok push a notification takes <time>',
       'ok queue the queue of NOTIFY is 0% full',
       'ok transactions none is open for longer than <time>',
@@ -93,6 +94,35 @@ test('a trigger that is off, and a sequence that stayed behind: what it says to 
   )
   for (const { todo } of found) await sql.query(todo!)
   assert.equal(problems((await doctor(store)).findings), [])
+})
+
+test('functions, triggers, indexes and privileges that are not those of this version', async () => {
+  const schema = uniqueName('objects')
+  await openStore({ schema, listen: false })
+  const role = uniqueName('role')
+  await sql.query(`create role ${role}; grant usage on schema ${schema} to ${role};
+    grant select on all tables in schema ${schema} to ${role}; grant select on all sequences in schema ${schema} to ${role}`)
+  assert.equal(problems((await doctor(['--schema', schema])).findings), [])
+  const { rows } = await sql.query(`select pg_get_functiondef('${schema}.wake_channel'::regproc) as text`)
+  await sql.query(`drop index ${schema}.events_correlation; drop function ${schema}.position_at(timestamptz);
+    drop trigger forget_erased on ${schema}.snapshots;
+    alter table ${schema}.parked_events disable trigger wake_waiters_of_parked;
+    revoke select on ${schema}.discarded_events from ${role}`)
+  await sql.query(rows[0].text.replace("'!'", "'?'"))
+  const { code, findings } = await doctor(['--schema', schema])
+  assert.is(code, 3)
+  assert.equal(
+    findings.filter(({ check, state }) => check === 'objects' && state !== 'ok').map(({ found }) => found),
+    [
+      'function position_at is missing',
+      'function wake_channel is not as this version installs it',
+      'index events_correlation is missing',
+      `role ${role} may read events, and lacks select on discarded_events`,
+      'trigger parked_events.wake_waiters_of_parked is off',
+      'trigger snapshots.forget_erased is missing',
+    ],
+  )
+  await sql.query(`drop owned by ${role}; drop role ${role}`)
 })
 
 test('a role without rights', async () => {

@@ -4,8 +4,10 @@ import type { EventStore } from '../src/index.ts'
 import { memoryStore } from '../src/testing/index.ts'
 import { appending } from './contract/appending.ts'
 import { deciding } from './contract/deciding.ts'
+import { finding } from './contract/finding.ts'
 import { observing } from './contract/observing.ts'
 import { reading } from './contract/reading.ts'
+import { repeating } from './contract/repeating.ts'
 import { typing } from './contract/typing.ts'
 import { values } from './contract/values.ts'
 import { closeAll, openStore } from './support/store.ts'
@@ -25,7 +27,7 @@ for (const [name, open] of kinds) {
     await closeAll()
   })
   // `reading` comes first: it compares all events, and assert.equal does not work for data with a key "constructor".
-  for (const contract of [reading, appending, observing, deciding, typing, values])
+  for (const contract of [reading, finding, appending, observing, deciding, repeating, typing, values])
     contract(test, () => store, open)
   test.run()
 }

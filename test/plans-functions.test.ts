@@ -117,6 +117,11 @@ const actions: [name: string, action: (client: pg.ClientBase) => Promise<unknown
   ],
   ['the horizon', (client) => client.query(`select ${schema}.horizon('big')`), /position <= b/],
   [
+    'where a moment begins',
+    (client) => client.query(`select ${schema}.position_at(clock_timestamp())`),
+    /e\.position >= _middle/,
+  ],
+  [
     'a look of who notifies for all',
     (client) => client.query(`select * from ${schema}.publish('{}', '{}', ${COUNT - 10}, 0)`),
     /e\.position > _from/,

@@ -251,6 +251,18 @@ test('a look of waitFor', async () => {
     await isLean(own(statements.reached), ['wait', position], 10)
 })
 
+test('what settled waits for: nothing below the checkpoints is looked at', async () => {
+  await subscribe('settle', ['big'], ['T1'], null)
+  await subscribe('settle all', null, null, null)
+  await sql.query('update checkpoints set position = $1', [COUNT - 100])
+  const wanted = await isLean(own(statements.settling), [null], 200, true) // of what is above them
+  assert.ok(examined(wanted) < 2 * 2 * 110, `${examined(wanted)} events`)
+  for (const name of ['settle', 'settle all']) {
+    const found = await isLean(own(statements.settled), [name, COUNT], 200)
+    assert.ok(examined(found) < 2 * 110, `${examined(found)} events`)
+  }
+})
+
 test('a checkpoint for which nobody waits looks for waiters by their index', async () => {
   await sql.query(`
     insert into waiters select 'other' || n, 1, gen_random_uuid(), clock_timestamp() + interval '1 h'

@@ -24,8 +24,9 @@ plans.before(async () => {
   await client.query(`set search_path = ${schema}`)
   // 30 categories of uneven size, 20 events a stream, 7 types.
   await client.query(
-    `insert into events (version, category, stream_id, type, data)
-     select n % 20, 'c' || floor(sqrt(n / 20 % 900)), 's' || n / 20, 't' || n % 7, '{"price": 9}'
+    `insert into events (version, category, stream_id, type, data, metadata)
+     select n % 20, 'c' || floor(sqrt(n / 20 % 900)), 's' || n / 20, 't' || n % 7, '{"price": 9}',
+            case when n % 2 = 0 then '{}' else json_build_object('correlationId', 'corr' || n / 10) end
      from generate_series(0, $1::int - 1) as n`,
     [EVENTS],
   )
@@ -151,6 +152,37 @@ plans('a snapshot, and the event that it was taken at', async () => {
 plans('events by id', async () => {
   await areLean(statements.eventsById, [['00000000-0000-0000-0000-000000000001']])
 })
+plans('the last version of a stream', async () => {
+  await isLean(statements.lastVersion.text, ['c9', 's90'])
+})
+
+plans('streams of a category: probes of one index', async () => {
+  for (const values of [
+    ['c9', '', '', 100],
+    ['c9', 's9', 's90', 10],
+  ]) {
+    const found = await nodes(statements.streams.text, values)
+    assert.not(
+      found.some((node) => /^Seq Scan on events/.test(node)),
+      found.join('\n'),
+    )
+    assert.ok(found.some((node) => node.endsWith('on events on events_version')))
+    assert.not(
+      found.some((node) => /events_category_position|events_pkey/.test(node)),
+      found.join('\n'),
+    )
+  }
+})
+
+plans('a trace: one range of its index; what may be sorted is what was found', async () => {
+  const found = await nodes(statements.trace.text, ['corr9', 0, 1_000])
+  const scans = found.filter((node) => /Scan/.test(node) && !/^Bitmap Heap/.test(node))
+  assert.ok(
+    scans.length > 0 && scans.every((node) => node.endsWith('on events_correlation')),
+    found.join('\n'),
+  )
+})
+
 plans('categories', async () => {
   const found = await nodes(statements.categories.text, [null])
   // It sorts the categories, and no events.

@@ -206,7 +206,7 @@ async function owners(dice: Random): Promise<void> {
     )
     const aside = await rows(
       sql,
-      `select category, stream_id, position, attempts, replaying from parked_events order by stream_id`,
+      `select category, stream_id, position, attempts, replaying, discarded from parked_events order by stream_id`,
       [],
     )
     assert.equal(

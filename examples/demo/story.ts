@@ -93,6 +93,7 @@ export class Story {
         live: 'at work',
         'catching-up': 'catches up',
         failing: 'fails',
+        paused: 'is paused',
       }[report.state]
       executor.handled += report.latencies.length
       this.#view.latencies.add(performance.now(), report.latencies)

@@ -7,11 +7,13 @@
 --
 -- Returns a row for each partition that the executor owns afterwards (`fresh`: it was taken by this call, and goes on after
 -- `reached`), or one row without a partition. `share`: how many partitions to own. `wait_ms`: in how many ms the first lease of
--- another executor expires if it is not renewed.
+-- another executor expires if it is not renewed. `paused`: the subscription is paused, so the share is 0. The executor repeats
+-- that in its next call (_paused), which then says that it begins no event any more.
 create or replace function claim(
-  _subscription text, _owner text, _lease_ms int, _partitions int[], _epochs bigint[], _revision uuid default null
+  _subscription text, _owner text, _lease_ms int, _partitions int[], _epochs bigint[], _revision uuid default null,
+  _paused boolean default false
 )
-returns table (partition int, epoch bigint, reached bigint, fresh boolean, share int, wait_ms int)
+returns table (partition int, epoch bigint, reached bigint, fresh boolean, share int, wait_ms int, paused boolean)
 language plpgsql
 set search_path from current
 as $$
@@ -28,7 +30,7 @@ declare
   _taken int[];
 begin
   -- One call at a time: two calls that count at the same time would both take the last partition.
-  select s.partitions, s.revision into _count, _current from subscriptions s where s.name = _subscription for no key update;
+  select s.partitions, s.revision, s.paused_at is not null into _count, _current, paused from subscriptions s where s.name = _subscription for no key update;
   if not found then
     raise exception 'there is no subscription "%"', _subscription using errcode = 'MW011';
   end if;
@@ -38,11 +40,12 @@ begin
   _now := clock_timestamp();
   _until := _now + _lease_ms * interval '1 ms';
 
-  update executors e set alive_until = _until
+  update executors e set alive_until = _until, is_paused = claim.paused and _paused
   where e.subscription = _subscription and e.owner = _owner
   returning e.joined_at into _joined;
   if not found then
-    insert into executors (subscription, owner, joined_at, alive_until) values (_subscription, _owner, _now, _until);
+    insert into executors (subscription, owner, joined_at, alive_until, is_paused)
+    values (_subscription, _owner, _now, _until, claim.paused and _paused);
     _joined := _now;
     perform pg_notify(wake_channel(_subscription), '');
   end if;
@@ -60,7 +63,7 @@ begin
 
   select count(*), count(*) filter (where (e.joined_at, e.owner) < (_joined, _owner)) into _alive, _before
   from executors e where e.subscription = _subscription;
-  share := _count / _alive + (_before < _count % _alive)::int;
+  share := case when paused then 0 else _count / _alive + (_before < _count % _alive)::int end;
 
   -- Partitions that are ours but not in _partitions: the answer to the claim that took them was lost.
   with free as (
@@ -82,7 +85,8 @@ begin
   ) - _now) * 1000) into wait_ms;
 
   return query
-    select c.partition, c.epoch, c.position, c.partition = any (_taken), claim.share, claim.wait_ms
+    select c.partition, c.epoch, c.position, c.partition = any (_taken), claim.share, claim.wait_ms,
+           claim.paused
     from (select) as one
     left join checkpoints c on c.subscription = _subscription and c.partition = any (_held || _taken);
 end

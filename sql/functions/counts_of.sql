@@ -76,7 +76,7 @@ begin
                p.category, p.stream_id, _reached[1 + stream_hash(p.category, p.stream_id) % cardinality(_reached)]
              ) end as passed
       from (
-        select p.category, p.stream_id, p.position, p.replaying from parked_events p where p.subscription = _name
+        select p.category, p.stream_id, p.position + p.discarded::int as position, p.replaying from parked_events p where p.subscription = _name
         order by stream_hash(p.category, p.stream_id) limit _most / 10 -- as good as at random
       ) as p
       cross join lateral parked_range(p.category, p.stream_id, p.position) as r

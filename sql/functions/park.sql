@@ -15,7 +15,7 @@ begin
   values (_subscription, _category, _stream_id, _position, _attempts, _error, _replaying)
   on conflict (subscription, category, stream_id) do update
   set position = excluded.position, attempts = excluded.attempts, error = excluded.error, replaying = excluded.replaying,
-      parked_at = excluded.parked_at;
+      discarded = false, parked_at = excluded.parked_at;
   return true;
 end
 $$;

@@ -25,7 +25,7 @@ begin
       select case when f.failed then _parked.attempts else 0 end,
              case when f.failed then nullif(_parked.error, '') end, _parked.parked_at,
              e.position, e.recorded_at, e.id, e.version, e.category, e.stream_id, e.type, e.data, e.metadata
-      from events_of_parked_stream(_parked.category, _parked.stream_id, _parked.position, _types) e,
+      from events_of_parked_stream(_parked.category, _parked.stream_id, _parked.position + _parked.discarded::int, _types) e,
            lateral (
              select e.position = _parked.position and (_parked.attempts > 0 or _parked.error <> '') as failed
            ) as f

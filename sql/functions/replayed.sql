@@ -13,7 +13,7 @@ begin
     delete from parked_events p
     where p.subscription = _subscription and p.category = _category and p.stream_id = _stream_id;
   else
-    update parked_events p set position = _position, attempts = 0, error = ''
+    update parked_events p set position = _position, attempts = 0, error = '', discarded = false
     where p.subscription = _subscription and p.category = _category and p.stream_id = _stream_id;
   end if;
   return true;

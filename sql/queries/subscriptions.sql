@@ -31,7 +31,8 @@ with marks as materialized (
 select
   (c.s).name, pg_catalog.to_json((c.s).categories), pg_catalog.to_json((c.s).types), (c.s).stream_id, c.partitions, c.position,
   n.lag, n.lag_is_estimate, n.streams, n.parked, n.parked_is_estimate,
-  greatest(c.furthest - c.head, 0) as ahead, h.events, h.ms
+  greatest(c.furthest - c.head, 0) as ahead, h.events, h.ms,
+  pg_catalog.trunc(extract(epoch from (c.s).paused_at) * 1000::numeric)
 from chosen c
 cross join share
 cross join lateral (select case when $2 then null else share.most end as most) as limits

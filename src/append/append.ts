@@ -8,6 +8,7 @@ import { modelOf } from '../events/event.ts'
 import type { Batch, Outcome } from './batch.ts'
 import { Aborted } from './batch.ts'
 import type { Batcher } from './batcher.ts'
+import { deriveIds, idempotencyKeySchema } from './idempotency.ts'
 import type { ProjectedAppends } from './projected.ts'
 import type { AppendResult, ExpectedVersion, Request } from './request.ts'
 import { encodeRequest } from './request.ts'
@@ -18,6 +19,12 @@ export interface AppendOptions {
   expectedVersion?: ExpectedVersion
   /** Append inside this client's open transaction: the caller commits. A conflict leaves the transaction usable. */
   client?: SqlClient | undefined
+  /**
+   * Any text that names this call, such as the Idempotency-Key of an HTTP request. The ids of the events are derived from it and
+   * the stream, so events must not have ids of their own. A repeat with the same events returns the first result with
+   * `deduplicated: true`, whatever `expectedVersion` is; other events are a DuplicateEventError.
+   */
+  idempotencyKey?: string | undefined
 }
 
 /** One stream's part of an `appendAll`. */
@@ -36,6 +43,7 @@ export interface StreamWrite {
 const appendOptionsSchema = z.strictObject({
   expectedVersion: z.unknown().optional(),
   client: clientSchema.optional(),
+  idempotencyKey: idempotencyKeySchema,
 })
 const appendAllOptionsSchema = z.strictObject({ client: clientSchema.optional() })
 
@@ -72,8 +80,9 @@ export class Appender {
   ): Promise<AppendResult> {
     // The hot path: zod runs only if there are other options than the version, which is checked below.
     if (!onlyExpectedVersion(options)) parse(appendOptionsSchema, options, 'options')
-    const { client } = options
+    const { client, idempotencyKey } = options
     const request = encodeRequest(stream, events, expectedOf(options), '', 'options.expectedVersion')
+    if (idempotencyKey !== undefined) deriveIds(request, events, idempotencyKey)
     if (request.events.length === 0) {
       if (!client) this.#projected?.refuseOutside()
       return nothing(await this.#head(request.stream, client))

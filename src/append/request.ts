@@ -161,7 +161,14 @@ function encodeEvent(event: NewEvent, path: string, ofStream?: EventModel, aroun
   }
 }
 
-function checkExpected(expected: ExpectedVersion | undefined, path: string): ExpectedVersion {
+/** Whether a stream whose last version is `last` (-1 if it does not exist) is as expected. */
+export function meets(expected: ExpectedVersion, last: number): boolean {
+  if (expected === 'any') return true
+  if (expected === 'stream-exists') return last >= 0
+  return last === (expected === 'no-stream' ? -1 : expected)
+}
+
+export function checkExpected(expected: ExpectedVersion | undefined, path: string): ExpectedVersion {
   if (expected === 'any' || expected === 'no-stream' || expected === 'stream-exists' || expected === -1)
     return expected
   if (expected === undefined)

@@ -24,12 +24,23 @@ export function list(text: string, before: string[] = []): string[] {
   return [...before, ...names]
 }
 
-/** Parses `start`, `end` or a position to start after. */
+/** Parses a moment, such as `2026-01-31`, `2026-01-31 14:00` (in local time) or `2026-01-31T14:00Z`. */
+export function moment(text: string): { since: Date } {
+  const since = new Date(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00` : text)
+  if (!/^\d{4}-\d\d-\d\d/.test(text) || Number.isNaN(since.getTime()))
+    throw new InvalidArgumentError("It must be a time, such as '2026-01-31 14:00' or 2026-01-31T14:00Z.")
+  return { since }
+}
+
+/** Parses `start`, `end`, a position to start after, or a moment. */
 export function startPosition(text: string): From {
   if (text === 'start' || text === 'end') return text
+  if (/^\d{4}-\d\d-/.test(text)) return moment(text)
   const after = Number(text)
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(after))
-    throw new InvalidArgumentError(`It must be start, end or a position up to ${Number.MAX_SAFE_INTEGER}.`)
+    throw new InvalidArgumentError(
+      `It must be start, end, a position up to ${Number.MAX_SAFE_INTEGER}, or a time such as '2026-01-31 14:00'.`,
+    )
   return { after }
 }
 

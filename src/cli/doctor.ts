@@ -84,6 +84,7 @@ async function checks(): Promise<Check[]> {
     store.rowSecurity,
     store.migration,
     store.health,
+    store.objects,
     push.push,
     push.queue,
     transactions.transactions,

@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import { InvalidArgumentError } from 'commander'
 import type pg from 'pg'
+import { uuidv5 } from '../core/uuid5.ts'
 import type { Database } from '../database/database.ts'
 import { statements } from '../database/statements.ts'
 import { UsageError } from './arguments.ts'
@@ -11,7 +12,6 @@ import type { Context, Run } from './context.ts'
 import type { LegacyEvent, LegacyTables } from './legacy.ts'
 import { findLegacy, legacyEvents } from './legacy.ts'
 import { count } from './stderr.ts'
-import { uuidv5 } from './uuid5.ts'
 
 interface Options {
   from?: string

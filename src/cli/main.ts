@@ -39,13 +39,21 @@ import { importEvents } from './import.ts'
 import { importLegacy } from './import-legacy.ts'
 import { migrate } from './migrate.ts'
 import { parked } from './parked.ts'
+import { pause } from './pause.ts'
 import { read } from './read.ts'
 import { relay } from './relay.ts'
 import { replay } from './replay.ts'
 import { reset } from './reset.ts'
+import { resume } from './resume.ts'
+import { schema } from './schema.ts'
+import { settled } from './settled.ts'
+import { skip } from './skip.ts'
+import { skipped } from './skipped.ts'
 import { stallers } from './stallers.ts'
+import { streams } from './streams.ts'
 import { studio } from './studio.ts'
 import { subscriptions } from './subscriptions.ts'
+import { trace } from './trace.ts'
 import { worker } from './worker.ts'
 import { write } from './write.ts'
 
@@ -92,19 +100,27 @@ for (const register of [
   migrate,
   append,
   read,
+  streams,
+  trace,
   write,
   worker,
   relay,
   subscriptions,
+  pause,
+  resume,
   reset,
   deleteSubscription,
   parked,
   replay,
+  skip,
+  skipped,
+  settled,
   stallers,
   studio,
   exportEvents,
   importEvents,
   importLegacy,
+  schema,
   doctor,
   demo,
   completion,

@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import type { Selector } from '../events/selector.ts'
 import type { From } from '../live/observer.ts'
-import { integer, list, startPosition } from './arguments.ts'
+import { integer, list, moment, startPosition, UsageError } from './arguments.ts'
 import type { Run } from './context.ts'
 import { eventBlock, eventLine } from './events.ts'
 
@@ -11,6 +11,7 @@ interface Options {
   stream?: string
   types?: string[]
   after: From
+  since?: { since: Date }
   to?: number
   limit?: number
   tail?: boolean
@@ -31,6 +32,11 @@ export function read(program: Command, run: Run): void {
       startPosition,
       'start',
     )
+    .option(
+      '--since <time>',
+      "start at the first event that was recorded then or later, such as '2026-01-31 14:00' (local time) or 2026-01-31T14:00Z",
+      moment,
+    )
     .option('--to <position>', 'stop after this position', integer())
     .option('--limit <n>', 'print at most this many', integer(1))
     .option('--tail', 'then wait for new events, until Ctrl-C')
@@ -38,7 +44,10 @@ export function read(program: Command, run: Run): void {
     .addHelpText('after', '\nWith --json each event is printed in the format that `meowmx import` reads.')
     .action(
       run(async (context, options: Options) => {
-        const { after: from, to = Infinity, limit = Infinity, tail = false, pretty } = options
+        const { after, since, to = Infinity, limit = Infinity, tail = false, pretty } = options
+        if (since && after !== 'start')
+          throw new UsageError('--after and --since were both given: give only one')
+        const from = since ?? after
         const { out, signal } = context
         const meow = await context.open({ listen: tail })
         const show = pretty ? eventBlock : eventLine

@@ -54,7 +54,7 @@ export function relay(program: Command, run: Run): void {
     .option('--prefix <subject>', 'first part of the subjects; default: the schema')
     .option(
       '--from <place>',
-      'where a new subscription starts: start, end, or after a position',
+      "where a new subscription starts: start, end, after a position, or at a time such as '2026-01-31 14:00'",
       startPosition,
     )
     .option('--partitions <n>', 'number of partitions, which several relays share', integer(1))

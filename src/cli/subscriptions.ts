@@ -26,6 +26,7 @@ export function subscriptions(program: Command, run: Run): void {
           )
         await context.out.table(shown, {
           name: ({ name }) => name,
+          status: ({ status }) => status,
           consumes: consumed,
           position: ({ position }) => String(position),
           lag: ({ lag, lagIsEstimate }) => approximate(lag, lagIsEstimate),

@@ -55,7 +55,7 @@ export function worker(program: Command, run: Run): void {
     .option('--once', 'end when all events are handled')
     .option(
       '--from <place>',
-      'where a new subscription starts: start, end, or after a position',
+      "where a new subscription starts: start, end, after a position, or at a time such as '2026-01-31 14:00'",
       startPosition,
     )
     .option('--partitions <n>', 'number of partitions, which several workers share', integer(1))

@@ -11,7 +11,14 @@ import { refuseHidden } from './row-security.ts'
 import { statements } from './statements.ts'
 
 /** What `migrate` says if it has installed functions and triggers. */
-const FUNCTIONS = 'functions'
+export const FUNCTIONS = 'functions'
+
+/** Makes the table that says which schema files were applied. */
+export const MIGRATIONS =
+  'create table if not exists migrations (id int primary key, name text not null, applied_at timestamptz not null default clock_timestamp())'
+
+/** The name of the lock under which one caller migrates at a time. */
+export const migrationLock = ({ schema }: Pick<Database, 'schema'>): string => `meowmx migrate ${schema}`
 
 /**
  * Bring the schema up to date, in one transaction: all of it or nothing. A lock makes concurrent callers wait for the
@@ -25,7 +32,7 @@ export async function migrate(db: Database): Promise<{ applied: string[] }> {
     try {
       await client.query('begin isolation level read committed')
       await client.query('select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0))', [
-        `meowmx migrate ${db.schema}`,
+        migrationLock(db),
       ])
       const [row] = await db.query(statements.hasSchema, { name: db.quotedSchema }, client)
       const [hasSchema] = row!
@@ -46,9 +53,7 @@ export async function migrate(db: Database): Promise<{ applied: string[] }> {
 
 /** Apply what is missing, and say what that was. */
 async function bringUpToDate(db: Database, client: pg.ClientBase): Promise<string[]> {
-  await client.query(
-    'create table if not exists migrations (id int primary key, name text not null, applied_at timestamptz not null default clock_timestamp())',
-  )
+  await client.query(MIGRATIONS)
   const found = await difference(db, client)
   for (const { id, name, text } of found.files) {
     await client.query(text)
@@ -90,7 +95,7 @@ async function runAll(client: pg.ClientBase, rows: readonly (readonly [string])[
 }
 
 /** Other encodings hold only some characters: events would be refused, depending on what is in them. */
-async function checkEncoding(db: Database): Promise<void> {
+export async function checkEncoding(db: Database): Promise<void> {
   const { database, encoding } = await encodingOf(db)
   if (encoding !== 'UTF8') throw new SchemaError(db.schema, `database "${database}" ${notUtf8(encoding)}`)
 }

@@ -39,6 +39,14 @@ const read = {
   horizon: query('horizon', 'select meowmx.horizon(variadic $1)', 'categories text[]', 'horizon'),
   horizons: rows('horizons', 'known bigint?', 'key?, horizon, head'),
   head: file('head', '', 'head'),
+  positionAt: value('position_at', 'since timestamptz'),
+  lastVersion: file('last_version', 'category text, streamId text', 'version'),
+  streams: file(
+    'streams',
+    'category text, prefix text, after text, limit bigint',
+    'stream_id, version, position',
+  ),
+  trace: file('trace', 'id text, after bigint, limit bigint', event),
   load: file('load', streamRange, event),
   loadBackward: file('load_backward', streamRange, event),
   categories: file('categories', 'until bigint?', 'category, streams, events, last_position'),
@@ -84,8 +92,8 @@ const subscribe = {
   /** A row for each partition. If there is none, one row, which has the share. */
   claim: rows(
     'claim',
-    `subscription text, owner text, leaseMs int, ${owned}, revision uuid?`,
-    'partition?, epoch?, reached?, fresh?, share, wait_ms?',
+    `subscription text, owner text, leaseMs int, ${owned}, revision uuid?, paused boolean`,
+    'partition?, epoch?, reached?, fresh?, share, wait_ms?, paused',
   ),
   advance: value('advance', `subscription text, leaseMs int, ${owned}, positions bigint[]`),
   release: value('release', `subscription text, owner text, ${owned}, positions bigint[], leaving boolean`),
@@ -96,7 +104,7 @@ const subscribe = {
   parkedStreams: rows(
     'parked_streams',
     'subscription text, partitions int[]',
-    'partition, category, stream_id, position, attempts, replaying',
+    'partition, category, stream_id, position, attempts, replaying, discarded',
   ),
   replayedEvents: file(
     'replayed_events',
@@ -114,11 +122,14 @@ const administer = {
   subscriptions: file(
     'subscriptions',
     'names text[]?, exact boolean',
-    'name, categories?, types?, stream_id?, partitions, position, lag, lag_is_estimate, streams, parked, parked_is_estimate, ahead, held_back, held_back_ms',
+    'name, categories?, types?, stream_id?, partitions, position, lag, lag_is_estimate, streams, parked, parked_is_estimate, ahead, held_back, held_back_ms, paused_ms?',
   ),
   alterSubscription: value('alter_subscription', 'name text, changes jsonb'),
   resetSubscription: value('reset_subscription', 'name text, position bigint'),
   resetToEnd: file('reset_to_end', 'name text', 'reset_subscription'),
+  pauseSubscription: value('pause_subscription', 'name text'),
+  resumeSubscription: value('resume_subscription', 'name text'),
+  pausing: file('pausing', 'name text', 'executors'),
   deleteSubscription: value('delete_subscription', 'name text'),
   subscriptionNamed: query(
     'subscription_named',
@@ -131,8 +142,20 @@ const administer = {
     'subscription text, limit bigint, maxBytes bigint',
     `attempts, error?, parked_ms, ${event}`,
   ),
+  discardParked: rows(
+    'discard_parked',
+    'subscription text, streamId text, category text?, reason text',
+    'discarded, replayed',
+  ),
+  discarded: file(
+    'discarded',
+    'subscription text, limit bigint',
+    `attempts, error, reason, discarded_by, discarded_ms, ${event}`,
+  ),
   replayParked: value('replay_parked', 'subscription text, streamId text?'),
   reached: file('reached', 'subscription text, position bigint', 'reached?, changing, channel'),
+  settled: file('settled', 'subscription text, position bigint', 'reached, changing, channel'),
+  settling: file('settling', 'names text[]?', 'name, position'),
   awaitPosition: value(
     'await_position',
     'subscription text, position bigint, id uuid, whileMs double precision',
@@ -214,6 +237,11 @@ const doctor = {
     'doctor_rights',
     'schema name',
     'role, is_there, usage, read, append, subscribe, manage, publish, migrate',
+  ),
+  doctorObjects: file(
+    'doctor_objects',
+    'schema name, functions text[], bodies text[], triggers text[], indexes text[]',
+    'kind, name, state',
   ),
   doctorLeases: file('doctor_leases', '', 'subscription, owner, partitions, expired_ms'),
   doctorTransactions: file(

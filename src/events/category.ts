@@ -23,7 +23,7 @@ export interface CategoryOptions {
 }
 
 const categoryOptionsSchema = z.strictObject({ validateOnRead: z.boolean().default(false) })
-const RESERVED: readonly string[] = ['name', 'stream', 'then'] satisfies (keyof Reserved)[]
+const RESERVED: readonly string[] = ['name', 'stream', 'jsonSchema', 'then'] satisfies (keyof Reserved)[]
 
 /**
  * Defines a category whose events have zod schemas.
@@ -47,7 +47,7 @@ const RESERVED: readonly string[] = ['name', 'stream', 'then'] satisfies (keyof 
  * @param schemas by type: a zod schema, or `{ schema, version, upcast: { 1: (old) => next } }`
  * @throws ValidationError for a schema that returns what JSON can't hold, such as a date, or has a transform that would have to be
  *   undone or repeated on read; with the path and what to use instead
- * @throws ValidationError for a type named `stream`, `name` or `then`, one that begins with `$` (except `$erased`, which is only
+ * @throws ValidationError for a type named `stream`, `name`, `jsonSchema` or `then`, one that begins with `$` (except `$erased`, which is only
  *   read), or a version without the steps that lead to it
  * @example
  * const Order = defineCategory('order', {
@@ -84,8 +84,12 @@ export function defineCategory<const Name extends string, Schemas extends EventS
     (data: unknown, options?: NewEventOptions) => create(model, version, { ...options, type, data }),
   ])
   const stream = (streamId: string): StreamRef => withModel({ category, streamId }, model)
+  const jsonSchema = () =>
+    Object.fromEntries(
+      [...types].map(([type, schema]) => [type, schema.jsonSchema(`${category}.${type}`)] as const),
+    )
   return Object.freeze(
-    withModel({ ...Object.fromEntries(creators), name: category, stream }, model),
+    withModel({ ...Object.fromEntries(creators), name: category, stream, jsonSchema }, model),
   ) as TypedCategory<Name, Schemas>
 }
 

@@ -79,6 +79,19 @@ export class EventSchema {
     }
   }
 
+  /**
+   * The JSON Schema of the data as it is stored. What JSON Schema can't say, such as what a transform returns, is `{}`: anything.
+   * `x-version` is the version of the schema.
+   */
+  jsonSchema(title: string): object {
+    const io = this.#storing.codecs ? 'input' : 'output'
+    return {
+      title,
+      'x-version': this.version,
+      ...z.toJSONSchema(this.#schema, { io, unrepresentable: 'any' }),
+    }
+  }
+
   /** Converts data of an older version to the current one. */
   upcast(data: unknown, from: number): unknown {
     return this.#steps.slice(from - 1).reduce((old, step) => step(old), data)

@@ -39,6 +39,8 @@ export const selectorShape = {
   types: z.array(nameSchema).min(1).optional(),
   streamId: nameSchema.optional(),
 }
+/** A category or its name; the output is the name. */
+export const oneCategorySchema = z.preprocess(names, nameSchema)
 const selectorSchema = z.strictObject(selectorShape)
 
 /** Refuses a selector that selects more than it seems to, because a variable has no value. */

@@ -86,11 +86,18 @@ export interface AnyCategory {
   readonly name: string
   /** A stream of this category. */
   stream(streamId: string): StreamRef
+  /** The JSON Schemas of its events' data, as it is stored, by type. */
+  jsonSchema(): Record<string, object>
   readonly [MODEL]: EventModel
 }
 
 /** The names that no type of event may have: the category's own properties, and `then`, which `await` would call. */
-export type Reserved = { readonly name?: never; readonly stream?: never; readonly then?: never }
+export type Reserved = {
+  readonly name?: never
+  readonly stream?: never
+  readonly jsonSchema?: never
+  readonly then?: never
+}
 
 /** A category with schemas, made by `defineCategory`. Without type arguments: any such category. */
 export type Category<Name extends string = string, Schemas extends EventSchemas = any> =
@@ -102,6 +109,14 @@ export type TypedCategory<Name extends string, Schemas extends EventSchemas> = {
   readonly name: Name
   /** A stream of this category. Appends to it are checked, and events that are loaded from it are typed. */
   stream(streamId: string): StreamRef<TypedCategory<Name, Schemas>>
+  /**
+   * Returns the JSON Schema (draft 2020-12) of the data of each type, as it is stored, for other languages and for documents.
+   * `x-version` is the version of the schema. What JSON Schema can't say, such as what a transform returns, is `{}`: anything.
+   *
+   * @example
+   * const { OrderPlaced } = Order.jsonSchema()
+   */
+  jsonSchema(): Record<keyof Schemas & string, object>
   readonly [MODEL]: EventModel & Phantom<Name, Schemas>
 } & {
   /** Makes an event of this type. Its data is checked when it is appended. */

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { abortWith, sharedController } from '../core/abort.ts'
 import { ClosedError } from '../core/errors.ts'
 import { positionSchema, signalSchema } from '../core/fields.ts'
+import { isDate } from '../core/kinds.ts'
 import { parse } from '../core/validate.ts'
 import type { RecordedEvent } from '../events/event.ts'
 import type { Selection, Selector } from '../events/selector.ts'
@@ -11,8 +12,12 @@ import type { Source } from './iterate.ts'
 import { iterate } from './iterate.ts'
 import { observe } from './observe.ts'
 
-/** Where to begin: at the first event, at the horizon as it is now, or after a position. */
-export type From = 'start' | 'end' | { after: number }
+/**
+ * Where to begin: at the first event, at the horizon as it is now, after a position, or at the first event that was recorded at or
+ * after a moment. A text is read as `new Date(text)` does: give it a time zone, such as `2026-01-31T14:00Z`. If an append is open,
+ * a few events that were recorded before that moment may come, too.
+ */
+export type From = 'start' | 'end' | { after: number } | { since: Date | string }
 
 /** Options of `events` and `iterate`. */
 export interface EventsOptions {
@@ -24,9 +29,17 @@ export interface EventsOptions {
   signal?: AbortSignal | undefined
 }
 
-export const fromSchema = z.union([z.enum(['start', 'end']), z.strictObject({ after: positionSchema })], {
-  error: `must be 'start', 'end' or { after: position }`,
-})
+const sinceSchema = z.custom<Date | string>(
+  (since) => (isDate(since) || typeof since === 'string') && !Number.isNaN(new Date(since).getTime()),
+)
+export const fromSchema = z.union(
+  [
+    z.enum(['start', 'end']),
+    z.strictObject({ after: positionSchema }),
+    z.strictObject({ since: sinceSchema.transform((since) => new Date(since)) }), // a copy: the caller may change its own
+  ],
+  { error: `must be 'start', 'end', { after: position } or { since: a Date, or a text that Date can read }` },
+)
 const eventsOptionsSchema = z.strictObject({
   from: fromSchema.default('start'),
   live: z.boolean().default(true),

@@ -15,7 +15,7 @@ import type { OpenSource } from './observer.ts'
 export function fromDatabase(
   db: Queries,
   shared: Live,
-  reader: Pick<Reader, 'horizon' | 'reaches'>,
+  reader: Pick<Reader, 'horizon' | 'reaches' | 'positionAt'>,
 ): OpenSource {
   /** A reader that begins after a position the store has not reached yet would skip the events up to it. */
   const check = (after: number, signal: AbortSignal) =>
@@ -39,8 +39,16 @@ export function fromDatabase(
             retryPolicy(db, signal, READS),
             isTransientAtStart,
           )
-    const after = from === 'start' ? 0 : from === 'end' ? horizon : from.after
-    if (typeof from === 'object' && after > db.timeline.position) await check(after, signal)
+    const find = (since: Date | string) =>
+      retryForever(
+        () => reader.positionAt(new Date(since), selection),
+        retryPolicy(db, signal, READS),
+        isTransientAtStart,
+      )
+    const after =
+      from === 'start' ? 0 : from === 'end' ? horizon : 'since' in from ? await find(from.since) : from.after
+    if (typeof from === 'object' && 'after' in from && after > db.timeline.position)
+      await check(after, signal)
     if (live) return { feed: shared.follow(selection, after), until: Infinity }
     const pages = new PageReader(db, selection, shared.budget)
     const read = (after: number, signal: AbortSignal) =>

@@ -118,6 +118,9 @@ const COUNT_PAGE = 100_000
  */
 const LOAD_PAGE = 2_000
 
+/** Events are recorded in the years 1 to 9999. */
+const [FIRST_MS, LAST_MS] = [Date.parse('0001-01-01T00:00:00Z'), Date.parse('9999-12-31T23:59:59Z')]
+
 /** A part of a stream. */
 export interface StreamPage {
   readonly events: RecordedEvent[]
@@ -218,7 +221,16 @@ export class Reader {
     if (position > head) throw new HistoryLostError(position, head)
   }
 
-  async horizon({ categories }: Selection, client?: SqlClient): Promise<number> {
+  /** The position after which to begin, to read all that was recorded at or after a moment. */
+  async positionAt(since: Date, selection: Pick<Selection, 'categories'>): Promise<number> {
+    // What is open now may commit such events below others that are committed already: never begin above the horizon.
+    const horizon = await this.horizon(selection)
+    const ms = Math.min(Math.max(since.getTime(), FIRST_MS), LAST_MS)
+    const [row] = await this.#db.query(statements.positionAt, { since: new Date(ms).toISOString() })
+    return Math.min(horizon, toPosition(row![0]))
+  }
+
+  async horizon({ categories }: Pick<Selection, 'categories'>, client?: SqlClient): Promise<number> {
     const [row] = await this.#db.query(statements.horizon, { categories }, client)
     return toPosition(row![0])
   }

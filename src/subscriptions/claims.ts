@@ -44,7 +44,7 @@ export interface ClaimParts {
  * Keeps an executor's share of the partitions, in a loop:
  *
  *     claim: register as alive and renew leases -> lose what another owns -> take what was granted
- *            -> hand over what is above the share -> wait for a wake-up, at most a third of the lease
+ *            -> hand over what is above the share: all, if the subscription is paused -> wait for a wake-up, at most a third of the lease
  */
 export class Claims implements PartitionEvents {
   readonly #parts: ClaimParts
@@ -53,6 +53,7 @@ export class Claims implements PartitionEvents {
   readonly #policy: RetryPolicy
   readonly #woken = new Condition()
   #cancelClaim: (() => void) | undefined // a claim that waits, after partitions were lost by an error
+  #paused = false // what the last claim said
   #historyLosses = 0 // how often the server has lost history
 
   /** The loop ends when the signal of `policy` aborts. */
@@ -68,7 +69,9 @@ export class Claims implements PartitionEvents {
     const { leaseMs, pollIntervalMs } = this.#options
     for (;;) {
       const woken = this.#woken.next() // before the claim, which may not see what the wake-up is about
-      const { share, waitMs } = await this.#claim()
+      const { share, waitMs, paused } = await this.#claim()
+      if (paused && !this.#paused) this.wake() // the next claim says that this executor begins nothing any more
+      this.#paused = paused
       claimed()
       // An executor without its full share claims more often, because a wake-up may be missed.
       const { size } = this.#parts.owned
@@ -107,7 +110,11 @@ export class Claims implements PartitionEvents {
     const losses = this.#historyLosses
     const at = now(this.#store.clock)
     const share = await retryForever(
-      () => this.#store.claim(partitions.map(({ lease }) => lease)),
+      () =>
+        this.#store.claim(
+          partitions.map(({ lease }) => lease),
+          this.#paused,
+        ),
       this.#policy,
     )
     for (const partition of partitions) {
@@ -117,9 +124,11 @@ export class Claims implements PartitionEvents {
       else if (!partition.isReleasing) this.lost(partition)
     }
     await this.#take(share.taken, at, () => losses === this.#historyLosses)
+    handOver.waitsForAcks = share.paused
     const staying = [...owned].filter(({ leaving }) => !leaving)
     for (const partition of staying.slice(share.share)) handOver.one(partition).then(() => report.update())
-    if (staying.length === 0) report.update('waiting')
+    if (share.paused) report.update('paused')
+    else if (staying.length === 0) report.update('waiting')
     else if (report.isHeldBack) report.count()
     for (const { partition } of staying) checkpoints.update(partition)
     owned.changed.fire()
@@ -147,10 +156,11 @@ export class Claims implements PartitionEvents {
         if (number === grant.partition) partition.parked.set(streamKey(stream), stream)
       owned.add({ partition, replay: new Replay(partition, this.#store) })
     }
-    for (const [number, { replaying, attempts, ...stream }] of rows) {
+    for (const [number, { replaying, attempts, discarded, ...stream }] of rows) {
       const there = owned.get(number) // undefined if it was lost or handed over meanwhile
       const parked = there?.partition.parked.get(streamKey(stream))
-      if (parked && replaying && notReplaying.has(parked)) Object.assign(parked, { replaying, attempts })
+      if (parked && replaying && notReplaying.has(parked))
+        Object.assign(parked, { replaying, attempts, discarded })
     }
     for (const { replay } of owned) replay.wake()
     if (taken.length === 0) return

@@ -11,7 +11,7 @@ import type { Store } from './store.ts'
 export interface HandOverOptions {
   name: string
   leaseMs: number
-  /** How long a partition that goes to another executor waits for the next ack, in ms. */
+  /** How long a partition that goes to another executor waits for the next ack, in ms; while the subscription is paused, for ever. */
   ackWaitMs: number
   /** Streams that wait for their next attempt are parked to be replayed by the next owner, so the checkpoint passes them. */
   parksUnfinished: boolean
@@ -31,6 +31,8 @@ export class HandOver {
   readonly #store: Store
   readonly #options: HandOverOptions
   readonly #releasing: AbortSignal
+  /** The subscription is paused: no other executor waits for these partitions, so all acks are waited for. */
+  waitsForAcks = false
 
   /** When `releasing` aborts, acks are not waited for any more. */
   constructor(
@@ -50,7 +52,8 @@ export class HandOver {
   /** Hand one partition over to another executor. */
   one(owned: OwnedPartition): Promise<void> {
     owned.partition.drain()
-    owned.leaving = this.#drained([owned], this.#options.ackWaitMs)
+    const ackWaitMs = () => (this.waitsForAcks ? Infinity : this.#options.ackWaitMs)
+    owned.leaving = this.#drained([owned], ackWaitMs)
       .then(() => this.#release([owned], false))
       .catch(() => {})
     return owned.leaving
@@ -67,7 +70,7 @@ export class HandOver {
   }
 
   /** Wait until the consumer has no delivery of these partitions, or has acked nothing for `ackWaitMs`, or `releasing` aborts. */
-  async #drained(partitions: readonly OwnedPartition[], ackWaitMs = Infinity): Promise<void> {
+  async #drained(partitions: readonly OwnedPartition[], ackWaitMs = () => Infinity): Promise<void> {
     const { clock } = this.#store
     const { changed } = this.#owned
     const renewMs = this.#options.leaseMs / 3
@@ -83,12 +86,12 @@ export class HandOver {
     this.#releasing.addEventListener('abort', wake)
     let since = clock.now()
     for (let before = countUnfinished(); before > 0 && !this.#releasing.aborted; ) {
-      const cancel = clock.after(Math.min(renewMs, ackWaitMs), wake)
+      const cancel = clock.after(Math.min(renewMs, ackWaitMs()), wake)
       await changed.next()
       cancel()
       const after = countUnfinished()
       if (after < before) since = clock.now()
-      else if (clock.now() - since >= ackWaitMs) break
+      else if (clock.now() - since >= ackWaitMs()) break
       before = after
       for (const { partition } of partitions)
         if (elapsed(clock, partition.lease.renewedAt) > renewMs) this.#checkpoints.renew(partition)

@@ -112,7 +112,16 @@ export class Parking {
     const later = waiting.cut(key, position)
     const before = parked.get(key)?.skipped ?? 0
     const skipped = Math.max(position, before, ...later.map((entry) => entry.position))
-    parked.set(key, { category, streamId, position, attempts, replaying, skipped, due })
+    parked.set(key, {
+      category,
+      streamId,
+      position,
+      attempts,
+      replaying,
+      discarded: false,
+      skipped,
+      due,
+    })
     for (const entry of later) window.ack(entry)
     if (replaying) this.#partition.replayAdded()
     this.#partition.changed()

@@ -117,8 +117,9 @@ export class Replay implements Source {
       const isEmpty = page.length === 0
       if (!(await this.#page(parked, page))) return
       if (!isEmpty) continue
-      if (parked.skipped <= until) break
-      // Events of the stream were skipped above the checkpoint. Ask for a checkpoint that covers them, and wait for it.
+      if (parked.skipped <= until && !(parked.discarded && parked.position > until)) break
+      // Events of the stream were skipped above the checkpoint, or one there has to be. Ask for a checkpoint that covers them, and
+      // wait for it.
       partition.replayChanged()
       if (partition.durable <= until) await partition.checkpointed.next()
     }
@@ -141,11 +142,13 @@ export class Replay implements Source {
     try {
       for (let one = page.shift(); one; one = page.shift()) {
         const { event } = one
-        const outcome = await this.#deliver(one, parked.attempts + 1)
+        const isDiscarded = parked.discarded && event.position === parked.position
+        const outcome = isDiscarded ? 'done' : await this.#deliver(one, parked.attempts + 1)
         if (outcome === 'done') await this.#move(parked, event.position + 1)
         if (outcome === 'done' || outcome === 'written') {
           parked.position = event.position + 1
           parked.attempts = 0
+          parked.discarded = false
         }
         for (const settle of this.#acks.splice(0)) settle()
         this.#setIdle()

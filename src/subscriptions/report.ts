@@ -11,16 +11,16 @@ export interface ExecutorStatus {
   /**
    * `waiting`: it owns no partition. `catching-up`: there are more events to read. `live`: it has read all events, and new
    * ones are pushed. `failing`: the handlers of several streams fail, and it tries one event at a time until one succeeds;
-   * or the database fails, and its query is tried again. `stopped`: it has not begun, or has ended; with an `error` if it
+   * or the database fails, and its query is tried again. `paused`: by `pauseSubscription`; what was in flight ends. `stopped`: it has not begun, or has ended; with an `error` if it
    * ended by itself.
    */
-  state: 'waiting' | 'catching-up' | 'live' | 'failing' | 'stopped'
+  state: 'waiting' | 'catching-up' | 'live' | 'failing' | 'paused' | 'stopped'
   /** The lowest checkpoint of its partitions, as far as this executor knows. */
   position: number
   /** The horizon that it fetched last: no event can still appear at or below it. */
   horizon: number
   /**
-   * Committed events that are not acked yet, in these partitions. While it is catching up or held back, in the whole
+   * Committed events that are not acked yet, in these partitions. While it is paused, catching up or held back, in the whole
    * subscription.
    */
   lag: number
@@ -140,7 +140,9 @@ export class Report {
 
   /** Whether there may be more events than those in flight. */
   get #hasMore(): boolean {
-    return this.#state === 'catching-up' || (this.#state === 'live' && this.isHeldBack)
+    return (
+      this.#state === 'catching-up' || this.#state === 'paused' || (this.#state === 'live' && this.isHeldBack)
+    )
   }
 
   /** Count the lag, if anyone observes the status. */

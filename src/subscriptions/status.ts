@@ -15,7 +15,7 @@ const NOTHING: ExecutorStatus = {
   inFlight: 0,
   partitions: [],
 }
-const ORDER = ['stopped', 'waiting', 'live', 'catching-up', 'failing'] as const
+const ORDER = ['stopped', 'waiting', 'paused', 'live', 'catching-up', 'failing'] as const
 
 /** Merges the statuses of all executors that a subscription has in this process. */
 export class Statuses {
@@ -48,9 +48,9 @@ export class Statuses {
 export function merge(running: readonly ExecutorStatus[]): ExecutorStatus {
   const owning = running.filter(({ partitions }) => partitions.length > 0)
   const sum = (field: 'lag' | 'inFlight') => running.reduce((sum, status) => sum + status[field], 0)
-  // An executor that catches up reports the lag of the whole subscription, so these must not be added.
+  // An executor that catches up, or is paused, reports the lag of the whole subscription, so these must not be added.
   const behind = ({ state, heldBack }: ExecutorStatus) =>
-    state === 'catching-up' || state === 'failing' || heldBack.events > 0
+    state === 'catching-up' || state === 'failing' || state === 'paused' || heldBack.events > 0
   const whole = running.filter(behind).map(({ lag }) => lag)
   const failing = running.find(({ state }) => state === 'failing')
   return {

@@ -36,6 +36,8 @@ export interface Share {
   share: number
   /** When the first lease of another executor expires, in ms; null: there is no other executor. */
   waitMs: number | null
+  /** The subscription is paused; then the share is 0. */
+  paused: boolean
   /** The partitions that this claim has taken. */
   taken: Grant[]
   /** The partitions that were owned before and still are. */
@@ -51,6 +53,8 @@ export interface ParkedStream {
   /** How often the event at `position` was tried. */
   attempts: number
   replaying: boolean
+  /** The event at `position` is discarded: the replay leaves it out. */
+  discarded: boolean
   /** The position of its last event that this executor skipped. */
   skipped: number
   /** When to try again, in ms of the monotonic clock. */
@@ -111,13 +115,12 @@ export class Store {
   /** Create the subscription if it does not exist. */
   async register(from: From): Promise<void> {
     const { categories, types, streamId } = this.#selection
-    if (typeof from === 'object' && from.after > this.#db.timeline.position)
+    if (typeof from === 'object' && 'after' in from && from.after > this.#db.timeline.position)
       await this.#reader.reaches(from.after).catch(async (error) => {
         // An existing subscription continues at its checkpoint, so `from` does not matter.
         if (!(error instanceof HistoryLostError) || !(await this.#exists())) throw error
       })
-    const position =
-      from === 'start' ? 0 : from === 'end' ? await this.#reader.horizon(this.#selection) : from.after
+    const position = await this.#beginning(from)
     const [row] = await this.#call(statements.subscribe, {
       name: this.#name,
       categories: categories.length > 0 ? categories : null,
@@ -129,11 +132,21 @@ export class Store {
     this.#revision = row![0]
   }
 
+  /** The position after which a new subscription begins. */
+  async #beginning(from: From): Promise<number> {
+    if (from === 'start') return 0
+    if (from === 'end') return this.#reader.horizon(this.#selection)
+    if ('after' in from) return from.after
+    // An existing subscription continues at its checkpoint, so it need not be looked for.
+    return (await this.#exists()) ? 0 : this.#reader.positionAt(new Date(from.since), this.#selection)
+  }
+
   async #exists(): Promise<boolean> {
     return (await this.#call(statements.reached, { subscription: this.#name, position: 0 })).length > 0
   }
 
-  async claim(owned: readonly OwnedRef[]): Promise<Share> {
+  /** `paused`: the last claim said that the subscription is paused. */
+  async claim(owned: readonly OwnedRef[], paused = false): Promise<Share> {
     const rows = await this.#call(statements.claim, {
       subscription: this.#name,
       owner: this.#owner,
@@ -141,8 +154,9 @@ export class Store {
       partitions: owned.map(({ number }) => number),
       epochs: owned.map(({ epoch }) => epoch),
       revision: this.#revision,
+      paused,
     })
-    const [, , , , share, waitMs] = rows[0]!
+    const [, , , , share, waitMs, isPaused] = rows[0]!
     const grants = (fresh: string) =>
       rows
         .filter(([partition, , , taken]) => partition !== null && taken === fresh) // without partitions there is one row, which has the share
@@ -154,6 +168,7 @@ export class Store {
     return {
       share: Number(share),
       waitMs: waitMs === null ? null : Number(waitMs),
+      paused: isPaused === 't',
       taken: grants('t'),
       kept: grants('f'),
     }
@@ -212,7 +227,7 @@ export class Store {
   /** The parked streams of these partitions, each with the number of its partition. */
   async parkedStreams(partitions: readonly number[]): Promise<[partition: number, stream: ParkedStream][]> {
     const rows = await this.#call(statements.parkedStreams, { subscription: this.#name, partitions })
-    return rows.map(([partition, category, streamId, position, attempts, replaying]) => [
+    return rows.map(([partition, category, streamId, position, attempts, replaying, discarded]) => [
       Number(partition),
       {
         category,
@@ -220,6 +235,7 @@ export class Store {
         position: Number(position),
         attempts: Number(attempts),
         replaying: replaying === 't',
+        discarded: discarded === 't',
         skipped: 0,
         due: 0,
       },

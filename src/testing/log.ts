@@ -2,12 +2,15 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Outcome } from '../append/batch.ts'
 import { Aborted, result } from '../append/batch.ts'
-import type { ExpectedVersion, Request } from '../append/request.ts'
+import type { Request } from '../append/request.ts'
+import { meets } from '../append/request.ts'
 import { DuplicateEventError, VersionConflictError } from '../events/errors.ts'
 import type { RecordedEvent, StreamRef } from '../events/event.ts'
 import { streamKey } from '../events/event.ts'
 import type { Selection } from '../events/selector.ts'
 import type { CategoryInfo } from '../read/reader.ts'
+import type { checkStreams, StreamInfo } from '../read/streams.ts'
+import type { TraceSource } from '../read/trace.ts'
 
 /** A stored event. Data and metadata are JSON text, so that no reader can change them. */
 type Stored = Omit<RecordedEvent, 'data' | 'metadata'> & { data: string; metadata: string }
@@ -45,6 +48,12 @@ export class MemoryLog {
     })
   }
 
+  /** The position after which to begin, to read what was recorded at or after a moment. */
+  positionAt(since: Date): number {
+    const first = this.#events.find(({ recordedAt }) => recordedAt >= since)
+    return first ? first.position - 1 : this.head
+  }
+
   /** The events of a stream from version `from` (inclusive) to version `to` (exclusive). */
   load(stream: StreamRef, from = 0, to?: number): RecordedEvent[] {
     return this.#stream(streamKey(stream)).slice(from, to).map(recorded)
@@ -69,6 +78,26 @@ export class MemoryLog {
       })
     }
     return [...found.values()].sort((a, b) => (a.category < b.category ? -1 : 1))
+  }
+
+  /** The streams of a category whose ids begin with `prefix` and come after `after`, ordered by the bytes of their ids. */
+  streams({ category, prefix, after, limit }: ReturnType<typeof checkStreams>): StreamInfo[] {
+    const lasts = [...this.#streams.values()].flatMap((events) => events.at(-1) ?? [])
+    return lasts
+      .filter((last) => last.category === category && last.streamId.startsWith(prefix))
+      .map(({ streamId, version, position }) => ({ streamId, version, lastPosition: position }))
+      .sort((a, b) => compareBytes(a.streamId, b.streamId))
+      .filter(({ streamId }) => after === '' || compareBytes(streamId, after) > 0)
+      .slice(0, limit)
+  }
+
+  /** Finds the events of a trace. */
+  readonly traceSource: TraceSource = {
+    byIds: async (ids) => ids.flatMap((id) => this.#byId.get(id) ?? []).map(recorded),
+    correlated: async (id, after, limit) => {
+      const rest = this.#events.slice(after).map(recorded)
+      return rest.filter(({ metadata }) => metadata.correlationId === id).slice(0, limit)
+    },
   }
 
   #stream(key: string): Stored[] {
@@ -103,12 +132,8 @@ export class MemoryLog {
   }
 }
 
-/** Whether a stream whose last version is `last` (-1 if it does not exist) is as expected. */
-function meets(expected: ExpectedVersion, last: number): boolean {
-  if (expected === 'any') return true
-  if (expected === 'stream-exists') return last >= 0
-  return last === (expected === 'no-stream' ? -1 : expected)
-}
+/** Compares names as the database does. */
+const compareBytes = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b))
 
 /** Whether an event belongs to a selection. */
 function matches({ categories, types, streamId }: Selection): (event: Stored) => boolean {

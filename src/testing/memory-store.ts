@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { Appender } from '../append/append.ts'
 import type { Request } from '../append/request.ts'
+import { checkStream } from '../append/request.ts'
 import { settledOrAborted } from '../core/abort.ts'
 import { systemClock } from '../core/clock.ts'
 import { ClosedError, ValidationError } from '../core/errors.ts'
@@ -19,6 +20,8 @@ import { Watches } from '../models/watches.ts'
 import { headBy } from '../read/head.ts'
 import type { CategoriesOptions } from '../read/reader.ts'
 import { categoriesOptionsSchema } from '../read/reader.ts'
+import { checkStreams } from '../read/streams.ts'
+import { trace } from '../read/trace.ts'
 import type { EventStore } from '../store.ts'
 import { MemoryLog } from './log.ts'
 import { MemoryReader } from './reader.ts'
@@ -66,7 +69,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): EventStore {
   const observer = new Observer(reader.open)
   const states = new States(reader, noSnapshots)
   const aggregates = new Aggregates(reader, appender)
-  const decisions = new Decisions(states, noSnapshots, appender, clock)
+  const decisions = new Decisions(states, noSnapshots, appender, log.traceSource.byIds, clock)
   const watches = new Watches({ clock, settings: { logger: silent } }, observer, states)
 
   // The types of arguments and results are those of EventStore.
@@ -101,6 +104,9 @@ export function memoryStore(options: MemoryStoreOptions = {}): EventStore {
         const found = log.categories(after, until)
         return counts ? found : found.map(({ category, lastPosition }) => ({ category, lastPosition }))
       }),
+    head: (stream) => open(undefined, async () => log.load(checkStream(stream)).length - 1),
+    streams: (category, options) => open(undefined, async () => log.streams(checkStreams(category, options))),
+    trace: (id, options) => open(undefined, () => trace(log.traceSource, id, options)),
     events: (selector, options) => observer.events(selector, options) as any,
     iterate: (selector, options) => observer.iterate(selector, options) as any,
     loadAggregate: (Class, streamId, options) =>

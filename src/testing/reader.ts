@@ -60,7 +60,8 @@ export class MemoryReader implements Pick<Reader, 'load' | 'loadPage' | 'read'> 
       while (after < until && this.#log.head <= after) await this.#appended.nextUnless(signal)
       return this.#page(selection, after)
     }
-    const after = from === 'start' ? 0 : from === 'end' ? head : from.after
+    const since = typeof from === 'object' && 'since' in from ? this.#log.positionAt(new Date(from.since)) : 0
+    const after = from === 'start' ? 0 : from === 'end' ? head : 'after' in from ? from.after : since
     if (after > head) throw new HistoryLostError(after, head)
     return { feed: new Feed(read, after, (position) => position < Math.min(until, this.#log.head)), until }
   }

@@ -15,6 +15,22 @@ const many = (count: number) => Array.from({ length: count }, (_, n) => event(n)
 const numbers = (events: readonly RecordedEvent[]) => events.map(({ data }) => data.n)
 
 export const observing: Contract = (test, store, open) => {
+  test('from a moment: what was recorded then or later', async () => {
+    const category = uniqueName('since')
+    const append = async () =>
+      (await store().append({ category, streamId: 'a' }, { type: 'T', data: 1 })).events[0]!
+    const first = await append()
+    let next = await append()
+    while (next.recordedAt <= first.recordedAt) next = await append()
+    const since = next.recordedAt
+    for (const moment of [since, since.toISOString()]) {
+      const found = []
+      for await (const event of store().iterate({ category }, { from: { since: moment }, live: false }))
+        found.push(event)
+      assert.equal(found, [next])
+    }
+  })
+
   test('events: from the start, page by page, then live, as append recorded them', async () => {
     const stream = newStream()
     const before = await store().append(stream, many(2_100))

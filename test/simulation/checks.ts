@@ -24,6 +24,7 @@ export const OUTAGE_STREAMS = 2
 export class Checks {
   readonly completed = new Set<number>()
   readonly counts: Counts = { handled: 0, repeated: 0, takenOver: 0, refused: 0, parked: 0 }
+  readonly #discarded = new Set<number>()
   readonly #begun = new Set<number>()
   readonly #failed = new Set<string>() // streams, since the last success
   readonly #waiting = new Set<string>() // of these, what is not parked
@@ -55,6 +56,7 @@ export class Checks {
 
   begins(machine: string, { position, streamId, version }: RecordedEvent, attempt: number): void {
     const { events } = this.#database!
+    if (this.#discarded.has(position)) this.broken(`I18: ${streamId}.${version} is discarded, and delivered`)
     // One that was not parked with the others was waiting: so the outage had not come down to a single stream.
     for (const [parked, beside] of this.#parked)
       if (beside.has(streamId)) this.broken(`I16: ${parked} is parked for a failure in an outage`)
@@ -124,6 +126,12 @@ export class Checks {
       if (database.partitionOf(streamId) === partition && !(parked && parked.position <= position))
         this.broken(`I4: the checkpoint passes ${position}, which is not handled`)
     }
+  }
+
+  /** An event need not be handled any more, and must not be. */
+  discarded(position: number): void {
+    this.#discarded.add(position)
+    this.completed.add(position)
   }
 
   /** What is committed, and not handled, or no checkpoint covers it, or it is parked. */

@@ -42,6 +42,7 @@ interface Parked {
   position: number
   attempts: number
   replaying: boolean
+  discarded: boolean
 }
 
 /** What checks and the network hear of. */
@@ -282,6 +283,14 @@ export class SimulatedDatabase {
 
   // ---------------------------------------------------------------------------------------------- subscribing
 
+  /** Whether an administrator has paused the subscription. */
+  paused = false
+
+  pause(paused: boolean): void {
+    this.paused = paused
+    this.#on.notify(BELL, '')
+  }
+
   claim(owner: string, leaseMs: number, partitions: readonly number[], epochs: readonly number[]): Row[] {
     const now = this.#now()
     const until = now + leaseMs
@@ -300,7 +309,8 @@ export class SimulatedDatabase {
     const { joined } = this.#executors.get(owner)!
     const before = alive.filter((other) => other.joined < joined).length
     const count = this.checkpoints.length
-    const share = Math.floor(count / alive.length) + (before < count % alive.length ? 1 : 0)
+    const fair = Math.floor(count / alive.length) + (before < count % alive.length ? 1 : 0)
+    const share = this.paused ? 0 : fair
     const taken: number[] = []
     this.checkpoints.forEach((checkpoint, partition) => {
       if (held.length + taken.length >= share || held.includes(partition)) return
@@ -320,7 +330,12 @@ export class SimulatedDatabase {
       const { epoch, position } = this.checkpoints[partition]!
       return [partition, epoch, position].map(String).concat(taken.includes(partition) ? 't' : 'f')
     })
-    return (rows.length > 0 ? rows : [[null, null, null, 'f']]).map((row) => [...row, String(share), waitMs])
+    return (rows.length > 0 ? rows : [[null, null, null, 'f']]).map((row) => [
+      ...row,
+      String(share),
+      waitMs,
+      this.paused ? 't' : 'f',
+    ])
   }
 
   advance(
@@ -370,20 +385,21 @@ export class SimulatedDatabase {
   ): Row[] {
     if (!this.#holds(partition, epoch)) return [['f']]
     this.#on.parked(streamId, replaying)
-    this.parked.set(streamId, { category, streamId, position, attempts, replaying })
+    this.parked.set(streamId, { category, streamId, position, attempts, replaying, discarded: false })
     return [['t']]
   }
 
   parkedStreams(partitions: readonly number[]): Row[] {
     return [...this.parked.values()]
       .filter(({ streamId }) => partitions.includes(this.partitionOf(streamId)))
-      .map(({ category, streamId, position, attempts, replaying }) => [
+      .map(({ category, streamId, position, attempts, replaying, discarded }) => [
         String(this.partitionOf(streamId)),
         category,
         streamId,
         String(position),
         String(attempts),
         replaying ? 't' : 'f',
+        discarded ? 't' : 'f',
       ])
   }
 
@@ -391,8 +407,16 @@ export class SimulatedDatabase {
     if (!this.#holds(partition, epoch)) return [['f']]
     const parked = this.parked.get(streamId)
     if (position === null) this.parked.delete(streamId)
-    else if (parked) Object.assign(parked, { position, attempts: 0 })
+    else if (parked) Object.assign(parked, { position, attempts: 0, discarded: false })
     return [['t']]
+  }
+
+  /** An administrator discards the event for which a stream is parked; returns its position. */
+  discard(streamId: string): number {
+    const parked = this.parked.get(streamId)!
+    Object.assign(parked, { replaying: true, attempts: 0, discarded: true })
+    this.#on.notify(BELL, '')
+    return parked.position
   }
 
   /** What an administrator does. */

@@ -48,6 +48,8 @@ export class Machine {
   readonly name: string
   frozen = false
   dead = false
+  /** Its last claim, while the subscription was paused, said that it knows, and begins nothing. */
+  saysPaused = false
   readonly queries: Queries
   readonly connect: Connect
   readonly #world: World
@@ -195,6 +197,7 @@ export class Machine {
         case 'subscribe':
           return [['revision']]
         case 'claim':
+          this.saysPaused = values.paused && database.paused
           return database.claim(owner, leaseMs, partitions, epochs)
         case 'advance':
           return database.advance(leaseMs, partitions, epochs, positions)

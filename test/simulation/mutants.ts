@@ -38,6 +38,7 @@ export const mutants: readonly Mutant[] = [
     file: 'src/notify/listen-connection.ts',
     from: 'this.#listens.then(() => store.onNotification(channel, null))',
     to: '',
+    seed: 7,
   },
   {
     name: 'ack before the handler',
@@ -57,6 +58,13 @@ export const mutants: readonly Mutant[] = [
   )
   select coalesce(array_agg(partition), '{}') into _ours from moved;`,
     flaws: { unfenced: true },
+  },
+  {
+    name: 'an executor says that it begins nothing more before it knows of the pause',
+    file: 'src/subscriptions/claims.ts',
+    from: '          this.#paused,',
+    to: '          true,',
+    seed: 4,
   },
   {
     name: 'no poll',
@@ -127,7 +135,7 @@ export const mutants: readonly Mutant[] = [
     name: 'a replay ends below what was passed over',
     hidden: true,
     file: 'src/subscriptions/replay.ts',
-    from: 'if (parked.skipped <= until) break',
+    from: 'if (parked.skipped <= until && !(parked.discarded && parked.position > until)) break',
     to: 'break',
   },
 ]

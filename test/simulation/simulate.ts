@@ -197,6 +197,7 @@ class Simulation {
     this.#state = 'healing'
     this.#say('healed')
     this.#away = false
+    this.#database.pause(false)
     for (const { machine } of this.#processes) machine.frozen = false
     for (const transaction of [...this.#database.open]) this.#database.end(transaction, 'commit')
     const { now } = this.#timers
@@ -343,6 +344,12 @@ class Simulation {
       this.#say(this.#away ? 'SERVICE away' : 'service back')
       return true
     }
+    // Seldom, and not for long: while all is paused little else comes to pass. Not with a service: who takes over knows of no outage.
+    if (!this.#setup.service && (n % 64 === 9 || (this.#database.paused && n % 4 === 1))) {
+      this.#say(this.#database.paused ? 'RESUME' : 'PAUSE')
+      this.#database.pause(!this.#database.paused)
+      return true
+    }
     if (this.#faults >= this.#setup.faults) return false
     const done = this.#breakSomething(n)
     if (done) this.#faults++
@@ -397,6 +404,13 @@ class Simulation {
       }
       default:
         if (this.#database.parked.size === 0) return this.#breakSomething(n - 1)
+        if ((n & 24) === 24) {
+          const parked = [...this.#database.parked.values()].find(({ replaying }) => !replaying)
+          if (!parked) return false
+          this.#say(`DISCARD ${parked.streamId} at ${parked.position}`)
+          this.#checks.discarded(this.#database.discard(parked.streamId))
+          return true
+        }
         this.#say('replay')
         this.#database.replayParked()
         return true
@@ -438,6 +452,8 @@ class Simulation {
     })
     const handler: Handler = (event, { attempt }) => {
       this.#checks.begins(machine.name, event, attempt)
+      if (this.#database.paused && machine.saysPaused)
+        this.#checks.broken(`I17: ${machine.name} begins ${event.streamId}.${event.version} while paused`)
       const end = (handled: boolean) => this.#checks.ends(machine.name, event, handled)
       if (!this.#setup.slowHandlers) return end(true)
       return new Promise<void>((resolve, reject) => {

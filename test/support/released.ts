@@ -13,5 +13,6 @@ export const released: Readonly<Record<string, Readonly<Record<string, string>>>
     '011_snapshots.sql': '27ccdbb03a1383ae8e8813d6ff6bd222d2792d25241dbf495e5e4e3050e3d632',
     '012_tombstones.sql': '3077c2bf59b0ce5e576d38b7c31c8d85f0cb2cba72582f533d247573af8fbcd2',
     '013_functions.sql': '5c33785a158be6dfb900604c4194198e5e4209545d5f2f22e5b6777d73a90946',
+    '014_operating.sql': '32cc239555b8dbea5e6fbd335fcf6235dd0afa3b885823e9b30c095f6bf54b2e',
   },
 }

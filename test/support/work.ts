@@ -4,6 +4,8 @@ import type pg from 'pg'
 import { firstValueFrom, lastValueFrom, take, toArray } from 'rxjs'
 import * as assert from 'uvu/assert'
 import type { Delivery, Meow, RecordedEvent, Selector } from '../../src/index.ts'
+import { ValidationError } from '../../src/index.ts'
+import { rejects } from './rejects.ts'
 import { uniqueName } from './store.ts'
 import { until } from './until.ts'
 
@@ -154,5 +156,9 @@ export async function manage(meow: Meow, name: string): Promise<void> {
   await meow.resetSubscription(name, { after: 0 })
   await meow.alterSubscription(name, { partitions: 3 })
   await meow.alterSubscription(name, { types: ['T', 'U'], category: ['work', 'play'] })
+  await meow.pauseSubscription(name)
+  await meow.resumeSubscription(name)
+  const nothing = meow.discardParked(name, { streamId: 'none', reason: 'to see whether it may' })
+  await rejects(nothing, ValidationError)
   await meow.deleteSubscription(name)
 }

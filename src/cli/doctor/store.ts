@@ -79,6 +79,32 @@ export const migration: Check = {
   },
 }
 
+export const objects: Check = {
+  name: 'objects',
+  needs: 'store',
+  async run({ db }) {
+    const { expectedObjects } = await import('../../database/expected-objects.ts')
+    const found = await db.query(statements.doctorObjects, { schema: db.schema, ...expectedObjects })
+    if (found.length === 0) return ok('functions, triggers, indexes and privileges are those of this version')
+    return found.map(([kind, name, state]) => {
+      if (kind === 'privilege')
+        return warning(
+          `role ${name} may read events, and lacks ${state}`,
+          'run the grants of SECURITY.md again, as after each update',
+        )
+      if (kind === 'index')
+        return problem(
+          `index ${name} is ${state}`,
+          'make it again as the owner: the statement is in sql/schema of the package; reindex one that is not valid',
+        )
+      return problem(
+        `${kind} ${name} ${state === 'another text' ? 'is not as this version installs it' : `is ${state}`}`,
+        `delete from ${db.quotedSchema}.functions where name = '${name}'; and then meowmx migrate --schema ${db.schema}, which installs it`,
+      )
+    })
+  },
+}
+
 export const health: Check = {
   name: 'health',
   needs: 'store',

@@ -23,7 +23,14 @@ export const subscriptions: Check = {
           'start an executor, and find out why that one ended (out of memory, killed, cut off from the database)',
         ),
       )
-      if (lag > 0 && unowned > 0 && orphans.length === 0)
+      if (info.pausedAt)
+        all.push(
+          warning(
+            `${quoted} has been paused since ${info.pausedAt.toISOString()}, and has ${approximate(lag, info.lagIsEstimate)} events to handle`,
+            `meowmx resume ${name} lets it go on`,
+          ),
+        )
+      else if (lag > 0 && unowned > 0 && orphans.length === 0)
         all.push(
           problem(
             `no executor owns ${unowned === partitions.length ? '' : `${unowned} partitions of `}${quoted}, which has ${approximate(lag, info.lagIsEstimate)} events to handle`,

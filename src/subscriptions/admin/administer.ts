@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { pauseAfter } from '../../core/backoff.ts'
 import { ValidationError } from '../../core/errors.ts'
 import { nameSchema } from '../../core/fields.ts'
 import { parse, refuseUndefined } from '../../core/validate.ts'
@@ -11,6 +12,7 @@ import { select, selectorShape } from '../../events/selector.ts'
 import type { AnyCategory } from '../../events/types.ts'
 import type { From } from '../../live/observer.ts'
 import { fromSchema } from '../../live/observer.ts'
+import type { Reader } from '../../read/reader.ts'
 import { SubscriptionMismatchError, SubscriptionNotFoundError } from '../errors.ts'
 
 /** What `alterSubscription` changes. Omitted properties stay as they are; `category` and `types` must not be `undefined`. */
@@ -23,21 +25,23 @@ export interface SubscriptionChanges {
   partitions?: number | undefined
 }
 
+/** How long `pause` waits for executors, in ms: as long as a lease by default. */
+const PAUSE_MS = 10_000
+
 const subscriptionChangesSchema = z.strictObject({
   category: selectorShape.category.nullable(),
   types: selectorShape.types.nullable(),
   partitions: z.number().int().min(1).max(1024).optional(),
 })
 
-/** Alters, resets and deletes subscriptions; the functions are in sql/functions. */
+/** Alters, resets, pauses and deletes subscriptions; the functions are in sql/functions. */
 export class Administration {
   readonly #db: Database
-  readonly #reaches: (position: number) => Promise<void>
+  readonly #reader: Pick<Reader, 'reaches' | 'positionAt'>
 
-  /** `reaches` throws if the store has not reached a position yet. */
-  constructor(db: Database, reaches: (position: number) => Promise<void>) {
+  constructor(db: Database, reader: Pick<Reader, 'reaches' | 'positionAt'>) {
     this.#db = db
-    this.#reaches = reaches
+    this.#reader = reader
   }
 
   async alter(subscription: string, changes: SubscriptionChanges): Promise<void> {
@@ -68,10 +72,39 @@ export class Administration {
   async reset(subscription: string, to: From): Promise<void> {
     const named = parse(nameSchema, subscription, 'name')
     const place = parse(fromSchema, to, 'to')
-    if (typeof place === 'object') await this.#reaches(place.after)
     if (place === 'end') return this.#run(statements.resetToEnd, { name: named })
-    const position = place === 'start' ? 0 : place.after
+    const position = place === 'start' ? 0 : await this.#position(place)
     await this.#run(statements.resetSubscription, { name: named, position })
+  }
+
+  async #position(place: { after: number } | { since: Date }): Promise<number> {
+    // The horizon of the whole store is at or below that of any selection.
+    if ('since' in place) return this.#reader.positionAt(place.since, { categories: [] })
+    await this.#reader.reaches(place.after)
+    return place.after
+  }
+
+  /** Resolves when no running executor begins an event any more; one that does not answer is waited for no longer than PAUSE_MS. */
+  async pause(subscription: string): Promise<void> {
+    const name = parse(nameSchema, subscription, 'name')
+    await this.#run(statements.pauseSubscription, { name })
+    const { clock, settings } = this.#db
+    const began = clock.now()
+    for (let attempt = 1; ; attempt++) {
+      const [row] = await this.#db.query(statements.pausing, { name })
+      const executors = Number(row![0])
+      if (executors === 0) return
+      if (clock.now() - began >= PAUSE_MS)
+        return settings.logger.warn(
+          { subscription: name, executors },
+          'a subscription is paused, but executors have not answered yet: they stop as soon as they do',
+        )
+      await clock.sleep(pauseAfter(attempt, { firstMs: 2, maxMs: 100 }))
+    }
+  }
+
+  async resume(subscription: string): Promise<void> {
+    await this.#run(statements.resumeSubscription, { name: parse(nameSchema, subscription, 'name') })
   }
 
   async delete(subscription: string): Promise<void> {

@@ -1,7 +1,9 @@
 import { z } from 'zod'
-import { nameSchema } from '../../core/fields.ts'
+import { ValidationError } from '../../core/errors.ts'
+import { nameSchema, textSchema } from '../../core/fields.ts'
 import { parse, refuseUndefined } from '../../core/validate.ts'
 import type { Database } from '../../database/database.ts'
+import { retryDeadlocks } from '../../database/retry-deadlocks.ts'
 import { SQLSTATE } from '../../database/sqlstate.ts'
 import { statements } from '../../database/statements.ts'
 import type { RecordedEvent } from '../../events/event.ts'
@@ -32,10 +34,40 @@ export interface ReplayOptions {
   streamId?: string
 }
 
+/** Which event is discarded, and why. */
+export interface DiscardOptions {
+  /** The id of its stream. */
+  streamId: string
+  /** Why, for those who ask later; at least one character. It is stored, so it must not be personal. */
+  reason: string
+  /** The category of its stream, if several categories have a parked stream with this id. */
+  category?: string | undefined
+}
+
+/** An event that was discarded. */
+export interface DiscardedEvent {
+  /** The event as it is stored, without upcasting. */
+  event: RecordedEvent
+  /** How often it was tried. */
+  attempts: number
+  /** The error of the last attempt; null: it was parked without an error, or its stream was erased. */
+  error: string | null
+  reason: string
+  /** The role of the database that discarded it. */
+  discardedBy: string
+  /** When, by the database's clock. */
+  discardedAt: Date
+}
+
+const discardOptionsSchema = z.strictObject({
+  streamId: nameSchema,
+  reason: textSchema.refine((text) => text.trim() !== '', 'must not be blank'),
+  category: nameSchema.optional(),
+})
 const parkedOptionsSchema = z.strictObject({ limit: z.number().int().min(1).max(100_000).default(100) })
 const replayOptionsSchema = z.strictObject({ streamId: nameSchema.optional() })
 
-/** Lists and replays the parked events of subscriptions. */
+/** Lists, replays and discards the parked events of subscriptions. */
 export class ParkedEvents {
   readonly #db: Database
 
@@ -66,6 +98,35 @@ export class ParkedEvents {
     const values = { subscription: named, streamId: streamId ?? null }
     const [row] = await this.#known(named, () => this.#db.query(statements.replayParked, values))
     return Number(row![0])
+  }
+
+  async discard(subscription: string, options: DiscardOptions): Promise<number> {
+    const named = parse(nameSchema, subscription, 'name')
+    const { streamId, reason, category = null } = parse(discardOptionsSchema, options, 'options')
+    const values = { subscription: named, streamId, reason, category }
+    const discard = () => retryDeadlocks(() => this.#db.query(statements.discardParked, values))
+    const [row] = await this.#known(named, discard).catch((error) => {
+      if (error.code !== SQLSTATE.needsOneCategory) throw error
+      throw new ValidationError('options.category', `must say which one: ${error.message}`, category)
+    })
+    const [discarded, replayed] = row!
+    if (Number(discarded) > 0) return Number(replayed)
+    const what = `must be that of a parked stream of subscription "${named}"; one that is being replayed is not parked`
+    throw new ValidationError('options.streamId', what, streamId)
+  }
+
+  async discarded(subscription: string, options: ParkedOptions = {}): Promise<DiscardedEvent[]> {
+    const named = parse(nameSchema, subscription, 'name')
+    const { limit } = parse(parkedOptionsSchema, options, 'options')
+    const rows = await this.#db.query(statements.discarded, { subscription: named, limit })
+    return rows.map(([attempts, error, reason, discardedBy, discardedMs, ...event]) => ({
+      event: toEvent(event),
+      attempts: Number(attempts),
+      error: error === '' ? null : error,
+      reason,
+      discardedBy,
+      discardedAt: new Date(Number(discardedMs)),
+    }))
   }
 
   async #known<T>(subscription: string, query: () => Promise<T>): Promise<T> {

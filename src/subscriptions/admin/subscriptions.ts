@@ -23,6 +23,10 @@ export interface PartitionInfo {
 /** A durable subscription, as `meow.subscriptions()` describes it. */
 export interface SubscriptionInfo {
   name: string
+  /** `paused`: by `pauseSubscription`. `running`: an executor owns a partition. `stopped`: none does. */
+  status: 'running' | 'paused' | 'stopped'
+  /** Since when it is paused, by the database's clock; null: it is not. */
+  pausedAt: Date | null
   /** What it consumes; `category` is an array if there are several. */
   selector: Selector<string>
   /** All partitions, ordered by number. */
@@ -80,12 +84,25 @@ export class SubscriptionList {
 
 function subscriptionInfo(row: RowOf<typeof statements.subscriptions.columns>): SubscriptionInfo {
   const [name, categories, types, streamId, partitions, position, ...counts] = row
-  const [lag, lagIsEstimate, parkedStreams, parked, parkedIsEstimate, ahead, heldBackEvents, heldBackMs] =
-    counts
+  const [
+    lag,
+    lagIsEstimate,
+    parkedStreams,
+    parked,
+    parkedIsEstimate,
+    ahead,
+    heldBackEvents,
+    heldBackMs,
+    pausedMs,
+  ] = counts
+  const all: PartitionInfo[] = JSON.parse(partitions).map(partitionInfo)
+  const isOwned = all.some(({ owner }) => owner !== null)
   return {
     name,
+    status: pausedMs !== null ? 'paused' : isOwned ? 'running' : 'stopped',
+    pausedAt: pausedMs === null ? null : new Date(Number(pausedMs)),
     selector: selector(JSON.parse(categories ?? 'null'), JSON.parse(types ?? 'null'), streamId),
-    partitions: JSON.parse(partitions).map(partitionInfo),
+    partitions: all,
     position: Number(position),
     lag: Number(lag),
     lagIsEstimate: lagIsEstimate === 't',

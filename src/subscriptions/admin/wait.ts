@@ -25,7 +25,14 @@ export interface WaitOptions {
   signal?: AbortSignal | undefined
 }
 
+/** Options of `settled`. */
+export interface SettledOptions extends WaitOptions {
+  /** Only these subscriptions. Default: all of the store. */
+  names?: readonly string[] | undefined
+}
+
 const waitOptionsSchema = z.strictObject({ timeoutMs: ms(1).default(5_000), signal: signalSchema.optional() })
+const settledOptionsSchema = waitOptionsSchema.extend({ names: z.array(nameSchema).readonly().optional() })
 
 /** A waiter that does not register again is forgotten after three poll intervals and this time, in ms. */
 const KEPT_MS = 5_000
@@ -51,16 +58,50 @@ export class Waiting {
     this.#known = known
   }
 
-  async waitFor(subscription: string, at: number, options: WaitOptions = {}): Promise<void> {
+  async waitFor(name: string, position: number, options: WaitOptions = {}): Promise<void> {
+    const subscription = parse(nameSchema, name, 'name')
+    const at = parse(positionSchema, position, 'position')
+    return this.#waitFor(subscription, at, statements.reached, parse(waitOptionsSchema, options, 'options'))
+  }
+
+  /** Waits until subscriptions have handled or parked all events that are committed now. */
+  async settled(options: SettledOptions = {}): Promise<void> {
+    const { names, ...wait } = parse(settledOptionsSchema, options, 'options')
+    const others = abortWith(wait.signal) // if one fails, the others need not wait any longer
+    const { signal } = others
+    const wanted = names
+      ? await Promise.all([...new Set(names)].map((name) => this.#target(name, signal)))
+      : await this.#db.query(statements.settling, { names: null })
+    const each = wanted.map(([name, position]) =>
+      this.#waitFor(name, Number(position), statements.settled, { ...wait, signal }),
+    )
+    await Promise.all(each).finally(() => others.abort())
+  }
+
+  #target(name: string, signal: AbortSignal) {
+    const read = async () => {
+      const [row] = await this.#db.query(statements.settling, { names: [name] })
+      if (!row) throw new SubscriptionNotFoundError(name)
+      return row
+    }
+    return this.#known(name, read, signal)
+  }
+
+  async #waitFor(
+    subscription: string,
+    at: number,
+    question: Waiter['question'],
+    { timeoutMs, signal }: z.output<typeof waitOptionsSchema>,
+  ): Promise<void> {
     const waiter: Waiter = {
-      subscription: parse(nameSchema, subscription, 'name'),
-      position: parse(positionSchema, at, 'position'),
+      subscription,
+      position: at,
+      question,
       id: randomUUID(),
       woken: new Condition(),
       registering: Promise.resolve(),
       leave: () => {},
     }
-    const { timeoutMs, signal } = parse(waitOptionsSchema, options, 'options')
     const own = enclosingCall(
       (call) => call.store === this.#db && call.subscription === subscription && at >= call.position,
     )
@@ -141,8 +182,8 @@ export class Waiting {
     return reading
   }
 
-  async #read({ subscription, position }: Waiter, client?: pg.ClientBase): Promise<Progress> {
-    const [row] = await this.#db.query(statements.reached, { subscription, position }, client)
+  async #read({ subscription, position, question }: Waiter, client?: pg.ClientBase): Promise<Progress> {
+    const [row] = await this.#db.query(question, { subscription, position }, client)
     if (!row) throw new SubscriptionNotFoundError(subscription)
     const [reached, changing, channel] = row
     return { reached: reached === 't', changing: changing === 't', channel }
@@ -150,11 +191,13 @@ export class Waiting {
 }
 
 /** Runs an action on a subscription. If this process is just creating it, the action waits for that. */
-type Known = (subscription: string, action: () => Promise<Progress>, signal: AbortSignal) => Promise<Progress>
+type Known = <T>(subscription: string, action: () => Promise<T>, signal: AbortSignal) => Promise<T>
 
 interface Waiter {
   readonly subscription: string
   readonly position: number
+  /** What it asks: whether that event is handled, or all up to there. */
+  readonly question: typeof statements.reached | typeof statements.settled
   readonly id: string
   readonly woken: Condition
   /** Its last registration. */

@@ -1,0 +1,21 @@
+// What a store has if it is as this version installs it: what the files of sql/ make, by name.
+import { definitions, functionNames, isTrigger, schemaFiles } from './definitions.ts'
+
+const all = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map(([, name]) => name!)
+
+/** The body of a function as PostgreSQL keeps it; '' if it is not quoted: PostgreSQL keeps such a body in another form. */
+const bodyOf = (text: string) => /\bas \$(\w*)\$([\s\S]*?)\$\1\$/.exec(text)?.[2] ?? ''
+
+const schema = schemaFiles.map(({ text }) => text.replaceAll(/--.*$/gm, '')).join('\n')
+const tables = [...schema.matchAll(/create (?:unlogged )?table (\w+) \(([^;]*)\)/g)]
+
+export const expectedObjects = {
+  functions: functionNames,
+  bodies: functionNames.map((name) => bodyOf(definitions.find((one) => one.name === name)!.text)),
+  triggers: definitions.map(({ name }) => name).filter(isTrigger),
+  indexes: [
+    ...all(schema, /create (?:unique )?index (\w+) on/g),
+    ...all(schema, /constraint (\w+) unique/g),
+    ...tables.filter(([, , columns]) => columns!.includes('primary key')).map(([, table]) => `${table}_pkey`),
+  ],
+}
