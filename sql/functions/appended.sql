@@ -15,18 +15,9 @@ declare
   _row        record;
   _void       text;
 begin
-  select category, position, well_formed(category, stream_id, type, version, recorded_at, data, metadata) as formed
-  into _row from inserted limit 1; -- without it, plpgsql.extra_errors would refuse a second row
-  if not found then
-    return null;
-  end if;
   -- Mostly there is one row, and nothing to group by, which would take a tenth of an append.
   perform from inserted offset 1 limit 1;
-  if not found then
-    _highest := _row.position;
-    _formed := _row.formed;
-    _void := settle(_row.category, _highest, _highest, _announced, _coalescing);
-  else
+  if found then
     for _row in
       select category, min(position) as low, max(position) as high,
              bool_and(well_formed(category, stream_id, type, version, recorded_at, data, metadata)) as formed
@@ -36,6 +27,15 @@ begin
       _highest := greatest(_highest, _row.high);
       _formed := _formed and _row.formed;
     end loop;
+  else
+    select category, position, well_formed(category, stream_id, type, version, recorded_at, data, metadata) as formed
+    into _row from inserted;
+    if not found then
+      return null;
+    end if;
+    _highest := _row.position;
+    _formed := _row.formed;
+    _void := settle(_row.category, _highest, _highest, _announced, _coalescing);
   end if;
 
   if not _formed then
