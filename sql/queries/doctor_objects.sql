@@ -13,7 +13,7 @@ with store as materialized (
   where r.name = 'events' and a.privilege_type = 'SELECT' and a.grantee <> r.relowner and a.grantee <> 0
 )
 select 'function', w.name, case when bool_or(f.oid is not null) then 'another text' else 'missing' end
-from pg_catalog.unnest($2::text[], $3::text[]) as w (name, body)
+from unnest($2::text[], $3::text[]) as w (name, body)
 left join functions f on f.name = w.name
 group by w.name having not bool_or(f.oid is not null and (w.body = '' or f.prosrc = w.body))
 union all
