@@ -57,6 +57,8 @@ test('categories with their rates, the tail, subscriptions and push, live', asyn
   )
   assert.equal(subscription(), {
     name,
+    status: 'stopped',
+    pausedAt: null,
     selector: { category },
     position: 0,
     lag: 5,
