@@ -106,12 +106,19 @@ const writes: [name: string, rights: string[]][] = [
   ['reader', hints],
   ['writer', [...hints, 'insert events', 'insert snapshots', 'update snapshots']],
   ['executor', [...hints, ...executing]],
-  ['manager', [...hints, ...executing, 'delete checkpoints', 'delete subscriptions', 'update retired_epoch']],
+  [
+    'manager',
+    [
+      ...hints,
+      ...executing,
+      ...['delete checkpoints', 'delete subscriptions', 'update retired_epoch', 'insert discarded_events'],
+    ],
+  ],
   [
     'eraser',
     [
       ...hints,
-      ...['insert events', 'update events', 'update parked_events'],
+      ...['insert events', 'update events', 'update parked_events', 'update discarded_events'],
       ...['insert snapshots', 'update snapshots', 'delete snapshots', 'insert tombstones'],
     ],
   ],

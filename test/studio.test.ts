@@ -51,6 +51,8 @@ test('the page gets categories with their rates, the latest events, subscription
   )
   assert.equal(subscription(), {
     name,
+    status: 'stopped',
+    pausedAt: null,
     selector: { category },
     position: 0,
     lag: 5,

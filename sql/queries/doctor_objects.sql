@@ -17,14 +17,14 @@ from unnest($2::text[], $3::text[]) as w (name, body)
 left join functions f on f.name = w.name
 group by w.name having not bool_or(f.oid is not null and (w.body = '' or f.prosrc = w.body))
 union all
-select 'trigger', name, case when t.oid is null then 'missing' else 'off' end
-from pg_catalog.unnest($4::text[]) as name
-left join (pg_trigger t join relations r on r.oid = t.tgrelid) on r.name || '.' || t.tgname = name
+select 'trigger', w.name, case when t.oid is null then 'missing' else 'off' end
+from pg_catalog.unnest($4::text[]) as w (name)
+left join (pg_trigger t join relations r on r.oid = t.tgrelid) on r.name || '.' || t.tgname = w.name
 where t.oid is null or t.tgenabled = 'D'
 union all
-select 'index', name, case when i.indexrelid is null then 'missing' else 'not valid' end
-from pg_catalog.unnest($5::text[]) as name
-left join (pg_index i join relations r on r.oid = i.indexrelid) on r.name = name
+select 'index', w.name, case when i.indexrelid is null then 'missing' else 'not valid' end
+from pg_catalog.unnest($5::text[]) as w (name)
+left join (pg_index i join relations r on r.oid = i.indexrelid) on r.name = w.name
 where i.indexrelid is null or not (i.indisvalid and i.indisready)
 union all
 select 'privilege', pg_catalog.pg_get_userbyid(b.role), pg_catalog.string_agg(distinct b.lacks, ', ')
