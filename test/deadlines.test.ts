@@ -1,3 +1,4 @@
+// @alone
 // Deadlines share a timer: each is kept, none is called that was met, and no process is kept alive by them.
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'

@@ -1,3 +1,4 @@
+// @alone
 // events(): catches up, then streams live, in position order, each event exactly once; unsubscribing frees everything.
 import { bufferCount, firstValueFrom, take, toArray } from 'rxjs'
 import { test } from 'uvu'

@@ -1,3 +1,4 @@
+// @alone
 // iterate(): the same events pulled. Reads ahead only so far, and can be left at any moment.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
