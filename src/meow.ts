@@ -170,9 +170,7 @@ export class Meow implements AsyncDisposable {
     this.#administration = new Administration(db, reader)
     this.#erasure = new Erasure(db, this.#projections, this.#projected)
     this.#parked = new ParkedEvents(db)
-    this.#waiting = new Waiting(db, this.#live.listener, (name, read, signal) =>
-      this.#subscriptions.known(name, read, signal),
-    )
+    this.#waiting = new Waiting(db, this.#live.listener, this.#subscriptions)
     this.#stallers = new StallerList(db)
     this.#aggregates = new Aggregates(this.#reader, this.#appender)
     const snapshots = new Snapshots(db)
@@ -494,8 +492,8 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
-   * Pauses a subscription, for all processes and until `resumeSubscription`. Executors begin no further event; what they are
-   * handling ends and is acked. A worker that starts meanwhile waits. Its state is `paused` in `status$` and in `subscriptions()`.
+   * Pauses a subscription, for all processes and until `resumeSubscription`. Executors take no further event; what
+   * they hold, at most `maxInFlight` each, ends and is acked. A worker that starts meanwhile waits. Its state is `paused` in `status$` and in `subscriptions()`.
    *
    * It resolves when all running executors know; one that does not answer is waited for 10 s at most. Handlers that are running
    * are not waited for. If it is paused already, nothing changes. Reset, replay and delete work as usual: events are delivered

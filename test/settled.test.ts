@@ -23,6 +23,18 @@ test('without subscriptions, and without events, at once', async () => {
   await other.settled()
 })
 
+test('a subscription that this process has just started counts, although it is not registered yet', async () => {
+  const [category, name] = [uniqueName('settled'), uniqueName('settled')]
+  await append(category)
+  let handled = 0
+  const worker = meow.subscription(name, { category }).process(() => {
+    handled++
+  })
+  await meow.settled({ timeoutMs })
+  assert.is(handled, 1)
+  await worker.stop()
+})
+
 test('it waits for the last event of every partition, and not for other events', async () => {
   const [category, name] = [uniqueName('settled'), uniqueName('settled')]
   const handled: number[] = []

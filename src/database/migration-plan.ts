@@ -25,6 +25,8 @@ export async function migrationPlan(db: Database): Promise<MigrationPlan> {
   if (isUpToDate(found) && !astray) return { sql: '', pending: [] }
   await checkEncoding(db)
   const installed = astray || found.files.length > 0 ? definitions : found.definitions
+  const [schema] = await db.query(statements.hasSchema, { name: db.quotedSchema })
+  const hasSchema = schema![0] === 't'
   const functions = { schema: db.schema, functions: functionNames }
   const obsolete = {
     schema: db.schema,
@@ -36,7 +38,7 @@ export async function migrationPlan(db: Database): Promise<MigrationPlan> {
   const parts = [
     'begin isolation level read committed;',
     `select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(${literal(migrationLock(db))}, 0));`,
-    `create schema if not exists ${db.quotedSchema};`,
+    ...(hasSchema ? [] : [`create schema ${db.quotedSchema};`]),
     `set local search_path = ${db.quotedSchema}, pg_temp;`,
     `${MIGRATIONS};`,
     ...unbind.map(([statement]) => `${statement};`),

@@ -94,6 +94,6 @@ async function halves(
   const middle = Math.ceil(batch.length / 2)
   const left: InternalDelivery[] = []
   for (const half of [batch.slice(0, middle), batch.slice(middle)])
-    left.push(...(mustPause() ? half : await handle(half)))
+    left.push(...(left.length > 0 || mustPause() ? half : await handle(half)))
   return left
 }

@@ -50,7 +50,7 @@ export function invoke(
   return runIn(telemetry, () => call(handler, delivery, how, client))
 }
 
-/** Call a handler with a batch, inside the telemetry of each event; that of the last one is the innermost. */
+/** Call a handler with a batch. Each event has its own telemetry; the handler runs in that of the last one. */
 export function invokeBatch(
   handler: BatchHandler,
   batch: readonly InternalDelivery[],
@@ -58,13 +58,16 @@ export function invokeBatch(
   client?: pg.ClientBase,
 ): undefined | Promise<unknown> {
   const events = batch.map(({ event }) => event)
-  let run = () => call((_, context) => handler(events, context), batch[0]!, how, client)
-  for (const { event, attempt, partition } of [...batch].reverse()) {
-    const telemetry = how.telemetry?.process(event, attempt, partition)
-    const inner = run
-    if (telemetry) run = () => runIn(telemetry, inner)
+  const run = () => call((_, context) => handler(events, context), batch[0]!, how, client)
+  const scopes = batch.flatMap(
+    ({ event, attempt, partition }) => how.telemetry?.process(event, attempt, partition) ?? [],
+  )
+  const last = scopes.at(-1)
+  if (!last) return run()
+  const end = (failure?: { error: unknown }) => {
+    for (const scope of scopes) scope.end(failure)
   }
-  return run()
+  return runIn({ run: (code) => last.run(code), end }, run)
 }
 
 function call(

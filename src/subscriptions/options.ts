@@ -55,10 +55,15 @@ export interface ProcessOptions {
 
 /** How a worker handles batches of events. */
 export interface BatchOptions extends Omit<ProcessOptions, 'batchSize'> {
-  /** How many events a batch has at most. Default 500, minimum 1, maximum 100_000; never more than `maxInFlight`. */
+  /** How many events a batch has at most. Default 500, minimum 1, maximum 100_000. */
   batchSize?: number | undefined
-  /** How long a batch waits to be filled, from its first event on. In ms; default 0: it takes what is there; minimum 0. */
+  /**
+   * How long a batch waits to be filled, from the moment when it could begin. In ms; default 0: it takes what is there; minimum
+   * 0. It is full with `batchSize` events, or `maxInFlight` divided by the number of partitions if that is less.
+   */
   maxWaitMs?: number | undefined
+  /** Must be 1, the default: batches of one partition would not be in order. Use partitions. */
+  concurrency?: number | undefined
 }
 
 export const subscriptionOptionsSchema = z.strictObject({

@@ -24,7 +24,7 @@ export abstract class SerialWorker<H> extends BaseWorker<H> {
     const queue = running ?? new Queue()
     queue.push(delivery)
     if (running) {
-      if (queue.length === this.handling.batchSize) this.#woken.fire()
+      if (queue.length === this.handling.fullSize) this.#woken.fire()
       return
     }
     this.#queues.set(partition, queue)
@@ -54,16 +54,16 @@ export abstract class SerialWorker<H> extends BaseWorker<H> {
     }
   }
 
-  /** Waits until a whole batch is there, at most `maxWaitMs`. */
+  /** Waits until a whole batch is there, at most `maxWaitMs`. What is tried again is alone, so it waits for nothing. */
   async #filled({ lease }: DeliveryOwner, queue: Queue<InternalDelivery>): Promise<void> {
-    const { batchSize, maxWaitMs, clock } = this.handling
-    if (maxWaitMs === 0 || queue.length === 0) return
+    const { fullSize, maxWaitMs, clock } = this.handling
+    if (maxWaitMs === 0 || !queue.first || queue.first.attempt > 1) return
     let isOver = false
     const cancel = clock.after(maxWaitMs, () => {
       isOver = true
       this.#woken.fire()
     })
-    while (queue.length < batchSize && !isOver && !this.stopping && !lease.signal.aborted)
+    while (queue.length < fullSize && !isOver && !this.stopping && !lease.signal.aborted)
       await this.#woken.next()
     cancel()
   }

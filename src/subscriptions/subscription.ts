@@ -42,7 +42,7 @@ export interface Executors {
   work(subscription: DurableSubscription<any>, handling: HandlingOptions<Handler>): BaseWorker
   workInBatches(
     subscription: DurableSubscription<any>,
-    handling: HandlingOptions<BatchHandler>,
+    handling: Omit<HandlingOptions<BatchHandler>, 'fullSize'>,
   ): BaseWorker<BatchHandler>
   /** An observer of its status came. */
   watch(subscription: string): void
@@ -160,7 +160,12 @@ export class DurableSubscription<E = RecordedEvent> {
       const scope = callScope(event, this.#call(event, worker))
       return runIn(scope, () => handler(view ? view(event) : event, context))
     }
-    const worker: BaseWorker = this.#subscriptions.work(this, { handler: seeing, maxWaitMs: 0, ...checked })
+    const worker: BaseWorker = this.#subscriptions.work(this, {
+      handler: seeing,
+      maxWaitMs: 0,
+      fullSize: 1,
+      ...checked,
+    })
     return worker
   }
 

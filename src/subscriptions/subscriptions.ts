@@ -116,11 +116,12 @@ export class Subscriptions implements Executors {
   /** @internal */
   workInBatches(
     subscription: DurableSubscription<any>,
-    options: HandlingOptions<BatchHandler>,
+    options: Omit<HandlingOptions<BatchHandler>, 'fullSize'>,
   ): BaseWorker<BatchHandler> {
     // A larger batch would wait in vain to be filled.
-    const batchSize = Math.min(options.batchSize, subscription.options.maxInFlight)
-    const handling = { ...options, batchSize }
+    const { maxInFlight, partitions } = subscription.options
+    const fullSize = Math.max(Math.floor(maxInFlight / partitions), 1)
+    const handling = { ...options, fullSize: Math.min(options.batchSize, fullSize) }
     return handling.transactional
       ? new TransactionalBatchWorker(...this.#transactional(subscription, handling))
       : new BatchWorker(this.#start(subscription), this.#handling(subscription, handling))
@@ -161,6 +162,15 @@ export class Subscriptions implements Executors {
       })
       return action()
     }
+  }
+
+  /** Resolves when all executors of this process are registered, or have failed to be. Rejects when the signal aborts. */
+  async registered(signal: AbortSignal): Promise<void> {
+    const starting = [...this.#running.values()].flatMap((siblings) =>
+      [...siblings].map(({ executor }) => abortable(executor.ready, signal).catch(() => {})),
+    )
+    await Promise.all(starting)
+    signal.throwIfAborted()
   }
 
   /** An observer of its status came. @internal */

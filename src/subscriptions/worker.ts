@@ -48,8 +48,9 @@ export interface Handling<H = Handler> {
   readonly concurrency: number
   readonly timeoutMs?: number | undefined
   readonly batchSize: number
-  /** How long a batch waits to be filled, in ms. */
+  /** How long a batch waits to be filled, in ms, and with how many events it is taken to be full. */
   readonly maxWaitMs: number
+  readonly fullSize: number
   readonly retry: RetryPolicy
   readonly outage: false | { readonly streams: number }
   readonly onExhausted: 'park' | 'stop'

@@ -14,7 +14,7 @@ import type { SubscriptionList } from './subscriptions.ts'
 
 /** Options of `meow.health()`. */
 export interface HealthOptions {
-  /** How many events a subscription may have to handle; minimum 0. Default: lags are not checked. */
+  /** How many events a subscription of the store may have to handle, unless it is paused; minimum 0. Default: lags are not checked. */
   maxLag?: number | undefined
   /** After how long the database counts as away. In ms; default 5000, minimum 1. */
   timeoutMs?: number | undefined
@@ -95,8 +95,10 @@ async function answers(db: Database): Promise<HealthCheck> {
 
 async function schema(db: Database): Promise<HealthCheck> {
   const found = await difference(db)
-  if (found.files.length > 0)
-    return { ok: false, message: `schema "${db.schema}" is not migrated: call await meow.migrate() once` }
+  if (found.files.length > 0) {
+    const what = found.isThere ? 'is of an older version' : 'is not migrated'
+    return { ok: false, message: `schema "${db.schema}" ${what}: call await meow.migrate() once` }
+  }
   const { astray, ailments } = await examine(db)
   const wrong = astray ?? staleness(db, found) ?? ailments[0]?.problem
   return wrong === undefined
@@ -112,7 +114,9 @@ async function push({ status$ }: Listener, now: number): Promise<HealthCheck> {
 }
 
 async function lag(list: SubscriptionList, maxLag: number) {
-  const behind = (await list.read()).filter(({ lag }) => lag > maxLag).map(({ name, lag }) => ({ name, lag }))
+  const behind = (await list.read())
+    .filter(({ lag, status }) => lag > maxLag && status !== 'paused')
+    .map(({ name, lag }) => ({ name, lag }))
   const names = behind.map(({ name, lag }) => `"${name}" by ${lag}`).join(', ')
   const message = names
     ? `behind by more than ${maxLag} events: ${names}`

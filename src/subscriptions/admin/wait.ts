@@ -49,13 +49,13 @@ const KEPT_MS = 5_000
 export class Waiting {
   readonly #db: Queries
   readonly #listener: Listener
-  readonly #known: Known
+  readonly #registrations: Registrations
   readonly #closing = sharedController()
 
-  constructor(db: Queries, listener: Listener, known: Known) {
+  constructor(db: Queries, listener: Listener, registrations: Registrations) {
     this.#db = db
     this.#listener = listener
-    this.#known = known
+    this.#registrations = registrations
   }
 
   async waitFor(name: string, position: number, options: WaitOptions = {}): Promise<void> {
@@ -66,25 +66,47 @@ export class Waiting {
 
   /** Waits until subscriptions have handled or parked all events that are committed now. */
   async settled(options: SettledOptions = {}): Promise<void> {
-    const { names, ...wait } = parse(settledOptionsSchema, options, 'options')
-    const others = abortWith(wait.signal) // if one fails, the others need not wait any longer
-    const { signal } = others
-    const wanted = names
-      ? await Promise.all([...new Set(names)].map((name) => this.#target(name, signal)))
-      : await this.#db.query(statements.settling, { names: null })
-    const each = wanted.map(([name, position]) =>
-      this.#waitFor(name, Number(position), statements.settled, { ...wait, signal }),
-    )
-    await Promise.all(each).finally(() => others.abort())
+    const { names, timeoutMs, signal } = parse(settledOptionsSchema, options, 'options')
+    const { clock } = this.#db
+    const end = clock.now() + timeoutMs
+    const giveUp = abortWith(this.#closing.signal, signal)
+    const wait = { clock, signal: giveUp.signal }
+    const late = () => {
+      throw new TimeoutError('finding out which subscriptions there are', timeoutMs)
+    }
+    try {
+      giveUp.signal.throwIfAborted()
+      const wanted = await withTimeout(timeoutMs, () => this.#targets(names, giveUp.signal), late, wait)
+      const each = wanted.map(([name, position]) => {
+        const options = { timeoutMs: Math.max(end - clock.now(), 1), signal: giveUp.signal }
+        return this.#waitFor(name, Number(position), statements.settled, options)
+      })
+      await Promise.all(each)
+    } finally {
+      giveUp.abort() // if one fails, the others need not wait any longer
+    }
   }
 
-  #target(name: string, signal: AbortSignal) {
-    const read = async () => {
-      const [row] = await this.#db.query(statements.settling, { names: [name] })
+  /** These subscriptions, or all, each with the position of the last event that it selects. */
+  async #targets(names: readonly string[] | undefined, signal: AbortSignal) {
+    const read = (wanted: string[] | null) =>
+      retryForever(
+        () => this.#db.query(statements.settling, { names: wanted }),
+        retryPolicy(this.#db, signal),
+        isTransientAtStart,
+      )
+    if (!names) {
+      await this.#registrations.registered(signal) // what this process has started counts, too
+      return read(null)
+    }
+    const one = async (name: string) => {
+      const [row] = await read([name])
       if (!row) throw new SubscriptionNotFoundError(name)
       return row
     }
-    return this.#known(name, read, signal)
+    return Promise.all(
+      [...new Set(names)].map((name) => this.#registrations.known(name, () => one(name), signal)),
+    )
   }
 
   async #waitFor(
@@ -128,7 +150,7 @@ export class Waiting {
 
   async #wait(waiter: Waiter, signal: AbortSignal): Promise<void> {
     const { settings, clock } = this.#db
-    const read = () => this.#known(waiter.subscription, () => this.#read(waiter), signal)
+    const read = () => this.#registrations.known(waiter.subscription, () => this.#read(waiter), signal)
     const first = await retryForever(read, retryPolicy(this.#db, signal, waiter), isTransientAtStart)
     if (first.reached) return
     signal.throwIfAborted()
@@ -190,8 +212,13 @@ export class Waiting {
   }
 }
 
-/** Runs an action on a subscription. If this process is just creating it, the action waits for that. */
-type Known = <T>(subscription: string, action: () => Promise<T>, signal: AbortSignal) => Promise<T>
+/** The subscriptions that this process is creating. */
+interface Registrations {
+  /** Runs an action on a subscription. If this process is just creating it, the action waits for that. */
+  known<T>(subscription: string, action: () => Promise<T>, signal: AbortSignal): Promise<T>
+  /** Resolves when all that have been started here exist, or can not be created. */
+  registered(signal: AbortSignal): Promise<void>
+}
 
 interface Waiter {
   readonly subscription: string
