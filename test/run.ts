@@ -1,7 +1,7 @@
 /**
  * Runs the tests: `npm test`, or some of them, after a build:
  * `node --import ./test/support/typescript.js test/run.ts [parts of file names] [--jobs 3] [--timeout-ms 300000] [--dir test] [--no-server]`.
- * A few processes at once (two more than there are cores, 6 at most) run one file after another, against one server, whose
+ * A few processes at once (one more than there are cores, 4 at most) run one file after another, against one server, whose
  * address is in DATABASE_URL. With `--dir`, each file has a process of its own.
  * Tags in the comment that is a file's first line: `@alone`: has a process of its own; `@serial`: runs when no other does,
  * after the others; `@long`: takes more than a minute on a loaded machine, so it begins before the others; `@push`, `@direct`:
@@ -23,7 +23,7 @@ const { values: options, positionals: filters } = parseArgs({
   options: {
     dir: { type: 'string', default: import.meta.dirname },
     // Tests wait more than they work; all share one server, which has 100 connections.
-    jobs: { type: 'string', default: `${Math.min(availableParallelism() + 2, 6)}` },
+    jobs: { type: 'string', default: `${Math.min(availableParallelism() + 1, 4)}` },
     'timeout-ms': { type: 'string', default: '300000' },
     'no-server': { type: 'boolean', default: false },
   },

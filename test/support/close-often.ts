@@ -50,7 +50,7 @@ for (let round = 0; round < Number(rounds); round++) {
   const proxy = await startProxy(connectionString)
   const { port } = new URL(proxy.url)
   const meow = await connect(
-    theWay({ connectionString: proxy.url, schema, queryTimeoutMs: 1_000, pollIntervalMs: 50 }),
+    theWay({ connectionString: proxy.url, schema, queryTimeoutMs: 3_000, pollIntervalMs: 50 }),
   )
   const pause = async () => {
     for (let turns = dice.int(0, dice.pick([1, 10, 200])); turns > 0; turns--) await turn()

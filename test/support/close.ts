@@ -22,7 +22,7 @@ export async function closeOften(faults: string, rounds: number): Promise<void> 
     pipe.setEncoding('utf8').on('data', (text) => {
       output += text
     })
-  const late = setTimeout(() => child.kill('SIGKILL'), 60_000)
+  const late = setTimeout(() => child.kill('SIGKILL'), 120_000)
   const [code, signal] = await once(child, 'exit')
   clearTimeout(late)
   assert.equal([code, signal], [0, null], `SEED=${seed}: ${output}`)
