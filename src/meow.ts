@@ -209,7 +209,7 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
-   * Returns the SQL that `migrate()` would run now, for a DBA who runs it himself, with psql or another client. It changes nothing.
+   * Returns the SQL that `migrate()` would run now, so that a DBA can run it with psql or another client. It changes nothing.
    *
    * @returns `sql`: one transaction, or an empty text if there is nothing to do; `pending`: what `migrate()` would return
    * @throws SchemaError if the schema is newer than this library, or the database does not have the encoding UTF8
@@ -555,12 +555,12 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
-   * Discards the event for which a stream is parked: it is not delivered any more, and the events that wait behind it are, in
-   * order, before the stream's newer events. The event stays in its stream, and the store keeps what was discarded, when, why
+   * Skips the event for which a stream is parked, for ever. The later parked events of the stream are delivered again, in order,
+   * before the stream's newer events. The event stays in its stream, and the store keeps what was discarded, when, why
    * and by whom (`discarded()`), also if the subscription is deleted. Only `resetSubscription` to an earlier position delivers
    * it again.
    *
-   * @returns the number of events that were put back: those that waited behind it
+   * @returns the number of later events that are delivered again
    * @throws ValidationError if no stream with this id is parked, or several categories have one and `category` is missing; if
    *   there is no `reason`
    * @throws SubscriptionNotFoundError if there is no subscription with this name
@@ -640,7 +640,7 @@ export class Meow implements AsyncDisposable {
 
   /**
    * Says whether this process can work with the store, for probes: whether the database answers, whether its schema is that of
-   * this version, whether events are pushed, and, with `maxLag`, whether a subscription has more than so many events to handle.
+   * this version, whether events are pushed, and, with `maxLag`, whether a subscription has more events to handle than that.
    * It does not reject because of what is wrong: `ok` is false then, and the `message` of a check says why.
    *
    * For a readiness probe take `ok`. For a liveness probe it is enough that the call returns: to restart a process because the

@@ -94,7 +94,7 @@ test('an append fails if a handler hides a failed query or ends the transaction'
     ['hides', (client) => client.query('select 1 / 0').catch(() => {}), /kept to itself/],
     ['floats', (client) => void client.query('select 1 / 0').catch(() => {}), /kept to itself/],
     ['rolls back', (client) => client.query('rollback'), /ended the transaction/],
-    ['begins anew', (client) => client.query('rollback; begin'), /ended the transaction/],
+    ['begins another transaction', (client) => client.query('rollback; begin'), /ended the transaction/],
   ]
   for (const [what, handler, message] of bad) {
     const name = uniqueName('bad')

@@ -168,7 +168,7 @@ for (const [name, action, touches] of actions) {
 }
 
 // PostgreSQL counts a call only if it really calls the function. What is inlined is part of its caller's plan. An SQL function that
-// can't be inlined is planned anew on each append, which costs a quarter of it.
+// can't be inlined is planned again in each append: one such helper took 22 % of an append.
 for (const [what, events] of [
   ['one event', event],
   ['several events', [event, event]],

@@ -17,7 +17,7 @@ import { closeAll, openStore, pgClient, uniqueName } from './support/store.ts'
 import { look } from './support/studio.ts'
 import { until } from './support/until.ts'
 
-const patient = (what: string) => ({ what, timeoutMs: 120_000 })
+const waitingFor = (what: string) => ({ what, timeoutMs: 120_000 })
 const raw = new RawStore(uniqueName('raw'))
 let [meow, sql, rows]: [Meow, pg.Client, Raw[]] = [undefined!, undefined!, []]
 test.before(async () => {
@@ -114,7 +114,7 @@ async function everyWay(wanted: readonly Seen[], categories: string[]): Promise<
   const studio = await startStudio(meow)
   const page = await look(studio)
   const recent = wanted.slice(-100).map(({ stream }) => stream)
-  await until(() => page.events.length >= recent.length, patient('the tail'))
+  await until(() => page.events.length >= recent.length, waitingFor('the tail'))
   assert.equal(
     page.events.map(({ category, streamId, version }) => `${category}/${streamId}@${version}`),
     recent,
@@ -186,7 +186,7 @@ async function subscriptionsOf(selector: { category: string[] }, wanted: readonl
       if (parked) assert.is(parked, 0, `${what}: ${(await meow.parked(name))[0]?.error}`)
       return lag === 0
     }
-    await until(done, patient(`${what} to handle all`))
+    await until(done, waitingFor(`${what} to handle all`))
     await running.stop()
     same(handled, wanted, what, true)
   }
@@ -211,7 +211,7 @@ async function parking(selector: { category: string[] }, wanted: readonly Seen[]
     { retry: { maxAttempts: 1 } },
   )
   const parked = async () => (await meow.subscriptions()).find((one) => one.name === name)?.parked
-  await until(async () => (await parked()) === wanted.length, patient('all to be parked'))
+  await until(async () => (await parked()) === wanted.length, waitingFor('all to be parked'))
   same(
     (await meow.parked(name, { limit: 10_000 })).map(({ event }) => event),
     wanted,
@@ -220,7 +220,7 @@ async function parking(selector: { category: string[] }, wanted: readonly Seen[]
   )
   isGood = true
   await meow.replayParked(name)
-  await until(() => handled.length === wanted.length, patient('the replay'))
+  await until(() => handled.length === wanted.length, waitingFor('the replay'))
   await worker.stop()
   same(handled, wanted, 'replayed', true)
 }
@@ -240,7 +240,7 @@ async function relaying(selector: { category: string[] }, wanted: readonly Seen[
     if (info?.parked) assert.is(info.parked, 0, (await meow.parked(name))[0]!.error!)
     return info?.lag === 0
   }
-  await until(done, patient('the relay'))
+  await until(done, waitingFor('the relay'))
   await publishing.stop()
   const published = messages.map(({ body, headers }) => {
     for (const value of Object.values(headers)) assert.match(value, /^([!-~]([ -~]*[!-~])?)?$/)

@@ -46,8 +46,8 @@ test('in a transaction of the caller: a repeat inside it, and one after a rollba
   assert.equal(again.result, { ...first.result, deduplicated: true })
   await client.query('rollback')
   await client.query('begin')
-  const anew = await meow.decide(said, 'a', 'three', options)
-  assert.equal([anew.state, anew.result.deduplicated], [['three'], false])
+  const fresh = await meow.decide(said, 'a', 'three', options)
+  assert.equal([fresh.state, fresh.result.deduplicated], [['three'], false])
   await rejects(
     meow.decide(said, 'a', 'four', { client, expectedVersion: 'no-stream' }),
     VersionConflictError,

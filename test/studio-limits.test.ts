@@ -10,7 +10,7 @@ import { startStudio } from '../src/studio/index.ts'
 import { show } from '../src/studio/show.ts'
 import { countingPool } from './support/counting-pool.ts'
 import { closeAll, openStore, uniqueName } from './support/store.ts'
-import { ask, look, patient, several } from './support/studio.ts'
+import { ask, look, several, waitingFor } from './support/studio.ts'
 import { until } from './support/until.ts'
 
 const meow = await openStore({ pollIntervalMs: 100 })
@@ -43,8 +43,8 @@ test('for a page that does not read, only the latest message of each kind is kep
     text += chunk
   })
   const small = () => [...text.matchAll(/^event: small\r?\ndata: (\d+)/gm)].map(([, n]) => Number(n))
-  await until(() => small().at(-1) === sent - 1, patient('the latest'))
-  await until(() => !stream!.busy, patient('room'))
+  await until(() => small().at(-1) === sent - 1, waitingFor('the latest'))
+  await until(() => !stream!.busy, waitingFor('room'))
   assert.ok(text.split('event: big').length - 1 < 20, 'not one after the other')
   socket.destroy()
   server.closeAllConnections()
@@ -61,7 +61,7 @@ test('no more than 32 pages can be open at the same time', async () => {
     const page = await look(own)
     return page.status === 200
   }
-  await until(again, patient('room for one'))
+  await until(again, waitingFor('room for one'))
   await own.close()
   await Promise.all(pages.map(({ ended }) => ended))
 })
@@ -75,17 +75,17 @@ test('no query is sent while no page is open', async () => {
   await ask(quiet, '/api/hello', {})
   assert.is(queries.length, before)
   const [one, two] = [await look(quiet), await look(quiet)]
-  await until(() => one.latest.subscriptions && two.latest.subscriptions, patient('both pages'))
+  await until(() => one.latest.subscriptions && two.latest.subscriptions, waitingFor('both pages'))
   one.leave()
   const count = two.count()
-  await until(() => two.count() > count + 3, patient('the other page to go on'))
+  await until(() => two.count() > count + 3, waitingFor('the other page to go on'))
   two.leave()
   let [asked, since] = [-1, 0]
   const still = () => {
     if (queries.length !== asked) [asked, since] = [queries.length, Date.now()]
     return Date.now() - since > 2_500 // more than two intervals
   }
-  await until(still, patient('it to be still'))
+  await until(still, waitingFor('it to be still'))
   await quiet.close()
   await store.close()
   await pool.end()
@@ -140,7 +140,7 @@ test('everything that a browser loads is less than 200 kB', async () => {
 test('close() ends open pages and requests, can be called twice, and frees the port', async () => {
   const own = await startStudio(meow)
   const pages = [await look(own), await look(own)]
-  await until(() => pages.every(({ latest }) => latest.store), patient('both pages'))
+  await until(() => pages.every(({ latest }) => latest.store), waitingFor('both pages'))
   const slow = ask(own, '/api/subscription?name=nobody', {}).catch(() => {})
   await Promise.all([own.close(), own.close()])
   await Promise.all([slow, ...pages.map(({ ended }) => ended)])

@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert'
 import { startStudio } from '../src/studio/index.ts'
 import { createSubscription, sqlExecutor } from './support/sql-executor.ts'
 import { closeAll, openStore, uniqueName } from './support/store.ts'
-import { ask, look, patient, several } from './support/studio.ts'
+import { ask, look, several, waitingFor } from './support/studio.ts'
 import { until } from './support/until.ts'
 
 const meow = await openStore({ pollIntervalMs: 100 })
@@ -72,7 +72,7 @@ test('the list, the details and the metrics show the same numbers of streams and
       [typed, streams * Math.min(each, 3)],
     ] as const) {
       const row = () => page.latest.subscriptions?.subscriptions.find((one: any) => one.name === subscription)
-      await until(() => row()?.parkedStreams === streams, patient('the list'))
+      await until(() => row()?.parkedStreams === streams, waitingFor('the list'))
       const { streams: listed, events, all } = (await ask(studio, `/api/parked?name=${subscription}`)).json
       assert.equal(all, { streams, events: count, isEstimate: false })
       assert.ok(

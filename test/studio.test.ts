@@ -17,7 +17,7 @@ test.after(async () => {
   await closeAll()
 })
 
-const patient = (what: string) => ({ what, timeoutMs: 30_000 })
+const waitingFor = (what: string) => ({ what, timeoutMs: 30_000 })
 const several = (count: number, data: unknown = {}) =>
   Array.from({ length: count }, (_, n) => ({ type: `T${n}`, data }))
 
@@ -27,27 +27,27 @@ test('the page gets categories with their rates, the latest events, subscription
   await createSubscription(name, { categories: [category], partitions: 2 })
   const page = await look(studio)
   const info = () => page.latest.categories?.categories.find((one: any) => one.category === category)
-  await until(() => info()?.events === 3, patient('the category'))
+  await until(() => info()?.events === 3, waitingFor('the category'))
   await until(
     () => page.events.filter((event) => event.category === category).length === 3,
-    patient('the last events'),
+    waitingFor('the last events'),
   )
   const subscription = () => page.latest.subscriptions?.subscriptions.find((one: any) => one.name === name)
-  await until(() => subscription()?.lag === 3, patient('the lag'))
+  await until(() => subscription()?.lag === 3, waitingFor('the lag'))
 
   const { position } = await meow.append({ category, streamId: 'b' }, several(2, { n: 1 }))
   // At once: the studio adds to its counts and does not ask the store again.
   await until(
     () => info().events === 5 && info().streams === 2 && info().rate > 0,
-    patient('the count and the rate'),
+    waitingFor('the count and the rate'),
   )
-  await until(() => page.events.at(-1)?.position === position, patient('the tail'))
+  await until(() => page.events.at(-1)?.position === position, waitingFor('the tail'))
   const { recordedAt, ...event } = page.events.at(-1)
   assert.equal(event, { category, streamId: 'b', version: 1, position, type: 'T1', data: '{"n": 1}' })
   assert.is(typeof recordedAt, 'number')
   await until(
     () => subscription().lag === 5 && page.latest.store.horizon >= position,
-    patient('the lag and the horizon'),
+    waitingFor('the lag and the horizon'),
   )
   assert.equal(subscription(), {
     name,
@@ -71,7 +71,7 @@ test('the page gets categories with their rates, the latest events, subscription
 
   const series = async (path: string) => (await ask(studio, path)).json
   const sampled = async () => (await series(`/api/lag?name=${name}`)).values.includes(5)
-  await until(sampled, patient('a sample of the lag'))
+  await until(sampled, waitingFor('a sample of the lag'))
   const { at, values } = await series(`/api/lag?name=${name}`)
   assert.is(at.length, values.length)
   assert.ok((await series('/api/rate')).values.some((rate: number) => rate > 0))
@@ -101,9 +101,9 @@ test('the page gets an append that stays open', async () => {
   await client.query('begin')
   await meow.append({ category, streamId: 'a' }, several(1), { client })
   const held = () => page.latest.stallers?.length > 0
-  await until(held, patient('the open append'))
+  await until(held, waitingFor('the open append'))
   await client.query('rollback')
-  await until(() => !held(), patient('its end'))
+  await until(() => !held(), waitingFor('its end'))
   page.leave()
 })
 
@@ -111,11 +111,11 @@ test('rare events that match the filter arrive, however many others there are', 
   const [busy, rare] = [uniqueName('busy'), uniqueName('rare')]
   const page = await look(studio, `${rare.toUpperCase()} -t1`)
   const flood = await look(studio, busy)
-  await until(() => page.latest.store && flood.latest.store, patient('both'))
+  await until(() => page.latest.store && flood.latest.store, waitingFor('both'))
   await meow.append({ category: busy, streamId: 'a' }, several(1_500))
   await meow.append({ category: rare, streamId: 'needle' }, several(3))
   await meow.append({ category: busy, streamId: 'a' }, several(1_500))
-  await until(() => page.events.length === 2, patient('the rare ones'))
+  await until(() => page.events.length === 2, waitingFor('the rare ones'))
   assert.equal(
     page.events.map(({ category, type }) => [category, type]),
     [
@@ -124,7 +124,7 @@ test('rare events that match the filter arrive, however many others there are', 
     ],
   )
   assert.is(page.missed(), 0)
-  await until(() => flood.events.length + flood.missed() === 3_000, patient('all to be shown or counted'))
+  await until(() => flood.events.length + flood.missed() === 3_000, waitingFor('all to be shown or counted'))
   assert.ok(flood.events.length < 500, 'no page can follow so many')
   for (const one of [page, flood]) one.leave()
 })
@@ -139,19 +139,19 @@ test('while an append is open, events committed after it count in the rate at on
   await meow.append({ category, streamId: 'open' }, several(1), { client })
   await until(
     () => page.latest.store?.heldBack && rate() === 0,
-    patient('the rate of earlier events to fall to 0'),
+    waitingFor('the rate of earlier events to fall to 0'),
   )
   await meow.append({ category, streamId: 'b' }, several(500))
-  await until(() => page.latest.store.heldBack.events === 500, patient('what is held back'))
-  await until(() => rate() > 0, patient('the rate'))
+  await until(() => page.latest.store.heldBack.events === 500, waitingFor('what is held back'))
+  await until(() => rate() > 0, waitingFor('the rate'))
   const busiest = () => page.latest.categories.categories.find((one: any) => one.category === category)
-  await until(() => busiest()?.rate > 0, patient('the rate of the category'))
-  await until(() => rate() === 0, patient('the rate to fall'))
+  await until(() => busiest()?.rate > 0, waitingFor('the rate of the category'))
+  await until(() => rate() === 0, waitingFor('the rate to fall'))
 
   const before = (await ask(studio, '/api/rate')).json.values.length
   await client.query('commit')
-  await until(() => busiest()?.events === 502, patient('what was held back'))
-  await until(() => page.latest.store.heldBack.events === 0, patient('nothing to be held back'))
+  await until(() => busiest()?.events === 502, waitingFor('what was held back'))
+  await until(() => page.latest.store.heldBack.events === 0, waitingFor('nothing to be held back'))
   const { values } = (await ask(studio, '/api/rate')).json
   assert.ok(Math.max(...values.slice(before)) <= 1, `no spike: ${values.slice(before)}`)
   page.leave()

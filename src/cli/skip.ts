@@ -16,7 +16,7 @@ export function skip(program: Command, run: Run): void {
   program
     .command('skip')
     .description(
-      'discard the event for which a stream is parked, for ever, and put back the events that wait behind it',
+      'skip the event for which a stream is parked, for ever, and deliver the later events of the stream again',
     )
     .argument('<subscription>')
     .requiredOption('--stream <id>', 'the stream (see `meowmx parked <subscription>`)')

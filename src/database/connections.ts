@@ -16,7 +16,7 @@ import { POOL_TIMEOUT, translate } from './translate.ts'
 
 /**
  * The number of connections that an idle store keeps outside the pool: one to append, one to read, one for a checkpoint.
- * pg-pool hands out an idle connection in `process.nextTick`; where the tests of a user fake that, the caller would wait for
+ * pg-pool hands out an idle connection in `process.nextTick`; if a user's tests fake that, the caller waits for
  * ever (test/fake-timers). And the first event after a quiet hour does not wait for a login, as the pool closes idle
  * connections after 10 s. Not for speed: without them an append was not measurably slower (less than 10 %, within the noise).
  */

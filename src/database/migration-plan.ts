@@ -1,4 +1,4 @@
-// The SQL that `migrate()` would run now, for a DBA who runs it himself.
+// The SQL that `migrate()` would run now, so that a DBA can run it.
 
 import { version } from '../core/version.ts'
 import type { Database } from './database.ts'

@@ -44,7 +44,8 @@ export interface ClaimParts {
  * Keeps an executor's share of the partitions, in a loop:
  *
  *     claim: register as alive and renew leases -> lose what another owns -> take what was granted
- *            -> hand over what is above the share: all, if the subscription is paused -> wait for a wake-up, at most a third of the lease
+ *            -> hand over what is above the share; all, if the subscription is paused
+ *            -> wait for a wake-up, at most a third of the lease
  */
 export class Claims implements PartitionEvents {
   readonly #parts: ClaimParts

@@ -82,7 +82,7 @@ const STORE_KEY = 100
 const hash = (streamId: string) => [...streamId].reduce((sum, char) => sum * 31 + char.charCodeAt(0), 7)
 type HorizonRow = [key: string | null, horizon: string, head: string]
 
-export const BELL = '#bell'
+export const WAKE_UP = '#bell'
 
 /**
  * What of PostgreSQL and of sql/ the subscribing engine can see, in memory: each statement happens at one moment, as under
@@ -288,7 +288,7 @@ export class SimulatedDatabase {
 
   pause(paused: boolean): void {
     this.paused = paused
-    this.#on.notify(BELL, '')
+    this.#on.notify(WAKE_UP, '')
   }
 
   claim(owner: string, leaseMs: number, partitions: readonly number[], epochs: readonly number[]): Row[] {
@@ -296,7 +296,7 @@ export class SimulatedDatabase {
     const until = now + leaseMs
     const known = this.#executors.get(owner)
     this.#executors.set(owner, { joined: known?.joined ?? ++this.#joins, aliveUntil: until })
-    if (!known) this.#on.notify(BELL, '')
+    if (!known) this.#on.notify(WAKE_UP, '')
     for (const [other, { aliveUntil }] of this.#executors)
       if (aliveUntil <= now) this.#executors.delete(other)
     const held = partitions.filter((partition, i) => {
@@ -370,7 +370,7 @@ export class SimulatedDatabase {
       for (const checkpoint of this.checkpoints) if (checkpoint.owner === owner) checkpoint.owner = null
       this.#executors.delete(owner)
     }
-    this.#on.notify(BELL, '')
+    this.#on.notify(WAKE_UP, '')
     return [[`{${ours}}`]]
   }
 
@@ -415,7 +415,7 @@ export class SimulatedDatabase {
   discard(streamId: string): number {
     const parked = this.parked.get(streamId)!
     Object.assign(parked, { replaying: true, attempts: 0, discarded: true })
-    this.#on.notify(BELL, '')
+    this.#on.notify(WAKE_UP, '')
     return parked.position
   }
 
@@ -423,7 +423,7 @@ export class SimulatedDatabase {
   replayParked(): void {
     for (const parked of this.parked.values())
       if (!parked.replaying) Object.assign(parked, { replaying: true, attempts: 0 })
-    this.#on.notify(BELL, '')
+    this.#on.notify(WAKE_UP, '')
   }
 
   #holds(partition: number, epoch: number): boolean {

@@ -8,7 +8,7 @@ import type { Queries } from '../../src/database/database.ts'
 import type { Statement } from '../../src/database/statement.ts'
 import type { Connect, SubscriberEvents } from '../../src/notify/subscriber.ts'
 import type { SimulatedDatabase } from './database.ts'
-import { BELL } from './database.ts'
+import { WAKE_UP } from './database.ts'
 import type { Timers } from './timers.ts'
 
 /** Something that may happen next, on a machine's network or inside it. */
@@ -193,7 +193,7 @@ export class Machine {
         case 'page': // its bound is kept by the answer
           return database.page(values.after, until, limit, values.category1)
         case 'wake_channel':
-          return [[BELL]]
+          return [[WAKE_UP]]
         case 'subscribe':
           return [['revision']]
         case 'claim':

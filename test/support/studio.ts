@@ -20,7 +20,7 @@ export interface Ask {
 }
 
 /** How to wait, with `until`, for what the studio shows. */
-export const patient = (what: string) => ({ what, timeoutMs: 30_000 })
+export const waitingFor = (what: string) => ({ what, timeoutMs: 30_000 })
 
 /** Events of the types T0, T1, …, with the same data. */
 export const several = (count: number, data: unknown = {}) =>
