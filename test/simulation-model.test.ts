@@ -126,7 +126,7 @@ async function owners(dice: Random): Promise<void> {
     const [partition, stream] = [dice.int(0, partitions - 1), `s${dice.int(0, 3)}`]
     const position = dice.int(1, 1_000)
     const one = epoch(partition)
-    switch (dice.int(0, 7)) {
+    switch (dice.int(0, 8)) {
       case 0:
       case 1: {
         const real = await rows(
@@ -164,15 +164,17 @@ async function owners(dice: Random): Promise<void> {
       }
       case 4: {
         const replaying = dice.chance(0.5)
+        // Half of them come again, as after a lost answer.
+        const at = (dice.chance(0.5) && model.parked.get(stream)?.position) || position
         assert.equal(
           await rows(sql, `select park('s', $1, $2, 'a', $3, $4, 2, 'error', $5)`, [
             partition,
             one,
             stream,
-            position,
+            at,
             replaying,
           ]),
-          model.park(partition, one, 'a', stream, position, 2, replaying),
+          model.park(partition, one, 'a', stream, at, 2, replaying),
         )
         break
       }
@@ -187,6 +189,10 @@ async function owners(dice: Random): Promise<void> {
       case 6:
         await rows(sql, `select replay_parked('s')`, [])
         model.replayParked()
+        break
+      case 7:
+        await rows(sql, `select discard_parked('s', $1, null, 'no use')`, [stream])
+        if (model.parked.get(stream)?.replaying === false) model.discard(stream)
         break
       default: {
         // Some lease runs out.

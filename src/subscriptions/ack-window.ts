@@ -190,7 +190,12 @@ export class AckWindow {
   withdraw(): void {
     const entries = [...this.#entries]
     const last = entries.findLastIndex(({ state }) => state === 'acked' || state === 'out')
-    for (const entry of entries.slice(last + 1)) if (entry.state === 'queued') this.#wait(entry)
+    this.#withdraw(entries.slice(last + 1))
+  }
+
+  /** Take back what the consumer has not begun, also below acked deliveries. */
+  withdrawAll(): void {
+    this.#withdraw([...this.#entries])
   }
 
   /** A checkpoint at `position` is durable. */
@@ -213,6 +218,10 @@ export class AckWindow {
   #addBytes(bytes: number): void {
     this.#bytes += bytes
     this.#budget.add(bytes)
+  }
+
+  #withdraw(entries: readonly Entry[]): void {
+    for (const entry of entries) if (entry.state === 'queued') this.#wait(entry)
   }
 
   #wait(entry: Entry): Entry {

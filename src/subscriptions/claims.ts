@@ -128,6 +128,7 @@ export class Claims implements PartitionEvents {
     handOver.waitsForAcks = share.paused
     const staying = [...owned].filter(({ leaving }) => !leaving)
     for (const partition of staying.slice(share.share)) handOver.one(partition).then(() => report.update())
+    if (share.paused) for (const { partition } of owned) partition.pause()
     if (share.paused) report.update('paused')
     else if (staying.length === 0) report.update('waiting')
     else if (report.isHeldBack) report.count()

@@ -191,6 +191,16 @@ export class Partition implements Source {
     this.lease.drain()
   }
 
+  /**
+   * Begin nothing more, not even what has to come before a delivery that is acked already: the release parks that to be
+   * replayed by the next owner.
+   */
+  pause(): void {
+    this.drain()
+    this.window.withdrawAll()
+    this.changed()
+  }
+
   #withdraw(): void {
     this.window.withdraw()
     this.waiting.stop()

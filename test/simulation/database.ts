@@ -385,7 +385,9 @@ export class SimulatedDatabase {
   ): Row[] {
     if (!this.#holds(partition, epoch)) return [['f']]
     this.#on.parked(streamId, replaying)
-    this.parked.set(streamId, { category, streamId, position, attempts, replaying, discarded: false })
+    const before = this.parked.get(streamId)
+    if (!(before?.discarded && before.position === position))
+      this.parked.set(streamId, { category, streamId, position, attempts, replaying, discarded: false })
     return [['t']]
   }
 
