@@ -32,6 +32,8 @@ export class Checks {
   readonly #parked = new Map<string, Set<string>>() // the same, of streams that are parked
   readonly #at = new Map<string, string>() // what a machine's streams are at
   readonly #selects: (event: Pick<Stored, 'category'>) => boolean
+  readonly #retrying = new Set<number>() // positions of deliveries that failed, and hold their partition's checkpoint back
+  readonly #aboveRetry = new Set<number>() // handled above such a one: acks there are not counted as in flight
   readonly #repeatsPerTakeover: number
   #first: Broken | undefined
   #database: SimulatedDatabase | undefined
@@ -65,7 +67,8 @@ export class Checks {
     const other = this.#at.get(key)
     if (other) this.broken(`I2: ${machine} begins ${streamId}.${version} while at ${other}`)
     this.#at.set(key, `${streamId}.${version}`)
-    if (this.completed.has(position) && attempt === 1) this.counts.repeated++
+    if (this.completed.has(position) && attempt === 1 && !this.#aboveRetry.has(position))
+      this.counts.repeated++
     const most = this.#repeatsPerTakeover * this.counts.takenOver
     if (this.counts.repeated > most) this.broken(`I6: ${this.counts.repeated} repeats, at most ${most}`)
     if (this.#begun.has(position)) return
@@ -78,6 +81,7 @@ export class Checks {
   ends(machine: string, { position, streamId }: RecordedEvent, handled: boolean): void {
     this.#at.delete(`${machine} ${streamId}`)
     if (!handled) {
+      this.#retrying.add(position)
       this.#failed.add(streamId)
       this.#waiting.add(streamId)
       const others = [...this.#waiting].filter((other) => other !== streamId)
@@ -88,11 +92,25 @@ export class Checks {
     this.#waiting.clear()
     this.completed.add(position)
     this.counts.handled++
+    this.#retrying.delete(position)
+    const partition = this.#database!.partitionOf(streamId)
+    if (this.#retryingOf(partition).some((earlier) => earlier < position)) this.#aboveRetry.add(position)
   }
 
-  /** A partition was given to an executor: for the `epoch`th time. */
-  granted(epoch: number): void {
+  /** A partition was given to an executor: for the `epoch`th time. It has not failed at anything yet. */
+  granted(partition: number, epoch: number): void {
     if (epoch > 1) this.counts.takenOver++
+    for (const position of this.#retryingOf(partition)) this.#retrying.delete(position)
+  }
+
+  #retryingOf(partition: number): number[] {
+    const database = this.#database!
+    return database.events
+      .filter(
+        ({ position, streamId }) =>
+          this.#retrying.has(position) && database.partitionOf(streamId) === partition,
+      )
+      .map(({ position }) => position)
   }
 
   refused(): void {

@@ -52,7 +52,7 @@ export interface DatabaseEvents {
   /** A checkpoint was written, by whom holds `epoch`. */
   checkpoint(partition: number, epoch: number, before: number): void
   /** A partition was given to an executor. */
-  granted(epoch: number): void
+  granted(partition: number, epoch: number): void
   /** A write with a stale epoch was refused. */
   refused(): void
   /** A stream was set aside. */
@@ -317,7 +317,7 @@ export class SimulatedDatabase {
       if (checkpoint.owner !== null && checkpoint.owner !== owner && checkpoint.leaseUntil > now) return
       Object.assign(checkpoint, { epoch: checkpoint.epoch + 1, owner, leaseUntil: until })
       taken.push(partition)
-      this.#on.granted(checkpoint.epoch)
+      this.#on.granted(partition, checkpoint.epoch)
     })
     const ends = [
       ...this.checkpoints

@@ -152,7 +152,7 @@ class Simulation {
         },
         committed: (rows) => checks.committed(rows),
         checkpoint: (partition, epoch, before) => checks.checkpoint(partition, epoch, before),
-        granted: (epoch) => checks.granted(epoch),
+        granted: (partition, epoch) => checks.granted(partition, epoch),
         refused: () => checks.refused(),
         parked: (streamId, replaying) => checks.parked(streamId, replaying, setup.service),
       },
