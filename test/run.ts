@@ -1,8 +1,8 @@
 /**
  * Runs the tests: `npm test`, or some of them, after a build:
  * `node --import ./test/support/typescript.js test/run.ts [parts of file names] [--jobs 3] [--timeout-ms 300000] [--dir test] [--no-server]`.
- * A few processes at once (one more than there are cores, 4 at most) run one file after another, against one server, whose
- * address is in DATABASE_URL. With `--dir`, each file has a process of its own.
+ * A few processes at once (one more than there are cores, 4 at most; two more while the processors have time) run one file
+ * after another, against one server, whose address is in DATABASE_URL. With `--dir`, each file has a process of its own.
  * Tags in the comment that is a file's first line: `@alone`: has a process of its own; `@serial`: runs when no other does,
  * after the others; `@long`: takes more than a minute on a loaded machine, so it begins before the others; `@push`, `@direct`:
  * skipped if nobody listens, or if everything goes through a pooler (support/ways.ts). The last line is
@@ -13,6 +13,7 @@ import { availableParallelism } from 'node:os'
 import { join, relative, resolve, sep } from 'node:path'
 import { parseArgs } from 'node:util'
 import { bundle } from './support/bundle.ts'
+import { idleShare } from './support/idle.ts'
 import { runFile } from './support/run-file.ts'
 import { testServer } from './support/server.ts'
 import { WarmProcess } from './support/warm-process.ts'
@@ -28,6 +29,10 @@ const { values: options, positionals: filters } = parseArgs({
     'no-server': { type: 'boolean', default: false },
   },
 })
+/** More processes, which begin a file only if so much of the processors' time is not used. */
+const EXTRA_JOBS = 2
+const SPARE = 0.4
+
 const dir = resolve(options.dir)
 const isProject = dir === import.meta.dirname
 const total = { passed: 0, failed: 0, skipped: 0 }
@@ -84,15 +89,21 @@ async function runAll(files: string[], jobs: number): Promise<void> {
   const worker = async (_: unknown, number: number) => {
     const env = databaseOf(number)
     const warm = isProject ? new WarmProcess(env) : undefined
-    for (let file = queue.shift(); file && !interrupt.signal.aborted; file = queue.shift())
+    for (;;) {
+      // Files mostly wait, and now and then all of them do.
+      while (number >= jobs && queue.length > 0 && (await idleShare()) < SPARE) {}
+      const file = queue.shift()
+      if (!file || interrupt.signal.aborted) break
       await runOne(file, env, warm)
+    }
     const open = await warm?.end()
     if (open) {
       total.failed++
       fail('a process of several files', open)
     }
   }
-  await Promise.all(Array.from({ length: jobs }).map(worker))
+  const extra = isProject && jobs > 1 && !process.env.MEOWMX_TEST_DATABASES ? EXTRA_JOBS : 0
+  await Promise.all(Array.from({ length: jobs + extra }).map(worker))
 }
 
 /** Through a pooler, files that run at once have the database under a name of their own. */
