@@ -1,6 +1,6 @@
 // The second step of the build: what the modules of dist would read from files, or load by a computed name, is put into them,
 // so that esbuild, webpack and rollup can make one file of them.
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import commonjs from '@rollup/plugin-commonjs'
@@ -17,7 +17,6 @@ for (const path of ['database/sql.js', 'core/version.js', 'studio/page.js']) {
     file,
     exported.map(([name, value]) => `export const ${name} = ${JSON.stringify(value)}\n`).join(''),
   )
-  rmSync(new URL(`${path}.map`, dist))
 }
 
 // pg-listen and what it depends on, as one file for bundlers (`imports` in package.json). pg-format requires a file by a
