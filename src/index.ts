@@ -64,7 +64,7 @@ export type {
 
 // Appending and inline projections
 
-export type { AppendOptions, StreamWrite } from './append/append.ts'
+export type { AppendOptions, AppendResults, StreamWrite } from './append/append.ts'
 export type { ProjectionHandler } from './append/projections.ts'
 export type { AppendResult, ExpectedVersion } from './append/request.ts'
 export type { SqlClient } from './core/sql-client.ts'

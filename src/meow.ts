@@ -1,7 +1,7 @@
 // The store object `Meow`, which users call, and `connect`, which opens it.
 import type { Observable } from 'rxjs'
 import { filter, skip } from 'rxjs'
-import type { AppendOptions, StreamWrite } from './append/append.ts'
+import type { AppendOptions, AppendResults, StreamWrite } from './append/append.ts'
 import { Appender } from './append/append.ts'
 import { Batch } from './append/batch.ts'
 import { Batcher } from './append/batcher.ts'
@@ -26,7 +26,7 @@ import type { NewEvent, RecordedEvent, StreamRef } from './events/event.ts'
 import { enclosingCall } from './events/event-context.ts'
 import { rejectOwnHandler } from './events/own-handler.ts'
 import type { Selector } from './events/selector.ts'
-import type { AnyCategory, EventOf, NewEventOf, SelectedEvent } from './events/types.ts'
+import type { AnyCategory, EventOf, NewEventOf, SelectedEvent, TypeOf } from './events/types.ts'
 import { Live } from './live/live.ts'
 import type { EventsOptions, From } from './live/observer.ts'
 import { Observer } from './live/observer.ts'
@@ -252,11 +252,12 @@ export class Meow implements AsyncDisposable {
    *   { stream: { category: 'account', streamId: 'b' }, events: { type: 'Deposited', data: { amount: 5 } } },
    * ])
    */
-  appendAll(
-    writes: readonly StreamWrite[],
+  appendAll<const S extends readonly StreamRef[]>(
+    writes: { readonly [I in keyof S]: StreamWrite<S[I]> },
     options?: Pick<AppendOptions, 'client'>,
-  ): Promise<AppendResult[]> {
-    return this.#open(() => this.#appender.appendAll(writes, options))
+  ): Promise<AppendResults<S>> {
+    const append = () => this.#appender.appendAll(writes as readonly StreamWrite[], options)
+    return this.#open(append as () => Promise<AppendResults<S>>)
   }
 
   /**
@@ -325,12 +326,12 @@ export class Meow implements AsyncDisposable {
    * const page = await meow.read({ category: 'order' }, { after, limit: 100 })
    * after = page.position
    */
-  read<C extends string | AnyCategory = string>(
-    selector: Selector<C>,
+  read<C extends string | AnyCategory = string, const T extends TypeOf<C> = TypeOf<C>>(
+    selector: Selector<C, T>,
     options?: ReadOptions,
-  ): Promise<ReadResult<SelectedEvent<C>>> {
+  ): Promise<ReadResult<SelectedEvent<C, T>>> {
     const read = () => this.#reader.read(selector, options)
-    return this.#open(read as () => Promise<ReadResult<SelectedEvent<C>>>)
+    return this.#open(read as () => Promise<ReadResult<SelectedEvent<C, T>>>)
   }
 
   /**
@@ -402,11 +403,11 @@ export class Meow implements AsyncDisposable {
    * @example
    * meow.events({ category: 'order' }, { from: 'end' }).subscribe((event) => console.log(event.type))
    */
-  events<C extends string | AnyCategory = string>(
-    selector: Selector<C>,
+  events<C extends string | AnyCategory = string, const T extends TypeOf<C> = TypeOf<C>>(
+    selector: Selector<C, T>,
     options?: EventsOptions,
-  ): Observable<SelectedEvent<C>> {
-    return this.#observer.events(selector, options) as Observable<SelectedEvent<C>>
+  ): Observable<SelectedEvent<C, T>> {
+    return this.#observer.events(selector, options) as Observable<SelectedEvent<C, T>>
   }
 
   /**
@@ -416,11 +417,11 @@ export class Meow implements AsyncDisposable {
    * @example
    * for await (const event of meow.iterate({ category: 'order' }, { live: false })) console.log(event.type)
    */
-  iterate<C extends string | AnyCategory = string>(
-    selector: Selector<C>,
+  iterate<C extends string | AnyCategory = string, const T extends TypeOf<C> = TypeOf<C>>(
+    selector: Selector<C, T>,
     options?: EventsOptions,
-  ): AsyncIterable<SelectedEvent<C>> {
-    return this.#observer.iterate(selector, options) as AsyncIterable<SelectedEvent<C>>
+  ): AsyncIterable<SelectedEvent<C, T>> {
+    return this.#observer.iterate(selector, options) as AsyncIterable<SelectedEvent<C, T>>
   }
 
   /**
@@ -433,10 +434,10 @@ export class Meow implements AsyncDisposable {
    * @example
    * const worker = meow.subscription('mailer', { category: 'order' }).process((event) => sendMail(event))
    */
-  subscription<C extends string | AnyCategory = string>(
+  subscription<C extends string | AnyCategory = string, const T extends TypeOf<C> = TypeOf<C>>(
     name: string,
-    options: SubscriptionOptions<C>,
-  ): DurableSubscription<SelectedEvent<C>> {
+    options: SubscriptionOptions<C, T>,
+  ): DurableSubscription<SelectedEvent<C, T>> {
     return this.#subscriptions.get(name, options) as DurableSubscription<any>
   }
 

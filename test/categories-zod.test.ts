@@ -252,7 +252,7 @@ test('load, read, events, iterate, process and deliveries see the same', async (
   for (const transactional of [false, true]) {
     const handled: unknown[] = []
     const worker = meow
-      .subscription(uniqueName('typed'), { ...selector, types: ['Placed', 'Cancelled'] })
+      .subscription(uniqueName('typed'), { ...selector, types: ['Placed', 'Cancelled' as 'Placed'] })
       .process((event) => void handled.push(event), { transactional })
     await until(() => handled.length === 5, { what: 'all to be handled' })
     await worker.stop()

@@ -5,6 +5,7 @@ import type { SqlClient } from '../core/sql-client.ts'
 import { parse } from '../core/validate.ts'
 import type { NewEvent, RecordedEvent, StreamRef } from '../events/event.ts'
 import { modelOf } from '../events/event.ts'
+import type { EventOf, NewEventOf } from '../events/types.ts'
 import type { Batch, Outcome } from './batch.ts'
 import { Aborted } from './batch.ts'
 import type { Batcher } from './batcher.ts'
@@ -28,16 +29,21 @@ export interface AppendOptions {
 }
 
 /** One stream's part of an `appendAll`. */
-export interface StreamWrite {
+export interface StreamWrite<S extends StreamRef = StreamRef> {
   /** The stream to append to. If the same stream occurs twice, the second write continues after the first. */
-  stream: StreamRef
+  stream: S
   /**
    * One or several events. If there are none, nothing is written, no version is checked, and the result tells the stream's last
    * version.
    */
-  events: NewEvent | readonly NewEvent[]
+  events: NewEventOf<S> | readonly NewEventOf<S>[]
   /** Default `'any'`. */
   expectedVersion?: ExpectedVersion
+}
+
+/** The results of an `appendAll`, each with the events of its stream. */
+export type AppendResults<S extends readonly StreamRef[]> = {
+  -readonly [I in keyof S]: AppendResult<EventOf<S[I]>>
 }
 
 const appendOptionsSchema = z.strictObject({

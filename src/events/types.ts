@@ -167,11 +167,33 @@ export type EventOf<S> = Typed<CategoryOf<S>, 'recorded', RecordedEvent>
 /** What can be appended to a stream, or to the streams of a category. For a plain stream: any `NewEvent`. */
 export type NewEventOf<S> = Typed<CategoryOf<S>, 'fresh', NewEvent>
 
-/** The events that a selector selects: those of its zod categories and, if it also names other categories, unknown events. */
-export type SelectedEvent<C> = [C] extends [string]
+/**
+ * The events that a selector selects: those of its zod categories and, if it also names other categories, unknown events. If it
+ * names types, only those.
+ */
+export type SelectedEvent<C, T extends string = string> = [C] extends [string]
   ? RecordedEvent
   : AnyCategory extends C
     ? RecordedEvent
-    : Selected<C>
+    : Selected<C, T>
 
-type Selected<C> = C extends string ? UnknownEvent<C> : EventOf<C>
+type Selected<C, T extends string> = C extends string ? UnknownEvent<C> : OfTypes<EventOf<C>, T>
+
+/** Of a known event, those types that are asked for; an unknown one may have any of them. */
+type OfTypes<E, T extends string> = E extends { known: true; type: infer Type }
+  ? Type extends T
+    ? E
+    : never
+  : E
+
+/**
+ * The types of events that a selector may ask for: of zod categories those that they define and the reserved ones, which begin
+ * with `$`; of other categories any.
+ */
+export type TypeOf<C> = AnyCategory extends C ? string : TypeOfOne<C>
+
+type TypeOfOne<C> = C extends string
+  ? string
+  : EventOf<C> extends { known: boolean }
+    ? Extract<EventOf<C>, { known: true }>['type'] | `$${string}`
+    : string

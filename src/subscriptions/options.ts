@@ -8,8 +8,10 @@ import { fromSchema } from '../live/observer.ts'
 import type { RetryOptions } from './retry.ts'
 
 /** What a durable subscription consumes, and how this process consumes it. The selector and `partitions` can't differ from those it was created with. */
-export interface SubscriptionOptions<C extends string | AnyCategory = string | AnyCategory>
-  extends Selector<C> {
+export interface SubscriptionOptions<
+  C extends string | AnyCategory = string | AnyCategory,
+  T extends string = string,
+> extends Selector<C, T> {
   /** Where a new subscription begins; an existing one continues at its checkpoint. Default `'start'`; `'end'` is the horizon at its creation. A position that the store has not reached yet is a HistoryLostError. */
   from?: From | undefined
   /**

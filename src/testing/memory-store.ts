@@ -95,7 +95,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): EventStore {
 
   return {
     append: (stream, events, options) => open(options, () => appender.append(stream, events as any, options)),
-    appendAll: (writes, options) => open(options, () => appender.appendAll(writes, options)),
+    appendAll: (writes, options) => open(options, () => appender.appendAll(writes as any, options)) as any,
     load: (stream, options) => open(options, () => reader.load(stream, options)),
     read: (selector, options) => open(options, () => reader.read(selector, options)),
     categories: (options?: CategoriesOptions) =>

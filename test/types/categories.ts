@@ -166,3 +166,34 @@ export async function untyped(selector: Selector, ref: StreamRef) {
   }
   meow.subscription('s', {}).process((event) => yes<Same<typeof event, RecordedEvent>>())
 }
+
+// Types of a selector
+export async function selected() {
+  for await (const event of meow.iterate({ category: Order, types: ['OrderPlaced'] }))
+    if (event.known) event.data.price satisfies number
+  meow.subscription('s', { category: Order, types: ['OrderShipped'] }).process((event) => {
+    if (event.known) event.data.by satisfies string
+  })
+  // @ts-expect-error no such type
+  meow.iterate({ category: Order, types: ['OrderPlced'] })
+  // @ts-expect-error no such type
+  meow.subscription('s', { category: [Order], types: ['OrderPlced'] })
+  meow.events({ category: Order, types: ['$erased'] })
+  meow.events({ category: [Order, 'invoice'], types: ['Anything'] })
+  meow.events({ types: ['Anything'] }).subscribe((event) => event satisfies RecordedEvent)
+}
+
+// Several streams: each write against its own category
+export async function appendAll() {
+  await meow.appendAll([
+    { stream: Order.stream('1'), events: Order.OrderPlaced({ price: 1 }) },
+    { stream: Parcel.stream('1'), events: [Parcel.OrderPlaced({ weight: 1 })], expectedVersion: 'no-stream' },
+    { stream: plain, events: { type: 'Anything', data: 1 } },
+  ])
+  await meow.appendAll([
+    // @ts-expect-error an event of another category
+    { stream: Order.stream('1'), events: Parcel.OrderPlaced({ weight: 1 }) },
+  ])
+  const writes = ['1', '2'].map((id) => ({ stream: Order.stream(id), events: Order.OrderPlaced({ price: 1 }) }))
+  await meow.appendAll(writes)
+}
