@@ -11,10 +11,7 @@ import type { AnyCategory } from './types.ts'
  * Selects events by category, stream or type. `{}` selects every event. A property must not be `undefined`: leave it out
  * instead.
  */
-export interface Selector<
-  C extends string | AnyCategory = string | AnyCategory,
-  T extends string = string,
-> {
+export interface Selector<C extends string | AnyCategory = string | AnyCategory, T extends string = string> {
   /** The name of a category, or a zod category, which gives the selected events their types; or an array of these. */
   category?: C | readonly C[]
   /** Only events of these types. The database filters them. Of a zod category, only types that it defines, and events narrow to them. */

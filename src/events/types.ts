@@ -1,6 +1,8 @@
 import type { z } from 'zod'
 import type { EventModel, MODEL, NewEvent, RecordedEvent, StreamRef } from './event.ts'
 
+declare const FRESH: unique symbol
+
 /** A type of event whose schema has changed after its first events were appended. */
 export interface VersionedSchema<Schema extends z.ZodType = z.ZodType> {
   /** The current schema. */
@@ -54,13 +56,16 @@ type Within<D> =
   | (D extends { getter: () => infer T } ? T : never)
 
 /** An event of a type that its category defines. */
-export interface KnownEvent<Name extends string, Type extends string, Data> extends RecordedEvent {
+export interface KnownEvent<Name extends string, Type extends string, Data, New = Data>
+  extends RecordedEvent {
   category: Name
   type: Type
   /** The output of its schema. Data that was stored by an older version is upcast. */
   data: Data
   /** Distinguishes it from an `UnknownEvent`. Check this first, then `type`. */
   known: true
+  /** Exists only in types: how such an event is appended. */
+  readonly [FRESH]?: TypedNewEvent<Type, New>
 }
 
 /** An event, as it is stored, that its category does not define, that has a newer version, or that was erased. */
@@ -133,8 +138,14 @@ interface Phantom<Name extends string, Schemas extends EventSchemas> {
 }
 
 type Recorded<Name extends string, Schemas extends EventSchemas> =
-  | { [T in keyof Schemas & string]: KnownEvent<Name, T, z.output<SchemaOf<Schemas[T]>>> }[keyof Schemas &
-      string]
+  | {
+      [T in keyof Schemas & string]: KnownEvent<
+        Name,
+        T,
+        z.output<SchemaOf<Schemas[T]>>,
+        DataOf<SchemaOf<Schemas[T]>>
+      >
+    }[keyof Schemas & string]
   | UnknownEvent<Name>
 
 type Fresh<Schemas extends EventSchemas> = {
@@ -163,6 +174,17 @@ type Typed<C, Key extends 'recorded' | 'fresh', Plain> =
  * type OrderEvent = EventOf<typeof Order>
  */
 export type EventOf<S> = Typed<CategoryOf<S>, 'recorded', RecordedEvent>
+
+/**
+ * What a decider of these events may decide: events of its zod category, or any. `E` is what `EventOf` returns.
+ *
+ * @example
+ * type OrderDecided = DecidedOf<EventOf<typeof Order>>
+ */
+export type DecidedOf<E> = [FreshOf<E>] extends [never] ? NewEvent : FreshOf<E>
+
+type FreshOf<E> =
+  IsAny<E> extends true ? never : E extends { readonly [FRESH]?: infer N } ? NonNullable<N> : never
 
 /** What can be appended to a stream, or to the streams of a category. For a plain stream: any `NewEvent`. */
 export type NewEventOf<S> = Typed<CategoryOf<S>, 'fresh', NewEvent>

@@ -5,8 +5,7 @@ import { methodSchema, nameSchema } from '../core/fields.ts'
 import { encodeJson } from '../core/json.ts'
 import { parse } from '../core/validate.ts'
 import { isCategory } from '../events/category.ts'
-import type { NewEvent } from '../events/event.ts'
-import type { AnyCategory } from '../events/types.ts'
+import type { AnyCategory, DecidedOf } from '../events/types.ts'
 
 /**
  * Says how commands `C` become events `E`, and how events become a state `S`. Both functions must be pure: they must not
@@ -31,7 +30,7 @@ export interface Decider<C, E, S> {
   /** Returns the state after one more event. */
   evolve(state: S, event: E): S
   /** Returns the events that a command leads to; if there are none, nothing is written. `meow.decide` rejects with what it throws. */
-  decide(command: C, state: S): NewEvent | readonly NewEvent[]
+  decide(command: C, state: S): DecidedOf<E> | readonly DecidedOf<E>[]
   /** Save a snapshot when at least this many events were folded, so that a long stream is not read again; `S` must then be JSON. No snapshots by default; minimum 1. */
   readonly snapshotEvery?: number | undefined
   /** Raise it when `evolve`, `S` or an upcaster changes: older snapshots are then ignored. Default 1, minimum 0. */

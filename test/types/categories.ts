@@ -194,6 +194,9 @@ export async function appendAll() {
     // @ts-expect-error an event of another category
     { stream: Order.stream('1'), events: Parcel.OrderPlaced({ weight: 1 }) },
   ])
-  const writes = ['1', '2'].map((id) => ({ stream: Order.stream(id), events: Order.OrderPlaced({ price: 1 }) }))
+  const writes = ['1', '2'].map((id) => ({
+    stream: Order.stream(id),
+    events: Order.OrderPlaced({ price: 1 }),
+  }))
   await meow.appendAll(writes)
 }

@@ -81,3 +81,22 @@ export async function save() {
   // @ts-expect-error nothing that can be saved
   await meow.saveAggregate({ category: 'account', streamId: 'a' })
 }
+
+export async function annotated() {
+  // What a decider with a type annotation decides can be appended to a stream of its category.
+  await meow.append(Order.stream('42'), total.decide({ price: 9 }, { sum: 0 }))
+  const wrong: Decider<number, EventOf<typeof Order>, number> = {
+    category: Order,
+    initial: 0,
+    evolve: (sum) => sum,
+    // @ts-expect-error no such type
+    decide: () => ({ type: 'Lost', data: {} }),
+  }
+  const untyped: Decider<number, RecordedEvent, number> = {
+    category: 'order',
+    initial: 0,
+    evolve: (sum) => sum,
+    decide: () => ({ type: 'Lost', data: {} }),
+  }
+  return [wrong, untyped]
+}
