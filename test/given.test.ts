@@ -183,7 +183,13 @@ test('what append would refuse is refused: of the given events, of the expected,
   assert.throws(() => given(booking, [{ type: 'Lost', data: {} }]), path('given.events[0].type'))
   assert.throws(() => given(booking, [null as never]), path('given.events[0]'))
   assert.throws(() => given({ ...booking, evolve: 1 as never }), path('decider.evolve'))
-  assert.throws(() => given(booking, [announced]).when([]).then([bad as never]), path('then.events[0].data.seats[0]'))
+  assert.throws(
+    () =>
+      given(booking, [announced])
+        .when([])
+        .then([bad as never]),
+    path('then.events[0].data.seats[0]'),
+  )
   given({ ...booking, decide: () => bad as never }, [announced])
     .when([])
     .thenThrows(ValidationError)
