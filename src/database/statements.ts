@@ -173,7 +173,7 @@ const administer = {
 const project = {
   registerProjection: rows(
     'register_projection',
-    'name text, version int, schema text, expose text, subscription text, setupHash text, selectorHash text, compares boolean',
+    'name text, version int, schemaName text, expose text, subscription text, setupHash text, selectorHash text, compares boolean',
     'generation, schema_name, subscription, is_set_up, setup_hash',
   ),
   projectionSetUp: query(

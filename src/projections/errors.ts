@@ -1,5 +1,8 @@
 import { explain, MeowError } from '../core/errors.ts'
 import { SQLSTATE } from '../database/sqlstate.ts'
+import { ProjectionRefusedError } from '../subscriptions/errors.ts'
+
+export { ProjectionRefusedError }
 
 /** There is no such projection, or no such version of it. */
 export class ProjectionNotFoundError extends MeowError {
@@ -16,18 +19,6 @@ export class ProjectionMismatchError extends MeowError {
 
   constructor(projection: string, message: string, cause?: unknown) {
     super('ERR_PROJECTION_MISMATCH', message, cause, { projection })
-  }
-}
-
-/**
- * A version of a projection is not made, switched to, or dropped, because something is in the way: the message names it. Nothing
- * was changed.
- */
-export class ProjectionRefusedError extends MeowError {
-  declare readonly projection: string
-
-  constructor(projection: string, message: string, cause?: unknown) {
-    super('ERR_PROJECTION_REFUSED', message, cause, { projection })
   }
 }
 

@@ -22,7 +22,7 @@ export async function setUp(db: Queries, definition: Checked): Promise<void> {
   await db.withClient(async (client) => {
     try {
       await client.query('begin isolation level read committed')
-      const values = { name, version, schema, expose, subscription, ...hashes, compares }
+      const values = { name, version, schemaName: schema, expose, subscription, ...hashes, compares }
       const generations = await db.query(statements.registerProjection, values, client)
       for (const [, schema, subscription, isSetUp, setupHash] of generations) {
         if (setupHash !== hashes.setupHash)
