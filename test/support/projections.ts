@@ -37,7 +37,7 @@ export function totals(
     setup: 'create table totals (customer text primary key, orders int not null, amount bigint not null)',
     handle: (events, { client }) =>
       client.query(
-        `insert into totals as t select customer, count(*), sum(amount) from unnest($1::text[], $2::bigint[]) as e (customer, amount)
+        `insert into totals as t (customer, orders, amount) select customer, count(*), sum(amount) from unnest($1::text[], $2::bigint[]) as e (customer, amount)
          group by customer order by customer
          on conflict (customer) do update set orders = t.orders + excluded.orders, amount = t.amount + excluded.amount`,
         columnsOf(events),
