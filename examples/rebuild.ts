@@ -1,5 +1,6 @@
 // A projection: orders by customer in a table that readers query; version 2 is built beside version 1, and takes over at once.
 import { connect, defineCategory, defineProjection } from 'meowmx'
+import { given } from 'meowmx/testing'
 import pg from 'pg'
 import { filter, firstValueFrom } from 'rxjs'
 import { z } from 'zod'
@@ -30,7 +31,7 @@ const orders = defineProjection({
   handle: async (events, { client }) => {
     for (const event of events)
       if (event.known && event.type === 'OrderPlaced')
-        await client.query('insert into orders values ($1, $2, $3)', [
+        await client.query('insert into orders values ($1, $2, $3) on conflict do nothing', [
           event.streamId,
           event.data.customer,
           event.data.price,
@@ -39,6 +40,17 @@ const orders = defineProjection({
 })
 const first = meow.projection(orders)
 const worker = first.start()
+
+// A test of it: the tables after some events, in a transaction that is rolled back.
+const { connectionString } = database
+const events = [
+  { stream: Order.stream('1'), events: Order.OrderPlaced({ customer: 'ann', price: 10 }) },
+  { stream: Order.stream('2'), events: Order.OrderPlaced({ customer: 'bob', price: 20 }) },
+]
+await given(orders, events, { connectionString }).thenRows('select customer, price from orders order by id', [
+  { customer: 'ann', price: 10 },
+  { customer: 'bob', price: 20 },
+])
 
 // Readers query public.orders, whichever version it is, and name their columns.
 const show = async () => {

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { readable } from '../core/describe.ts'
 import { MeowError } from '../core/errors.ts'
 import type { Queries } from '../database/database.ts'
-import { isServerFailure } from '../database/failures.ts'
+import { isServerError, isServerFailure } from '../database/failures.ts'
 import { lendClient } from '../database/lent-client.ts'
 import { SQLSTATE } from '../database/sqlstate.ts'
 import { statements } from '../database/statements.ts'
@@ -69,7 +69,9 @@ async function make(
         `it has made no table in the schema of its version, ${quoted}: leave the schema out of the names of its tables`,
       )
   } catch (error) {
-    if (isServerFailure(error)) throw error
+    // What a function throws may be anything, so ask the connection itself whether it is lost.
+    const isAlive = await client.query('').then(() => true, isServerError)
+    if (!isAlive || (isServerError(error) && isServerFailure(error))) throw error
     throw new ProjectionSetupError(name, version, readable(error))
   }
   const { categories, types, streamId } = selection
