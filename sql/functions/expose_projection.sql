@@ -61,7 +61,10 @@ begin
 
   select array_agg((v ->> 'oid')::oid) into _dropped
   from jsonb_array_elements(_there) as v where (v ->> 'stays')::boolean is not true;
-  _found := dependents_of(_dropped, null);
+  _found := null;
+  if _dropped is not null then
+    _found := dependents_of(_dropped, null);
+  end if;
   if cardinality(_found) > 0 then
     raise exception 'version % of projection "%" can not be switched to: it has other columns or tables, and that would break %',
       _next.version, _next.name, array_to_string(_found, ', ')
