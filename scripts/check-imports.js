@@ -17,6 +17,7 @@ const ORDER = [
   'live',
   'subscriptions',
   'models',
+  'projections',
   'meow.ts',
   'store.ts',
   'index.ts',

@@ -105,6 +105,21 @@ export type { SubscriptionStatus } from './subscriptions/status.ts'
 export { DurableSubscription } from './subscriptions/subscription.ts'
 export type { Worker } from './subscriptions/worker.ts'
 
+// Projections
+
+export type { ProjectionContext, ProjectionDefinition } from './projections/definition.ts'
+export { defineProjection } from './projections/definition.ts'
+export {
+  ProjectionMismatchError,
+  ProjectionNotFoundError,
+  ProjectionRefusedError,
+  ProjectionSetupError,
+} from './projections/errors.ts'
+export type { ProjectionInfo } from './projections/list.ts'
+export type { ProjectionStatus } from './projections/projection.ts'
+export { Projection } from './projections/projection.ts'
+export type { RebuildOptions, SwitchOptions } from './projections/projections.ts'
+
 // Managing subscriptions and the store
 
 export type { SubscriptionChanges } from './subscriptions/admin/administer.ts'

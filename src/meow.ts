@@ -44,6 +44,11 @@ import { Watches } from './models/watches.ts'
 import { listenConnectionOf } from './notify/channel-registry.ts'
 import { Coalescer } from './notify/coalescing/coalescer.ts'
 import type { StoreStatus } from './notify/listener.ts'
+import type { ProjectionDefinition } from './projections/definition.ts'
+import type { ProjectionInfo } from './projections/list.ts'
+import type { Projection } from './projections/projection.ts'
+import type { RebuildOptions, SwitchOptions } from './projections/projections.ts'
+import { ProjectionVersions } from './projections/projections.ts'
 import { byIdsIn } from './read/by-ids.ts'
 import { headBy, lastVersion } from './read/head.ts'
 import type {
@@ -133,6 +138,7 @@ export class Meow implements AsyncDisposable {
   readonly #erasure: Erasure
   readonly #parked: ParkedEvents
   readonly #waiting: Waiting
+  readonly #projectionVersions: ProjectionVersions
   readonly #stallers: StallerList
   readonly #aggregates: Aggregates
   readonly #states: States
@@ -171,6 +177,12 @@ export class Meow implements AsyncDisposable {
     this.#erasure = new Erasure(db, this.#projections, this.#projected)
     this.#parked = new ParkedEvents(db)
     this.#waiting = new Waiting(db, this.#live.listener, this.#subscriptions)
+    this.#projectionVersions = new ProjectionVersions(
+      db,
+      this.#live.listener,
+      this.#subscriptions,
+      this.#waiting,
+    )
     this.#stallers = new StallerList(db)
     this.#aggregates = new Aggregates(this.#reader, this.#appender)
     const snapshots = new Snapshots(db)
@@ -625,6 +637,77 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
+   * Returns one version of a projection, a read model in tables of its own: `start()` runs it in this process.
+   *
+   * @param definition what `defineProjection` returns
+   * @throws ValidationError if the definition is invalid, or the name of its schema would be too long
+   * @example
+   * const projection = meow.projection(orders)
+   * const worker = projection.start()
+   */
+  projection<C extends string | AnyCategory = string>(definition: ProjectionDefinition<C>): Projection {
+    return this.#projectionVersions.get(definition)
+  }
+
+  /**
+   * Returns the versions of all projections, sorted by name and version, with their states and their progress. A rebuild that is
+   * under way is one more entry, with a higher `generation`.
+   *
+   * @example
+   * for (const { name, version, state, lag } of await meow.projections()) console.log(name, version, state, lag)
+   */
+  projections(): Promise<ProjectionInfo[]> {
+    return this.#open(() => this.#projectionVersions.list())
+  }
+
+  /**
+   * Makes a version of a projection the live one, a newer or an older one, in one transaction: readers see all views of the one
+   * version or of the other. Privileges and comments of the views stay. If it is live already, nothing changes.
+   *
+   * The version must be complete. One that is up to date shows at least what the live one has shown. An older one that no process
+   * runs may be behind: you can go back to it in any case.
+   *
+   * @throws ProjectionRefusedError if it is not complete, or other objects depend on a view that would lose or change columns: the
+   *   message names them; nothing was changed
+   * @throws ProjectionNotFoundError if there is no such version
+   * @throws TimeoutError after `timeoutMs` (default 30_000), if long queries use the views all the time
+   * @example
+   * await meow.activateProjection('orders', 1)
+   */
+  activateProjection(name: string, version: number, options?: SwitchOptions): Promise<void> {
+    return this.#open(() => this.#projectionVersions.activate(name, version, options))
+  }
+
+  /**
+   * Builds the live version of a projection once more, beside itself, and switches over: readers notice nothing. Processes that run
+   * this version do the work. It resolves when it is done; if it rejects before, or this process ends, the rebuild goes on, and
+   * another call waits for it.
+   *
+   * @throws ProjectionRefusedError if no process runs the live version, or streams were parked, so that it is not switched to
+   * @throws ProjectionNotFoundError if there is no live version
+   * @throws TimeoutError after `timeoutMs` (default: no limit)
+   * @example
+   * await meow.rebuildProjection('orders')
+   */
+  rebuildProjection(name: string, options?: RebuildOptions): Promise<void> {
+    return this.#open(() => this.#projectionVersions.rebuild(name, options))
+  }
+
+  /**
+   * Drops a version of a projection with its tables and its subscription. Its processes end with an error. A version that was live
+   * once does not come back if an old process starts it; one that was never live can be built anew under the same number.
+   *
+   * @throws ProjectionRefusedError if the version is live, or other objects depend on its tables: the message names them
+   * @throws ProjectionNotFoundError if there is no such version
+   * @throws TimeoutError after `timeoutMs` (default 30_000), if somebody uses its tables all the time
+   * @example
+   * await meow.dropProjection('orders', 1)
+   */
+  dropProjection(name: string, version: number, options?: SwitchOptions): Promise<void> {
+    return this.#open(() => this.#projectionVersions.drop(name, version, options))
+  }
+
+  /**
    * Waits until all subscriptions of the store, or those in `names`, have handled or parked everything that was appended before
    * the call, in any process. A subscription that is paused, or that no process works on, never gets there: name the others.
    *
@@ -793,6 +876,7 @@ export class Meow implements AsyncDisposable {
     this.#observer.close()
     this.#watches.close()
     this.#waiting.close()
+    this.#projectionVersions.close()
     const { up, over } = this.#limit
     await this.#subscriptions.close(this.#limit)
     this.#closed = true

@@ -5,11 +5,12 @@ import pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Meow, RecordedEvent } from '../src/index.ts'
-import { ConnectionError, connect } from '../src/index.ts'
+import { ConnectionError, connect, defineProjection } from '../src/index.ts'
 import { copyIn } from './support/copy.ts'
 import { rejects } from './support/rejects.ts'
 import { dropRoles, loginOf, statementsOf } from './support/roles.ts'
 import { databaseUrl, uniqueName } from './support/store.ts'
+import { until } from './support/until.ts'
 import { decide, execute, manage, read, write } from './support/work.ts'
 
 const schema = uniqueName('rights')
@@ -50,7 +51,7 @@ async function prepare(): Promise<void> {
   await migrator.sql.query(grants) // as after each update
   await admin.query(login)
   await enter(`${schema}_shop`)
-  for (const role of ['reader', 'writer', 'executor', 'publisher', 'manager', 'eraser']) {
+  for (const role of ['reader', 'writer', 'executor', 'projector', 'publisher', 'manager', 'eraser']) {
     await admin.query(`create role ${schema}_a_${role} login in role ${schema}_${role}`)
     await enter(`${schema}_a_${role}`)
   }
@@ -76,6 +77,7 @@ test('each role can do its work', async () => {
     'a_reader',
     'a_writer',
     'a_executor',
+    'a_projector',
     'a_publisher',
     'a_manager',
     'a_eraser',
@@ -106,12 +108,14 @@ const writes: [name: string, rights: string[]][] = [
   ['reader', hints],
   ['writer', [...hints, 'insert events', 'insert snapshots', 'update snapshots']],
   ['executor', [...hints, ...executing]],
+  ['projector', [...hints, ...executing, 'insert projections', 'update projections']],
   [
     'manager',
     [
       ...hints,
       ...executing,
       ...['delete checkpoints', 'delete subscriptions', 'update retired_epoch', 'insert discarded_events'],
+      ...['insert projections', 'update projections', 'delete projections'],
     ],
   ],
   [
@@ -282,6 +286,41 @@ for (const [name, kinds] of calls) {
     assert.equal(await of('a_reader').meow.subscriptions(), before)
   })
 }
+
+test('a projector runs projections; who may manage and is a member of its login switches, rebuilds and drops them', async () => {
+  const [projector, manager] = [of('a_projector'), of('a_manager')]
+  const define = (version: number) =>
+    defineProjection({
+      name: 'r',
+      version,
+      category: written[0]!.category,
+      setup: `create table ${schema}_seen (position bigint primary key, version int default ${version})`,
+      handle: (events, { client }) =>
+        client.query(`insert into ${schema}_seen select unnest($1::bigint[])`, [
+          events.map(({ position }) => position),
+        ]),
+    })
+  const refused = of('a_executor').meow.projection(define(1)).start()
+  await rejects(refused.ready, Error)
+  const first = projector.meow.projection(define(1))
+  const workers = [first.start()]
+  await first.waitFor(written.at(-1)!.position)
+  await admin.query(`grant select on public.${schema}_seen to ${schema}_a_reader`)
+  workers.push(projector.meow.projection(define(2)).start())
+  const isLive = async () =>
+    (await manager.meow.projections()).some(({ version, state }) => version === 2 && state === 'live')
+  await until(isLive, { what: 'version 2' })
+  assert.equal((await of('a_reader').sql.query(`select distinct version from ${schema}_seen`)).rows, [
+    { version: 2 },
+  ])
+  await rejects(manager.meow.activateProjection('r', 1), ConnectionError)
+  await admin.query(`grant ${schema}_a_projector to ${schema}_a_manager`)
+  await manager.meow.activateProjection('r', 1)
+  await manager.meow.rebuildProjection('r')
+  await manager.meow.dropProjection('r', 2)
+  await Promise.all(workers.map((worker) => worker.stop()))
+  await admin.query(`revoke ${schema}_a_projector from ${schema}_a_manager`)
+})
 
 test('a publisher may take each step; a writer’s appends leave notifications out meanwhile, and notify again afterwards', async () => {
   const { sql } = of('a_publisher')

@@ -4,6 +4,7 @@ language plpgsql
 set search_path from current
 as $$
 begin
+  perform refuse_projected(_name);
   perform seize(_name);
   perform setval('retired_epoch', greatest(
     (select last_value from retired_epoch), (select max(c.epoch) from checkpoints c where c.subscription = _name)

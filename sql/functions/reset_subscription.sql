@@ -5,6 +5,7 @@ language plpgsql
 set search_path from current
 as $$
 begin
+  perform refuse_projected(_name);
   perform seize(_name);
   update checkpoints c set position = _position, epoch = c.epoch + 1, owner = null, lease_until = null
   where c.subscription = _name;

@@ -15,6 +15,13 @@ begin
     raise exception 'schema % is not marked as a store for tests', _schema using errcode = 'MW014';
   end if;
   lock table meowmx.subscriptions in share row exclusive mode;
+  for _name in
+    select p.schema_name from meowmx.projections p
+    where pg_catalog.to_regnamespace(pg_catalog.quote_ident(p.schema_name)) is not null
+  loop
+    execute pg_catalog.format('drop schema %I cascade', _name); -- and the views on its tables
+  end loop;
+  delete from meowmx.projections;
   for _name in select name from meowmx.subscriptions order by name loop
     perform meowmx.delete_subscription(_name);
   end loop;

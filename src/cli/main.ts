@@ -40,6 +40,7 @@ import { importLegacy } from './import-legacy.ts'
 import { migrate } from './migrate.ts'
 import { parked } from './parked.ts'
 import { pause } from './pause.ts'
+import { activate, dropVersion, projections, rebuild } from './projections.ts'
 import { read } from './read.ts'
 import { relay } from './relay.ts'
 import { replay } from './replay.ts'
@@ -114,6 +115,10 @@ for (const register of [
   replay,
   skip,
   skipped,
+  projections,
+  activate,
+  rebuild,
+  dropVersion,
   settled,
   stallers,
   studio,

@@ -12,6 +12,8 @@ export const SQLSTATE = {
   /** A constraint is violated. */
   constraint: '23',
   uniqueConstraint: '23505',
+  /** Other objects depend on what is to be dropped. */
+  dependentObjects: '2BP01',
   /** A standby, or a transaction that may only read. */
   readOnly: '25006',
   noTransaction: '25P01',
@@ -29,6 +31,7 @@ export const SQLSTATE = {
   noSavepoint: '3B001',
   noDatabase: '3D000',
   noSchema: '3F000',
+  schemaExists: '42P06',
   /** The transaction was rolled back because of others. If it runs again, it sees what they wrote. */
   rolledBack: '40',
   serializationFailure: '40001',
@@ -46,6 +49,8 @@ export const SQLSTATE = {
   programLimitExceeded: '54000',
   /** Something is not in a state in which this works. */
   state: '55',
+  /** A lock was waited for as long as `lock_timeout` allows. */
+  lockTimeout: '55P03',
   /** Also, the database takes no connections. */
   wrongState: '55000',
   /** Somebody has ended the query, or the server. */
@@ -78,4 +83,10 @@ export const SQLSTATE = {
   schemaRenamed: 'MW013',
   /** The store is not marked as a test store, or may not be marked. */
   notTestStore: 'MW014',
+  /** There is no such version of a projection. */
+  noProjection: 'MW015',
+  /** A version of a projection is not switched to, or not dropped: something is in the way. */
+  projectionRefused: 'MW016',
+  /** A version of a projection exists with another definition, or was dropped. */
+  projectionMismatch: 'MW017',
 } as const

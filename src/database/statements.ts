@@ -170,6 +170,48 @@ const administer = {
   legacyPosition: file('legacy_position', 'category text, transaction numeric, id numeric', 'position'),
 }
 
+const project = {
+  registerProjection: rows(
+    'register_projection',
+    'name text, version int, schemaName text, expose text, subscription text, setupHash text, selectorHash text, compares boolean',
+    'generation, schema_name, subscription, is_set_up, setup_hash',
+  ),
+  projectionSetUp: query(
+    'projection_set_up',
+    'update meowmx.projections set is_set_up = true where schema_name = $1',
+    'schema text',
+    '',
+  ),
+  generations: query(
+    'generations',
+    `select p.generation, p.schema_name, p.subscription, p.is_set_up, p.is_live, p.completed_at, p.activated_at, live.version
+     from meowmx.projections p left join meowmx.projections live on live.name = p.name and live.is_live
+     where p.name = $1 and p.version = $2 and p.dropped_at is null order by p.generation`,
+    'name text, version int',
+    'generation, schema_name, subscription, is_set_up, is_live, completed_at?, activated_at?, live_version?',
+  ),
+  projectionChannel: value('projection_channel', 'name text'),
+  enterProjection: file('enter_projection', 'schema text', 'rebuilding, path'),
+  projections: file(
+    'projections',
+    'name text?',
+    'name, version, generation, state, schema_name, subscription, expose, tables, position, horizon, lag, lag_is_estimate, parked_streams, is_owned, created_ms, completed_ms?, activated_ms?',
+  ),
+  liveProjection: query(
+    'live_projection',
+    'select version, generation, subscription from meowmx.projections where name = $1 and is_live',
+    'name text',
+    'version, generation, subscription',
+  ),
+  switchProjection: value(
+    'switch_projection',
+    'name text, version int, generation int?, how text, withinMs int',
+  ),
+  rebuildProjection: rows('rebuild_projection', 'name text', 'version, generation'),
+  dropProjection: value('drop_projection', 'name text, version int, generation int?'),
+  dropProjected: value('drop_projected', 'name text'),
+}
+
 const manageSchema = {
   session: file('session', '', 'isolation, inherits_lock_timeout?, is_read_only'),
   encoding: always(
@@ -265,6 +307,7 @@ export const statements = {
   ...notifyForAll,
   ...subscribe,
   ...administer,
+  ...project,
   ...manageSchema,
   ...doctor,
 }

@@ -34,3 +34,15 @@ export class SubscriptionNotFoundError extends MeowError {
     })
   }
 }
+
+/**
+ * A version of a projection is not made, switched to, or dropped, or its subscription is not deleted or reset, because something is
+ * in the way: the message names it. Nothing was changed.
+ */
+export class ProjectionRefusedError extends MeowError {
+  declare readonly projection: string
+
+  constructor(projection: string, message: string, cause?: unknown) {
+    super('ERR_PROJECTION_REFUSED', message, cause, { projection })
+  }
+}

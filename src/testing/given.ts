@@ -3,10 +3,13 @@ import type { Request } from '../append/request.ts'
 import { encodeRequest } from '../append/request.ts'
 import { show, ValidationError } from '../core/errors.ts'
 import type { NewEvent } from '../events/event.ts'
-import type { NewEventOptions } from '../events/types.ts'
+import type { AnyCategory, NewEventOptions } from '../events/types.ts'
 import type { Decider } from '../models/decider.ts'
+import type { ProjectionDefinition } from '../projections/definition.ts'
 import type { ExpectedError } from './expect.ts'
 import { assertError, assertSame, failure, isExpectedError } from './expect.ts'
+import type { GivenProjectionOptions, ProjectionHistory } from './given-projection.ts'
+import { GivenProjection } from './given-projection.ts'
 import type { History } from './scenario.ts'
 import { Scenario } from './scenario.ts'
 
@@ -30,9 +33,33 @@ import { Scenario } from './scenario.ts'
  */
 export function given<C, E, S, R extends NewEvent | readonly NewEvent[]>(
   decider: Decider<C, E, S> & { decide(command: C, state: S): R },
-  events: History = [],
-): Given<C, S, Made<R>> {
-  return new Given(new Scenario(decider, events, given))
+  events?: History,
+): Given<C, S, Made<R>>
+/**
+ * Tests a projection: given these events, its tables have those rows. It runs `setup` and `handle` on a real server, in a
+ * transaction that is rolled back. Then each event is handled twice, and the tables must be the same: this finds handlers that do
+ * damage when they run again, for instance if they are also used outside of a projection.
+ *
+ * @param projection a projection as `defineProjection` returns it
+ * @param events `{ stream, events }` for each stream, in order; or plain events of the only category
+ * @throws ValidationError if an event is not one that `append` would take, or an option is invalid
+ * @example
+ * await given(orders, [{ stream: Order.stream('1'), events: Order.OrderPlaced({ customer: 'ann', price: 9 }) }])
+ *   .thenRows('select customer, price from orders', [{ customer: 'ann', price: 9 }])
+ */
+export function given<C extends string | AnyCategory>(
+  projection: ProjectionDefinition<C>,
+  events?: ProjectionHistory,
+  options?: GivenProjectionOptions,
+): GivenProjection
+export function given(
+  tested: Decider<any, any, any> | ProjectionDefinition<any>,
+  events: any = [],
+  options: GivenProjectionOptions = {},
+): Given<any, any, any> | GivenProjection {
+  return typeof tested === 'object' && tested !== null && 'setup' in tested
+    ? new GivenProjection(tested, [events].flat(), options)
+    : new Given(new Scenario(tested as Decider<any, any, any>, events, given))
 }
 
 /** The type of the events that `decide` returns. */

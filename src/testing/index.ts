@@ -3,6 +3,12 @@
 export type { ExpectedError } from './expect.ts'
 export type { Given, Then, When } from './given.ts'
 export { given } from './given.ts'
+export type {
+  GivenProjection,
+  GivenProjectionOptions,
+  ProjectionHistory,
+  StreamHistory,
+} from './given-projection.ts'
 export type { MemoryStoreOptions } from './memory-store.ts'
 export { memoryStore } from './memory-store.ts'
 export { markAsTestStore, resetStore } from './reset-store.ts'

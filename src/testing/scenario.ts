@@ -116,7 +116,7 @@ export class Scenario<C, S> {
 }
 
 /** A copy of the event that the category checks, even if the event was not made by the category. */
-function checkedBy(model: EventModel | undefined, event: NewEvent): NewEvent {
+export function checkedBy(model: EventModel | undefined, event: NewEvent): NewEvent {
   if (!model || typeof event !== 'object' || event === null) return event
   return Object.defineProperty({ ...event }, MODEL, { value: model })
 }

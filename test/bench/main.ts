@@ -12,6 +12,7 @@ import { endToEnd, fanOut, latency } from './live.ts'
 import { many } from './many.ts'
 import { peers } from './peers.ts'
 import { plot } from './plot.ts'
+import { projections } from './projections.ts'
 import { relaying } from './relay.ts'
 import type { Sample } from './report.ts'
 import { machine, table } from './report.ts'
@@ -47,6 +48,7 @@ const measures: Record<string, (setting: Setting) => Promise<Sample[]>> = {
   ...(options.size || filters.includes('size') ? { size } : {}),
   ...(filters.includes('scale') ? { scale } : {}),
   ...(filters.includes('stores') ? { stores } : {}),
+  ...(filters.includes('projections') ? { projections } : {}),
   ...(filters.includes('many') ? { many } : {}), // minutes, and 40 processes
 }
 const chosen = Object.entries(measures).filter(

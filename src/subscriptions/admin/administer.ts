@@ -13,7 +13,7 @@ import type { AnyCategory } from '../../events/types.ts'
 import type { From } from '../../live/observer.ts'
 import { fromSchema } from '../../live/observer.ts'
 import type { Reader } from '../../read/reader.ts'
-import { SubscriptionMismatchError, SubscriptionNotFoundError } from '../errors.ts'
+import { ProjectionRefusedError, SubscriptionMismatchError, SubscriptionNotFoundError } from '../errors.ts'
 
 /** What `alterSubscription` changes. Omitted properties stay as they are; `category` and `types` must not be `undefined`. */
 export interface SubscriptionChanges {
@@ -116,6 +116,12 @@ export class Administration {
     values: Arguments<P> & { name: string },
   ): Promise<void> {
     await retryDeadlocks(() => this.#db.query(statement, values)).catch((error) => {
+      if (error.code === SQLSTATE.projectionRefused)
+        throw new ProjectionRefusedError(
+          values.name,
+          `${error.message}: use rebuildProjection or dropProjection`,
+          error,
+        )
       throw error.code === SQLSTATE.noSubscription ? new SubscriptionNotFoundError(values.name) : error
     })
   }

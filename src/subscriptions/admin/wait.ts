@@ -31,7 +31,11 @@ export interface SettledOptions extends WaitOptions {
   names?: readonly string[] | undefined
 }
 
-const waitOptionsSchema = z.strictObject({ timeoutMs: ms(1).default(5_000), signal: signalSchema.optional() })
+/** @internal */
+export const waitOptionsSchema = z.strictObject({
+  timeoutMs: ms(1).default(5_000),
+  signal: signalSchema.optional(),
+})
 const settledOptionsSchema = waitOptionsSchema.extend({ names: z.array(nameSchema).readonly().optional() })
 
 /** A waiter that does not register again is forgotten after three poll intervals and this time, in ms. */

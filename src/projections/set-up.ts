@@ -1,0 +1,114 @@
+import type pg from 'pg'
+import { readable } from '../core/describe.ts'
+import { MeowError } from '../core/errors.ts'
+import type { Queries } from '../database/database.ts'
+import { isServerError, isServerFailure } from '../database/failures.ts'
+import { lendClient } from '../database/lent-client.ts'
+import { SQLSTATE } from '../database/sqlstate.ts'
+import { statements } from '../database/statements.ts'
+import type { Checked } from './definition.ts'
+import { hashesOf, placesOf } from './definition.ts'
+import { ProjectionRefusedError, ProjectionSetupError, projectionError } from './errors.ts'
+
+/**
+ * Makes what is missing of a version, in one transaction: its schema with its tables, its subscription, and its row. Processes that
+ * come at the same time wait for the first, and find it done.
+ */
+export async function setUp(db: Queries, definition: Checked): Promise<void> {
+  const { name, version, expose } = definition
+  const { schema, subscription } = placesOf(db.settings.schema, definition)
+  const hashes = hashesOf(definition)
+  const compares = typeof definition.setup === 'string'
+  await db.withClient(async (client) => {
+    try {
+      await client.query('begin isolation level read committed')
+      const values = { name, version, schemaName: schema, expose, subscription, ...hashes, compares }
+      const generations = await db.query(statements.registerProjection, values, client)
+      for (const [, schema, subscription, isSetUp, setupHash] of generations) {
+        if (setupHash !== hashes.setupHash)
+          db.settings.logger.warn(
+            { projection: name, version },
+            'the function `setup` of a projection has another text than the one that made its tables: if it makes other tables, give the definition a new version number',
+          )
+        if (isSetUp !== 't') await make(db, definition, { schema, subscription }, client)
+      }
+      await client.query('commit')
+    } catch (error) {
+      await client.query('rollback').catch(() => db.discard(client))
+      throw projectionError(name, error)
+    }
+  })
+}
+
+async function make(
+  db: Queries,
+  { name, version, setup, selection, partitions }: Checked,
+  { schema, subscription }: { schema: string; subscription: string },
+  client: pg.ClientBase,
+): Promise<void> {
+  const quoted = `"${schema.replaceAll('"', '""')}"`
+  await client.query(`create schema ${quoted}`).catch((error) => {
+    throw refusal(name, schema, error)
+  })
+  await db.query(statements.enterProjection, { schema }, client)
+  try {
+    const before = await transactionOf(client)
+    await runSetup(setup, client)
+    if ((await transactionOf(client)) !== before)
+      throw new MeowError(
+        'ERR_PROJECTION_SETUP',
+        `it has ended its transaction: leave out begin, commit and rollback, and drop schema ${quoted}`,
+      )
+    const { rows } = await client.query(
+      'select from pg_catalog.pg_class where relnamespace = $1::regnamespace',
+      [quoted],
+    )
+    if (rows.length === 0)
+      throw new MeowError(
+        'ERR_PROJECTION_SETUP',
+        `it has made no table in the schema of its version, ${quoted}: leave the schema out of the names of its tables`,
+      )
+  } catch (error) {
+    // What a function throws may be anything, so ask the connection itself whether it is lost.
+    const isAlive = await client.query('').then(() => true, isServerError)
+    if (!isAlive || (isServerError(error) && isServerFailure(error))) throw error
+    throw new ProjectionSetupError(name, version, readable(error))
+  }
+  const { categories, types, streamId } = selection
+  const selects = { categories: categories.length > 0 ? categories : null, types, streamId }
+  await db.query(statements.subscribe, { name: subscription, ...selects, partitions, position: 0 }, client)
+  await db.query(statements.projectionSetUp, { schema }, client)
+}
+
+async function runSetup(setup: Checked['setup'], client: pg.ClientBase): Promise<void> {
+  if (typeof setup === 'string') return void (await client.query(setup))
+  const lent = lendClient(client)
+  try {
+    await setup(lent.client)
+  } finally {
+    lent.revoke()
+  }
+}
+
+async function transactionOf(client: pg.ClientBase): Promise<string> {
+  const { rows } = await client.query('select pg_catalog.txid_current()::text as id')
+  return rows[0].id
+}
+
+/** Why the schema of a version can't be made. */
+function refusal(projection: string, schema: string, error: unknown): unknown {
+  const { code, message } = error as { code?: string; message: string }
+  if (code === SQLSTATE.schemaExists)
+    return new ProjectionRefusedError(
+      projection,
+      `schema "${schema}" is there already, and this store knows nothing of it: drop it if it was left behind by a store that is gone`,
+      error,
+    )
+  if (code === SQLSTATE.noRights)
+    return new ProjectionRefusedError(
+      projection,
+      `the tables of a version stand in a schema of their own, and this role may not create one (${message}): grant create on the database to it`,
+      error,
+    )
+  return error
+}

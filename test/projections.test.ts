@@ -1,0 +1,169 @@
+// A projection: version 1 is built and becomes what readers query; version 2 is built beside it and takes over; one can go back, and
+// drop what is not live.
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { NewEvent, ProjectionDefinition } from '../src/index.ts'
+import { ProjectionMismatchError, ProjectionNotFoundError, ProjectionRefusedError } from '../src/index.ts'
+import { columnsOf, dropSchemas, totals, viewSchema } from './support/projections.ts'
+import { rejects } from './support/rejects.ts'
+import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
+import { until } from './support/until.ts'
+import { upTo } from './support/up-to.ts'
+
+const meow = await openStore({ pollIntervalMs: 100 })
+const sql = await pgClient()
+test.after(async () => {
+  const schema = storeSchema
+  await meow.close()
+  await dropSchemas(schema)
+  await closeAll()
+})
+
+const order = (customer: string, amount: number): NewEvent => ({
+  type: 'Ordered',
+  data: { customer, amount },
+})
+
+async function given() {
+  const [name, category, expose] = [uniqueName('p').slice(0, 10), uniqueName('order'), await viewSchema()]
+  const define = (version: number, more: Partial<ProjectionDefinition> = {}) =>
+    totals({ name, category, expose, version, ...more })
+  const append = async (streamId: string, ...events: NewEvent[]) =>
+    (await meow.append({ category, streamId }, events)).position
+  const rows = async (table = 'totals') =>
+    (await sql.query(`select * from ${expose}.${table} order by 1`)).rows
+  const states = async () =>
+    Object.fromEntries(
+      (await meow.projections())
+        .filter((one) => one.name === name)
+        .map(({ version, state }) => [version, state]),
+    )
+  return { name, category, expose, define, append, rows, states }
+}
+
+/** Version 2: an average more, and in another order. */
+const averages: Partial<ProjectionDefinition> = {
+  setup: `create table totals (customer text primary key, average numeric not null, orders int not null, amount bigint not null);
+          create table big (stream text primary key)`,
+  handle: async (events, { client }) => {
+    await client.query(
+      `insert into totals as t select customer, avg(amount), count(*), sum(amount)
+       from unnest($1::text[], $2::bigint[]) as e (customer, amount) group by customer order by customer
+       on conflict (customer) do update set orders = t.orders + excluded.orders, amount = t.amount + excluded.amount,
+         average = (t.amount + excluded.amount) / (t.orders + excluded.orders)`,
+      columnsOf(events),
+    )
+    await client.query('insert into big select unnest($1::text[]) on conflict do nothing', [
+      events.map(({ streamId }) => streamId),
+    ])
+  },
+}
+
+test('version 1 is built, is live, and stays up to date; waitFor reads your own writes', async () => {
+  const { define, append, rows, states } = await given()
+  for (const n of upTo(10)) await append(`${n}`, order(n % 2 ? 'ann' : 'bob', n))
+  const projection = meow.projection(define(1))
+  const worker = projection.start()
+  await worker.ready
+  await projection.waitFor(await append('x', order('ann', 100)))
+  assert.equal(await rows(), [
+    { customer: 'ann', orders: 6, amount: '125' },
+    { customer: 'bob', orders: 5, amount: '20' },
+  ])
+  assert.equal(await states(), { 1: 'live' })
+  await worker.stop()
+  await worker.done
+})
+
+test('version 2 is built beside version 1, takes over, and one can go back; then the old one is dropped', async () => {
+  const { name, expose, define, append, rows, states } = await given()
+  for (const n of upTo(10)) await append(`${n}`, order('ann', n))
+  const first = meow.projection(define(1))
+  const one = first.start()
+  await first.waitFor(await append('x', order('bob', 7)))
+  await sql.query(
+    `comment on view ${expose}.totals is 'per customer'; grant select on ${expose}.totals to public`,
+  )
+  const second = meow.projection(define(2, averages))
+  const two = second.start()
+  await until(async () => (await states())[2] === 'live', { what: 'version 2' })
+  assert.equal(await states(), { 1: 'retired', 2: 'live' })
+  assert.equal(await rows('big'), [...upTo(10).map((n) => ({ stream: `${n}` })), { stream: 'x' }])
+  assert.equal((await rows())[1], { customer: 'bob', average: '7.0000000000000000', orders: 1, amount: '7' })
+  const about = await sql.query(
+    `select obj_description($1::regclass) as comment, relacl::text like '%,=r/%' as public from pg_class where oid = $1::regclass`,
+    [`${expose}.totals`],
+  )
+  assert.equal(about.rows, [{ comment: 'per customer', public: true }])
+
+  await append('y', order('bob', 1))
+  await meow.activateProjection(name, 1)
+  assert.equal(await states(), { 1: 'live', 2: 'retired' })
+  await first.waitFor(await append('z', order('bob', 1)))
+  assert.equal((await rows())[1], { customer: 'bob', orders: 3, amount: '9' })
+  await rejects(sql.query(`select * from ${expose}.big`), Error)
+  await meow.activateProjection(name, 2)
+  await meow.activateProjection(name, 2) // nothing to do
+
+  const refused = await rejects(meow.dropProjection(name, 2), ProjectionRefusedError)
+  assert.match(refused.message, 'is live: switch to another version first')
+  await meow.dropProjection(name, 1)
+  await rejects(one.done, ProjectionMismatchError)
+  assert.equal(await states(), { 2: 'live' })
+  await rejects(first.start().ready, ProjectionMismatchError)
+  await rejects(meow.activateProjection(name, 1), ProjectionNotFoundError)
+  await two.stop()
+})
+
+test('a definition that changed under its number is refused', async () => {
+  const { define } = await given()
+  const worker = meow.projection(define(1)).start()
+  await worker.ready
+  await worker.stop()
+  const setup =
+    'create table totals (customer text primary key, orders int not null, amount numeric not null)'
+  const changed = await rejects(meow.projection(define(1, { setup })).start().ready, ProjectionMismatchError)
+  assert.match(changed.message, 'another setup: give the changed definition a new version number')
+  const types = await rejects(
+    meow.projection(define(1, { types: ['A'] })).start().ready,
+    ProjectionMismatchError,
+  )
+  assert.match(types.message, 'built from other events')
+  const again = meow.projection(define(1)).start()
+  await again.ready
+  await again.stop()
+})
+
+test('a rebuild gives the same, from other tables, and leaves nothing behind', async () => {
+  const { name, define, append, rows } = await given()
+  for (const n of upTo(20)) await append(`${n}`, order('ann', n))
+  const rebuilding: boolean[] = []
+  const definition = define(1)
+  const projection = meow.projection({
+    ...definition,
+    handle: (events, context) => {
+      rebuilding.push(context.rebuilding)
+      return definition.handle(events, context)
+    },
+  })
+  const worker = projection.start()
+  await projection.waitFor(await append('x', order('bob', 7)))
+  await until(() => rows(), { what: 'views' })
+  const before = await rows()
+  await sql.query(
+    `delete from ${(await meow.projections()).find((one) => one.name === name)!.schema}.totals where customer = 'bob'`,
+  )
+  await meow.rebuildProjection(name)
+  assert.equal(await rows(), before)
+  assert.ok(rebuilding.at(-1))
+  await projection.waitFor(await append('x', order('bob', 7)))
+  assert.not(rebuilding.at(-1))
+  const left = (await meow.projections()).filter((one) => one.name === name)
+  assert.equal(
+    left.map(({ generation, state }) => ({ generation, state })),
+    [{ generation: 2, state: 'live' }],
+  )
+  await worker.stop()
+})
+
+test.run()
