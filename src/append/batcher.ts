@@ -4,6 +4,8 @@ import type { Database } from '../database/database.ts'
 import { isLost, isReadOnly } from '../database/failures.ts'
 import type { Batch, Outcome } from './batch.ts'
 import type { Request } from './request.ts'
+import type { LockedTags } from './tag-locks.ts'
+import { TagLocks } from './tag-locks.ts'
 import type { Answer } from './write.ts'
 import { outcomesOf, outcomeUnknown, Unanswered, write } from './write.ts'
 
@@ -13,6 +15,8 @@ interface Item {
   atomic: boolean
   /** The keys that no other running batch may have: the streams, and ids that may be known. */
   keys: readonly string[]
+  /** The tags that it locks; undefined: it has neither tags nor a condition. */
+  locks: LockedTags | undefined
   size: number
   resolve(outcomes: Outcome[]): void
   reject(error: unknown): void
@@ -20,6 +24,11 @@ interface Item {
 
 /** Batches under way at once, each on a connection of its own. One of them is never a large one. */
 const SLOTS = 2
+/**
+ * The same for appends that lock tags. They have connections of their own, because they may wait for another transaction's locks, and
+ * other appends must not wait for that.
+ */
+const LOCKING_SLOTS = 4
 const LARGE = 256 * 1024
 const MAX_ITEMS = 1_000
 /** 32 callers append 1.5 times as much in two batches of 16 as in one of 32, because the server and this process work in parallel. */
@@ -38,7 +47,9 @@ export class Batcher {
   readonly #batch: Pick<Batch, 'run'>
   #queue: Item[] = []
   readonly #busy = new Set<string>() // streams, and ids of callers, of the batches under way
+  readonly #locked = new TagLocks() // by the batches under way
   #underWay = 0
+  #lockingUnderWay = 0
   #largeUnderWay = 0
   #scheduled = false
   #closed = false
@@ -55,7 +66,15 @@ export class Batcher {
     if (this.#closed) return Promise.reject(new ClosedError())
     return new Promise((resolve, reject) => {
       const size = requests.reduce((sum, request) => sum + request.size, 0)
-      this.#queue.push({ requests, atomic, keys: keysOf(requests), size, resolve, reject })
+      this.#queue.push({
+        requests,
+        atomic,
+        keys: keysOf(requests),
+        locks: locksOf(requests),
+        size,
+        resolve,
+        reject,
+      })
       this.#schedule()
     })
   }
@@ -63,7 +82,7 @@ export class Batcher {
   /** Refuses new appends, and waits for those in progress. */
   async close(): Promise<void> {
     this.#closed = true
-    if (this.#queue.length === 0 && this.#underWay === 0) return
+    if (this.#isIdle) return
     await new Promise<void>((resolve) => {
       this.#drained = resolve
     })
@@ -76,31 +95,50 @@ export class Batcher {
     soon(() => {
       this.#scheduled = false
       while (this.#underWay < SLOTS) {
-        const items = this.#take()
+        const items = this.#take(false, SLOTS - this.#underWay)
         if (items.length === 0) break
         this.#send(items)
       }
-      if (this.#underWay === 0 && this.#queue.length === 0) this.#drained?.()
+      while (this.#hasLocking && this.#lockingUnderWay < LOCKING_SLOTS) {
+        const items = this.#take(true, LOCKING_SLOTS - this.#lockingUnderWay)
+        if (items.length === 0) break
+        this.#send(items)
+      }
+      if (this.#isIdle) this.#drained?.()
     })
   }
 
-  /** The next batch, in order of arrival. Items that must wait for a batch under way are left out; a group is sent alone. */
-  #take(): Item[] {
+  get #isIdle(): boolean {
+    return this.#underWay === 0 && this.#lockingUnderWay === 0 && this.#queue.length === 0
+  }
+
+  get #hasLocking(): boolean {
+    return this.#queue.some(({ locks }) => locks !== undefined)
+  }
+
+  /**
+   * The next batch, in order of arrival: of appends that lock tags, or of others. Items that must wait for a batch under way are
+   * left out; a group is sent alone. Two that lock the same tag, one of them exclusively, are in different batches, one after the other.
+   */
+  #take(locking: boolean, slots: number): Item[] {
     const items: Item[] = []
     const rest: Item[] = []
     const blocked = new Set<string>()
+    const ahead = locking ? new TagLocks() : undefined // of this batch, and of items that wait
     let size = 0
     // Many appends that wait are spread over the free slots: the server works on one batch while we prepare the other.
-    const share = Math.max(MIN_SHARE, Math.ceil(this.#queue.length / (SLOTS - this.#underWay)))
+    const share = Math.max(MIN_SHARE, Math.ceil(this.#queue.length / slots))
     for (const item of this.#queue) {
-      const { keys } = item
+      const { keys, locks } = item
       const fits =
-        items.length === 0
+        (locks !== undefined) === locking &&
+        !(locks && (this.#locked.overlap(locks) || ahead!.overlap(locks))) &&
+        (items.length === 0
           ? item.size < LARGE || this.#largeUnderWay < SLOTS - 1
           : !item.atomic &&
             !items[0]!.atomic &&
             items.length < Math.min(share, MAX_ITEMS) &&
-            size + item.size < LARGE
+            size + item.size < LARGE)
       if (fits && !keys.some((key) => this.#busy.has(key) || blocked.has(key))) {
         items.push(item)
         size += item.size
@@ -110,6 +148,7 @@ export class Batcher {
         for (const key of keys) blocked.add(key)
         rest.push(item)
       }
+      if (locks) ahead?.add(locks)
     }
     this.#queue = rest
     return items
@@ -118,13 +157,18 @@ export class Batcher {
   async #send(items: Item[]): Promise<void> {
     const keys = items.flatMap((item) => item.keys)
     const large = items.some(({ size }) => size >= LARGE)
-    this.#underWay++
+    const isLocking = items[0]!.locks !== undefined
+    if (isLocking) this.#lockingUnderWay++
+    else this.#underWay++
+    for (const { locks } of items) if (locks) this.#locked.add(locks)
     if (large) this.#largeUnderWay++
     for (const key of keys) this.#busy.add(key)
     await this.#settle(items)
     for (const key of keys) this.#busy.delete(key)
     if (large) this.#largeUnderWay--
-    this.#underWay--
+    if (isLocking) this.#lockingUnderWay--
+    else this.#underWay--
+    for (const { locks } of items) if (locks) this.#locked.delete(locks)
     this.#schedule()
   }
 
@@ -166,6 +210,14 @@ function keysOf(requests: readonly Request[]): string[] {
     if (lookup) for (const { id } of events) keys.push(id)
   }
   return keys
+}
+
+function locksOf(requests: readonly Request[]): LockedTags | undefined {
+  if (!requests.some(({ tags, condition }) => tags.length > 0 || condition)) return undefined
+  return {
+    exclusive: requests.flatMap(({ condition }) => condition?.locked ?? []),
+    shared: requests.flatMap(({ tags }) => tags),
+  }
 }
 
 function settle(item: Item, answers: ReadonlyMap<Request, Answer>): void {

@@ -116,15 +116,17 @@ export function outcomesOf(requests: readonly Request[], answers: readonly Answe
 export function outcomeUnknown(requests: readonly Request[], cause: unknown): OutcomeUnknownError {
   const writes = requests.map(({ stream, expected, events }) => ({
     stream,
-    events: events.map(({ id, type, data, metadata }) => ({
+    events: events.map(({ id, type, data, metadata, tags }) => ({
       id,
       type,
       data: JSON.parse(data),
       metadata: JSON.parse(metadata),
+      ...(tags.length > 0 ? { tags } : {}),
     })),
     expectedVersion: expected,
   }))
-  return new OutcomeUnknownError(writes, cause)
+  const condition = requests.find((request) => request.condition)?.condition
+  return new OutcomeUnknownError(writes, cause, condition?.given)
 }
 
 /**
