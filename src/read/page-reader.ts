@@ -21,6 +21,9 @@ const MAX_MERGED = 8
 /** How many positions one query may pass if it finds nothing, so that it ends in time in a store of any size. */
 const MAX_WALK = 100_000
 
+/** The columns of an event that is found by its tags. With the position of the tag, rows are known to be in order. */
+const OF_TAGGED = ownColumns.replaceAll(/\w+/g, (column) => (column === 'position' ? 't.position' : `e.${column}`))
+
 /** The direction in which a page is read. */
 type Direction = 'forward' | 'backward'
 
@@ -229,7 +232,7 @@ function withTags(
     categories.length === 0 ? '' : ` and e.category = any (${many ? `$${first}` : `array[${list}]::text[]`})`
   const rarest = `(select meowmx.rarest(${tags}, $1, $2))`
   return `(
-    select e.* from (
+    select ${OF_TAGGED} from (
       select position from meowmx.event_tags where tag = ${rarest} and ${range} ${order}
     ) as t cross join lateral (select * from meowmx.events x where x.position = t.position offset 0) as e
     where (cardinality(${tags}) = 1 or ${hasAll('t.position')})${ofCategories}${ofTypes} ${order.replace('position', 't.position')}

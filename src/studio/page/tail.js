@@ -90,7 +90,7 @@ function note() {
   write(byId('tail-note'), parts.join(' '))
 }
 
-function row({ category, streamId, version, position, type, recordedAt, data }) {
+function row({ category, streamId, version, position, type, recordedAt, data, tags }) {
   const href = streamHref(category, streamId, version)
   return h(
     'tr',
