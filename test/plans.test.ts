@@ -90,7 +90,9 @@ async function areLean(statement: Statement, values: unknown[]): Promise<string[
 async function isLean(text: string, values: unknown[]): Promise<string[]> {
   const found = await nodes(text, values)
   const bad = found.filter((node) =>
-    /^(Seq Scan on (events|snapshots|event_tags)|Bitmap Heap Scan on event_tags|Sort|Incremental Sort)/.test(node),
+    /^(Seq Scan on (events|snapshots|event_tags)|Bitmap Heap Scan on event_tags|Sort|Incremental Sort)/.test(
+      node,
+    ),
   )
   assert.equal(bad, [], `${text}\n${found.join('\n')}`)
   assert.ok(

@@ -22,7 +22,9 @@ const MAX_MERGED = 8
 const MAX_WALK = 100_000
 
 /** The columns of an event that is found by its tags. With the position of the tag, rows are known to be in order. */
-const OF_TAGGED = ownColumns.replaceAll(/\w+/g, (column) => (column === 'position' ? 't.position' : `e.${column}`))
+const OF_TAGGED = ownColumns.replaceAll(/\w+/g, (column) =>
+  column === 'position' ? 't.position' : `e.${column}`,
+)
 
 /** The direction in which a page is read. */
 type Direction = 'forward' | 'backward'

@@ -5,8 +5,12 @@ import { show, ValidationError } from '../core/errors.ts'
 import type { NewEvent } from '../events/event.ts'
 import type { NewEventOptions } from '../events/types.ts'
 import type { Decider } from '../models/decider.ts'
+import type { DecisionModel } from '../models/decision-model.ts'
+import { isDecisionModel } from '../models/decision-model.ts'
 import type { ExpectedError } from './expect.ts'
 import { assertError, assertSame, failure, isExpectedError } from './expect.ts'
+import type { ModelHistory } from './given-model.ts'
+import { GivenModel } from './given-model.ts'
 import type { History } from './scenario.ts'
 import { Scenario } from './scenario.ts'
 
@@ -30,9 +34,24 @@ import { Scenario } from './scenario.ts'
  */
 export function given<C, E, S, R extends NewEvent | readonly NewEvent[]>(
   decider: Decider<C, E, S> & { decide(command: C, state: S): R },
-  events: History = [],
-): Given<C, S, Made<R>> {
-  return new Given(new Scenario(decider, events, given))
+  events?: History,
+): Given<C, S, Made<R>>
+/**
+ * Tests a decision model without a store, in the same way. The events are of any streams; those that match the model's query for the
+ * command are folded.
+ *
+ * @param model a decision model as `meow.decide` takes it
+ * @param events what there is already: events with tags, or `{ stream, events }`; none by default
+ * @example
+ * given(subscribe, [{ type: 'CourseDefined', data: { seats: 1 }, tags: ['course:sql'] }])
+ *   .when({ course: 'sql', student: 'ada' })
+ *   .then({ stream, events: { type: 'StudentSubscribed', data: {}, tags: ['course:sql', 'student:ada'] } })
+ */
+export function given<C, E, S>(model: DecisionModel<C, E, S>, events?: ModelHistory): GivenModel<C, S>
+export function given(model: any, events: any = []): any {
+  return isDecisionModel(model)
+    ? new GivenModel(model, events)
+    : new Given(new Scenario(model, events, given))
 }
 
 /** The type of the events that `decide` returns. */

@@ -3,6 +3,7 @@
 export type { ExpectedError } from './expect.ts'
 export type { Given, Then, When } from './given.ts'
 export { given } from './given.ts'
+export type { GivenModel, ModelHistory, WhenModel } from './given-model.ts'
 export type { MemoryStoreOptions } from './memory-store.ts'
 export { memoryStore } from './memory-store.ts'
 export { markAsTestStore, resetStore } from './reset-store.ts'

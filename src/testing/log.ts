@@ -74,6 +74,11 @@ export class MemoryLog {
     return (end === 'first' ? matching.slice(0, limit) : matching.slice(-limit)).map(recorded)
   }
 
+  /** All events, in the order of positions. */
+  all(): RecordedEvent[] {
+    return this.#events.map(recorded)
+  }
+
   /** All events that match a query by tags. */
   query(items: readonly CheckedItem[]): RecordedEvent[] {
     return this.#events.filter((event) => matchesQuery(items, event)).map(recorded)
