@@ -117,7 +117,7 @@ function row({ category, streamId, version, position, type, recordedAt, data, ta
         ),
       ],
       ['Version', 'n v', String(version)],
-      ['Type', 'type', type],
+      ['Type', 'type', tags.length > 0 ? h('span', { title: `tags: ${tags.join(', ')}` }, type) : type],
       ['Data', 'data', h('code', { title: data }, data)],
     ),
   )
