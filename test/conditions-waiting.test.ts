@@ -20,6 +20,11 @@ test('while a condition is open, other tags and appends without tags go on', asy
   await meow.append(stream(category, '1'), event(tag), { client: one, ...on(tag) })
   // More than there are slots for, so that nothing is left if they took what others need.
   const waiting = Array.from({ length: 8 }, (_, i) => meow.append(stream(category, `w${i}`), event(tag)))
+  const own = uniqueName('t')
+  await meow.append(stream(category, 'same tick'), event(own)) // in one batch with those
+  await meow.append(stream(category, 'same tick'), event(own), {
+    failIf: { query: { tags: [own] }, after: (await meow.query({ tags: [own] })).seen },
+  })
   await meow.append(stream(category, '2'), { type: 'A', data: {} })
   await meow.append(stream(category, '3'), event(uniqueName('t')), on(uniqueName('t')))
   await other.query('begin')

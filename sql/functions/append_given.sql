@@ -56,7 +56,7 @@ begin
   into strict append_given.outcome, append_given.version, append_given.duplicate, append_given.failed
   from append_tagged(
     array[_category], array[_stream_id], array[1], array[cardinality(ids)], array[_expected], true, true, _ready, true,
-    _locked, _shared, _query
+    _locked, _shared, _query, true
   ) as a;
 end
 $$;

@@ -6,12 +6,14 @@
 --   _careful     true: in a caller's own transaction, which has to survive a race that is lost
 --   _conditions  [{"r": request, "query": [...], "horizon": 7, "seen": [9, 12]}, ...]: first_unseen says what a query is
 --
+-- Without _wait, and if somebody else has locked one of the tags, all requests are 'busy', and nothing is done.
+--
 -- Of a request whose condition does not hold comes back the outcome 'failed', and in `failed` its first event that was not seen. If all
 -- its ids are known already, it is a repeat, and its condition does not count. No two requests of a batch may lock the same tag,
 -- one of them exclusively: none sees what the others write.
 create or replace function append_tagged(
   _category text[], _stream_id text[], _stream int[], _size int[], _expected int[], _atomic boolean, _lookup boolean,
-  _events json, _careful boolean, _exclusive text[], _shared text[], _conditions json,
+  _events json, _careful boolean, _exclusive text[], _shared text[], _conditions json, _wait boolean,
   out outcome text[], out version int[], out duplicate uuid[], out positions bigint[], out recorded_at bigint, out failed json
 )
 language plpgsql
@@ -31,7 +33,10 @@ begin
       current_setting('transaction_isolation') using errcode = 'MW018';
   end if;
 
-  _void := lock_tags(_exclusive, _shared);
+  if not lock_tags(_exclusive, _shared, _wait) then
+    outcome := array_fill('busy'::text, array[cardinality(_stream)]);
+    return;
+  end if;
 
   if _conditions is not null then
     for _one in

@@ -10,7 +10,7 @@
 with allowed as materialized (
   select meowmx.allow_tombstones(), meowmx.allow_tags(), meowmx.lock_tags('{}', array(
     select distinct tag from unnest($7::text[]) as m cross join lateral unnest(meowmx.tags_of(m::json)) as tag
-  ))
+  ), true)
 ), given as materialized (
   select n, coalesce(id, gen_random_uuid()) as id, category, stream_id, case when not $9::boolean then version end as version,
          type, data::json as data, coalesce(metadata, '{}')::json as metadata, recorded_at

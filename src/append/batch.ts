@@ -23,6 +23,8 @@ export interface BatchOptions {
   lookup?: boolean
   /** The caller's transaction, which must stay usable after a lost race. */
   client?: SqlClient
+  /** Wait for tags that others have locked. Default true; otherwise the requests are `Busy`. */
+  wait?: boolean
   /** Is updated as the batch proceeds. */
   progress?: Progress
 }
@@ -49,11 +51,11 @@ export class Batch {
   /** The outcome of each request, in order. Rejects if the batch failed as a whole; then nothing is written. */
   async run(
     requests: readonly Request[],
-    { atomic = false, lookup = false, client, progress }: BatchOptions = {},
+    { atomic = false, lookup = false, wait = true, client, progress }: BatchOptions = {},
   ): Promise<Outcome[]> {
     const [first] = requests
     if (requests.some(({ tags, condition }) => tags.length > 0 || condition))
-      return this.#runTagged(requests, { atomic, lookup, client, progress })
+      return this.#runTagged(requests, { atomic, lookup, wait, client, progress })
     if (first && requests.length === 1 && first.events.length === 1)
       return [await this.#runOne(first, lookup, client, progress)]
     const [row] = await this.#db.query(
@@ -68,7 +70,7 @@ export class Batch {
   /** With tags or conditions: see sql/functions/append_tagged.sql. */
   async #runTagged(
     requests: readonly Request[],
-    { atomic, lookup, client, progress }: Tagged,
+    { atomic, lookup, wait, client, progress }: Tagged,
   ): Promise<Outcome[]> {
     const conditions = requests.flatMap(({ condition }, i) =>
       condition
@@ -85,6 +87,7 @@ export class Batch {
     const values = {
       ...argumentsOf(requests, atomic, lookup),
       careful: client !== undefined,
+      wait,
       exclusive: [...new Set(requests.flatMap(({ condition }) => condition?.locked ?? []))],
       shared: [...new Set(requests.flatMap(({ tags }) => tags))],
       conditions: conditions.length > 0 ? JSON.stringify(conditions) : null,
@@ -93,8 +96,10 @@ export class Batch {
     const [row] = await asked.catch((error) => {
       throw ofTransaction(error, client)
     })
-    const [, , , , , failed] = row!
-    return this.#outcomes(requests, row!, client, failed === null ? {} : JSON.parse(failed))
+    const [outcomes, version, duplicate, positions, recordedAt, failed] = row!
+    if (parseArray(outcomes)[0] === 'busy') return requests.map(() => new Busy())
+    const answer = [outcomes, version!, duplicate!, positions, recordedAt!] as const
+    return this.#outcomes(requests, answer, client, failed === null ? {} : JSON.parse(failed))
   }
 
   async #runOne(
@@ -182,9 +187,13 @@ export class Batch {
 interface Tagged {
   readonly atomic: boolean
   readonly lookup: boolean
+  readonly wait: boolean
   readonly client: SqlClient | undefined
   readonly progress: Progress | undefined
 }
+
+/** The outcome of all requests if another transaction has locked one of their tags. Nothing was done. */
+export class Busy extends Error {}
 
 /** The outcome of a valid request in an atomic batch in which another request failed. */
 export class Aborted extends Error {}

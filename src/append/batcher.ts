@@ -1,8 +1,10 @@
 import { now, soon } from '../core/clock.ts'
 import { ClosedError } from '../core/errors.ts'
+import { Semaphore } from '../core/semaphore.ts'
 import type { Database } from '../database/database.ts'
 import { isLost, isReadOnly } from '../database/failures.ts'
 import type { Batch, Outcome } from './batch.ts'
+import { Busy } from './batch.ts'
 import type { Request } from './request.ts'
 import type { LockedTags } from './tag-locks.ts'
 import { TagLocks } from './tag-locks.ts'
@@ -29,6 +31,8 @@ const SLOTS = 2
  * other appends must not wait for that.
  */
 const LOCKING_SLOTS = 4
+/** Appends that wait for a lock on a tag at once, each on a connection of its own. */
+const MAX_WAITERS = 4
 const LARGE = 256 * 1024
 const MAX_ITEMS = 1_000
 /** 32 callers append 1.5 times as much in two batches of 16 as in one of 32, because the server and this process work in parallel. */
@@ -50,6 +54,8 @@ export class Batcher {
   readonly #locked = new TagLocks() // by the batches under way
   #underWay = 0
   #lockingUnderWay = 0
+  #waiting = 0
+  readonly #waiters: Semaphore
   #largeUnderWay = 0
   #scheduled = false
   #closed = false
@@ -59,6 +65,10 @@ export class Batcher {
   constructor(db: Database, batch: Pick<Batch, 'run'>) {
     this.#db = db
     this.#batch = batch
+    const { pool, maxConnections } = db.settings
+    this.#waiters = new Semaphore(
+      Math.max(1, Math.min((pool?.options.max ?? maxConnections) - SLOTS - 1, MAX_WAITERS)),
+    )
   }
 
   /** The outcome of each request. Rejects if none of them has one. */
@@ -109,7 +119,9 @@ export class Batcher {
   }
 
   get #isIdle(): boolean {
-    return this.#underWay === 0 && this.#lockingUnderWay === 0 && this.#queue.length === 0
+    return (
+      this.#underWay === 0 && this.#lockingUnderWay === 0 && this.#waiting === 0 && this.#queue.length === 0
+    )
   }
 
   get #hasLocking(): boolean {
@@ -155,20 +167,36 @@ export class Batcher {
   }
 
   async #send(items: Item[]): Promise<void> {
-    const keys = items.flatMap((item) => item.keys)
     const large = items.some(({ size }) => size >= LARGE)
     const isLocking = items[0]!.locks !== undefined
     if (isLocking) this.#lockingUnderWay++
     else this.#underWay++
     for (const { locks } of items) if (locks) this.#locked.add(locks)
     if (large) this.#largeUnderWay++
-    for (const key of keys) this.#busy.add(key)
-    await this.#settle(items)
-    for (const key of keys) this.#busy.delete(key)
+    for (const { keys } of items) for (const key of keys) this.#busy.add(key)
+    const waiting = await this.#settle(items, !isLocking)
     if (large) this.#largeUnderWay--
     if (isLocking) this.#lockingUnderWay--
     else this.#underWay--
-    for (const { locks } of items) if (locks) this.#locked.delete(locks)
+    for (const item of items) {
+      if (waiting.includes(item)) this.#wait(item)
+      else this.#release(item)
+    }
+    this.#schedule()
+  }
+
+  #release({ keys, locks }: Item): void {
+    for (const key of keys) this.#busy.delete(key)
+    if (locks) this.#locked.delete(locks)
+  }
+
+  /** Others have locked a tag of this item, or of one that travelled with it: it goes on alone, and takes no slot from the rest. */
+  async #wait(item: Item): Promise<void> {
+    this.#waiting++
+    const isBusy = (await this.#settle([item], false)).length > 0
+    if (isBusy) await this.#waiters.use(() => this.#settle([item], true))
+    this.#waiting--
+    this.#release(item)
     this.#schedule()
   }
 
@@ -176,8 +204,8 @@ export class Batcher {
     this.#contendedUntil = now() + CONTENDED_MS
   }
 
-  /** Runs a batch and settles every item in it. Never rejects. */
-  async #settle(items: Item[]): Promise<void> {
+  /** Runs a batch and settles every item in it. Never rejects. Without `wait` it returns those that are still to be sent. */
+  async #settle(items: Item[], wait: boolean): Promise<readonly Item[]> {
     const { atomic } = items[0]!
     const requests = items.flatMap((item) => item.requests)
     // In the order of the calls. If other processes append to the same streams at the same time, all of them use one order of
@@ -187,7 +215,8 @@ export class Batcher {
       ? requests.toSorted((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
       : requests
     try {
-      const answers = await write(this.#db, this.#batch, sent, { atomic, onRace: this.#onRace })
+      const answers = await write(this.#db, this.#batch, sent, { atomic, wait, onRace: this.#onRace })
+      if (answers[0] instanceof Busy) return items
       const of = new Map(sent.map((request, i) => [request, answers[i]!]))
       for (const item of items) settle(item, of)
     } catch (error) {
@@ -197,9 +226,10 @@ export class Batcher {
         for (const { reject } of items) reject(error)
       } else {
         // One item that the server refuses must not fail the others.
-        for (const item of items) await this.#settle([item])
+        for (const item of items) await this.#settle([item], true)
       }
     }
+    return []
   }
 }
 

@@ -29,8 +29,8 @@ const append = {
   appendTagged: commits(
     rows(
       'append_tagged',
-      `${batch}, careful boolean, exclusive text[], shared text[], conditions json?`,
-      `${outcomes}, failed?`,
+      `${batch}, careful boolean, exclusive text[], shared text[], conditions json?, wait boolean`,
+      'outcome, version?, duplicate?, positions?, recorded_at?, failed?',
     ),
   ),
   eventsById: file('events_by_id', 'ids uuid[]', event),

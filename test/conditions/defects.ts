@@ -11,12 +11,17 @@ function changed(name: string, ...changes: [from: string, to: string][]): string
   }, text(name))
 }
 
-const LOCK = '  _void := lock_tags(_exclusive, _shared);\n'
+const LOCK = `  if not lock_tags(_exclusive, _shared, _wait) then
+    outcome := array_fill('busy'::text, array[cardinality(_stream)]);
+    return;
+  end if;
+`
+const LATE = '  _void := lock_tags(_exclusive, _shared, true);\n'
 const WRITTEN = '  for _r in 1 .. cardinality(_stream) loop\n    if _expected[_r] = -4'
 const CHECKED = '    failed := _failed;\n  end if;\n'
 
 export const defects: Readonly<Record<string, string>> = {
-  'no locks': changed('lock_tags', ['begin\n', 'begin\n  return;\n']),
+  'no locks': changed('lock_tags', ['begin\n', 'begin\n  return true;\n']),
   'what was seen is taken for all up to its highest position': changed('first_unseen', [
     'begin\n',
     'begin\n  _horizon := greatest(_horizon, (select max(s) from unnest(_seen) as s));\n',
@@ -24,11 +29,11 @@ export const defects: Readonly<Record<string, string>> = {
   'the lock comes after the position': changed(
     'append_tagged',
     [LOCK, `  if _conditions is not null then\n  ${LOCK}  end if;\n`],
-    [WRITTEN, `  if _conditions is null then\n  ${LOCK}  end if;\n${WRITTEN}`],
+    [WRITTEN, `  if _conditions is null then\n  ${LATE}  end if;\n${WRITTEN}`],
   ),
   'the check sees what was there before the lock': changed(
     'append_tagged',
     [LOCK, ''],
-    [CHECKED, `${CHECKED}${LOCK}`],
+    [CHECKED, `${CHECKED}${LATE}`],
   ),
 }
