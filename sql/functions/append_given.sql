@@ -46,7 +46,7 @@ begin
     if json_typeof(_after) <> 'null' then
       select s.horizon, s.positions into _seen from read_seen(_condition ->> 'after') as s;
     else
-      select 0 as horizon, '{}'::bigint[] as positions into _seen;
+      select 0::bigint as horizon, '{}'::bigint[] as positions into _seen;
     end if;
     _locked := array(select distinct i -> 'tags' ->> 0 from json_array_elements(_query) as i);
     _query := json_build_array(json_build_object('r', 1, 'query', _query, 'horizon', _seen.horizon, 'seen', _seen.positions));
