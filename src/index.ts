@@ -22,8 +22,9 @@ export {
   TimeoutError,
   ValidationError,
 } from './core/errors.ts'
-export type { UnknownWrite } from './events/errors.ts'
+export type { UnknownWrite, UnseenEvent } from './events/errors.ts'
 export {
+  ConditionFailedError,
   DeadlockError,
   DuplicateEventError,
   OutcomeUnknownError,
@@ -41,6 +42,7 @@ export {
 export type { NewEvent, RecordedEvent, StreamRef } from './events/event.ts'
 export type { Causation } from './events/event-context.ts'
 export { causedBy, withMetadata } from './events/event-context.ts'
+export type { EventQuery, QueryItem } from './events/query.ts'
 export type { Selector } from './events/selector.ts'
 
 // Typed categories
@@ -64,14 +66,17 @@ export type {
 
 // Appending and inline projections
 
-export type { AppendOptions, AppendResults, StreamWrite } from './append/append.ts'
+export type { AppendAllOptions, AppendOptions, AppendResults, StreamWrite } from './append/append.ts'
+export type { FailIf } from './append/condition.ts'
 export type { ProjectionHandler } from './append/projections.ts'
 export type { AppendResult, ExpectedVersion } from './append/request.ts'
+export type { Seen } from './append/seen.ts'
 export type { SqlClient } from './core/sql-client.ts'
 
 // Reading and observing
 
 export type { EventsOptions, From } from './live/observer.ts'
+export type { QueryOptions, QueryResult } from './read/query.ts'
 export type {
   CategoriesOptions,
   CategoryInfo,
@@ -87,6 +92,7 @@ export type { TraceOptions } from './read/trace.ts'
 
 export type { Aggregate, AggregateClass, AggregateOptions } from './models/aggregate.ts'
 export type { Decider } from './models/decider.ts'
+export type { Decided, DecisionModel, ModelDecideOptions, ModelDecision } from './models/decision-model.ts'
 export type { DecideOptions, Decision } from './models/decisions.ts'
 export type { EventBufferOptions, PendingEvents } from './models/event-buffer.ts'
 export { EventBuffer } from './models/event-buffer.ts'

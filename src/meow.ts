@@ -1,7 +1,7 @@
 // The store object `Meow`, which users call, and `connect`, which opens it.
 import type { Observable } from 'rxjs'
 import { filter, skip } from 'rxjs'
-import type { AppendOptions, AppendResults, StreamWrite } from './append/append.ts'
+import type { AppendAllOptions, AppendOptions, AppendResults, StreamWrite } from './append/append.ts'
 import { Appender } from './append/append.ts'
 import { Batch } from './append/batch.ts'
 import { Batcher } from './append/batcher.ts'
@@ -25,6 +25,7 @@ import { migrationPlan } from './database/migration-plan.ts'
 import type { NewEvent, RecordedEvent, StreamRef } from './events/event.ts'
 import { enclosingCall } from './events/event-context.ts'
 import { rejectOwnHandler } from './events/own-handler.ts'
+import type { EventQuery } from './events/query.ts'
 import type { Selector } from './events/selector.ts'
 import type { AnyCategory, EventOf, NewEventOf, SelectedEvent, TypeOf } from './events/types.ts'
 import { Live } from './live/live.ts'
@@ -34,6 +35,8 @@ import { fromDatabase } from './live/source.ts'
 import type { Aggregate, AggregateClass, AggregateOptions } from './models/aggregate.ts'
 import { Aggregates } from './models/aggregate.ts'
 import type { Decider } from './models/decider.ts'
+import type { DecisionModel, ModelDecideOptions, ModelDecision, RunQuery } from './models/decision-model.ts'
+import { isDecisionModel, ModelDecisions } from './models/decision-model.ts'
 import type { DecideOptions, Decision } from './models/decisions.ts'
 import { Decisions } from './models/decisions.ts'
 import { Snapshots } from './models/snapshots.ts'
@@ -51,6 +54,8 @@ import type { RebuildOptions, SwitchOptions } from './projections/projections.ts
 import { ProjectionVersions } from './projections/projections.ts'
 import { byIdsIn } from './read/by-ids.ts'
 import { headBy, lastVersion } from './read/head.ts'
+import type { QueryOptions, QueryResult } from './read/query.ts'
+import { query as queryTags, seenKeyOf } from './read/query.ts'
 import type {
   CategoriesOptions,
   CategoryInfo,
@@ -130,6 +135,7 @@ export class Meow implements AsyncDisposable {
   readonly #projected: ProjectedAppends
   readonly #appender: Appender
   readonly #reader: Reader
+  readonly #seenKey: () => Promise<Buffer>
   readonly #live: Live
   readonly #observer: Observer
   readonly #subscriptions: Subscriptions
@@ -143,6 +149,7 @@ export class Meow implements AsyncDisposable {
   readonly #aggregates: Aggregates
   readonly #states: States
   readonly #decisions: Decisions
+  readonly #modelDecisions: ModelDecisions
   readonly #watches: Watches
   readonly #calls = new Set<Promise<unknown>>() // calls that have not settled
   readonly #limit: TimeLimit
@@ -165,9 +172,10 @@ export class Meow implements AsyncDisposable {
     const { telemetry } = db
     const reader = new Reader(db)
     const head = headBy(reader)
+    this.#seenKey = seenKeyOf(db)
     this.#appender = telemetry
-      ? new TracedAppender(batch, this.#batcher, head, this.#projected, telemetry)
-      : new Appender(batch, this.#batcher, head, this.#projected)
+      ? new TracedAppender(batch, this.#batcher, head, this.#seenKey, this.#projected, telemetry)
+      : new Appender(batch, this.#batcher, head, this.#seenKey, this.#projected)
     this.#reader = telemetry ? new TracedReader(db, telemetry) : reader
     this.#live = new Live(db, db.settings.listen ? listenConnectionOf(db) : undefined, saw)
     this.#observer = new Observer(fromDatabase(db, this.#live, reader))
@@ -188,6 +196,8 @@ export class Meow implements AsyncDisposable {
     const snapshots = new Snapshots(db)
     this.#states = new States(this.#reader, snapshots)
     this.#decisions = new Decisions(this.#states, snapshots, this.#appender, byIdsIn(db), db.clock)
+    const byTags: RunQuery = (query, options) => queryTags(db, this.#seenKey, query, options)
+    this.#modelDecisions = new ModelDecisions(byTags, this.#appender, db.clock)
     this.#watches = new Watches(db, this.#observer, this.#states)
     this.status$ = this.#live.listener.status$
     telemetry?.observe(() => this.#subscriptions.standings())
@@ -242,6 +252,7 @@ export class Meow implements AsyncDisposable {
    * @throws ValidationError if JSON or PostgreSQL cannot hold an event; nothing is sent
    * @throws VersionConflictError if the stream is not at `expectedVersion`; nothing is written
    * @throws DuplicateEventError if an id is already recorded with a different stream, type or data
+   * @throws ConditionFailedError if an event matches `failIf` that was not seen; nothing is written
    * @throws OutcomeUnknownError if the connection broke after the append was sent, and the outcome could not be looked up
    * @example
    * await meow.append({ category: 'order', streamId: '42' }, { type: 'OrderPlaced', data: { price: 9 } }, { expectedVersion: 'no-stream' })
@@ -266,7 +277,7 @@ export class Meow implements AsyncDisposable {
    */
   appendAll<const S extends readonly StreamRef[]>(
     writes: { readonly [I in keyof S]: StreamWrite<S[I]> },
-    options?: Pick<AppendOptions, 'client'>,
+    options?: AppendAllOptions,
   ): Promise<AppendResults<S>> {
     const append = () => this.#appender.appendAll(writes as readonly StreamWrite[], options)
     return this.#open(append as () => Promise<AppendResults<S>>)
@@ -344,6 +355,29 @@ export class Meow implements AsyncDisposable {
   ): Promise<ReadResult<SelectedEvent<C, T>>> {
     const read = () => this.#reader.read(selector, options)
     return this.#open(read as () => Promise<ReadResult<SelectedEvent<C, T>>>)
+  }
+
+  /**
+   * Returns all committed events that match a query by tags, in position order, and what was seen.
+   *
+   * Pass `seen` to `failIf` of an append: it fails if an event that matches was appended meanwhile. It never waits for open appends,
+   * and it misses none of them: `seen` is not a position.
+   *
+   * @param query one item or several, at most 32: the events that match any of them. An item has 1 to 32 tags, all of which an event
+   *   must carry, and perhaps types, one of which it must have
+   * @throws ValidationError if the query or an option is invalid
+   * @throws SchemaError if the client's transaction is not READ COMMITTED
+   * @throws UpcastError if a zod category of `categories` cannot read a stored event
+   * @example
+   * const query = { tags: ['coupon:SPRING'] } as const
+   * const { events, seen } = await meow.query(query)
+   * if (events.length === 0) await meow.append(stream, { type: 'CouponUsed', data: {}, tags: ['coupon:SPRING'] }, { failIf: { query, after: seen } })
+   */
+  query<C extends AnyCategory = any>(
+    query: EventQuery,
+    options?: QueryOptions<C>,
+  ): Promise<QueryResult<SelectedEvent<C>>> {
+    return this.#open(() => queryTags(this.#db, this.#seenKey, query, options))
   }
 
   /**
@@ -801,8 +835,28 @@ export class Meow implements AsyncDisposable {
     streamId: string,
     command: C,
     options?: DecideOptions,
-  ): Promise<Decision<S>> {
-    return this.#open(() => this.#decisions.decide(decider, streamId, command, options))
+  ): Promise<Decision<S>>
+  /**
+   * Decides on a command with a decision model, over several streams: queries by tags, lets the model make events, and appends them
+   * under the condition that no other event matches the query meanwhile; retries if one does.
+   *
+   * @returns the state after the new events, and the results of the append
+   * @throws ConditionFailedError if other writers got there first in the first attempt and in all `retries`
+   * @throws what the model throws, and the other errors of `append`. If `evolve` throws on a new event, that event is written
+   * @example
+   * const { state, results } = await meow.decide(subscribe, { course: 'sql', student: 'ada' })
+   */
+  decide<C, E, S>(
+    model: DecisionModel<C, E, S>,
+    command: C,
+    options?: ModelDecideOptions,
+  ): Promise<ModelDecision<S>>
+  decide(model: any, ...args: [any, any?, any?]): Promise<any> {
+    return this.#open<unknown>(() =>
+      isDecisionModel(model)
+        ? this.#modelDecisions.decide(model, args[0], args[1])
+        : this.#decisions.decide(model, ...(args as [any, any, any])),
+    )
   }
 
   /**

@@ -14,6 +14,7 @@ export type EventStore = Pick<
   | 'appendAll'
   | 'load'
   | 'read'
+  | 'query'
   | 'categories'
   | 'head'
   | 'streams'

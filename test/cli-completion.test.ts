@@ -33,7 +33,7 @@ for (const shell of shells) {
       }
       if (shell === 'zsh') return void execFileSync('zsh', ['-n', script]) // what it completes needs a terminal
       assert.equal(complete('re'), ['read', 'rebuild', 'relay', 'replay', 'reset', 'resume'])
-      assert.equal(complete('read', '--ta'), ['--tail'])
+      assert.equal(complete('read', '--ta'), ['--tags', '--tail'])
       assert.equal(complete('worker', '--max-'), ['--max-attempts', '--max-delay-ms', '--max-in-flight'])
       assert.equal(complete('worker', '--sch'), ['--schema'])
     },

@@ -130,4 +130,34 @@ test('import: what can not be is told with its line, and what to do; --renumber 
   )
 })
 
+test('tags are copied with their events, and select there, too', async () => {
+  const stream = { category: uniqueName('tagged'), streamId: '1' }
+  const tag = uniqueName('t')
+  await meow.append(stream, [
+    { type: 'A', data: 1, tags: [tag, 'é"'], metadata: { by: 'me' } },
+    { type: 'B', data: 2 },
+  ])
+  const tagged = join(dir, 'tagged')
+  assert.is((await cli(['export', tagged, '--tags', tag, ...from])).code, 0)
+  assert.is(parsed(readFileSync(tagged, 'utf8')).length, 1)
+  const whole = join(dir, 'whole')
+  assert.is((await cli(['export', whole, '--category', stream.category, ...from])).code, 0)
+  assert.is((await cli(['import', whole, ...to])).code, 0)
+  const { events } = await copy.query({ tags: [tag] })
+  assert.equal(
+    events.map(({ type, tags, metadata }) => [type, tags, metadata]),
+    [['A', [tag, 'é"'].toSorted(), { by: 'me' }]],
+  )
+  assert.is((await copy.load(stream)).length, 2)
+  for (const [line, problem] of [
+    [{ tags: [''] }, /line 1 is refused .*tags/],
+    [{ tags: 'x' }, /line 1 is refused .*tags/],
+    [{ metadata: { $tags: ['x'] } }, /line 1 is refused .*\$tags/],
+  ] as const) {
+    const bad = join(dir, 'bad')
+    writeFileSync(bad, `${JSON.stringify({ ...stream, type: 'A', data: 1, ...line })}\n`)
+    assert.match((await cli(['import', bad, ...to])).stderr, problem)
+  }
+})
+
 test.run()

@@ -8,6 +8,7 @@ import { finding } from './contract/finding.ts'
 import { observing } from './contract/observing.ts'
 import { reading } from './contract/reading.ts'
 import { repeating } from './contract/repeating.ts'
+import { tagging } from './contract/tagging.ts'
 import { typing } from './contract/typing.ts'
 import { values } from './contract/values.ts'
 import { closeAll, openStore } from './support/store.ts'
@@ -27,7 +28,17 @@ for (const [name, open] of kinds) {
     await closeAll()
   })
   // `reading` comes first: it compares all events, and assert.equal does not work for data with a key "constructor".
-  for (const contract of [reading, finding, appending, observing, deciding, repeating, typing, values])
+  for (const contract of [
+    reading,
+    finding,
+    appending,
+    observing,
+    deciding,
+    repeating,
+    tagging,
+    typing,
+    values,
+  ])
     contract(test, () => store, open)
   test.run()
 }

@@ -29,6 +29,7 @@ test('each event is emptied and keeps its place, a tombstone follows, and no oth
     type: '$erased',
     data: { events: 3, reason: 'ticket 4711' },
     metadata: { tombstone: true },
+    tags: [],
   })
   assert.ok(position > other.position && recordedAt >= events[0]!.recordedAt)
   assert.match(id, /^[0-9a-f-]{36}$/)

@@ -26,7 +26,7 @@ test('the clock is yours: it may stand still, and is not yours to turn back afte
   await store.append(stream, event)
   const [first, second] = await store.load(stream)
   assert.equal(first, {
-    ...{ id, ...stream, version: 0, position: 1, ...event, metadata: {} },
+    ...{ id, ...stream, version: 0, position: 1, ...event, metadata: {}, tags: [] },
     recordedAt: new Date('2026-01-02T03:04:05.678Z'),
   })
   assert.equal(second!.recordedAt, new Date(0))

@@ -30,6 +30,13 @@ plans.before(async () => {
      from generate_series(0, $1::int - 1) as n`,
     [EVENTS],
   )
+  // Of 100 tags a rare one each, one that half the events carry, and one for each thousandth.
+  await client.query(
+    `insert into event_tags select 'own' || position, position from events where position % 10 = 0
+     union all select 'half', position from events where position % 2 = 0
+     union all select 'few' || position % 1000, position from events`,
+  )
+  await vacuum(client, 'event_tags')
   // What a decider remembers of each of 5,000 streams.
   await client.query(
     `insert into snapshots (category, stream_id, name, snapshot_version, version, event_id, state)
@@ -82,7 +89,11 @@ async function areLean(statement: Statement, values: unknown[]): Promise<string[
 
 async function isLean(text: string, values: unknown[]): Promise<string[]> {
   const found = await nodes(text, values)
-  const bad = found.filter((node) => /^(Seq Scan on (events|snapshots)|Sort|Incremental Sort)/.test(node))
+  const bad = found.filter((node) =>
+    /^(Seq Scan on (events|snapshots|event_tags)|Bitmap Heap Scan on event_tags|Sort|Incremental Sort)/.test(
+      node,
+    ),
+  )
   assert.equal(bad, [], `${text}\n${found.join('\n')}`)
   assert.ok(
     found.some((node) => /^Index/.test(node)),
@@ -106,6 +117,25 @@ const selectors = {
     values: [['t1'], ...many(8)],
   },
   'twenty categories': { selector: { category: many(20) }, values: [many(20)] },
+  'a tag': { selector: { tags: ['few7'] }, values: [['few7']] },
+  'a tag that half the events carry': { selector: { tags: ['half'] }, values: [['half']] },
+  'two tags': { selector: { tags: ['few8', 'half'] }, values: [['few8', 'half']] },
+  'two tags, some types': {
+    selector: { tags: ['few8', 'half'], types: ['t1'] },
+    values: [['t1'], ['few8', 'half']],
+  },
+  'a tag of two categories': {
+    selector: { category: many(2), tags: ['few7'] },
+    values: [...many(2), ['few7']],
+  },
+  'a tag of twenty categories': {
+    selector: { category: many(20), tags: ['few7'] },
+    values: [many(20), ['few7']],
+  },
+  'a tag of a stream': {
+    selector: { category: 'c9', streamId: 's90', tags: ['half'] },
+    values: ['c9', 's90', ['half']],
+  },
   'a stream': { selector: { category: 'c9', streamId: 's90' }, values: ['c9', 's90'] },
 }
 
@@ -127,7 +157,7 @@ for (const [name, { selector, values }] of Object.entries(selectors)) {
         const found = await areLean(statement, [after, until, 1_000, ...values, ...bound])
         // A category is read by its index, be it common, rare or not there: never by a walk through the store.
         const { category, streamId } = selector as { category?: string | string[]; streamId?: string }
-        if (!category || streamId || category.length > 8) continue
+        if (!category || streamId || category.length > 8 || 'tags' in selector) continue
         const indexes = found.filter((node) => node.startsWith('Index'))
         assert.ok(
           indexes.every((node) => node.endsWith('events_category_position')),

@@ -253,6 +253,7 @@ async function relaying(selector: { category: string[] }, wanted: readonly Seen[
       type: decodeURIComponent(headers['Meowmx-Type']!),
       data: JSON.parse(body),
       metadata: JSON.parse(headers['Meowmx-Metadata'] ?? '{}'),
+      tags: [],
       recordedAt: new Date(headers['Meowmx-Recorded-At']!),
     }
   })

@@ -106,7 +106,7 @@ const executing = [
 ].flatMap((words) => words.match(/\w+ \w+/g)!)
 const writes: [name: string, rights: string[]][] = [
   ['reader', hints],
-  ['writer', [...hints, 'insert events', 'insert snapshots', 'update snapshots']],
+  ['writer', [...hints, 'insert events', 'insert event_tags', 'insert snapshots', 'update snapshots']],
   ['executor', [...hints, ...executing]],
   ['projector', [...hints, ...executing, 'insert projections', 'update projections']],
   [
@@ -122,7 +122,14 @@ const writes: [name: string, rights: string[]][] = [
     'eraser',
     [
       ...hints,
-      ...['insert events', 'update events', 'update parked_events', 'update discarded_events'],
+      ...[
+        'insert events',
+        'insert event_tags',
+        'delete event_tags',
+        'update events',
+        'update parked_events',
+        'update discarded_events',
+      ],
       ...['insert snapshots', 'update snapshots', 'delete snapshots', 'insert tombstones'],
     ],
   ],

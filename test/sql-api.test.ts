@@ -54,6 +54,7 @@ const untimed = ({ recordedAt, ...event }: RecordedEvent): Untimed => {
 }
 const recorded = (row: Row): Untimed => ({
   id: row.id,
+  tags: [],
   category: row.category,
   streamId: row.stream_id,
   version: row.version,

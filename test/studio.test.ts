@@ -43,7 +43,15 @@ test('the page gets categories with their rates, the latest events, subscription
   )
   await until(() => page.events.at(-1)?.position === position, waitingFor('the tail'))
   const { recordedAt, ...event } = page.events.at(-1)
-  assert.equal(event, { category, streamId: 'b', version: 1, position, type: 'T1', data: '{"n": 1}' })
+  assert.equal(event, {
+    category,
+    streamId: 'b',
+    version: 1,
+    position,
+    type: 'T1',
+    data: '{"n": 1}',
+    tags: [],
+  })
   assert.is(typeof recordedAt, 'number')
   await until(
     () => subscription().lag === 5 && page.latest.store.horizon >= position,

@@ -1,6 +1,6 @@
 -- The work of append(). _store: the table of events that append() belongs to. If the schema was renamed, names lead elsewhere, and
 -- nothing is written.
-create or replace function append_to(_store regclass, _category text, _stream_id text, _events json, _expected text)
+create or replace function append_to(_store regclass, _category text, _stream_id text, _events json, _expected text, _condition json)
 returns setof events
 language plpgsql
 set search_path from current
@@ -15,6 +15,7 @@ declare
   _outcome text;
   _last    int;
   _known   uuid;
+  _failed  json;
 begin
   if to_regclass('events') is distinct from _store then
     raise exception 'schema "%" was renamed or copied, and its functions still work in schema %',
@@ -25,6 +26,9 @@ begin
   _version := expected_version(_expected);
   if _size = 0 then
     return;
+  elsif json_typeof(_condition) <> 'null' or strpos(_events::text, '"tags"') > 0 then
+    select a.outcome, a.version, a.duplicate, a.ids, a.failed into strict _outcome, _last, _known, _ids, _failed
+    from append_given(_category, _stream_id, _list, _version, _condition) as a;
   elsif _size = 1 then
     _known := (_first ->> 'id')::uuid;
     _ids := array[coalesce(_known, gen_random_uuid())];
@@ -50,6 +54,10 @@ begin
   end if;
 
   case _outcome
+    when 'failed' then
+      raise exception 'the condition does not hold: event %, "%" of stream "%/%" at position %, matches it and was not seen',
+        _failed ->> 'id', _failed ->> 'type', _failed #>> '{stream,category}', _failed #>> '{stream,streamId}', _failed ->> 'position'
+        using errcode = 'MW020', hint = 'Query again, decide again and retry.';
     when 'conflict' then
       raise exception 'stream "%/%" is at version %, expected %', _category, _stream_id, _last, _expected
         using errcode = 'MW006';

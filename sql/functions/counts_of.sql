@@ -17,6 +17,7 @@ declare
   _categories constant text[] := _subscription.categories;
   _types      constant text[] := _subscription.types;
   _stream_id  constant text   := _subscription.stream_id;
+  _tags       constant text[] := _subscription.tags;
   -- If there are very many categories, one walk through the log is shorter than a walk through each.
   _whole      constant boolean := _categories is null or cardinality(_categories) > 100;
   _reached    bigint[]; -- by partition
@@ -35,7 +36,7 @@ begin
     from count_versions(
       _categories[1], _stream_id,
       1 + version_at(_categories[1], _stream_id, _reached[1 + stream_hash(_categories[1], _stream_id) % cardinality(_reached)]),
-      version_at(_categories[1], _stream_id, _horizon), _types, _most
+      version_at(_categories[1], _stream_id, _horizon), _types, _most, _tags
     ) as c;
   elsif _low < _horizon then
     -- One category after the other. Each may use what the earlier ones have left of the limit.
@@ -45,7 +46,7 @@ begin
       select next.n + 1, next.remaining, w.walked, w.wanted, w.last, next.remaining - least(w.walked, next.remaining - 32)
       from next
       cross join lateral walk(
-        _whole, _categories[next.n + 1], _low, _horizon, next.remaining, _types, case when _whole then _categories end, _apart
+        _whole, _categories[next.n + 1], _low, _horizon, next.remaining, _types, case when _whole then _categories end, _apart, _tags
       ) as w
       where next.n < case when _whole then 1 else cardinality(_categories) end
     ), sample as (
@@ -57,7 +58,7 @@ begin
         select next.last + (_horizon - next.last) * i / 16 as low, next.last + (_horizon - next.last) * (i + 1) / 16 as high
       ) as part
       cross join lateral walk(
-        _whole, _categories[next.n], part.low, part.high, 32, _types, case when _whole then _categories end, _apart
+        _whole, _categories[next.n], part.low, part.high, 32, _types, case when _whole then _categories end, _apart, _tags
       ) as w
       where next.walked = next.most
     )
@@ -87,8 +88,8 @@ begin
     into _count
     from (select _most / greatest(1, least(streams, _most / 10)) as most) as each
     cross join looked_at s
-    cross join lateral count_versions(s.category, s.stream_id, s.first, s.final, _types, each.most) as waiting
-    cross join lateral count_versions(s.category, s.stream_id, s.first, s.passed, _types, each.most) as back;
+    cross join lateral count_versions(s.category, s.stream_id, s.first, s.final, _types, each.most, _tags) as waiting
+    cross join lateral count_versions(s.category, s.stream_id, s.first, s.passed, _types, each.most, _tags) as back;
     parked := _count.waiting;
     parked_is_estimate := _count.is_estimate or _count.streams < streams;
     if _count.streams < streams then

@@ -9,9 +9,10 @@ set search_path from current
 as $$
 declare
   _types      text[];
+  _tags       text[];
   _categories text[];
 begin
-  select s.types into _types from subscriptions s where s.name = _subscription;
+  select s.types, s.tags into _types, _tags from subscriptions s where s.name = _subscription;
   if not found then
     raise exception 'there is no subscription "%"', _subscription using errcode = 'MW011';
   end if;
@@ -42,7 +43,7 @@ begin
   )
   select coalesce(sum(c.events), 0) into replayed
   from ranges r
-  cross join lateral count_versions(r.category, r.stream_id, r.first, r.final, _types, null) as c;
+  cross join lateral count_versions(r.category, r.stream_id, r.first, r.final, _types, null, _tags) as c;
   perform pg_notify(wake_channel(_subscription), '');
 end
 $$;

@@ -27,7 +27,7 @@ declare
   _outcome text;
 begin
   if not may_erase() then
-    raise exception 'permission denied to erase: that takes UPDATE of data and metadata on events, of error on parked_events and discarded_events, DELETE on snapshots, INSERT on tombstones, and to append'
+    raise exception 'permission denied to erase: that takes UPDATE of data and metadata on events, of error on parked_events and discarded_events, DELETE on snapshots and event_tags, INSERT on tombstones, and to append'
       using errcode = 'insufficient_privilege';
   end if;
 
@@ -36,6 +36,14 @@ begin
     _emptied := coalesce(_last, -1);
     select max(e.version) into _last from events e where e.category = _category and e.stream_id = _stream_id;
     perform set_config('meowmx.maintenance', 'on', true);
+    if exists (select from event_tags) then -- otherwise there is no reason to read the events twice
+      delete from event_tags t
+      using (
+        select e.position, unnest(tags_of(e.metadata)) as tag from events e
+        where e.category = _category and e.stream_id = _stream_id and e.version > _emptied
+      ) as of
+      where t.tag = of.tag and t.position = of.position;
+    end if;
     update events e set data = '{}', metadata = '{"erased":true}'
     where e.category = _category and e.stream_id = _stream_id and e.version > _emptied
       and not is_emptied(e.*) and not is_tombstone(e.*);

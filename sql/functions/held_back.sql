@@ -13,6 +13,7 @@ declare
   _categories constant text[] := _subscription.categories;
   _types      constant text[] := _subscription.types;
   _stream_id  constant text   := _subscription.stream_id;
+  _tags       constant text[] := _subscription.tags;
   _whole      constant boolean := _categories is null or cardinality(_categories) > 100; -- as in counts_of
   _names      constant text[] := case when _whole then array[null::text] else _categories end;
 begin
@@ -25,12 +26,12 @@ begin
     select c.events into events
     from count_versions(
       _categories[1], _stream_id,
-      1 + version_at(_categories[1], _stream_id, _horizon), version_at(_categories[1], _stream_id, _head), _types, _most
+      1 + version_at(_categories[1], _stream_id, _horizon), version_at(_categories[1], _stream_id, _head), _types, _most, _tags
     ) as c;
   else
     select coalesce(sum(w.wanted), 0) into events
     from unnest(_names) as name
-    cross join lateral walk(_whole, name, _horizon, _head, _most, _types, case when _whole then _categories end, null) as w;
+    cross join lateral walk(_whole, name, _horizon, _head, _most, _types, case when _whole then _categories end, null, _tags) as w;
   end if;
   events := least(events, _lag);
   if events > 0 then

@@ -11,10 +11,11 @@ set search_path from current
 as $$
 declare
   _types  text[];
+  _tags   text[];
   _parked parked_events;
   _count  bigint;
 begin
-  select s.types into _types from subscriptions s where s.name = _subscription;
+  select s.types, s.tags into _types, _tags from subscriptions s where s.name = _subscription;
   if not found then
     raise exception 'there is no subscription "%"', _subscription using errcode = 'MW011';
   end if;
@@ -25,7 +26,7 @@ begin
       select case when f.failed then _parked.attempts else 0 end,
              case when f.failed then nullif(_parked.error, '') end, _parked.parked_at,
              e.position, e.recorded_at, e.id, e.version, e.category, e.stream_id, e.type, e.data, e.metadata
-      from events_of_parked_stream(_parked.category, _parked.stream_id, _parked.position + _parked.discarded::int, _types) e,
+      from events_of_parked_stream(_parked.category, _parked.stream_id, _parked.position + _parked.discarded::int, _types, _tags) e,
            lateral (
              select e.position = _parked.position and (_parked.attempts > 0 or _parked.error <> '') as failed
            ) as f

@@ -5,9 +5,10 @@ set search_path from current
 as $$
 declare
   _types text[];
+  _tags  text[];
   _count bigint;
 begin
-  select s.types into _types from subscriptions s where s.name = _subscription;
+  select s.types, s.tags into _types, _tags from subscriptions s where s.name = _subscription;
   if not found then
     raise exception 'there is no subscription "%"', _subscription using errcode = 'MW011';
   end if;
@@ -21,7 +22,7 @@ begin
   )
   select sum(c.events) into _count
   from ranges r
-  cross join lateral count_versions(r.category, r.stream_id, r.first, r.final, _types, null) as c;
+  cross join lateral count_versions(r.category, r.stream_id, r.first, r.final, _types, null, _tags) as c;
   perform pg_notify(wake_channel(_subscription), '');
   return coalesce(_count, 0);
 end

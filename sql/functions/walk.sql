@@ -1,13 +1,13 @@
 -- Walks through at most _most events above _low and up to _high, of one category or (_whole) of all. Returns how many there were,
 -- how many of them are wanted, and the position of the last one. An event is wanted if it has one of these types and categories
--- (null: any) and lies above the checkpoint of its partition. _reached has the checkpoints by partition if they differ.
+-- and all of these tags (null: any) and lies above the checkpoint of its partition. _reached has the checkpoints by partition if they differ.
 --
 -- It is inlined into its callers, so a condition that is null costs nothing: most counts are answered from an index alone. The
 -- planner sees neither the category nor the limit, and assumes that the category is rare. So it walks the index of categories, in
 -- order.
 create or replace function walk(
   _whole boolean, _category text, _low bigint, _high bigint, _most bigint,
-  _types text[], _categories text[], _reached bigint[]
+  _types text[], _categories text[], _reached bigint[], _tags text[]
 )
 returns table (walked bigint, wanted bigint, last bigint)
 language sql stable
@@ -16,6 +16,7 @@ begin atomic
   from (
     select e.position,
            (_types is null or e.type = any (_types)) and (_categories is null or e.category = any (_categories))
+           and (_tags is null or has_tags(e.position, _tags))
            and (_reached is null
              or e.position > _reached[1 + stream_hash(e.category, e.stream_id) % cardinality(_reached)]) as is_wanted
     from events e

@@ -5,9 +5,12 @@
 --   too), $8 times; null for an id, a version, metadata or a time: a new one, the next of the stream, {}, now
 --   $9  true: versions do not count, each follows what its stream has
 -- Tombstones of erased streams are taken from a role that may erase (functions/erase_stream.sql).
+-- Tags travel in the metadata; they are locked before the first event takes its position.
 -- Returns how many were written, how many were known, and the number, from 1, of the first that is known otherwise.
 with allowed as materialized (
-  select meowmx.allow_tombstones()
+  select meowmx.allow_tombstones(), meowmx.allow_tags(), meowmx.lock_tags('{}', array(
+    select distinct tag from unnest($7::text[]) as m cross join lateral unnest(meowmx.tags_of(m::json)) as tag
+  ), true)
 ), given as materialized (
   select n, coalesce(id, gen_random_uuid()) as id, category, stream_id, case when not $9::boolean then version end as version,
          type, data::json as data, coalesce(metadata, '{}')::json as metadata, recorded_at
@@ -33,6 +36,9 @@ with allowed as materialized (
          f.type, f.data, f.metadata
   from fresh f left join last l using (category, stream_id)
   order by f.n
-  returning 1
+  returning position, metadata
+), tagged as (
+  insert into meowmx.event_tags (tag, position)
+  select tag, w.position from written w cross join lateral unnest(meowmx.tags_of(w.metadata)) as tag
 )
 select (select count(*) from written), (select count(*) from known), (select min(n) from known where not same)

@@ -15,6 +15,7 @@ select
         and (s.categories is null or e.category = any (s.categories))
         and (s.types is null or e.type = any (s.types))
         and (s.stream_id is null or e.stream_id = s.stream_id)
+        and (s.tags is null or meowmx.has_tags(e.position, s.tags))
     ),
     (select min(c.position) >= $2 from meowmx.checkpoints c where c.subscription = s.name)
   ) as reached,

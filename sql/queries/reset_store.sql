@@ -29,6 +29,7 @@ begin
   lock table meowmx.events in share row exclusive mode;
   perform pg_catalog.set_config('meowmx' || '.maintenance', 'on', true); -- in one piece it would name the schema
   delete from meowmx.events;
+  delete from meowmx.event_tags;
   delete from meowmx.tombstones;
   delete from meowmx.snapshots;
   delete from meowmx.discarded_events;

@@ -29,7 +29,7 @@ with marks as materialized (
   select greatest(1000, 100000 / greatest(count(*), 1)) as most from chosen where position < head
 )
 select
-  (c.s).name, pg_catalog.to_json((c.s).categories), pg_catalog.to_json((c.s).types), (c.s).stream_id, c.partitions, c.position,
+  (c.s).name, pg_catalog.to_json((c.s).categories), pg_catalog.to_json((c.s).types), (c.s).stream_id, pg_catalog.to_json((c.s).tags), c.partitions, c.position,
   n.lag, n.lag_is_estimate, n.streams, n.parked, n.parked_is_estimate,
   greatest(c.furthest - c.head, 0) as ahead, h.events, h.ms,
   pg_catalog.trunc(extract(epoch from (c.s).paused_at) * 1000::numeric)

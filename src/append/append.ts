@@ -9,6 +9,8 @@ import type { EventOf, NewEventOf } from '../events/types.ts'
 import type { Batch, Outcome } from './batch.ts'
 import { Aborted } from './batch.ts'
 import type { Batcher } from './batcher.ts'
+import type { FailIf, SeenKey } from './condition.ts'
+import { checkCondition } from './condition.ts'
 import { deriveIds, idempotencyKeySchema } from './idempotency.ts'
 import type { ProjectedAppends } from './projected.ts'
 import type { AppendResult, ExpectedVersion, Request } from './request.ts'
@@ -26,7 +28,15 @@ export interface AppendOptions {
    * `deduplicated: true`, whatever `expectedVersion` is; other events are a DuplicateEventError.
    */
   idempotencyKey?: string | undefined
+  /**
+   * The append fails if there is an event that matches this query and was not seen: `{ query, after }`, both of `meow.query()`.
+   * Without `after` there must be no such event at all. It must not be `undefined`: leave it out.
+   */
+  failIf?: FailIf
 }
+
+/** The options of `appendAll`. */
+export type AppendAllOptions = Pick<AppendOptions, 'client' | 'failIf'>
 
 /** One stream's part of an `appendAll`. */
 export interface StreamWrite<S extends StreamRef = StreamRef> {
@@ -50,8 +60,12 @@ const appendOptionsSchema = z.strictObject({
   expectedVersion: z.unknown().optional(),
   client: clientSchema.optional(),
   idempotencyKey: idempotencyKeySchema,
+  failIf: z.unknown().optional(),
 })
-const appendAllOptionsSchema = z.strictObject({ client: clientSchema.optional() })
+const appendAllOptionsSchema = z.strictObject({
+  client: clientSchema.optional(),
+  failIf: z.unknown().optional(),
+})
 
 /** Version and position of a stream's last event; -1 and 0 if there is none. */
 export type Head = Pick<AppendResult, 'version' | 'position'>
@@ -65,17 +79,20 @@ export class Appender {
   readonly #batcher: Pick<Batcher, 'append'>
   readonly #projected: ProjectedAppends | undefined
   readonly #head: FindHead
+  readonly #seenKey: SeenKey
 
   /** Without `projected` there are no inline projections. */
   constructor(
     batch: Pick<Batch, 'run'>,
     batcher: Pick<Batcher, 'append'>,
     head: FindHead,
+    seenKey: SeenKey,
     projected?: ProjectedAppends,
   ) {
     this.#batch = batch
     this.#batcher = batcher
     this.#head = head
+    this.#seenKey = seenKey
     this.#projected = projected
   }
 
@@ -89,6 +106,7 @@ export class Appender {
     const { client, idempotencyKey } = options
     const request = encodeRequest(stream, events, expectedOf(options), '', 'options.expectedVersion')
     if (idempotencyKey !== undefined) deriveIds(request, events, idempotencyKey)
+    if ('failIf' in options) request.condition = await checkCondition(options.failIf, this.#seenKey)
     if (request.events.length === 0) {
       if (!client) this.#projected?.refuseOutside()
       return nothing(await this.#head(request.stream, client))
@@ -96,10 +114,7 @@ export class Appender {
     return typed(only(await this.#run([request], false, client)), request, stream)
   }
 
-  async appendAll(
-    writes: readonly StreamWrite[],
-    options: Pick<AppendOptions, 'client'> = {},
-  ): Promise<AppendResult[]> {
+  async appendAll(writes: readonly StreamWrite[], options: AppendAllOptions = {}): Promise<AppendResult[]> {
     const { client } = parse(appendAllOptionsSchema, options, 'options')
     if (!Array.isArray(writes))
       throw new ValidationError('writes', 'must be an array of { stream, events }', writes)
@@ -116,6 +131,10 @@ export class Appender {
     })
     checkIds(requests)
     const full = requests.filter(({ events }) => events.length > 0)
+    if ('failIf' in options) {
+      const condition = await checkCondition(options.failIf, this.#seenKey)
+      if (full[0]) full[0].condition = condition
+    }
     if (full.length < requests.length && !client) this.#projected?.refuseOutside() // it would read past that, too
     const outcomes = full.length > 0 ? await this.#run(full, true, client) : []
     const refused = outcomes.find(

@@ -1,11 +1,16 @@
+import { MeowError, ValidationError } from '../core/errors.ts'
 import { Pieces } from '../core/pieces.ts'
 import type { SqlClient } from '../core/sql-client.ts'
 import type { Database } from '../database/database.ts'
+import { codeOf } from '../database/failures.ts'
+import { SQLSTATE } from '../database/sqlstate.ts'
 import type { RowOf } from '../database/statement.ts'
 import { statements } from '../database/statements.ts'
-import { DuplicateEventError, VersionConflictError } from '../events/errors.ts'
+import type { UnseenEvent } from '../events/errors.ts'
+import { ConditionFailedError, DuplicateEventError, VersionConflictError } from '../events/errors.ts'
 import type { RecordedEvent, StreamRef } from '../events/event.ts'
 import { toEvent } from '../events/event.ts'
+import { withTags } from '../events/tags.ts'
 import type { AppendResult, ExpectedVersion, Request } from './request.ts'
 
 /** The result of one request of a batch. */
@@ -18,6 +23,8 @@ export interface BatchOptions {
   lookup?: boolean
   /** The caller's transaction, which must stay usable after a lost race. */
   client?: SqlClient
+  /** Wait for tags that others have locked. Default true; otherwise the requests are `Busy`. */
+  wait?: boolean
   /** Is updated as the batch proceeds. */
   progress?: Progress
 }
@@ -44,34 +51,55 @@ export class Batch {
   /** The outcome of each request, in order. Rejects if the batch failed as a whole; then nothing is written. */
   async run(
     requests: readonly Request[],
-    { atomic = false, lookup = false, client, progress }: BatchOptions = {},
+    { atomic = false, lookup = false, wait = true, client, progress }: BatchOptions = {},
   ): Promise<Outcome[]> {
     const [first] = requests
+    if (requests.some(({ tags, condition }) => tags.length > 0 || condition))
+      return this.#runTagged(requests, { atomic, lookup, wait, client, progress })
     if (first && requests.length === 1 && first.events.length === 1)
       return [await this.#runOne(first, lookup, client, progress)]
-    const streams: StreamRef[] = []
-    const known = new Map<string, number>()
-    const numbers = requests.map(({ key, stream }) => {
-      const number = known.get(key) ?? streams.push(stream)
-      known.set(key, number)
-      return number
-    })
     const [row] = await this.#db.query(
       client ? statements.appendGuarded : statements.appendBatch,
-      {
-        category: streams.map(({ category }) => category),
-        streamId: streams.map(({ streamId }) => streamId),
-        stream: numbers,
-        size: requests.map(({ events }) => events.length),
-        expected: requests.map(({ expected }) => expectedNumber(expected)),
-        atomic,
-        lookup: lookup || requests.some((request) => request.lookup),
-        events: encodeEvents(requests),
-      },
+      argumentsOf(requests, atomic, lookup),
       client,
       progress,
     )
     return this.#outcomes(requests, row!, client)
+  }
+
+  /** With tags or conditions: see sql/functions/append_tagged.sql. */
+  async #runTagged(
+    requests: readonly Request[],
+    { atomic, lookup, wait, client, progress }: Tagged,
+  ): Promise<Outcome[]> {
+    const conditions = requests.flatMap(({ condition }, i) =>
+      condition
+        ? [
+            {
+              r: i + 1,
+              query: condition.items,
+              horizon: condition.after.horizon,
+              seen: condition.after.positions,
+            },
+          ]
+        : [],
+    )
+    const values = {
+      ...argumentsOf(requests, atomic, lookup),
+      careful: client !== undefined,
+      wait,
+      exclusive: [...new Set(requests.flatMap(({ condition }) => condition?.locked ?? []))],
+      shared: [...new Set(requests.flatMap(({ tags }) => tags))],
+      conditions: conditions.length > 0 ? JSON.stringify(conditions) : null,
+    }
+    const asked = this.#db.query(statements.appendTagged, values, client, progress)
+    const [row] = await asked.catch((error) => {
+      throw ofTransaction(error, client)
+    })
+    const [outcomes, version, duplicate, positions, recordedAt, failed] = row!
+    if (parseArray(outcomes)[0] === 'busy') return requests.map(() => new Busy())
+    const answer = [outcomes, version!, duplicate!, positions, recordedAt!] as const
+    return this.#outcomes(requests, answer, client, failed === null ? {} : JSON.parse(failed))
   }
 
   async #runOne(
@@ -110,8 +138,9 @@ export class Batch {
 
   async #outcomes(
     requests: readonly Request[],
-    row: RowOf<typeof statements.appendBatch.columns>,
+    row: Pick<RowOf<typeof statements.appendBatch.columns>, 0 | 1 | 2 | 3 | 4>,
     client?: SqlClient,
+    failed: Readonly<Record<string, UnseenEvent>> = {},
   ): Promise<Outcome[]> {
     const [outcomes, versions, duplicates] = [parseArray(row[0]), parseArray(row[1]), parseArray(row[2])]
     const positions = row[3] === null ? [] : parseArray(row[3])
@@ -137,6 +166,8 @@ export class Batch {
           )
         case 'duplicate':
           return new DuplicateEventError(duplicates[i]!, stream)
+        case 'failed':
+          return new ConditionFailedError(request.condition!.given.query, failed[i + 1]!)
         case 'conflict':
           return new VersionConflictError(stream, expected, Number(versions[i]))
         default:
@@ -153,6 +184,17 @@ export class Batch {
   }
 }
 
+interface Tagged {
+  readonly atomic: boolean
+  readonly lookup: boolean
+  readonly wait: boolean
+  readonly client: SqlClient | undefined
+  readonly progress: Progress | undefined
+}
+
+/** The outcome of all requests if another transaction has locked one of their tags. Nothing was done. */
+export class Busy extends Error {}
+
 /** The outcome of a valid request in an atomic batch in which another request failed. */
 export class Aborted extends Error {}
 
@@ -163,7 +205,7 @@ function appended(
   recordedAt: number,
 ): AppendResult {
   return result(
-    events.map(({ id, type, data, metadata }, i) => ({
+    events.map(({ id, type, data, metadata, tags }, i) => ({
       id,
       category: stream.category,
       streamId: stream.streamId,
@@ -172,6 +214,7 @@ function appended(
       type,
       data: JSON.parse(data),
       metadata: JSON.parse(metadata),
+      tags,
       recordedAt: new Date(recordedAt),
     })),
     false,
@@ -183,11 +226,51 @@ export function result(events: RecordedEvent[], deduplicated: boolean): AppendRe
   return { events, version: last.version, position: last.position, deduplicated }
 }
 
+/** What append_batch is called with. */
+function argumentsOf(requests: readonly Request[], atomic: boolean, lookup: boolean) {
+  const streams: StreamRef[] = []
+  const known = new Map<string, number>()
+  const numbers = requests.map(({ key, stream }) => {
+    const number = known.get(key) ?? streams.push(stream)
+    known.set(key, number)
+    return number
+  })
+  return {
+    category: streams.map(({ category }) => category),
+    streamId: streams.map(({ streamId }) => streamId),
+    stream: numbers,
+    size: requests.map(({ events }) => events.length),
+    expected: requests.map(({ expected }) => expectedNumber(expected)),
+    atomic,
+    lookup: lookup || requests.some((request) => request.lookup),
+    events: encodeEvents(requests),
+  }
+}
+
+/** An error of an append with tags that only a caller's own transaction can have, as one that says what to do. */
+function ofTransaction(error: unknown, client: SqlClient | undefined): unknown {
+  const state = codeOf(error)
+  if (state === SQLSTATE.conditionNeedsReadCommitted)
+    return new ValidationError(
+      'options.client',
+      'must be in a transaction of isolation level READ COMMITTED for an append with failIf: an earlier snapshot would not see what others have committed',
+      (error as Error).message,
+    )
+  if (client && state === SQLSTATE.deadlock)
+    return new MeowError(
+      'ERR_TAG_DEADLOCK',
+      'this transaction and another one waited for each other to lock tags, and PostgreSQL has aborted this one: roll it back and run it again; one append with all writes (appendAll) locks its tags in one order and never waits like this',
+      error,
+    )
+  return error
+}
+
 /** Builds the JSON by hand: data and metadata are JSON already, and one text is cheaper to send than five arrays. */
 function encodeEvents(requests: readonly Request[]): Pieces | string {
   const json = new Pieces()
   requests.forEach(({ events }, r) => {
-    events.forEach(({ id, type, data, metadata }, n) => {
+    events.forEach(({ id, type, data, metadata: own, tags }, n) => {
+      const metadata = withTags(own, tags)
       const separator = r + n === 0 ? '[' : ','
       json.add(`${separator}{"r":${r + 1},"n":${n},"i":"${id}","t":${JSON.stringify(type)},"d":`)
       json.add(data)

@@ -5,6 +5,8 @@ import { parse } from '../core/validate.ts'
 import type { EventModel, NewEvent, RecordedEvent, Storable, StreamRef } from '../events/event.ts'
 import { isReserved, modelOf, streamKey } from '../events/event.ts'
 import { inheritedMetadata, mergeMetadata } from '../events/event-context.ts'
+import { checkTags, NO_TAGS, refuseTagsKey } from '../events/tags.ts'
+import type { Condition } from './condition.ts'
 import { uuidv7 } from './uuid.ts'
 
 /**
@@ -30,6 +32,7 @@ export interface EncodedEvent {
   type: string
   data: string
   metadata: string
+  tags: readonly string[]
   /** See `Storable`. */
   seen: Storable['seen']
 }
@@ -43,13 +46,17 @@ export interface Request {
   events: EncodedEvent[]
   /** Whether the caller gave ids, which may be known to the store. */
   lookup: boolean
+  /** All tags of its events. */
+  tags: readonly string[]
+  /** The condition of the call. Of an `appendAll`, the first request has it. */
+  condition?: Condition
   /** Size of the events, in characters. */
   size: number
 }
 
 /** The maximum number of characters of JSON in one append. */
 const MAX_SIZE = 128 * 1024 * 1024
-const EVENT_KEYS = new Set(['id', 'type', 'data', 'metadata'])
+const EVENT_KEYS = new Set(['id', 'type', 'data', 'metadata', 'tags'])
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 
 /**
@@ -72,12 +79,17 @@ export function encodeRequest(
   const encoded: EncodedEvent[] = []
   let size = 0
   let lookup = false
+  let tags: Set<string> | undefined
   for (let i = 0; i < list.length; i++) {
     const one = encodeEvent(list[i], at(i), model, around)
     if (isReserved(one.type) && !isStored?.(i))
       throw new ValidationError(`${at(i)}.type`, "must not begin with '$': such types are reserved", one.type)
     encoded.push(one)
     lookup ||= list[i].id !== undefined
+    if (one.tags.length > 0) {
+      tags ??= new Set()
+      for (const tag of one.tags) tags.add(tag)
+    }
     size += one.data.length + one.metadata.length + 150
   }
   if (lookup) checkDistinct(encoded, at)
@@ -93,6 +105,7 @@ export function encodeRequest(
     expected: checkExpected(expected, expectedPath),
     events: encoded,
     lookup,
+    tags: tags ? [...tags] : NO_TAGS,
     size,
   }
 }
@@ -152,11 +165,13 @@ function encodeEvent(event: NewEvent, path: string, ofStream?: EventModel, aroun
       : event
   const stored: Storable = model ? model.toStore(whole, path) : whole
   const encoded = stored.metadata === undefined ? '{}' : encodeJson(stored.metadata, `${path}.metadata`)
+  if (stored.metadata !== undefined) refuseTagsKey(stored.metadata, `${path}.metadata`)
   return {
     id: id?.toLowerCase() ?? uuidv7(),
     type,
     data: encodeJson(stored.data, `${path}.data`),
     metadata: encoded,
+    tags: 'tags' in stored ? checkTags(stored.tags, `${path}.tags`) : NO_TAGS,
     seen: stored.seen,
   }
 }

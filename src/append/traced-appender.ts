@@ -1,9 +1,10 @@
 import type { NewEvent, StreamRef } from '../events/event.ts'
 import type { Telemetry } from '../telemetry/telemetry.ts'
-import type { AppendOptions, FindHead, StreamWrite } from './append.ts'
+import type { AppendAllOptions, AppendOptions, FindHead, StreamWrite } from './append.ts'
 import { Appender } from './append.ts'
 import type { Batch } from './batch.ts'
 import type { Batcher } from './batcher.ts'
+import type { SeenKey } from './condition.ts'
 import type { ProjectedAppends } from './projected.ts'
 import type { AppendResult } from './request.ts'
 
@@ -15,10 +16,11 @@ export class TracedAppender extends Appender {
     batch: Batch,
     batcher: Batcher,
     head: FindHead,
+    seenKey: SeenKey,
     projected: ProjectedAppends,
     telemetry: Telemetry,
   ) {
-    super(batch, batcher, head, projected)
+    super(batch, batcher, head, seenKey, projected)
     this.#telemetry = telemetry
   }
 
@@ -35,10 +37,7 @@ export class TracedAppender extends Appender {
     )
   }
 
-  override appendAll(
-    writes: readonly StreamWrite[],
-    options?: Pick<AppendOptions, 'client'>,
-  ): Promise<AppendResult[]> {
+  override appendAll(writes: readonly StreamWrite[], options?: AppendAllOptions): Promise<AppendResult[]> {
     if (!this.#telemetry.active) return super.appendAll(writes, options)
     return this.#telemetry.append(
       writes,

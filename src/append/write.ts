@@ -32,6 +32,8 @@ export class Unanswered {
 interface WriteOptions {
   /** All requests or none. */
   readonly atomic: boolean
+  /** Wait for tags that others have locked; otherwise the answers may be `Busy`. Default true. */
+  readonly wait?: boolean
   /** Called when another writer got there first. */
   onRace?(): void
 }
@@ -52,7 +54,7 @@ export async function write(
   db: Database,
   batch: Pick<Batch, 'run'>,
   requests: readonly Request[],
-  { atomic, onRace }: WriteOptions,
+  { atomic, wait = true, onRace }: WriteOptions,
 ): Promise<Answer[]> {
   const { queryTimeoutMs, logger } = db.settings
   const began = now()
@@ -62,7 +64,7 @@ export async function write(
   for (let attempt = 1; ; attempt++) {
     const progress: Progress = { sent: false }
     try {
-      const outcomes = await batch.run(requests, { atomic, lookup, progress })
+      const outcomes = await batch.run(requests, { atomic, lookup, wait: wait || lookup, progress })
       return outcomes.map((outcome, i) => {
         if (lostAt !== undefined && !isFinal(outcome)) return new Unanswered(outcome)
         return lookup ? asOwn(outcome, requests[i]!) : outcome
@@ -116,15 +118,17 @@ export function outcomesOf(requests: readonly Request[], answers: readonly Answe
 export function outcomeUnknown(requests: readonly Request[], cause: unknown): OutcomeUnknownError {
   const writes = requests.map(({ stream, expected, events }) => ({
     stream,
-    events: events.map(({ id, type, data, metadata }) => ({
+    events: events.map(({ id, type, data, metadata, tags }) => ({
       id,
       type,
       data: JSON.parse(data),
       metadata: JSON.parse(metadata),
+      ...(tags.length > 0 ? { tags } : {}),
     })),
     expectedVersion: expected,
   }))
-  return new OutcomeUnknownError(writes, cause)
+  const condition = requests.find((request) => request.condition)?.condition
+  return new OutcomeUnknownError(writes, cause, condition?.given)
 }
 
 /**

@@ -17,7 +17,7 @@ export function eventLine(event: RecordedEvent, out: Output): string {
 
 /** An event in several lines: its data and metadata are indented. */
 export function eventBlock(event: RecordedEvent, out: Output): string {
-  const { position, recordedAt, version, type, id, data, metadata } = event
+  const { position, recordedAt, version, type, id, data, metadata, tags } = event
   const head = `${out.style('bold', String(position))} ${out.style('cyan', plain(type))} ${streamName(event)}@${version}`
   const rest = `  ${out.style('dim', `${recordedAt.toISOString()} ${id}`)}`
   const block = (name: string, value: unknown) =>
@@ -26,6 +26,7 @@ export function eventBlock(event: RecordedEvent, out: Output): string {
     head,
     rest,
     block('data', data),
+    ...(tags.length > 0 ? [`  tags: ${tags.map(plain).join(', ')}`] : []),
     ...(Object.keys(metadata).length > 0 ? [block('metadata', metadata)] : []),
   ].join('\n')
 }

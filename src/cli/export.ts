@@ -1,10 +1,12 @@
 // The command `export`.
 import { open } from 'node:fs/promises'
 import type { Command } from 'commander'
+import { hasTags, TAGS_KEY } from '../events/tags.ts'
 import type { PageRow } from '../read/page.ts'
 import { integer, list, UsageError } from './arguments.ts'
 import type { Context, Run } from './context.ts'
 import { lastPosition } from './last-position.ts'
+import { members } from './members.ts'
 import { selector } from './read.ts'
 import { count } from './stderr.ts'
 
@@ -12,6 +14,7 @@ interface Options {
   category?: string[]
   stream?: string
   types?: string[]
+  tags?: string[]
   after?: number
 }
 
@@ -26,6 +29,7 @@ export function exportEvents(program: Command, run: Run): void {
     .option('--category <names>', 'only these categories, a,b; default: all', list)
     .option('--stream <id>', 'only this stream of the category')
     .option('--types <names>', 'only these types, a,b', list)
+    .option('--tags <tags>', 'only events that carry all of these tags, a,b', list)
     .option('--after <position>', 'start after this position', integer())
     .action(
       run(async (context, file: string | undefined, options: Options) => {
@@ -118,11 +122,20 @@ async function copy(context: Context, options: Options, sink: Sink, name: string
 
 /** A line as `read --json` prints it, but data and metadata exactly as stored. In JSON text, line breaks occur only between values. */
 function line(row: PageRow, category: string): string {
-  const [position, ms, id, version, , streamId, type, data, metadata] = row
+  const [position, ms, id, version, , streamId, type, data, stored] = row
+  const { tags, metadata } = apart(stored)
   const stream = `"category":${JSON.stringify(category)},"streamId":${JSON.stringify(streamId)},"version":${version}`
-  const what = `"type":${JSON.stringify(type)},"data":${oneLine(data)},"metadata":${oneLine(metadata)}`
+  const what = `"type":${JSON.stringify(type)},"data":${oneLine(data)},"metadata":${oneLine(metadata)}${tags}`
   const time = new Date(Number(ms)).toISOString()
   return `{"id":"${id}",${stream},"position":${position},${what},"recordedAt":"${time}"}\n`
+}
+
+/** Metadata without the tags with which it is stored, and the tags as a property of the line; both as they are written. */
+function apart(stored: string): { tags: string; metadata: string } {
+  if (!hasTags(stored)) return { tags: ',"tags":[]', metadata: stored }
+  const tags = members(stored).get(TAGS_KEY)!
+  const rest = stored.slice(stored.indexOf(tags) + tags.length)
+  return { tags: `,"tags":${tags}`, metadata: rest.startsWith(',') ? `{${rest.slice(1)}` : '{}' }
 }
 
 const oneLine = (json: string): string => json.replaceAll(/[\r\n]/g, ' ')

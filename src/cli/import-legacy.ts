@@ -165,7 +165,7 @@ async function takeOver(
   const { transaction, id } = rows[0]
   const [row] = await db.query(statements.legacyPosition, { category, transaction, id })
   const position = Number(row![0])
-  const selection = { categories: [category], types: null, streamId: null }
+  const selection = { categories: [category], types: null, streamId: null, tags: null }
   await db.query(statements.subscribe, { name, ...selection, partitions: 1, position })
   await context.out.say(
     { name, category, position },

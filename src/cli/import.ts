@@ -2,8 +2,10 @@
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import type { Command } from 'commander'
+import { messageOf } from '../core/describe.ts'
 import { MAX_INT } from '../core/numbers.ts'
 import { redactText } from '../core/secrets.ts'
+import { checkTags, NO_TAGS, refuseTagsKey, withTags } from '../events/tags.ts'
 import { jsonProblem, UsageError } from './arguments.ts'
 import type { CopiedEvent } from './bulk-import.ts'
 import { BulkImport } from './bulk-import.ts'
@@ -28,7 +30,7 @@ export function importEvents(program: Command, run: Run): void {
       `
 If it was interrupted, or the file has grown, run it again: it continues. A batch of 1,000 lines is written as a whole,
 or not at all. Events get new positions, in the same order.
-In a line you may leave out "id", "version", "metadata" and "recordedAt"; a line without "id" is written each time.`,
+In a line you may leave out "id", "version", "metadata", "tags" and "recordedAt"; a line without "id" is written each time.`,
     )
     .action(
       run(async (context, file: string | undefined, { renumber = false }: { renumber?: boolean }) => {
@@ -86,6 +88,14 @@ function checked({ text, number }: Line): CopiedEvent {
     if (typeof event[name] !== 'string' || event[name] === '') return refuse(`has no ${name}`)
   if (!('data' in event)) return refuse('has no data')
   const raw = members(text)
+  const given = event.metadata as object | null | undefined
+  let tags: readonly string[]
+  try {
+    tags = 'tags' in event ? checkTags(event.tags, 'tags') : NO_TAGS
+    if (typeof given === 'object' && given !== null) refuseTagsKey(given, 'metadata')
+  } catch (error) {
+    return refuse(`is refused (${messageOf(error)})`)
+  }
   const { id = null, version = null, metadata = null, recordedAt = null } = event as Partial<CopiedEvent>
   const isVersion = Number.isInteger(version) && version! >= 0 && version! <= MAX_INT
   if (version !== null && !isVersion)
@@ -98,7 +108,7 @@ function checked({ text, number }: Line): CopiedEvent {
     version,
     recordedAt,
     data: raw.get('data')!,
-    metadata: metadata === null ? null : raw.get('metadata')!,
+    metadata: withTags(metadata === null ? '{}' : raw.get('metadata')!, tags),
     from: `line ${number}`,
   }
 }

@@ -10,6 +10,7 @@ interface Options {
   category?: string[]
   stream?: string
   types?: string[]
+  tags?: string[]
   after: From
   since?: { since: Date }
   to?: number
@@ -26,6 +27,7 @@ export function read(program: Command, run: Run): void {
     .option('--category <names>', 'only these categories, a,b; default: all', list)
     .option('--stream <id>', 'only this stream of the category')
     .option('--types <names>', 'only these types, a,b', list)
+    .option('--tags <tags>', 'only events that carry all of these tags, a,b', list)
     .option(
       '--after <position>',
       'start after this position; end: print only new events',
@@ -61,15 +63,17 @@ export function read(program: Command, run: Run): void {
     )
 }
 
-/** The selector of --category, --stream and --types. */
+/** The selector of --category, --stream, --types and --tags. */
 export function selector({
   category,
   stream,
   types,
-}: Pick<Options, 'category' | 'stream' | 'types'>): Selector<string> {
+  tags,
+}: Pick<Options, 'category' | 'stream' | 'types' | 'tags'>): Selector<string> {
   return {
     ...(category ? { category: category.length === 1 ? category[0]! : category } : {}),
     ...(stream === undefined ? {} : { streamId: stream }),
     ...(types ? { types } : {}),
+    ...(tags ? { tags } : {}),
   }
 }

@@ -89,4 +89,12 @@ export const SQLSTATE = {
   projectionRefused: 'MW016',
   /** A version of a projection exists with another definition, or was dropped. */
   projectionMismatch: 'MW017',
+  /** An append with a condition, in a transaction that is not READ COMMITTED. */
+  conditionNeedsReadCommitted: 'MW018',
+  /** An INSERT carries tags, which only the append functions can write. */
+  rawTags: 'MW019',
+  /** In plain SQL: the condition of an append does not hold. */
+  conditionFailed: 'MW020',
+  /** In plain SQL: what a condition gives as seen is not from this store. */
+  foreignSeen: 'MW021',
 } as const

@@ -25,6 +25,14 @@ const append = {
       'category text, streamId text, expected int, lookup boolean, careful boolean, id uuid, type text, data json, metadata json',
     ),
   ),
+  /** Events with tags, or under conditions. */
+  appendTagged: commits(
+    rows(
+      'append_tagged',
+      `${batch}, careful boolean, exclusive text[], shared text[], conditions json?, wait boolean`,
+      'outcome, version?, duplicate?, positions?, recorded_at?, failed?',
+    ),
+  ),
   eventsById: file('events_by_id', 'ids uuid[]', event),
   import: commits(
     file(
@@ -47,6 +55,13 @@ const read = {
     'stream_id, version, position',
   ),
   trace: file('trace', 'id text, after bigint, limit bigint', event),
+  queryPage: query(
+    'query_page',
+    'select horizon, {{event}} from meowmx.query_page($1, $2, $3)',
+    'query json, after bigint, limit bigint',
+    `horizon, ${noEvent}`,
+  ),
+  seenKey: query('seen_key', `select pg_catalog.encode(key, 'hex') from meowmx.seen_key`, '', 'key'),
   load: file('load', streamRange, event),
   loadBackward: file('load_backward', streamRange, event),
   categories: file('categories', 'until bigint?', 'category, streams, events, last_position'),
@@ -86,7 +101,7 @@ const notifyForAll = {
 const subscribe = {
   subscribe: value(
     'subscribe',
-    'name text, categories text[]?, types text[]?, streamId text?, partitions int, position bigint',
+    'name text, categories text[]?, types text[]?, streamId text?, partitions int, position bigint, tags text[]?',
   ),
   wakeChannel: value('wake_channel', 'subscription text'),
   /** A row for each partition. If there is none, one row, which has the share. */
@@ -108,7 +123,7 @@ const subscribe = {
   ),
   replayedEvents: file(
     'replayed_events',
-    'category text, streamId text, from bigint, until bigint, limit bigint, types text[]?, maxBytes bigint',
+    'category text, streamId text, from bigint, until bigint, limit bigint, types text[]?, maxBytes bigint, tags text[]?',
     event,
   ),
   replayed: value(
@@ -122,7 +137,7 @@ const administer = {
   subscriptions: file(
     'subscriptions',
     'names text[]?, exact boolean',
-    'name, categories?, types?, stream_id?, partitions, position, lag, lag_is_estimate, streams, parked, parked_is_estimate, ahead, held_back, held_back_ms, paused_ms?',
+    'name, categories?, types?, stream_id?, tags?, partitions, position, lag, lag_is_estimate, streams, parked, parked_is_estimate, ahead, held_back, held_back_ms, paused_ms?',
   ),
   alterSubscription: value('alter_subscription', 'name text, changes jsonb'),
   resetSubscription: value('reset_subscription', 'name text, position bigint'),

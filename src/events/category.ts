@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { ValidationError } from '../core/errors.ts'
+import { explain, ValidationError } from '../core/errors.ts'
 import { nameSchema } from '../core/fields.ts'
 import { plainObject } from '../core/json.ts'
 import { jsonText } from '../core/json-text.ts'
@@ -9,7 +9,8 @@ import { UpcastError } from './errors.ts'
 import type { EventModel, NewEvent, RecordedEvent, Storable, StreamRef } from './event.ts'
 import { ERASED, isEmptied, isReserved, MODEL } from './event.ts'
 import { EventSchema } from './schema.ts'
-import type { EventSchemas, NewEventOptions, Reserved, TypedCategory } from './types.ts'
+import { checkTags } from './tags.ts'
+import type { EventSchemas, NewEventOptions, Reserved, TagsOf, TypedCategory } from './types.ts'
 
 /** The options of `defineCategory`. */
 export interface CategoryOptions {
@@ -20,9 +21,30 @@ export interface CategoryOptions {
    * read.
    */
   validateOnRead?: boolean | undefined
+  /**
+   * By type, the tags that an event gets from its data, in addition to those that it is given. The data is as readers see it, checked
+   * and decoded. The functions must be pure.
+   */
+  tags?: CategoryTags | undefined
 }
 
-const categoryOptionsSchema = z.strictObject({ validateOnRead: z.boolean().default(false) })
+/** Makes tags of data, by type. */
+type CategoryTags = { readonly [type: string]: (data: any) => readonly string[] }
+
+const categoryOptionsSchema = z.strictObject({
+  validateOnRead: z.boolean().default(false),
+  tags: z
+    .record(
+      z.string(),
+      z.custom<CategoryTags[string]>((f) => typeof f === 'function', 'must be a function'),
+    )
+    .default({}),
+})
+/** The options of a category with these schemas. */
+type TypedCategoryOptions<Schemas extends EventSchemas> = Omit<CategoryOptions, 'tags'> & {
+  readonly tags?: TagsOf<Schemas>
+}
+
 const RESERVED: readonly string[] = ['name', 'stream', 'jsonSchema', 'then'] satisfies (keyof Reserved)[]
 
 /**
@@ -47,6 +69,7 @@ const RESERVED: readonly string[] = ['name', 'stream', 'jsonSchema', 'then'] sat
  * @param schemas by type: a zod schema, or `{ schema, version, upcast: { 1: (old) => next } }`
  * @throws ValidationError for a schema that returns what JSON can't hold, such as a date, or has a transform that would have to be
  *   undone or repeated on read; with the path and what to use instead
+ * @param options `validateOnRead`; `tags`: by type, a function that makes an event's tags of its data
  * @throws ValidationError for a type named `stream`, `name`, `jsonSchema` or `then`, one that begins with `$` (except `$erased`, which is only
  *   read), or a version without the steps that lead to it
  * @example
@@ -61,10 +84,10 @@ const RESERVED: readonly string[] = ['name', 'stream', 'jsonSchema', 'then'] sat
 export function defineCategory<const Name extends string, Schemas extends EventSchemas & Reserved>(
   category: Name,
   schemas: Schemas,
-  options: CategoryOptions = {},
+  options: TypedCategoryOptions<Schemas> = {},
 ): TypedCategory<Name, Schemas> {
   parse(nameSchema, category, 'name')
-  const { validateOnRead } = parse(categoryOptionsSchema, options, 'options')
+  const { validateOnRead, tags } = parse(categoryOptionsSchema, options, 'options')
   if (typeof schemas !== 'object' || schemas === null)
     throw new ValidationError('schemas', 'must be { Type: schema }', schemas)
   const types = new Map<string, EventSchema>()
@@ -78,7 +101,10 @@ export function defineCategory<const Name extends string, Schemas extends EventS
     parse(nameSchema, type, path)
     types.set(type, new EventSchema(definition as EventSchemas[string], path, validateOnRead))
   }
-  const model = new CategoryModel(category, types)
+  for (const type of Object.keys(tags))
+    if (!types.has(type))
+      throw new ValidationError(`options.tags.${type}`, 'must be a type that the category defines', type)
+  const model = new CategoryModel(category, types, new Map(Object.entries(tags)))
   const creators = [...types].map(([type, { version }]) => [
     type,
     (data: unknown, options?: NewEventOptions) => create(model, version, { ...options, type, data }),
@@ -101,10 +127,16 @@ export function isCategory(value: unknown): value is { name: string; readonly [M
 class CategoryModel implements EventModel {
   readonly name: string
   readonly #types: ReadonlyMap<string, EventSchema>
+  readonly #tags: ReadonlyMap<string, CategoryTags[string]>
 
-  constructor(name: string, types: ReadonlyMap<string, EventSchema>) {
+  constructor(
+    name: string,
+    types: ReadonlyMap<string, EventSchema>,
+    tags: ReadonlyMap<string, CategoryTags[string]>,
+  ) {
     this.name = name
     this.#types = types
+    this.#tags = tags
   }
 
   toStore(event: NewEvent, path: string): Storable {
@@ -118,7 +150,35 @@ class CategoryModel implements EventModel {
         `must be ${schema.version}, the version that "${type}" has now`,
         schemaVersion,
       )
-    return { ...event, ...schema.store(data, `${path}.data`), ...versioned(metadata, schema.version) }
+    const stored = schema.store(data, `${path}.data`)
+    return {
+      ...event,
+      ...stored,
+      ...versioned(metadata, schema.version),
+      ...this.#tagged(event, stored, path),
+    }
+  }
+
+  /** The tags that the event is given, and those that are made of its data. */
+  #tagged(
+    { type, tags }: NewEvent,
+    { data, seen }: Pick<Storable, 'data' | 'seen'>,
+    path: string,
+  ): { tags?: readonly string[] } {
+    const make = this.#tags.get(type)
+    if (!make) return {}
+    let made: unknown
+    try {
+      made = make(seen ? seen.data : data)
+    } catch (error) {
+      throw new ValidationError(`${path}.tags`, `can not be made of the data (${explain(error)})`, data)
+    }
+    return {
+      tags: [
+        ...(tags === undefined ? [] : checkTags(tags, `${path}.tags`)),
+        ...checkTags(made, `${path}.tags`),
+      ],
+    }
   }
 
   toReader(event: RecordedEvent): RecordedEvent & { known: boolean } {

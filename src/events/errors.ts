@@ -1,6 +1,7 @@
 import { explain, MeowError } from '../core/errors.ts'
 import { redact } from '../core/secrets.ts'
-import type { NewEvent, StreamRef } from './event.ts'
+import type { NewEvent, RecordedEvent, StreamRef } from './event.ts'
+import type { EventQuery } from './query.ts'
 
 /** The stream is not at the expected version. Nothing was written: load the stream again, decide again and retry. */
 export class VersionConflictError extends MeowError {
@@ -15,6 +16,29 @@ export class VersionConflictError extends MeowError {
       `stream ${label(stream)} is at version ${actual}${actual < 0 ? ' (it has no events)' : ''}, expected ${expected}`,
       undefined,
       { stream, expected, actual },
+    )
+  }
+}
+
+/** The event that made a condition fail: the first one that was not seen. */
+export type UnseenEvent = Pick<RecordedEvent, 'id' | 'position' | 'type'> & { readonly stream: StreamRef }
+
+/**
+ * There is an event that matches the condition of an append and that the append had not seen. Nothing was written: query again,
+ * decide again and retry.
+ */
+export class ConditionFailedError extends MeowError {
+  /** The query of the condition. */
+  declare readonly query: EventQuery
+  /** The first event that matches and was not seen. */
+  declare readonly event: UnseenEvent
+
+  constructor(query: EventQuery, event: UnseenEvent) {
+    super(
+      'ERR_CONDITION_FAILED',
+      `the condition does not hold: event ${event.id}, "${redact(event.type)}" of stream ${label(event.stream)} at position ${event.position}, matches its query and was not seen; query again, decide again and retry`,
+      undefined,
+      { query, event },
     )
   }
 }
@@ -106,18 +130,24 @@ export class OutcomeUnknownError extends MeowError {
   declare readonly events: NewEvent[]
   /** The writes of the call, one per stream. Pass them to `appendAll`. */
   declare readonly writes: readonly UnknownWrite[]
+  /** The condition of the call; undefined if it had none. Pass it along. */
+  declare readonly failIf: { query: EventQuery; after?: string } | undefined
 
-  constructor(writes: readonly UnknownWrite[], cause?: unknown) {
+  constructor(writes: readonly UnknownWrite[], cause?: unknown, failIf?: OutcomeUnknownError['failIf']) {
     const { stream } = writes[0]!
     const events = writes.flatMap((write) => write.events)
     const others = new Set(writes.map((write) => label(write.stream))).size - 1
     super(
       'ERR_OUTCOME_UNKNOWN',
       `whether ${events.length} event(s) were appended to stream ${label(stream)}${others > 0 ? ` and ${others} more` : ''} is unknown: the answer was lost and could not be recovered in time; ${
-        writes.length > 1 ? 'call appendAll(error.writes)' : 'append error.events'
+        failIf
+          ? 'call appendAll(error.writes, { failIf: error.failIf })'
+          : writes.length > 1
+            ? 'call appendAll(error.writes)'
+            : 'append error.events'
       } again (same ids), which is safe`,
       cause,
-      { stream, events, writes },
+      { stream, events, writes, failIf },
     )
   }
 }

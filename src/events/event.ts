@@ -1,4 +1,5 @@
 import { LimitError } from '../core/errors.ts'
+import { hasTags, NO_TAGS, takeTags } from './tags.ts'
 
 /** The key under which a category, its streams and its new events keep their event model. It is not enumerable. */
 export const MODEL: unique symbol = Symbol('meowmx.model')
@@ -44,6 +45,11 @@ export interface NewEvent {
   metadata?: object | undefined
   /** A UUID, which makes a retry safe. Default: a new UUIDv7. */
   id?: string | undefined
+  /**
+   * What the event is about, for queries and conditions across streams, e.g. `['course:1', 'student:7']`: a set, at most 32, each of 1 to
+   * 255 characters. It must not be `undefined`: leave it out.
+   */
+  tags?: readonly string[]
 }
 
 /** An event as it is stored. */
@@ -68,6 +74,8 @@ export interface RecordedEvent {
   data: any
   /** A JSON object; `{}` if none was given. */
   metadata: Record<string, any>
+  /** Sorted; `[]` if it has none. */
+  tags: readonly string[]
   /** The time by the database's clock, in milliseconds. */
   recordedAt: Date
 }
@@ -152,7 +160,7 @@ type AnyEventRow = readonly [...EventRow<string | null>, ...string[]]
 export function toEvent(row: EventRow): RecordedEvent
 export function toEvent(row: AnyEventRow, category: string, streamId?: string): RecordedEvent
 export function toEvent(row: AnyEventRow, category = row[4]!, streamId = row[5]): RecordedEvent {
-  const metadata = row[8]
+  const { metadata, tags } = readMetadata(row[8])
   return {
     id: row[2],
     category,
@@ -161,9 +169,17 @@ export function toEvent(row: AnyEventRow, category = row[4]!, streamId = row[5])
     position: toPosition(row[0]),
     type: row[6],
     data: JSON.parse(row[7]),
-    metadata: metadata === '{}' ? {} : object(JSON.parse(metadata)),
+    metadata,
+    tags,
     recordedAt: new Date(Number(row[1])),
   }
+}
+
+/** Metadata and tags of an event, which are stored as one text. */
+export function readMetadata(text: string): Pick<RecordedEvent, 'metadata' | 'tags'> {
+  if (text === '{}') return { metadata: {}, tags: NO_TAGS }
+  const metadata = object(JSON.parse(text))
+  return hasTags(text) ? takeTags(metadata) : { metadata, tags: NO_TAGS }
 }
 
 /** The metadata of a restored store may be something else than an object, but readers rely on an object. */

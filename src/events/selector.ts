@@ -5,6 +5,7 @@ import { parse, refuseUndefined } from '../core/validate.ts'
 import { isCategory } from './category.ts'
 import type { EventModel, RecordedEvent } from './event.ts'
 import { MODEL } from './event.ts'
+import { tagsSchema } from './tags.ts'
 import type { AnyCategory } from './types.ts'
 
 /**
@@ -18,6 +19,8 @@ export interface Selector<C extends string | AnyCategory = string | AnyCategory,
   types?: readonly T[]
   /** Only this stream. Requires exactly one category. */
   streamId?: string
+  /** Only events that carry all of these tags, at most 32. The database filters them. */
+  tags?: readonly string[]
 }
 
 /** A selector after validation. Lists are sorted and have no duplicates, so equal selectors are equal. */
@@ -26,6 +29,7 @@ export interface Selection {
   readonly categories: readonly string[]
   readonly types: readonly string[] | null
   readonly streamId: string | null
+  readonly tags: readonly string[] | null
   /** The same text for equal selectors. */
   readonly key: string
   /** Converts an event for a reader that selects by a zod category; null: the event stays as it is stored. */
@@ -38,6 +42,7 @@ export const selectorShape = {
   category: z.preprocess(names, z.union([nameSchema, z.array(nameSchema).min(1)])).optional(),
   types: z.array(nameSchema).min(1).optional(),
   streamId: nameSchema.optional(),
+  tags: tagsSchema.min(1).optional(),
 }
 /** A category or its name; the output is the name. */
 export const oneCategorySchema = z.preprocess(names, nameSchema)
@@ -48,6 +53,7 @@ export function refuseWide(value: Pick<Selector, 'category'>, path: string): voi
   refuseUndefined(value, path, {
     category: 'every category',
     types: 'every type of event',
+    tags: 'events with any tags or none',
     get streamId() {
       const categories = [names(value.category) ?? []].flat()
       return `every stream of ${categories.map((name) => show(name)).join(', ') || 'every category'}`
@@ -57,12 +63,17 @@ export function refuseWide(value: Pick<Selector, 'category'>, path: string): voi
 
 export function select(value: Selector, path = 'selector'): Selection {
   refuseWide(value, path)
-  const { category, types, streamId } = parse(selectorSchema, value, path)
+  const { category, types, streamId, tags } = parse(selectorSchema, value, path)
   const categories = category === undefined ? [] : sorted([category].flat())
   if (streamId !== undefined && categories.length !== 1) {
     throw new ValidationError(`${path}.streamId`, 'needs exactly one category', streamId)
   }
-  const selection = { categories, types: types ? sorted(types) : null, streamId: streamId ?? null }
+  const selection = {
+    categories,
+    types: types ? sorted(types) : null,
+    streamId: streamId ?? null,
+    tags: tags ? sorted(tags) : null,
+  }
   const view = viewOf(value.category, `${path}.category`)
   return Object.freeze({ ...selection, key: JSON.stringify(Object.values(selection)), view })
 }
@@ -73,7 +84,7 @@ function names(category: unknown): unknown {
   return isCategory(category) ? category.name : category
 }
 
-function viewOf(category: Selector['category'], path: string): View | null {
+export function viewOf(category: Selector['category'], path: string): View | null {
   const models = new Map<string, EventModel>()
   for (const one of [category].flat()) {
     if (!isCategory(one)) continue

@@ -83,7 +83,7 @@ export interface TypedNewEvent<Type extends string, Data> extends NewEvent {
 }
 
 /** What can be passed with an event's data. */
-export type NewEventOptions = Pick<NewEvent, 'id' | 'metadata'>
+export type NewEventOptions = Pick<NewEvent, 'id' | 'metadata' | 'tags'>
 
 /** Any category, with any events. */
 export interface AnyCategory {
@@ -129,6 +129,11 @@ export type TypedCategory<Name extends string, Schemas extends EventSchemas> = {
     data: DataOf<SchemaOf<Schemas[Type]>>,
     options?: NewEventOptions,
   ) => TypedNewEvent<Type, DataOf<SchemaOf<Schemas[Type]>>>
+}
+
+/** By type, the function that makes tags of an event's data. */
+export type TagsOf<Schemas extends EventSchemas> = {
+  readonly [Type in keyof Schemas & string]?: (data: z.output<SchemaOf<Schemas[Type]>>) => readonly string[]
 }
 
 /** Exists only in types: the events of a category. */

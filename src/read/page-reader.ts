@@ -21,6 +21,11 @@ const MAX_MERGED = 8
 /** How many positions one query may pass if it finds nothing, so that it ends in time in a store of any size. */
 const MAX_WALK = 100_000
 
+/** The columns of an event that is found by its tags. With the position of the tag, rows are known to be in order. */
+const OF_TAGGED = ownColumns.replaceAll(/\w+/g, (column) =>
+  column === 'position' ? 't.position' : `e.${column}`,
+)
+
 /** The direction in which a page is read. */
 type Direction = 'forward' | 'backward'
 
@@ -102,8 +107,8 @@ export class PageReader {
   }
 
   get #sparse(): boolean {
-    const { types, categories } = this.#selection
-    return types !== null || categories.length > MAX_MERGED
+    const { types, categories, tags } = this.#selection
+    return types !== null || (tags !== null && tags.length > 1) || categories.length > MAX_MERGED
   }
 
   #read(way: Direction, after: number, until: number, limit: number, client?: SqlClient) {
@@ -135,12 +140,13 @@ export class PageReader {
 }
 
 /** The values of a selection's query, by name. They follow the first three parameters in this order. */
-function valuesOf({ categories, types, streamId }: Selection): Readonly<Record<string, unknown>> {
+function valuesOf({ categories, types, streamId, tags }: Selection): Readonly<Record<string, unknown>> {
   const merged = categories.map((category, i) => [`category${i + 1}`, category])
   return {
     ...(types ? { types } : {}),
     ...(categories.length > MAX_MERGED ? { categories } : Object.fromEntries(merged)),
     ...(streamId === null ? {} : { streamId }),
+    ...(tags ? { tags } : {}),
   }
 }
 
@@ -184,11 +190,14 @@ export function pageQuery(selection: Selection, way: Direction, isBounded = fals
 }
 
 /** The FROM clause: the rows of the selection, in order and limited. */
-function rowsOf({ categories, types, streamId }: Selection, order: string): string {
+function rowsOf(selection: Selection, order: string): string {
+  const { categories, types, streamId, tags } = selection
   const first = types ? 5 : 4
   const ofTypes = types ? ` and type = any (${hidden(4, 'text[]')}::text[])` : ''
-  const range = `position > ${hidden(1, 'bigint')} and position <= ${hidden(2, 'bigint')}${ofTypes}`
+  const positions = `position > ${hidden(1, 'bigint')} and position <= ${hidden(2, 'bigint')}`
+  const range = `${positions}${ofTypes}`
   const end = `${order} limit ${LIMIT}`
+  if (tags) return withTags(selection, order, positions, end)
   if (categories.length === 0) return `meowmx.events where ${range} ${end}`
   if (streamId !== null) return `meowmx.events where ${streamRange(first)}${ofTypes} ${end}`
   if (categories.length > MAX_MERGED)
@@ -199,6 +208,38 @@ function rowsOf({ categories, types, streamId }: Selection, order: string): stri
     (_, i) => `(select ${ownColumns} from meowmx.events where ${range} and ${oneCategory(first + i)} ${end})`,
   )
   return `(${branches.join(' union all ')}) as merged ${end}`
+}
+
+/**
+ * Events with tags: the range of the rarest tag, in which each position is looked up with the other tags, and then its event. In one
+ * stream, the range of the stream.
+ */
+function withTags(
+  { categories, types, streamId }: Selection,
+  order: string,
+  range: string,
+  end: string,
+): string {
+  const first = types ? 5 : 4
+  const names = streamId !== null || categories.length <= MAX_MERGED ? categories.length : 1
+  const tags = `${hidden(first + names + (streamId === null ? 0 : 1), 'text[]')}::text[]`
+  const ofTypes = types ? ` and e.type = any (${hidden(4, 'text[]')}::text[])` : ''
+  const hasAll = (position: string) =>
+    `(select count(*) from meowmx.event_tags o where o.tag = any (${tags}) and o.position = ${position}) = cardinality(${tags})`
+  if (streamId !== null)
+    return `meowmx.events e where ${streamRange(first)}${ofTypes} and ${hasAll('e.position')} ${end}`
+  const many = categories.length > MAX_MERGED
+  const list = categories.map((_, i) => `$${first + i}`).join(', ')
+  const ofCategories =
+    categories.length === 0 ? '' : ` and e.category = any (${many ? `$${first}` : `array[${list}]::text[]`})`
+  const rarest = `(select meowmx.rarest(${tags}, $1, $2))`
+  return `(
+    select ${OF_TAGGED} from (
+      select position from meowmx.event_tags where tag = ${rarest} and ${range} ${order}
+    ) as t cross join lateral (select * from meowmx.events x where x.position = t.position offset 0) as e
+    where (cardinality(${tags}) = 1 or ${hasAll('t.position')})${ofCategories}${ofTypes} ${order.replace('position', 't.position')}
+    limit ${LIMIT}
+  ) as tagged`
 }
 
 /**

@@ -25,7 +25,7 @@ export const subjectsOf = (prefix: string, categories: readonly string[]): strin
 
 /** Makes the message of an event. */
 export function toMessage(event: RecordedEvent, prefix: string): Message {
-  const { id, category, streamId, version, position, type, data, metadata, recordedAt } = event
+  const { id, category, streamId, version, position, type, data, metadata, tags, recordedAt } = event
   const { correlationId, causationId, traceparent, tracestate, schemaVersion } = metadata
   const headers: Record<string, string> = {
     'Meowmx-Position': String(position),
@@ -43,6 +43,7 @@ export function toMessage(event: RecordedEvent, prefix: string): Message {
   setHeader('Meowmx-Causation-Id', causationId)
   setHeader('traceparent', traceparent)
   setHeader('tracestate', tracestate)
+  if (tags.length > 0) headers['Meowmx-Tags'] = asciiJson(tags)
   if (Object.keys(metadata).length > 0) headers['Meowmx-Metadata'] = asciiJson(metadata)
   return {
     id,

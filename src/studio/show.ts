@@ -67,7 +67,16 @@ export function show(value: unknown, limit: number, indent = 0): Shown {
 }
 
 /** An event as one row of a list. */
-export function preview({ category, streamId, version, position, type, recordedAt, data }: RecordedEvent) {
+export function preview({
+  category,
+  streamId,
+  version,
+  position,
+  type,
+  recordedAt,
+  data,
+  tags,
+}: RecordedEvent) {
   return {
     category,
     streamId,
@@ -76,6 +85,7 @@ export function preview({ category, streamId, version, position, type, recordedA
     type,
     recordedAt: recordedAt.getTime(),
     data: show(data, 240).text,
+    tags,
   }
 }
 

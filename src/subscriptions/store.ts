@@ -114,7 +114,7 @@ export class Store {
 
   /** Create the subscription if it does not exist. */
   async register(from: From): Promise<void> {
-    const { categories, types, streamId } = this.#selection
+    const { categories, types, streamId, tags } = this.#selection
     if (typeof from === 'object' && 'after' in from && from.after > this.#db.timeline.position)
       await this.#reader.reaches(from.after).catch(async (error) => {
         // An existing subscription continues at its checkpoint, so `from` does not matter.
@@ -128,6 +128,7 @@ export class Store {
       streamId,
       partitions: this.#partitions,
       position,
+      tags,
     })
     this.#revision = row![0]
   }
@@ -249,8 +250,8 @@ export class Store {
     limit: number,
     maxBytes: number,
   ): Promise<{ event: RecordedEvent; bytes: number }[]> {
-    const { types } = this.#selection
-    const values = { category, streamId, from: position, until, limit, types, maxBytes }
+    const { types, tags } = this.#selection
+    const values = { category, streamId, from: position, until, limit, types, maxBytes, tags }
     const { rows } = await this.#db.page(statements.replayedEvents, values, maxBytes)
     return rows.map((row) => ({ event: toEvent(row), bytes: sizeOf(row) }))
   }

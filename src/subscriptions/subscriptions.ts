@@ -51,10 +51,15 @@ export class Subscriptions implements Executors {
   get(subscription: string, options: SubscriptionOptions): DurableSubscription {
     refuseWide(options, 'options')
     const checked = parse(subscriptionOptionsSchema, options, 'options')
-    const { types, streamId } = checked
+    const { types, streamId, tags } = checked
     const { category } = options // it may contain schemas, which the parsed options do not
     const selection = select(
-      { ...(category ? { category } : {}), ...(types ? { types } : {}), ...(streamId ? { streamId } : {}) },
+      {
+        ...(category ? { category } : {}),
+        ...(types ? { types } : {}),
+        ...(streamId ? { streamId } : {}),
+        ...(tags ? { tags } : {}),
+      },
       'options',
     )
     return new DurableSubscription(parse(nameSchema, subscription, 'name'), selection, checked, this)

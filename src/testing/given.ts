@@ -5,9 +5,13 @@ import { show, ValidationError } from '../core/errors.ts'
 import type { NewEvent } from '../events/event.ts'
 import type { AnyCategory, NewEventOptions } from '../events/types.ts'
 import type { Decider } from '../models/decider.ts'
+import type { DecisionModel } from '../models/decision-model.ts'
+import { isDecisionModel } from '../models/decision-model.ts'
 import type { ProjectionDefinition } from '../projections/definition.ts'
 import type { ExpectedError } from './expect.ts'
 import { assertError, assertSame, failure, isExpectedError } from './expect.ts'
+import type { ModelHistory } from './given-model.ts'
+import { GivenModel } from './given-model.ts'
 import type { GivenProjectionOptions, ProjectionHistory } from './given-projection.ts'
 import { GivenProjection } from './given-projection.ts'
 import type { History } from './scenario.ts'
@@ -52,14 +56,24 @@ export function given<C extends string | AnyCategory>(
   events?: ProjectionHistory,
   options?: GivenProjectionOptions,
 ): GivenProjection
-export function given(
-  tested: Decider<any, any, any> | ProjectionDefinition<any>,
-  events: any = [],
-  options: GivenProjectionOptions = {},
-): Given<any, any, any> | GivenProjection {
-  return typeof tested === 'object' && tested !== null && 'setup' in tested
-    ? new GivenProjection(tested, [events].flat(), options)
-    : new Given(new Scenario(tested as Decider<any, any, any>, events, given))
+/**
+ * Tests a decision model without a store, in the same way. The events are of any streams; those that match the model's query for the
+ * command are folded.
+ *
+ * @param model a decision model as `meow.decide` takes it
+ * @param events what there is already: events with tags, or `{ stream, events }`; none by default
+ * @example
+ * given(subscribe, [{ type: 'CourseDefined', data: { seats: 1 }, tags: ['course:sql'] }])
+ *   .when({ course: 'sql', student: 'ada' })
+ *   .then({ stream, events: { type: 'StudentSubscribed', data: {}, tags: ['course:sql', 'student:ada'] } })
+ */
+export function given<C, E, S>(model: DecisionModel<C, E, S>, events?: ModelHistory): GivenModel<C, S>
+export function given(tested: any, events: any = [], options: GivenProjectionOptions = {}): any {
+  if (typeof tested === 'object' && tested !== null && 'setup' in tested)
+    return new GivenProjection(tested, [events].flat(), options)
+  return isDecisionModel(tested)
+    ? new GivenModel(tested, events)
+    : new Given(new Scenario(tested, events, given))
 }
 
 /** The type of the events that `decide` returns. */

@@ -3,6 +3,7 @@
 export type { ExpectedError } from './expect.ts'
 export type { Given, Then, When } from './given.ts'
 export { given } from './given.ts'
+export type { GivenModel, ModelHistory, WhenModel } from './given-model.ts'
 export type {
   GivenProjection,
   GivenProjectionOptions,

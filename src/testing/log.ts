@@ -2,11 +2,14 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Outcome } from '../append/batch.ts'
 import { Aborted, result } from '../append/batch.ts'
+import type { Condition } from '../append/condition.ts'
 import type { Request } from '../append/request.ts'
 import { meets } from '../append/request.ts'
-import { DuplicateEventError, VersionConflictError } from '../events/errors.ts'
+import { ConditionFailedError, DuplicateEventError, VersionConflictError } from '../events/errors.ts'
 import type { RecordedEvent, StreamRef } from '../events/event.ts'
 import { streamKey } from '../events/event.ts'
+import type { CheckedItem } from '../events/query.ts'
+import { matchesQuery } from '../events/query.ts'
 import type { Selection } from '../events/selector.ts'
 import type { CategoryInfo } from '../read/reader.ts'
 import type { checkStreams, StreamInfo } from '../read/streams.ts'
@@ -33,10 +36,16 @@ export class MemoryLog {
     const isPartial = earlier.includes(undefined)
     const lasts = new Map<string, number>()
     const refusals = requests.map((request, i) => {
-      const { stream, key, expected, events } = request
+      const { stream, key, expected, events, condition } = request
       const found = earlier[i]
       if (found instanceof Error) return found
       if (found) return isPartial ? new DuplicateEventError(found[0]!.id, stream) : undefined
+      const unseen = condition && firstUnseen(this.#events, condition)
+      if (unseen) {
+        const { id, position, type, category, streamId } = unseen
+        const event = { id, position, type, stream: { category, streamId } }
+        return new ConditionFailedError(condition.given.query, event)
+      }
       const last = lasts.get(key) ?? this.#stream(key).length - 1
       lasts.set(key, last + events.length)
       return meets(expected, last) ? undefined : new VersionConflictError(stream, expected, last)
@@ -63,6 +72,16 @@ export class MemoryLog {
   select(selection: Selection, after: number, until: number, limit: number, end: 'first' | 'last') {
     const matching = this.#events.slice(after, Math.max(after, until)).filter(matches(selection))
     return (end === 'first' ? matching.slice(0, limit) : matching.slice(-limit)).map(recorded)
+  }
+
+  /** All events, in the order of positions. */
+  all(): RecordedEvent[] {
+    return this.#events.map(recorded)
+  }
+
+  /** All events that match a query by tags. */
+  query(items: readonly CheckedItem[]): RecordedEvent[] {
+    return this.#events.filter((event) => matchesQuery(items, event)).map(recorded)
   }
 
   /** Counts the events above `after` and up to `until`, by category. */
@@ -121,10 +140,10 @@ export class MemoryLog {
   #write({ stream, key, events }: Request, recordedAt: Date): Stored[] {
     const history = this.#stream(key)
     this.#streams.set(key, history)
-    return events.map(({ id, type, data, metadata }) => {
+    return events.map(({ id, type, data, metadata, tags }) => {
       const [version, position] = [history.length, this.#events.length + 1]
       const { category, streamId } = stream
-      const event = { id, category, streamId, version, position, type, data, metadata, recordedAt }
+      const event = { id, category, streamId, version, position, type, data, metadata, tags, recordedAt }
       for (const list of [history, this.#events]) list.push(event)
       this.#byId.set(id, event)
       return event
@@ -136,12 +155,19 @@ export class MemoryLog {
 const compareBytes = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b))
 
 /** Whether an event belongs to a selection. */
-function matches({ categories, types, streamId }: Selection): (event: Stored) => boolean {
+function matches({ categories, types, streamId, tags }: Selection): (event: Stored) => boolean {
   return (event) =>
     (categories.length === 0 || categories.includes(event.category)) &&
     (types === null || types.includes(event.type)) &&
-    (streamId === null || event.streamId === streamId)
+    (streamId === null || event.streamId === streamId) &&
+    (tags === null || tags.every((tag) => event.tags.includes(tag)))
 }
+
+/** The first event that matches a condition and was not seen. */
+const firstUnseen = (events: readonly Stored[], { items, after }: Condition) =>
+  events
+    .slice(after.horizon)
+    .find((event) => !after.positions.includes(event.position) && matchesQuery(items, event))
 
 const recorded = (event: Stored): RecordedEvent => ({
   ...event,

@@ -14,6 +14,7 @@ import { closeOptionsSchema, TimeLimit } from '../core/stop-options.ts'
 import { parse } from '../core/validate.ts'
 import { Observer } from '../live/observer.ts'
 import { Aggregates } from '../models/aggregate.ts'
+import { isDecisionModel, ModelDecisions } from '../models/decision-model.ts'
 import { Decisions } from '../models/decisions.ts'
 import { States } from '../models/states.ts'
 import { Watches } from '../models/watches.ts'
@@ -65,11 +66,12 @@ export function memoryStore(options: MemoryStoreOptions = {}): EventStore {
     reader.wake()
     return outcomes
   }
-  const appender = new Appender({ run: write }, { append: write }, headBy(reader))
+  const appender = new Appender({ run: write }, { append: write }, headBy(reader), reader.seenKey)
   const observer = new Observer(reader.open)
   const states = new States(reader, noSnapshots)
   const aggregates = new Aggregates(reader, appender)
   const decisions = new Decisions(states, noSnapshots, appender, log.traceSource.byIds, clock)
+  const modelDecisions = new ModelDecisions((query, options) => reader.query(query, options), appender, clock)
   const watches = new Watches({ clock, settings: { logger: silent } }, observer, states)
 
   // The types of arguments and results are those of EventStore.
@@ -97,6 +99,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): EventStore {
     append: (stream, events, options) => open(options, () => appender.append(stream, events as any, options)),
     appendAll: (writes, options) => open(options, () => appender.appendAll(writes as any, options)) as any,
     load: (stream, options) => open(options, () => reader.load(stream, options)),
+    query: (query, options) => open(options, () => reader.query(query, options)),
     read: (selector, options) => open(options, () => reader.read(selector, options)),
     categories: (options?: CategoriesOptions) =>
       open(undefined, async () => {
@@ -112,8 +115,10 @@ export function memoryStore(options: MemoryStoreOptions = {}): EventStore {
     loadAggregate: (Class, streamId, options) =>
       open(options, () => aggregates.load(Class, streamId, options)),
     saveAggregate: (aggregate, options) => open(options, () => aggregates.save(aggregate, options)),
-    decide: (decider, streamId, command, options) =>
-      open(options, () => decisions.decide(decider, streamId, command, options)),
+    decide: (model: any, ...args: [any, any?, any?]) =>
+      isDecisionModel(model)
+        ? open(args[1], () => modelDecisions.decide(model, args[0], args[1]))
+        : open(args[2], () => decisions.decide(model, ...(args as [any, any, any]))),
     state: (decider, streamId, options) => open(options, () => states.state(decider, streamId, options)),
     watch: (decider, streamId) => watches.watch(decider, streamId),
     close,

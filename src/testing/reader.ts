@@ -1,15 +1,22 @@
 // Reads the events of a store in memory.
+import { randomBytes } from 'node:crypto'
 import { checkStream } from '../append/request.ts'
+import { signSeen } from '../append/seen.ts'
 import { Condition } from '../core/condition.ts'
 import { HistoryLostError } from '../core/errors.ts'
 import { parse } from '../core/validate.ts'
 import type { RecordedEvent, StreamRef } from '../events/event.ts'
 import { modelOf } from '../events/event.ts'
+import type { EventQuery } from '../events/query.ts'
+import { checkQuery } from '../events/query.ts'
 import type { Selection, Selector } from '../events/selector.ts'
 import { select } from '../events/selector.ts'
+import type { AnyCategory, SelectedEvent } from '../events/types.ts'
 import { Feed } from '../live/feed.ts'
 import type { OpenSource } from '../live/observer.ts'
 import type { Page } from '../read/page.ts'
+import type { QueryOptions, QueryResult } from '../read/query.ts'
+import { queryOptionsSchema, viewOfCategories } from '../read/query.ts'
 import type { LoadOptions, Reader, ReadOptions, ReadResult, StreamPage } from '../read/reader.ts'
 import { loadOptionsSchema, readOptionsSchema } from '../read/reader.ts'
 import type { MemoryLog } from './log.ts'
@@ -50,6 +57,23 @@ export class MemoryReader implements Pick<Reader, 'load' | 'loadPage' | 'read'> 
     const last = events.length === limit ? events.at(-1) : undefined
     const position = forward ? (last?.position ?? Math.max(after, end)) : last ? last.position - 1 : after
     return { events: selection.view ? events.map(selection.view) : events, position, horizon }
+  }
+
+  readonly #key = randomBytes(32)
+  /** With this key the store signs what a query has seen. */
+  readonly seenKey = async () => this.#key
+
+  /** As `meow.query`. */
+  async query<C extends AnyCategory>(
+    asked: EventQuery,
+    options: QueryOptions<C> = {},
+  ): Promise<QueryResult<SelectedEvent<C>>> {
+    const items = checkQuery(asked)
+    const { categories } = parse(queryOptionsSchema, options, 'options')
+    const view = viewOfCategories(categories, 'options.categories')
+    const events = this.#log.query(items)
+    const seen = signSeen(this.#key, { horizon: this.#log.head, positions: [] })
+    return { events: (view ? events.map(view) : events) as SelectedEvent<C>[], seen }
   }
 
   /** Opens a feed of pages for an observer. */

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { append, bulk, transactions } from './append.ts'
 import { catchUp, memory, transactional } from './catch-up.ts'
+import { conditions } from './conditions.ts'
 import { endToEnd, fanOut, latency } from './live.ts'
 import { many } from './many.ts'
 import { peers } from './peers.ts'
@@ -37,6 +38,7 @@ const measures: Record<string, (setting: Setting) => Promise<Sample[]>> = {
   append,
   bulk,
   transactions,
+  conditions,
   'catch-up': catchUp,
   transactional,
   latency,

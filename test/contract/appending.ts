@@ -23,7 +23,7 @@ export const appending: Contract = (test, store) => {
     assert.equal(first, { events: [one], version: 0, position, deduplicated: false })
     assert.equal(one, {
       ...{ id, ...stream, version: 0, position, type: 'Placed' },
-      ...{ data: { price: 9 }, metadata: { by: 'me' }, recordedAt },
+      ...{ data: { price: 9 }, metadata: { by: 'me' }, tags: [], recordedAt },
     })
     assert.match(id, /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
     assert.instance(recordedAt, Date)

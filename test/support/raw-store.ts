@@ -133,6 +133,7 @@ export const expected = (row: Raw): Seen =>
   seen({
     ...row,
     position: 0,
+    tags: [],
     data: JSON.parse(row.data),
     metadata: JSON.parse(row.metadata),
     recordedAt: new Date(row.recordedAt),

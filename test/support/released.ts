@@ -15,5 +15,6 @@ export const released: Readonly<Record<string, Readonly<Record<string, string>>>
     '013_functions.sql': '5c33785a158be6dfb900604c4194198e5e4209545d5f2f22e5b6777d73a90946',
     '014_operating.sql': '32cc239555b8dbea5e6fbd335fcf6235dd0afa3b885823e9b30c095f6bf54b2e',
     '015_projections.sql': 'd63818df038574c092564d764cbc2403df66db32a185b2bd37210374de19b21c',
+    '016_tags.sql': 'bfcfa54fba830990179d659b327d6ae4c8e9b22b40e58683bfda6b873d29630a',
   },
 }

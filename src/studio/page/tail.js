@@ -90,7 +90,7 @@ function note() {
   write(byId('tail-note'), parts.join(' '))
 }
 
-function row({ category, streamId, version, position, type, recordedAt, data }) {
+function row({ category, streamId, version, position, type, recordedAt, data, tags }) {
   const href = streamHref(category, streamId, version)
   return h(
     'tr',
@@ -117,7 +117,7 @@ function row({ category, streamId, version, position, type, recordedAt, data }) 
         ),
       ],
       ['Version', 'n v', String(version)],
-      ['Type', 'type', type],
+      ['Type', 'type', tags.length > 0 ? h('span', { title: `tags: ${tags.join(', ')}` }, type) : type],
       ['Data', 'data', h('code', { title: data }, data)],
     ),
   )

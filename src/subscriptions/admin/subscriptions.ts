@@ -83,7 +83,7 @@ export class SubscriptionList {
 }
 
 function subscriptionInfo(row: RowOf<typeof statements.subscriptions.columns>): SubscriptionInfo {
-  const [name, categories, types, streamId, partitions, position, ...counts] = row
+  const [name, categories, types, streamId, tags, partitions, position, ...counts] = row
   const [
     lag,
     lagIsEstimate,
@@ -101,7 +101,12 @@ function subscriptionInfo(row: RowOf<typeof statements.subscriptions.columns>): 
     name,
     status: pausedMs !== null ? 'paused' : isOwned ? 'running' : 'stopped',
     pausedAt: pausedMs === null ? null : new Date(Number(pausedMs)),
-    selector: selector(JSON.parse(categories ?? 'null'), JSON.parse(types ?? 'null'), streamId),
+    selector: selector(
+      JSON.parse(categories ?? 'null'),
+      JSON.parse(types ?? 'null'),
+      streamId,
+      JSON.parse(tags ?? 'null'),
+    ),
     partitions: all,
     position: Number(position),
     lag: Number(lag),
@@ -118,11 +123,13 @@ function selector(
   categories: string[] | null,
   types: string[] | null,
   streamId: string | null,
+  tags: string[] | null,
 ): Selector<string> {
   return {
     ...(categories ? { category: categories.length === 1 ? categories[0]! : categories } : {}),
     ...(types ? { types } : {}),
     ...(streamId === null ? {} : { streamId }),
+    ...(tags ? { tags } : {}),
   }
 }
 

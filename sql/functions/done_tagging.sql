@@ -1,0 +1,3 @@
+create or replace function done_tagging() returns text
+language sql volatile
+return set_config(tags_setting(), '', true);

@@ -1,0 +1,6 @@
+-- Whether the event at a position carries all of these tags, each of which is given once. Callers ask only if there are tags to ask for.
+create or replace function has_tags(_position bigint, _tags text[]) returns boolean
+language sql stable
+begin atomic
+  select count(*) = cardinality(_tags) from event_tags t where t.tag = any (_tags) and t.position = _position;
+end;

@@ -1,0 +1,43 @@
+-- The first _limit events above _after that match a query (first_unseen says what that is), in the order of positions, and the horizon
+-- of the store, which is fetched first: what is at or below it, the later statement sees whole. Without a match, one row that has the
+-- horizon alone. For the next page the first one's horizon counts.
+create or replace function query_page(_query json, _after bigint default 0, _limit bigint default 9007199254740991)
+returns table (
+  horizon bigint, "position" bigint, recorded_at timestamptz, id uuid, version int, category text, stream_id text, type text,
+  data json, metadata json
+)
+language plpgsql
+set search_path from current
+set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+declare
+  _horizon constant bigint := horizon();
+begin
+  return query
+    with items as materialized (
+      select i.tags, i.types, rarest(i.tags, _after, 9223372036854775807) as rare
+      from (
+        select array(select distinct json_array_elements_text(item -> 'tags')) as tags,
+               case when json_typeof(item -> 'types') = 'array' then array(select json_array_elements_text(item -> 'types')) end as types
+        from json_array_elements(_query) as item
+      ) as i
+    ), found as materialized (
+      select distinct p.position
+      from items i cross join lateral (
+        select t.position from event_tags t
+        where t.tag = i.rare and t.position > _after
+          and (cardinality(i.tags) = 1 or (
+            select count(*) from event_tags o where o.tag = any (i.tags) and o.position = t.position
+          ) = cardinality(i.tags))
+          and (i.types is null or (select e.type from events e where e.position = t.position) = any (i.types))
+        order by t.position limit _limit
+      ) as p
+      order by p.position limit _limit
+    )
+    select _horizon, e.position, e.recorded_at, e.id, e.version, e.category, e.stream_id, e.type, e.data, e.metadata
+    from (select) as one
+    left join (found f cross join lateral (select * from events x where x.position = f.position offset 0) as e) on true
+    order by e.position;
+end
+$$;
