@@ -17,6 +17,8 @@ const ORDER = [
   'live',
   'subscriptions',
   'models',
+  'timers',
+  'processes',
   'meow.ts',
   'store.ts',
   'index.ts',

@@ -105,6 +105,11 @@ export type { SubscriptionStatus } from './subscriptions/status.ts'
 export { DurableSubscription } from './subscriptions/subscription.ts'
 export type { Worker } from './subscriptions/worker.ts'
 
+// Timers
+
+export type { Due, ScheduledTimer, TimerFailure } from './timers/timer.ts'
+export type { ScheduledOptions, TimerOptions } from './timers/timers.ts'
+
 // Managing subscriptions and the store
 
 export type { SubscriptionChanges } from './subscriptions/admin/administer.ts'

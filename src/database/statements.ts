@@ -170,6 +170,26 @@ const administer = {
   legacyPosition: file('legacy_position', 'category text, transaction numeric, id numeric', 'position'),
 }
 
+const timers = {
+  scheduleTimer: value(
+    'schedule_timer',
+    'key text, due timestamptz?, inMs double precision?, category text, streamId text, write json',
+  ),
+  unscheduleTimer: value('unschedule_timer', 'key text'),
+  scheduled: file(
+    'scheduled',
+    'prefix text, limit bigint',
+    'key, due, category, stream_id, write, attempts, error?, next?',
+  ),
+  timerChannel: value('timer_channel', ''),
+  nextTimers: file('next_timers', '', 'in_ms, at'),
+  claimTimers: rows('claim_timers', 'limit int, key text?', 'key, due, attempts, category, stream_id, write'),
+  settleTimers: value(
+    'settle_timers',
+    'fired text[], failed text[], due bigint[], errors text[], againMs double precision?[]',
+  ),
+}
+
 const manageSchema = {
   session: file('session', '', 'isolation, inherits_lock_timeout?, is_read_only'),
   encoding: always(
@@ -265,6 +285,7 @@ export const statements = {
   ...notifyForAll,
   ...subscribe,
   ...administer,
+  ...timers,
   ...manageSchema,
   ...doctor,
 }
