@@ -110,6 +110,25 @@ export type { Worker } from './subscriptions/worker.ts'
 export type { Due, ScheduledTimer, TimerFailure } from './timers/timer.ts'
 export type { ScheduledOptions, TimerOptions } from './timers/timers.ts'
 
+// Process managers
+
+export type { EventInput, ProcessManager, Reacting, TimerInput } from './processes/define.ts'
+export { defineProcessManager } from './processes/define.ts'
+export type {
+  AppendEffect,
+  CancelEffect,
+  Effect,
+  Effects,
+  EndEffect,
+  ScheduleEffect,
+} from './processes/effects.ts'
+export { effects } from './processes/effects.ts'
+export type {
+  ProcessInstance,
+  ProcessInstancesOptions,
+  ProcessTimer,
+} from './processes/processes.ts'
+
 // Managing subscriptions and the store
 
 export type { SubscriptionChanges } from './subscriptions/admin/administer.ts'

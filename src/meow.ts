@@ -44,6 +44,9 @@ import { Watches } from './models/watches.ts'
 import { listenConnectionOf } from './notify/channel-registry.ts'
 import { Coalescer } from './notify/coalescing/coalescer.ts'
 import type { StoreStatus } from './notify/listener.ts'
+import type { ProcessManager } from './processes/define.ts'
+import type { ProcessInstance, ProcessInstancesOptions } from './processes/processes.ts'
+import { Processes } from './processes/processes.ts'
 import { byIdsIn } from './read/by-ids.ts'
 import { headBy, lastVersion } from './read/head.ts'
 import type {
@@ -146,6 +149,7 @@ export class Meow implements AsyncDisposable {
   readonly #watches: Watches
   readonly #timers: Timers
   readonly #timerRunner: TimerRunner
+  readonly #processes: Processes
   readonly #calls = new Set<Promise<unknown>>() // calls that have not settled
   readonly #limit: TimeLimit
   #closing: Promise<void> | undefined
@@ -182,6 +186,7 @@ export class Meow implements AsyncDisposable {
       worker.done.then(release, release)
     }
     this.#subscriptions = new Subscriptions(db, this.#live, reader, fireTimers)
+    this.#processes = new Processes(db, this.#appender, this.#subscriptions, this.#timerRunner)
     this.#list = new SubscriptionList(db)
     this.#administration = new Administration(db, reader)
     this.#erasure = new Erasure(db, this.#projections, this.#projected)
@@ -843,6 +848,64 @@ export class Meow implements AsyncDisposable {
   runTimers(): Worker {
     if (this.#closing) throw new ClosedError()
     return new TimerWorker(this.#timerRunner, this.#stopping.signal)
+  }
+
+  /**
+   * Runs a process manager (`defineProcessManager`) in this process; run it in as many as you like. It is a durable subscription of
+   * the same name, with what belongs to one: pause, parked events, lag.
+   *
+   * An input locks its instance, so each instance has one input at a time. Its new state, the events that it appends (caused by
+   * the input), its timers and the checkpoint are written in one transaction: exactly once. An input that fails is tried again, then
+   * parked like any event; a timer that fails is tried again, then kept as failed (`processInstances`, `retryProcessTimers`).
+   *
+   * The role must be able to append and to subscribe (SECURITY.md).
+   *
+   * @throws ValidationError if the definition is invalid; ClosedError if the store is closed
+   * @example
+   * const worker = meow.runProcessManager(deadline)
+   * await worker.stop()
+   */
+  runProcessManager<C extends string | AnyCategory, S, T extends string>(
+    processManager: ProcessManager<C, S, T>,
+  ): Worker {
+    return this.#processes.run(processManager)
+  }
+
+  /**
+   * Returns the instances of a process manager with their states and timers, those that changed last first.
+   *
+   * @param options `id`: only this one; `limit`: default 100, minimum 1, maximum 100_000
+   * @throws SubscriptionNotFoundError if there is no process manager with this name
+   * @example
+   * const [order] = await meow.processInstances('payment-deadline', { id: '42' })
+   * console.log(order?.state, order?.timers)
+   */
+  processInstances(name: string, options?: ProcessInstancesOptions): Promise<ProcessInstance[]> {
+    return this.#withSubscription(name, () => this.#processes.instances(name, options))
+  }
+
+  /**
+   * Tries timers of a process manager that have failed again now: those of all instances, or of one (`id`).
+   *
+   * @returns how many
+   * @throws SubscriptionNotFoundError if there is no process manager with this name
+   * @example
+   * await meow.retryProcessTimers('payment-deadline', { id: '42' })
+   */
+  retryProcessTimers(name: string, options?: { id?: string | undefined }): Promise<number> {
+    return this.#withSubscription(name, () => this.#processes.retryTimers(name, options))
+  }
+
+  /**
+   * Deletes an instance of a process manager, with its state and timers, for instance because they contain personal data. A later
+   * event begins a new one.
+   *
+   * @returns whether there was one
+   * @example
+   * await meow.deleteProcessInstance('payment-deadline', '42')
+   */
+  deleteProcessInstance(name: string, id: string): Promise<boolean> {
+    return this.#open(() => this.#processes.delete(name, id))
   }
 
   /**

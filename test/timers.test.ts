@@ -2,7 +2,7 @@
 // whether it exists; a timer that fails holds no other up and stays visible.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { StreamWrite } from '../src/index.ts'
+import type { ScheduledTimer, StreamWrite } from '../src/index.ts'
 import { ValidationError, VersionConflictError } from '../src/index.ts'
 import { rejects } from './support/rejects.ts'
 import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
@@ -116,13 +116,13 @@ test('a conflict fails at once and stays visible; others go on; it can be run, o
   await meow.schedule(`${key}1`, { inMs: 0 }, { ...write('Bad'), expectedVersion: 'no-stream' })
   await meow.schedule(`${key}2`, { inMs: 1 }, write('Good'))
   await using _worker = meow.runTimers()
-  const [timer] = await until(
+  const [timer] = (await until(
     async () => {
       const all = await meow.scheduled({ prefix: key })
       return all.length === 1 && all[0]!.failure && all
     },
     { what: 'the failure' },
-  )
+  )) as ScheduledTimer[]
   assert.match(timer!.failure!.error, /VersionConflictError/)
   assert.is(timer!.failure!.retryAt, null)
   assert.is(timer!.expectedVersion, 'no-stream')
@@ -142,13 +142,13 @@ test('an event that the server refuses fails alone, is tried again, and appends 
     create trigger refuse_bad before insert on "${storeSchema}".events for each row execute function "${storeSchema}".refuse_bad()`)
   for (const n of upTo(3)) await meow.schedule(`${key}${n}`, { inMs: 0 }, write(n === 1 ? 'Bad' : 'Good'))
   await using _worker = meow.runTimers()
-  const [timer] = await until(
+  const [timer] = (await until(
     async () => {
       const all = await meow.scheduled({ prefix: key })
       return all.length === 1 && (all[0]!.failure?.attempts ?? 0) > 1 && all
     },
     { what: 'two attempts' },
-  )
+  )) as ScheduledTimer[]
   assert.match(timer!.failure!.error, /refused on purpose/)
   assert.ok(timer!.failure!.retryAt)
   assert.equal(await types(), ['Good', 'Good'])

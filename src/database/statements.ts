@@ -190,6 +190,35 @@ const timers = {
   ),
 }
 
+const processes = {
+  lockInstances: rows(
+    'lock_instances',
+    'process text, ids text[], initial json, version int',
+    'id, state, version, ended, now_ms',
+  ),
+  claimProcessTimers: rows(
+    'claim_process_timers',
+    'process text, limit int, id text?, name text?',
+    'id, name, due, attempts, cause, state, version, now_ms',
+  ),
+  saveInstances: value(
+    'save_instances',
+    'process text, version int, keepMs double precision, instances json, cancelled json, scheduled json',
+  ),
+  failProcessTimer: value(
+    'fail_process_timer',
+    'process text, id text, name text, due bigint, error text, againMs double precision?',
+  ),
+  retryProcessTimers: value('retry_process_timers', 'process text, id text?'),
+  deleteProcessInstance: value('delete_process_instance', 'process text, id text'),
+  nextProcessTimers: file('next_process_timers', 'process text', 'in_ms, at'),
+  processInstances: file(
+    'process_instances',
+    'process text, id text?, limit bigint',
+    'id, state, version, updated_ms, ended, timers',
+  ),
+}
+
 const manageSchema = {
   session: file('session', '', 'isolation, inherits_lock_timeout?, is_read_only'),
   encoding: always(
@@ -286,6 +315,7 @@ export const statements = {
   ...subscribe,
   ...administer,
   ...timers,
+  ...processes,
   ...manageSchema,
   ...doctor,
 }

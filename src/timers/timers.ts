@@ -156,8 +156,8 @@ export class Timers implements TimerSource {
         const [found] = await this.#claim(client, timer.key)
         if (found?.due !== timer.due || found.attempts !== timer.attempts) return // somebody else was here
         const [outcome] = await this.#append(client, [timer])
-        if (outcome instanceof Error) throw outcome
-        await this.#settle([timer.key], [], client)
+        if (outcome instanceof Error) await this.#settle([], [this.#failed(timer, outcome)], client)
+        else await this.#settle([timer.key], [], client)
       })
     } catch (error) {
       if (!isOfTimer(error)) throw error

@@ -15,5 +15,6 @@ export const released: Readonly<Record<string, Readonly<Record<string, string>>>
     '013_functions.sql': '5c33785a158be6dfb900604c4194198e5e4209545d5f2f22e5b6777d73a90946',
     '014_operating.sql': '32cc239555b8dbea5e6fbd335fcf6235dd0afa3b885823e9b30c095f6bf54b2e',
     '017_timers.sql': 'cb69a8077b8e1d2d24182fbcdc035cbeeed8f80be2589d77e5f1a6b1de8ca412',
+    '018_processes.sql': 'e4fd8534a22e69dd57704e3d3c57535ca1bcdacd284eed16e71effdb061ed401',
   },
 }
