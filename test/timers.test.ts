@@ -3,9 +3,9 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { ScheduledTimer, StreamWrite } from '../src/index.ts'
-import { ValidationError, VersionConflictError } from '../src/index.ts'
+import { ConnectionError, ValidationError, VersionConflictError } from '../src/index.ts'
 import { rejects } from './support/rejects.ts'
-import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
+import { closeAll, databaseUrl, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
 import { upTo } from './support/up-to.ts'
 
@@ -205,6 +205,55 @@ test('bad input: one ValidationError that names it, and nothing is written', asy
   }
   assert.equal(await meow.scheduled({ prefix: key }), [])
   await rejects(meow.scheduled({ limit: 0 }), ValidationError)
+})
+
+test('an erasure deletes the timers that would append to the stream', async () => {
+  const { stream, write, key } = given()
+  await meow.append(stream, { type: 'First', data: {} })
+  await meow.schedule(key, { inMs: 3_600_000 }, write('Personal', { name: 'Ann' }))
+  await meow.schedule(
+    `${key}-other`,
+    { inMs: 3_600_000 },
+    { ...write(), stream: { ...stream, streamId: 't' } },
+  )
+  await meow.eraseStream(stream)
+  assert.equal(
+    (await meow.scheduled({ prefix: key })).map((timer) => timer.key),
+    [`${key}-other`],
+  )
+})
+
+test('a role without rights to timers goes on with its work, and fires them once it has the rights', async () => {
+  const { stream, write, types, key } = given()
+  const role = uniqueName('role')
+  await sql.query(`create role "${role}" login; grant usage on schema "${storeSchema}" to "${role}"`)
+  try {
+    await sql.query(`grant all on all tables in schema "${storeSchema}" to "${role}"`)
+    await sql.query(`grant all on all sequences in schema "${storeSchema}" to "${role}"`)
+    await sql.query(`revoke all on "${storeSchema}".timers from "${role}"`)
+    const url = new URL(databaseUrl())
+    url.username = role
+    const store = await openStore({ connectionString: url.href })
+    const seen: string[] = []
+    const worker = store
+      .subscription(uniqueName('sub'), { category: stream.category })
+      .process(({ type }) => void seen.push(type))
+    await meow.schedule(key, { inMs: 0 }, write())
+    await meow.append(stream, { type: 'Other', data: {} })
+    await until(() => seen.length === 1, { what: 'the event' })
+    const refused = store.runTimers()
+    await rejects(refused.ready, ConnectionError)
+    await rejects(refused.done, ConnectionError)
+    assert.equal(await types(), ['Other'])
+    await sql.query(`grant all on "${storeSchema}".timers to "${role}"`)
+    await using allowed = store.runTimers()
+    await allowed.ready
+    await until(async () => (await types()).length === 2, { what: 'the timer' })
+    await worker.stop()
+    await store.close()
+  } finally {
+    await sql.query(`drop owned by "${role}"; drop role "${role}"`)
+  }
 })
 
 test('close() ends the runner, also while timers are due', async () => {

@@ -24,6 +24,7 @@ begin
   delete from meowmx.events;
   delete from meowmx.tombstones;
   delete from meowmx.snapshots;
+  delete from meowmx.timers;
   delete from meowmx.discarded_events;
   perform nextval($place$meowmx.events_position_seq$place$);
 end

@@ -58,7 +58,7 @@ interface Claimed {
 
 /** Schedules timers, and fires those that are due: appends what they hold and deletes them, in one transaction. */
 export class Timers implements TimerSource {
-  readonly name = 'timers'
+  readonly name = 'timers of the store'
   readonly #db: Database
   readonly #appender: Appender
 
