@@ -1,7 +1,7 @@
 // What a process manager is, and the check of its definition.
 import { z } from 'zod'
 import { ValidationError } from '../core/errors.ts'
-import { methodSchema, nameSchema } from '../core/fields.ts'
+import { methodSchema, ms, nameSchema } from '../core/fields.ts'
 import { encodeJson } from '../core/json.ts'
 import { parse } from '../core/validate.ts'
 import { refuseWide, selectorShape } from '../events/selector.ts'
@@ -67,6 +67,8 @@ export interface ProcessManager<C extends string | AnyCategory = any, S = any, T
   readonly from?: From | undefined
   /** How many partitions processes share. Default 1, minimum 1, at most 1024. An instance has one input at a time anyway. */
   readonly partitions?: number | undefined
+  /** After how long other processes take over what a dead one worked on. In ms; default 10_000, minimum 100. Timers don't wait for it. */
+  readonly leaseMs?: number | undefined
   /** How often and how soon a failed input is tried again. */
   readonly retry?: RetryOptions | undefined
   /** See `ProcessOptions`. */
@@ -95,6 +97,7 @@ const definitionSchema = z.strictObject({
   migrate: methodSchema.optional(),
   from: fromSchema.optional(),
   partitions: z.number().int().min(1).max(1_024).default(1),
+  leaseMs: ms(100).default(10_000),
   retry: handling.retry,
   outage: handling.outage,
   onExhausted: handling.onExhausted,

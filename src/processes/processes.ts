@@ -69,13 +69,14 @@ export class Processes {
 
   run(definition: ProcessManager<any, any, any>): Worker {
     const manager = checkProcessManager(definition)
-    const { name, partitions, from, retry, outage, onExhausted, batchSize } = manager
+    const { name, partitions, leaseMs, from, retry, outage, onExhausted, batchSize } = manager
     const { category, types } = definition
     const subscription = this.#subscriptions.get(name, {
       ...(category ? { category } : {}),
       ...(types ? { types } : {}),
       ...(from === undefined ? {} : { from }),
       partitions,
+      leaseMs,
     })
     const worker = subscription.processBatches(
       (events, { client }) =>

@@ -3,10 +3,13 @@ import type { Request } from '../append/request.ts'
 import { encodeRequest } from '../append/request.ts'
 import { show, ValidationError } from '../core/errors.ts'
 import type { NewEvent } from '../events/event.ts'
-import type { NewEventOptions } from '../events/types.ts'
+import type { AnyCategory, NewEventOptions } from '../events/types.ts'
 import type { Decider } from '../models/decider.ts'
+import type { ProcessManager } from '../processes/define.ts'
 import type { ExpectedError } from './expect.ts'
 import { assertError, assertSame, failure, isExpectedError } from './expect.ts'
+import type { ProcessEvent } from './process.ts'
+import { GivenProcess } from './process.ts'
 import type { History } from './scenario.ts'
 import { Scenario } from './scenario.ts'
 
@@ -30,9 +33,26 @@ import { Scenario } from './scenario.ts'
  */
 export function given<C, E, S, R extends NewEvent | readonly NewEvent[]>(
   decider: Decider<C, E, S> & { decide(command: C, state: S): R },
-  events: History = [],
-): Given<C, S, Made<R>> {
-  return new Given(new Scenario(decider, events, given))
+  events?: History,
+): Given<C, S, Made<R>>
+/**
+ * Tests a process manager without a store: given these events, when this one comes, or `afterMs` time, then it makes these effects.
+ * The clock begins at 1970 and stands still unless `afterMs` moves it.
+ *
+ * @example
+ * given(deadline, placed).afterMs(2000).then([effects.append(Order.stream('given'), Order.Cancelled({})), effects.end()])
+ */
+export function given<C extends string | AnyCategory, S, T extends string>(
+  processManager: ProcessManager<C, S, T>,
+  ...events: (ProcessEvent | readonly ProcessEvent[])[]
+): GivenProcess<S>
+export function given(definition: any, ...events: any[]): any {
+  if (typeof definition?.react === 'function')
+    return new GivenProcess(
+      definition,
+      events.flat().map((event: ProcessEvent) => ({ event })),
+    )
+  return new Given(new Scenario(definition, events[0] ?? [], given))
 }
 
 /** The type of the events that `decide` returns. */
