@@ -23,6 +23,7 @@ const COMMANDS = [
   'skipped',
   'settled',
   'stallers',
+  'timers',
   'export',
   'import',
   'import-legacy',
