@@ -52,7 +52,7 @@ export function timers(program: Command, run: Run): void {
               failure ? (failure.retryAt ? 'retrying' : 'failed') : due.getTime() <= now ? 'late' : 'waits',
             stream: ({ stream }) => streamName(stream),
             events: ({ events }) => events.map(({ type }) => type).join(', '),
-            error: ({ failure }) => failure?.error.split('\n', 1)[0]!.slice(0, 100) ?? '',
+            error: ({ failure }) => (failure?.error ?? '').split('\n', 1)[0]!.slice(0, 100),
           })
         },
       ),
