@@ -18,6 +18,8 @@ const ORDER = [
   'subscriptions',
   'models',
   'projections',
+  'timers',
+  'processes',
   'meow.ts',
   'store.ts',
   'index.ts',

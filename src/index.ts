@@ -125,6 +125,29 @@ export type { ProjectionInfo } from './projections/list.ts'
 export type { ProjectionStatus } from './projections/projection.ts'
 export { Projection } from './projections/projection.ts'
 export type { RebuildOptions, SwitchOptions } from './projections/projections.ts'
+// Timers
+
+export type { Due, ScheduledTimer, TimerFailure } from './timers/timer.ts'
+export type { ScheduledOptions, TimerOptions } from './timers/timers.ts'
+
+// Process managers
+
+export type { EventInput, ProcessManager, Reacting, TimerInput } from './processes/define.ts'
+export { defineProcessManager } from './processes/define.ts'
+export type {
+  AppendEffect,
+  CancelEffect,
+  Effect,
+  Effects,
+  EndEffect,
+  ScheduleEffect,
+} from './processes/effects.ts'
+export { effects } from './processes/effects.ts'
+export type {
+  ProcessInstance,
+  ProcessInstancesOptions,
+  ProcessTimer,
+} from './processes/processes.ts'
 
 // Managing subscriptions and the store
 

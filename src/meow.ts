@@ -10,7 +10,7 @@ import type { ProjectionHandler } from './append/projections.ts'
 import { Projections } from './append/projections.ts'
 import type { AppendResult } from './append/request.ts'
 import { TracedAppender } from './append/traced-appender.ts'
-import { settledOrAborted, whenAborted } from './core/abort.ts'
+import { settledOrAborted, sharedController, whenAborted } from './core/abort.ts'
 import { ClosedError } from './core/errors.ts'
 import type { StopOptions } from './core/stop-options.ts'
 import { closeOptionsSchema, TimeLimit } from './core/stop-options.ts'
@@ -47,6 +47,9 @@ import { Watches } from './models/watches.ts'
 import { listenConnectionOf } from './notify/channel-registry.ts'
 import { Coalescer } from './notify/coalescing/coalescer.ts'
 import type { StoreStatus } from './notify/listener.ts'
+import type { ProcessManager } from './processes/define.ts'
+import type { ProcessInstance, ProcessInstancesOptions } from './processes/processes.ts'
+import { Processes } from './processes/processes.ts'
 import type { ProjectionDefinition } from './projections/definition.ts'
 import type { ProjectionInfo } from './projections/list.ts'
 import type { Projection } from './projections/projection.ts'
@@ -94,7 +97,13 @@ import { Waiting } from './subscriptions/admin/wait.ts'
 import type { SubscriptionOptions } from './subscriptions/options.ts'
 import type { DurableSubscription } from './subscriptions/subscription.ts'
 import { Subscriptions } from './subscriptions/subscriptions.ts'
+import type { Worker } from './subscriptions/worker.ts'
 import { findTelemetry } from './telemetry/load.ts'
+import { TimerRunner } from './timers/runner.ts'
+import type { Due, ScheduledTimer } from './timers/timer.ts'
+import type { ScheduledOptions, TimerOptions } from './timers/timers.ts'
+import { Timers } from './timers/timers.ts'
+import { TimerWorker } from './timers/worker.ts'
 
 /**
  * Opens a store: checks the options, connects to the server and starts the listen connection.
@@ -151,9 +160,13 @@ export class Meow implements AsyncDisposable {
   readonly #decisions: Decisions
   readonly #modelDecisions: ModelDecisions
   readonly #watches: Watches
+  readonly #timers: Timers
+  readonly #timerRunner: TimerRunner
+  readonly #processes: Processes
   readonly #calls = new Set<Promise<unknown>>() // calls that have not settled
   readonly #limit: TimeLimit
   #closing: Promise<void> | undefined
+  readonly #stopping = sharedController() // when it begins to close
   #closed = false
 
   /** Whether push works (`listening`, `reconnecting`, `polling` or `closed`): the current value first, then each change; completes on close. */
@@ -179,7 +192,15 @@ export class Meow implements AsyncDisposable {
     this.#reader = telemetry ? new TracedReader(db, telemetry) : reader
     this.#live = new Live(db, db.settings.listen ? listenConnectionOf(db) : undefined, saw)
     this.#observer = new Observer(fromDatabase(db, this.#live, reader))
-    this.#subscriptions = new Subscriptions(db, this.#live, reader)
+    this.#timers = new Timers(db, this.#appender)
+    this.#timerRunner = new TimerRunner(db, this.#live.listener)
+    this.#timerRunner.add(this.#timers)
+    const fireTimers = (worker: Worker) => {
+      const release = this.#timerRunner.hold()
+      worker.done.then(release, release)
+    }
+    this.#subscriptions = new Subscriptions(db, this.#live, reader, fireTimers)
+    this.#processes = new Processes(db, this.#appender, this.#subscriptions, this.#timerRunner)
     this.#list = new SubscriptionList(db)
     this.#administration = new Administration(db, reader)
     this.#erasure = new Erasure(db, this.#projections, this.#projected)
@@ -894,6 +915,138 @@ export class Meow implements AsyncDisposable {
   }
 
   /**
+   * Makes a timer: appends events when it is due, once. It fires while any worker of the store runs, in any process
+   * (`process`, `processBatches`, `runProcessManager`, `runTimers`), never before its time by the database's clock, and within
+   * some ms after it. If none runs then, it fires as soon as one does.
+   *
+   * A timer with the same key is replaced. A timer of the same key, time and events that has fired does not fire again, so a
+   * repeated call is safe.
+   *
+   * If the append is refused (a VersionConflictError, for instance), it is tried again with pauses of 0.1 to 30 s, at most 10
+   * times, while other timers go on. Then the timer is kept as failed: `scheduled()` shows it with the error, until you schedule it
+   * anew, run it (`runTimer`) or unschedule it. A conflict that no later attempt can solve fails at once.
+   *
+   * @param key names the timer; not empty, at most 255 characters
+   * @param due a Date in the years 1 to 9999, or `{ inMs }` from now, at least 0, at most 100 years
+   * @param write what `appendAll` takes; it is checked now. The events inherit the context of this call (`causationId`)
+   * @param options `client`: in the caller's transaction, so that the timer exists if that commits
+   * @throws ValidationError if the key, the time or an event is invalid; nothing is written
+   * @example
+   * const stream = { category: 'order', streamId: '42' }
+   * await meow.schedule('pay-42', { inMs: 15 * 60_000 }, { stream, events: { type: 'PaymentOverdue', data: {} } })
+   */
+  schedule(key: string, due: Due, write: StreamWrite, options?: TimerOptions): Promise<void> {
+    return this.#open(() => this.#timers.schedule(key, due, write, options))
+  }
+
+  /**
+   * Deletes a timer. If it is being fired at this moment, it waits for that.
+   *
+   * @returns whether there was one; false: it has fired, or never existed
+   * @example
+   * if (!(await meow.unschedule('pay-42'))) console.log('too late')
+   */
+  unschedule(key: string, options?: TimerOptions): Promise<boolean> {
+    return this.#open(() => this.#timers.unschedule(key, options))
+  }
+
+  /**
+   * Returns the timers that have not fired, in the order of their times: also those that failed (`failure`).
+   *
+   * @param options `limit`: default 100, minimum 1, maximum 100_000; `prefix`: only keys that begin with it
+   * @example
+   * for (const { key, due, failure } of await meow.scheduled({ prefix: 'pay-' })) console.log(key, due, failure?.error)
+   */
+  scheduled(options?: ScheduledOptions): Promise<ScheduledTimer[]> {
+    return this.#open(() => this.#timers.scheduled(options))
+  }
+
+  /**
+   * Fires a timer now, whether it is due or not, also one that failed. It rejects with the error of the append if that is refused;
+   * then the timer stays as it is.
+   *
+   * @returns false: there is no timer with this key
+   * @example
+   * await meow.runTimer('pay-42')
+   */
+  runTimer(key: string): Promise<boolean> {
+    return this.#open(() => this.#timers.run(key))
+  }
+
+  /**
+   * Fires timers until the worker is stopped. A process that runs any worker does that by itself; this is for one that runs none.
+   * All workers of a process share one loop, which asks nothing of the database while no timer is due.
+   *
+   * @returns the worker; `ready` and `done` reject if this role may not fire timers (SECURITY.md: a writer may)
+   * @throws ClosedError if the store is closed
+   * @example
+   * const worker = meow.runTimers()
+   * await worker.stop()
+   */
+  runTimers(): Worker {
+    if (this.#closing) throw new ClosedError()
+    return new TimerWorker(this.#timerRunner, this.#stopping.signal)
+  }
+
+  /**
+   * Runs a process manager (`defineProcessManager`) in this process; run it in as many as you like. It is a durable subscription of
+   * the same name, with what belongs to one: pause, parked events, lag.
+   *
+   * An input locks its instance, so each instance has one input at a time. Its new state, the events that it appends (caused by
+   * the input), its timers and the checkpoint are written in one transaction: exactly once. An input that fails is tried again, then
+   * parked like any event; a timer that fails is tried again, then kept as failed (`processInstances`, `retryProcessTimers`).
+   *
+   * The role must be able to append and to subscribe (SECURITY.md).
+   *
+   * @throws ValidationError if the definition is invalid; ClosedError if the store is closed
+   * @example
+   * const worker = meow.runProcessManager(deadline)
+   * await worker.stop()
+   */
+  runProcessManager<C extends string | AnyCategory, S, T extends string>(
+    processManager: ProcessManager<C, S, T>,
+  ): Worker {
+    return this.#processes.run(processManager)
+  }
+
+  /**
+   * Returns the instances of a process manager with their states and timers, those that changed last first.
+   *
+   * @param options `id`: only this one; `limit`: default 100, minimum 1, maximum 100_000
+   * @throws SubscriptionNotFoundError if there is no process manager with this name
+   * @example
+   * const [order] = await meow.processInstances('payment-deadline', { id: '42' })
+   * console.log(order?.state, order?.timers)
+   */
+  processInstances(name: string, options?: ProcessInstancesOptions): Promise<ProcessInstance[]> {
+    return this.#withSubscription(name, () => this.#processes.instances(name, options))
+  }
+
+  /**
+   * Tries timers of a process manager that have failed again now: those of all instances, or of one (`id`).
+   *
+   * @returns how many
+   * @throws SubscriptionNotFoundError if there is no process manager with this name
+   * @example
+   * await meow.retryProcessTimers('payment-deadline', { id: '42' })
+   */
+  retryProcessTimers(name: string, options?: { id?: string | undefined }): Promise<number> {
+    return this.#withSubscription(name, () => this.#processes.retryTimers(name, options))
+  }
+
+  /**
+   * Deletes an instance of a process manager, with its state and timers, for instance because they contain personal data. A later
+   * event begins a new one.
+   *
+   * @returns whether there was one
+   * @example
+   * await meow.deleteProcessInstance('payment-deadline', '42')
+   */
+  deleteProcessInstance(name: string, id: string): Promise<boolean> {
+    return this.#open(() => this.#processes.delete(name, id))
+  }
+
+  /**
    * Closes the store: waits for running calls and handlers, completes every Observable, and leaves no connection or timer
    * open. You may call it twice.
    *
@@ -925,6 +1078,7 @@ export class Meow implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    this.#stopping.abort()
     // Handlers that are still running may append and read.
     this.#closed = !this.#subscriptions.running
     this.#observer.close()
@@ -933,6 +1087,7 @@ export class Meow implements AsyncDisposable {
     this.#projectionVersions.close()
     const { up, over } = this.#limit
     await this.#subscriptions.close(this.#limit)
+    await this.#timerRunner.close(up)
     this.#closed = true
     const forget = whenAborted(up, () => this.#giveUp())
     try {

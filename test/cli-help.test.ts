@@ -27,6 +27,7 @@ const COMMANDS = [
   'drop',
   'settled',
   'stallers',
+  'timers',
   'export',
   'import',
   'import-legacy',

@@ -32,6 +32,21 @@ test('pause, subscriptions, resume', async () => {
   }
 })
 
+test('timers: lists what waits, is late or has failed; run and cancel', async () => {
+  const name = uniqueName('timers')
+  const write = { stream: { category: name, streamId: 'a' }, events: { type: 'Rang', data: {} } }
+  await meow.schedule(`${name}1`, new Date('2020-01-01'), write)
+  await meow.schedule(`${name}2`, new Date('2999-01-01'), write)
+  const shown = await cli(['timers', '--prefix', name, ...store])
+  assert.match(shown.stdout, new RegExp(`${name}1 +2020-01-01T00:00:00.000Z +late +${name}/a +Rang`))
+  assert.match(shown.stdout, new RegExp(`${name}2 +2999-01-01T00:00:00.000Z +waits `))
+  assert.is((await cli(['timers', 'run', `${name}2`, ...store])).stdout, `"${name}2" has fired\n`)
+  assert.is((await cli(['timers', 'cancel', `${name}1`, ...store])).stdout, `"${name}1" is cancelled\n`)
+  assert.is((await cli(['timers', 'cancel', `${name}1`, ...store])).stdout, `there is no timer "${name}1"\n`)
+  assert.is((await meow.load(write.stream)).length, 1)
+  assert.is((await cli(['timers', 'run', ...store])).code, 2)
+})
+
 test('skip: shows the event, discards it with --force; skipped says why', async () => {
   const name = uniqueName('skip')
   for (const data of [1, 2]) await meow.append({ category: name, streamId: 'a' }, { type: 'T', data })

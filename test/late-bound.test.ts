@@ -11,7 +11,7 @@ const LATE_BOUND = [
   /\b(?:nextTick|queueMicrotask|hrtime)\b/,
   /\b(?:Date|performance)\s*\.\s*now\b/,
   /\bDate\(\)/,
-  /['"](?:node:)?timers(?:\/promises)?['"]/,
+  /\b(?:from|import|require)\b\s*\(?\s*['"](?:node:)?timers(?:\/promises)?['"]/,
   // RxJS asks its schedulers, which take setInterval when it is needed.
   /import (?:type )?\{[^}]*\b(?:timer|interval|delay|delayWhen|debounce|debounceTime|throttleTime|auditTime|sampleTime|bufferTime|windowTime|timeout|timeoutWith|timestamp|timeInterval|\w+Scheduler)\b[^}]*\} from 'rxjs/,
 ]

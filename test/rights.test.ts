@@ -103,10 +103,16 @@ const hints = ['delete waiters', 'insert waiters', 'update waiters']
 const executing = [
   'delete executors delete parked_events insert checkpoints insert executors insert parked_events insert subscriptions',
   'update checkpoints update executors update parked_events update subscriptions',
+  'delete process_instances insert process_instances update process_instances',
+  'delete process_timers insert process_timers update process_timers',
 ].flatMap((words) => words.match(/\w+ \w+/g)!)
+const timing = ['delete timers', 'insert timers', 'update timers']
 const writes: [name: string, rights: string[]][] = [
   ['reader', hints],
-  ['writer', [...hints, 'insert events', 'insert event_tags', 'insert snapshots', 'update snapshots']],
+  [
+    'writer',
+    [...hints, ...timing, 'insert events', 'insert event_tags', 'insert snapshots', 'update snapshots'],
+  ],
   ['executor', [...hints, ...executing]],
   ['projector', [...hints, ...executing, 'insert projections', 'update projections']],
   [
@@ -122,6 +128,7 @@ const writes: [name: string, rights: string[]][] = [
     'eraser',
     [
       ...hints,
+      ...timing,
       ...[
         'insert events',
         'insert event_tags',
@@ -202,6 +209,11 @@ const consuming = [
   `delete from ${schema}.executors`,
   `select * from ${schema}.subscriptions for update`,
 ]
+const scheduling = [
+  `select ${schema}.schedule_timer('k', null, 0, 'c', 's', '{}')`,
+  `delete from ${schema}.timers`,
+  `select * from ${schema}.claim_timers(1, null)`,
+]
 const remembering = [
   `insert into ${schema}.snapshots (category, stream_id, name, snapshot_version, version, event_id, state) values ('c', 's', 'd', 1, 0, gen_random_uuid(), '1')`,
   `update ${schema}.snapshots set state = '1'`,
@@ -222,7 +234,10 @@ const publishing = [
   `select nextval('${schema}.coalescing_until')`,
 ]
 const refusals: [name: string, statements: string[]][] = [
-  ['a_reader', [...everybody, ...appending, ...remembering, ...consuming, ...managing, ...publishing]],
+  [
+    'a_reader',
+    [...everybody, ...appending, ...scheduling, ...remembering, ...consuming, ...managing, ...publishing],
+  ],
   ['a_writer', [...everybody, ...consuming, ...managing, ...publishing]],
   ['a_executor', [...everybody, ...appending, ...remembering, ...managing, ...publishing]],
   ['a_publisher', [...everybody, ...appending, ...remembering, ...consuming, ...managing]],

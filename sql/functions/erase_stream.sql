@@ -27,7 +27,7 @@ declare
   _outcome text;
 begin
   if not may_erase() then
-    raise exception 'permission denied to erase: that takes UPDATE of data and metadata on events, of error on parked_events and discarded_events, DELETE on snapshots and event_tags, INSERT on tombstones, and to append'
+    raise exception 'permission denied to erase: that takes UPDATE of data and metadata on events, of error on parked_events and discarded_events, DELETE on snapshots, event_tags and timers, INSERT on tombstones, and to append'
       using errcode = 'insufficient_privilege';
   end if;
 
@@ -67,6 +67,7 @@ begin
 
   perform pg_advisory_xact_lock(erasure_key(_category, _stream_id));
   delete from snapshots s where s.category = _category and s.stream_id = _stream_id;
+  delete from timers t where t.category = _category and t.stream_id = _stream_id;
   update parked_events p set error = '' where p.category = _category and p.stream_id = _stream_id and p.error <> '';
   update discarded_events d set error = '' where d.category = _category and d.stream_id = _stream_id and d.error <> '';
 end

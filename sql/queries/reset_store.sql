@@ -32,6 +32,7 @@ begin
   delete from meowmx.event_tags;
   delete from meowmx.tombstones;
   delete from meowmx.snapshots;
+  delete from meowmx.timers;
   delete from meowmx.discarded_events;
   perform nextval($place$meowmx.events_position_seq$place$);
 end

@@ -156,6 +156,18 @@ export class Appender {
     return results
   }
 
+  /**
+   * Appends each request for itself in a transaction of ours: what is refused for one does not undo the others. Rejects if the
+   * transaction as a whole has failed.
+   */
+  async appendEach(requests: readonly Request[], client: SqlClient): Promise<Outcome[]> {
+    if (!this.#projected?.select(requests)) return this.#runInside(client, requests, false)
+    const outcomes: Outcome[] = []
+    for (const request of requests)
+      outcomes.push(...(await this.#run([request], true, client).catch((error) => [error])))
+    return outcomes
+  }
+
   #run(requests: readonly Request[], atomic: boolean, client?: SqlClient): Promise<Outcome[]> {
     const along = this.#projected?.select(requests)
     if (along) return this.#projected!.append(along, requests, atomic, client)

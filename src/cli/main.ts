@@ -54,6 +54,7 @@ import { stallers } from './stallers.ts'
 import { streams } from './streams.ts'
 import { studio } from './studio.ts'
 import { subscriptions } from './subscriptions.ts'
+import { timers } from './timers.ts'
 import { trace } from './trace.ts'
 import { worker } from './worker.ts'
 import { write } from './write.ts'
@@ -121,6 +122,7 @@ for (const register of [
   dropVersion,
   settled,
   stallers,
+  timers,
   studio,
   exportEvents,
   importEvents,

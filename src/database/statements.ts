@@ -227,6 +227,55 @@ const project = {
   dropProjected: value('drop_projected', 'name text'),
 }
 
+const timers = {
+  scheduleTimer: value(
+    'schedule_timer',
+    'key text, due timestamptz?, inMs double precision?, category text, streamId text, write json',
+  ),
+  unscheduleTimer: value('unschedule_timer', 'key text'),
+  scheduled: file(
+    'scheduled',
+    'prefix text, limit bigint',
+    'key, due, category, stream_id, write, attempts, error?, next?',
+  ),
+  timerChannel: value('timer_channel', ''),
+  nextTimers: file('next_timers', '', 'in_ms, at'),
+  claimTimers: rows('claim_timers', 'limit int, key text?', 'key, due, attempts, category, stream_id, write'),
+  settleTimers: value(
+    'settle_timers',
+    'fired text[], failed text[], due bigint[], errors text[], againMs double precision?[]',
+  ),
+}
+
+const processes = {
+  lockInstances: rows(
+    'lock_instances',
+    'process text, ids text[], initial json, version int',
+    'id, state, version, ended, now_ms',
+  ),
+  claimProcessTimers: rows(
+    'claim_process_timers',
+    'process text, limit int, id text?, name text?',
+    'id, name, due, attempts, cause, state, version, now_ms',
+  ),
+  saveInstances: value(
+    'save_instances',
+    'process text, version int, keepMs double precision, instances json, cancelled json, scheduled json',
+  ),
+  failProcessTimer: value(
+    'fail_process_timer',
+    'process text, id text, name text, due bigint, error text, againMs double precision?',
+  ),
+  retryProcessTimers: value('retry_process_timers', 'process text, id text?'),
+  deleteProcessInstance: value('delete_process_instance', 'process text, id text'),
+  nextProcessTimers: file('next_process_timers', 'process text', 'in_ms, at'),
+  processInstances: file(
+    'process_instances',
+    'process text, id text?, limit bigint',
+    'id, state, version, updated_ms, ended, timers',
+  ),
+}
+
 const manageSchema = {
   session: file('session', '', 'isolation, inherits_lock_timeout?, is_read_only'),
   encoding: always(
@@ -323,6 +372,8 @@ export const statements = {
   ...subscribe,
   ...administer,
   ...project,
+  ...timers,
+  ...processes,
   ...manageSchema,
   ...doctor,
 }

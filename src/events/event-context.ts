@@ -97,6 +97,9 @@ export function runCausedBy<T>(
   return storage.run({ metadata: causedBy(event), call }, run)
 }
 
+/** Runs code that belongs to no event or request, whatever the context of the caller is. */
+export const withoutContext = <T>(run: () => T): T => storage.run({ metadata: {}, call: undefined }, run)
+
 /** The metadata that events appended now inherit. */
 export const inheritedMetadata = (): object | undefined => storage.getStore()?.metadata
 

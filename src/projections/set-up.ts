@@ -74,8 +74,8 @@ async function make(
     if (!isAlive || (isServerError(error) && isServerFailure(error))) throw error
     throw new ProjectionSetupError(name, version, readable(error))
   }
-  const { categories, types, streamId } = selection
-  const selects = { categories: categories.length > 0 ? categories : null, types, streamId }
+  const { categories, types, streamId, tags } = selection
+  const selects = { categories: categories.length > 0 ? categories : null, types, streamId, tags }
   await db.query(statements.subscribe, { name: subscription, ...selects, partitions, position: 0 }, client)
   await db.query(statements.projectionSetUp, { schema }, client)
 }

@@ -330,7 +330,7 @@ const numbers = ([array]: readonly [string] = ['{}']): number[] =>
   array === '{}' ? [] : array.slice(1, -1).split(',').map(Number)
 
 /** The text of an error that is stored: its stack, which begins with its message, or a description of the thrown value. */
-function kept(error: unknown): string {
+export function kept(error: unknown): string {
   if (error === undefined) return ''
   // PostgreSQL can store neither NUL nor half of a surrogate pair. The error must be stored nevertheless.
   return redactText(describe(error).slice(0, 100_000)).replaceAll('\u0000', '\uFFFD').toWellFormed()

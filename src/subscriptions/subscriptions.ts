@@ -26,7 +26,7 @@ import { Store } from './store.ts'
 import type { Executors, Running } from './subscription.ts'
 import { DurableSubscription } from './subscription.ts'
 import { TransactionalWorker } from './transaction.ts'
-import type { BaseWorker, Handling, HandlingOptions, Start } from './worker.ts'
+import type { BaseWorker, Handling, HandlingOptions, Start, Worker } from './worker.ts'
 
 /** Creates the durable subscriptions of a store in this process, and ends their executors when the store closes. */
 export class Subscriptions implements Executors {
@@ -38,8 +38,11 @@ export class Subscriptions implements Executors {
   /** Completes when the store is closed. */
   readonly closed$ = new Subject<never>()
   readonly #closing = sharedController()
+  readonly #onWorker: (worker: Worker) => void
 
-  constructor(db: Queries, live: Live, reader: Reader) {
+  /** `onWorker` is called with each worker that starts. */
+  constructor(db: Queries, live: Live, reader: Reader, onWorker: (worker: Worker) => void = () => {}) {
+    this.#onWorker = onWorker
     this.#db = db
     this.#live = live
     this.#reader = reader
@@ -113,9 +116,11 @@ export class Subscriptions implements Executors {
 
   /** @internal */
   work(subscription: DurableSubscription<any>, handling: HandlingOptions<Handler>): BaseWorker {
-    return handling.transactional
+    const worker = handling.transactional
       ? new TransactionalWorker(...this.#transactional(subscription, handling))
       : new HandlerWorker(this.#start(subscription), this.#handling(subscription, handling))
+    this.#onWorker(worker)
+    return worker
   }
 
   /** @internal */
@@ -127,9 +132,11 @@ export class Subscriptions implements Executors {
     const { maxInFlight, partitions } = subscription.options
     const fullSize = Math.max(Math.floor(maxInFlight / partitions), 1)
     const handling = { ...options, fullSize: Math.min(options.batchSize, fullSize) }
-    return handling.transactional
+    const worker = handling.transactional
       ? new TransactionalBatchWorker(...this.#transactional(subscription, handling))
       : new BatchWorker(this.#start(subscription), this.#handling(subscription, handling))
+    this.#onWorker(worker)
+    return worker
   }
 
   #transactional<H>(subscription: DurableSubscription<any>, options: HandlingOptions<H>) {

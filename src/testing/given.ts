@@ -7,6 +7,7 @@ import type { AnyCategory, NewEventOptions } from '../events/types.ts'
 import type { Decider } from '../models/decider.ts'
 import type { DecisionModel } from '../models/decision-model.ts'
 import { isDecisionModel } from '../models/decision-model.ts'
+import type { ProcessManager } from '../processes/define.ts'
 import type { ProjectionDefinition } from '../projections/definition.ts'
 import type { ExpectedError } from './expect.ts'
 import { assertError, assertSame, failure, isExpectedError } from './expect.ts'
@@ -14,6 +15,8 @@ import type { ModelHistory } from './given-model.ts'
 import { GivenModel } from './given-model.ts'
 import type { GivenProjectionOptions, ProjectionHistory } from './given-projection.ts'
 import { GivenProjection } from './given-projection.ts'
+import type { ProcessEvent } from './process.ts'
+import { GivenProcess } from './process.ts'
 import type { History } from './scenario.ts'
 import { Scenario } from './scenario.ts'
 
@@ -68,7 +71,24 @@ export function given<C extends string | AnyCategory>(
  *   .then({ stream, events: { type: 'StudentSubscribed', data: {}, tags: ['course:sql', 'student:ada'] } })
  */
 export function given<C, E, S>(model: DecisionModel<C, E, S>, events?: ModelHistory): GivenModel<C, S>
-export function given(tested: any, events: any = [], options: GivenProjectionOptions = {}): any {
+/**
+ * Tests a process manager without a store: given these events, when this one comes, or `afterMs` time, then it makes these effects.
+ * The clock begins at 1970 and stands still unless `afterMs` moves it.
+ *
+ * @example
+ * given(deadline, placed).afterMs(2000).then([effects.append(Order.stream('given'), Order.Cancelled({})), effects.end()])
+ */
+export function given<C extends string | AnyCategory, S, T extends string>(
+  processManager: ProcessManager<C, S, T>,
+  ...events: (ProcessEvent | readonly ProcessEvent[])[]
+): GivenProcess<S>
+export function given(tested: any, ...rest: any[]): any {
+  if (typeof tested?.react === 'function')
+    return new GivenProcess(
+      tested,
+      rest.flat().map((event: ProcessEvent) => ({ event })),
+    )
+  const [events = [], options = {}] = rest
   if (typeof tested === 'object' && tested !== null && 'setup' in tested)
     return new GivenProjection(tested, [events].flat(), options)
   return isDecisionModel(tested)

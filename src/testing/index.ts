@@ -12,6 +12,7 @@ export type {
 } from './given-projection.ts'
 export type { MemoryStoreOptions } from './memory-store.ts'
 export { memoryStore } from './memory-store.ts'
+export type { GivenProcess, ProcessEvent } from './process.ts'
 export { markAsTestStore, resetStore } from './reset-store.ts'
 export type { StoredEvent } from './scenario.ts'
 export { stored } from './scenario.ts'
