@@ -24,6 +24,8 @@ const ORDER = [
   'testing',
   'relay',
   'adapters',
+  'http',
+  'client',
   'studio',
   'cli',
 ]
