@@ -50,9 +50,11 @@ export class Pages {
   readonly #readers = new Semaphore(READERS)
   readonly #followers = new Map<string, number>()
   readonly #lingering = new Map<string, () => void>()
+  readonly #lingerMs: number
 
-  constructor(meow: Meow) {
+  constructor(meow: Meow, lingerMs = LINGER_MS) {
     this.#meow = meow
+    this.#lingerMs = lingerMs
   }
 
   /** One page, up to the horizon or `until`. */
@@ -123,7 +125,7 @@ export class Pages {
         this.#lingering.delete(key)
         close()
       }
-      const cancel = later(LINGER_MS, end, { ref: false })
+      const cancel = later(this.#lingerMs, end, { ref: false })
       this.#lingering.set(key, end)
     }
   }

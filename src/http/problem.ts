@@ -37,8 +37,9 @@ export function toProblem(error: unknown, log: (error: unknown) => void): Proble
   if (code === 'ERR_VALIDATION') return new Problem(400, (error as MeowError).message)
   if (code === 'ERR_HISTORY_LOST')
     return new Problem(410, 'the offset is ahead of the store, which has lost events or is another one')
-  if (code !== 'ERR_CLOSED') log(error)
-  return code === ''
+  const isEnd = code === 'ERR_CLOSED' || (error as { name?: string } | null)?.name === 'AbortError' // the store was closed
+  if (!isEnd) log(error)
+  return code === '' && !isEnd
     ? new Problem(500, 'the request failed')
     : new Problem(503, 'the store can not be read now', { 'Retry-After': RETRY_SECONDS })
 }
