@@ -45,7 +45,7 @@ test('it imports no other folder but the types of events', () => {
     ))
       assert.match(
         from!,
-        name.endsWith('.d.ts') ? /^(\.\/|rxjs$|\.\.\/events\/event\.js$)/ : /^(\.\/|rxjs$)/,
+        name.endsWith('.d.ts') ? /^(\.\/|rxjs$|\.\.\/events\/event\.ts$)/ : /^(\.\/|rxjs$)/,
         name,
       )
 })

@@ -61,7 +61,7 @@ export class Encoder {
       texts.push(text)
       characters += text.length
     }
-    const data = texts.length === 0 ? '' : `event: data\ndata: [${texts.join(',')}]\n\n`
+    const data = texts.length === 0 ? '' : `event: data\ndata:[${texts.join(',')}]\n\n`
     const last = control(next)
     const frame = { bytes: this.#utf8.encode(data + last), next, events, control: last }
     this.#frames.set(first, frame)

@@ -25,7 +25,7 @@ export function liveEvents(pages: LivePages, encoder: Encoder, givenCursor: stri
       streamCursor: cursor,
       ...(upToDate ? { upToDate } : {}),
     }
-    return `event: control\ndata: ${JSON.stringify(content)}\n\n`
+    return `event: control\ndata:${JSON.stringify(content)}\n\n`
   }
   const controlNow = (): Uint8Array => {
     sent = position

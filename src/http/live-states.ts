@@ -37,7 +37,7 @@ export function liveStates(states: Observable<Watched<unknown>>): LiveSource {
       if (!newest) throw failure ?? new Error('the store is closed')
       const text = stateText(newest)
       newest = undefined
-      return utf8.encode(`event: state\ndata: ${text}\n\n`)
+      return utf8.encode(`event: state\ndata:${text}\n\n`)
     },
     beat: () => COMMENT,
     close: () => {

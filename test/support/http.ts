@@ -71,7 +71,7 @@ export async function listenTo(url: string, headers: Record<string, string> = {}
       const messages = (rest + piece).split('\n\n')
       rest = messages.pop()!
       for (const message of messages) {
-        const [, kind, json] = /^event: (.*)\ndata: ([^\n]*)$/.exec(message) ?? []
+        const [, kind, json] = /^event: (.*)\ndata: ?([^\n]*)$/.exec(message) ?? []
         if (kind === 'data') sent.events.push(...JSON.parse(json!))
         if (kind === 'control') sent.controls.push(JSON.parse(json!))
         if (kind === 'state') sent.states.push(JSON.parse(json!))
