@@ -23,6 +23,7 @@ const COMMANDS = [
   'skipped',
   'settled',
   'stallers',
+  'serve',
   'export',
   'import',
   'import-legacy',

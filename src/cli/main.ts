@@ -46,6 +46,7 @@ import { replay } from './replay.ts'
 import { reset } from './reset.ts'
 import { resume } from './resume.ts'
 import { schema } from './schema.ts'
+import { serve } from './serve.ts'
 import { settled } from './settled.ts'
 import { skip } from './skip.ts'
 import { skipped } from './skipped.ts'
@@ -117,6 +118,7 @@ for (const register of [
   settled,
   stallers,
   studio,
+  serve,
   exportEvents,
   importEvents,
   importLegacy,
