@@ -51,7 +51,7 @@ async function command(meow: Meow, request: Request, id: string): Promise<Respon
   }
 }
 
-export async function startLiveOrders(meow: Meow, { port = 0, isUser = (_: Request) => true } = {}) {
+export async function startLiveOrders(meow: Meow, { port = 0, isUser = (_: Request): boolean => true } = {}) {
   const events = eventFeed(meow, {
     authorize: (request, { category }) => category === 'order' && isUser(request),
     heartbeatMs: 1_000,
