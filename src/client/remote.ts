@@ -156,6 +156,6 @@ export function remote(url: string | URL, options: RemoteOptions = {}): Remote {
 function baseOf(url: string | URL): string {
   const text = String(url)
   if (!/^(https?:\/\/[^/]+|\/)/.test(text) || /[?#]/.test(text))
-    throw invalid(`url must be an address of http without a query, or a path, got ${text.slice(0, 80)}`)
+    throw invalid('url must be an address of http without a query, or a path')
   return text.replace(/\/+$/, '')
 }
