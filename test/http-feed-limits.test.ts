@@ -232,7 +232,10 @@ test('other sites may read only if cors says so', async () => {
   assert.match(yes.headers.get('vary')!, 'Origin')
   const no = await problem(url(opened), from('https://evil.example'))
   assert.is(no.headers.get('access-control-allow-origin'), null)
-  const asked = await fetch(url(opened), from('https://shop.example', 'OPTIONS'))
+  const { headers: origin } = from('https://shop.example')
+  const wanted = { ...origin, 'Access-Control-Request-Headers': 'x-api-key' }
+  const asked = await fetch(url(opened), { method: 'OPTIONS', headers: wanted })
+  assert.match(asked.headers.get('access-control-allow-headers')!, 'x-api-key')
   assert.is(asked.status, 204)
   assert.match(asked.headers.get('access-control-allow-headers')!, 'If-None-Match')
   await opened.close()

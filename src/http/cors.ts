@@ -26,11 +26,13 @@ export function commonHeaders({ cors }: FeedSettings, request: Request): Record<
 /** The answer to a browser that asks whether it may send a request; undefined if the request is not such a question. */
 export function preflight({ cors }: FeedSettings, request: Request): Response | undefined {
   if (!cors || request.method !== 'OPTIONS') return undefined
+  const asked = request.headers.get('Access-Control-Request-Headers')
   return new Response(null, {
     status: 204,
     headers: {
       'Access-Control-Allow-Methods': 'GET, HEAD',
-      'Access-Control-Allow-Headers': 'Authorization, If-None-Match',
+      // What a client's own `headers` need is for `authorize` to judge. Without an allowed origin this allows nothing.
+      'Access-Control-Allow-Headers': `Authorization, If-None-Match${asked ? `, ${asked}` : ''}`,
       'Access-Control-Max-Age': '600',
     },
   })
