@@ -27,6 +27,8 @@ const ORDER = [
   'testing',
   'relay',
   'adapters',
+  'http',
+  'client',
   'studio',
   'cli',
 ]

@@ -26,8 +26,9 @@ import type { NewEvent, RecordedEvent, StreamRef } from './events/event.ts'
 import { enclosingCall } from './events/event-context.ts'
 import { rejectOwnHandler } from './events/own-handler.ts'
 import type { EventQuery } from './events/query.ts'
-import type { Selector } from './events/selector.ts'
+import type { Selection, Selector } from './events/selector.ts'
 import type { AnyCategory, EventOf, NewEventOf, SelectedEvent, TypeOf } from './events/types.ts'
+import type { Source } from './live/iterate.ts'
 import { Live } from './live/live.ts'
 import type { EventsOptions, From } from './live/observer.ts'
 import { Observer } from './live/observer.ts'
@@ -352,6 +353,11 @@ export class Meow implements AsyncDisposable {
   /** @internal Returns the first events that `load` would return, as many as one query reads. */
   loadPage(stream: StreamRef, options?: LoadOptions): Promise<StreamPage> {
     return this.#open(() => this.#reader.loadPage(stream, options))
+  }
+
+  /** @internal Live pages of a selection, for `meowmx/http`, which sends them to many connections. */
+  follow(selection: Selection, from: From, signal: AbortSignal): Promise<Source> {
+    return this.#observer.follow(selection, from, signal)
   }
 
   /** @internal Runs an action on the database, as one of the calls that `close()` waits for. */

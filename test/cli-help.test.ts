@@ -28,6 +28,7 @@ const COMMANDS = [
   'settled',
   'stallers',
   'timers',
+  'serve',
   'export',
   'import',
   'import-legacy',

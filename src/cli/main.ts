@@ -47,6 +47,7 @@ import { replay } from './replay.ts'
 import { reset } from './reset.ts'
 import { resume } from './resume.ts'
 import { schema } from './schema.ts'
+import { serve } from './serve.ts'
 import { settled } from './settled.ts'
 import { skip } from './skip.ts'
 import { skipped } from './skipped.ts'
@@ -124,6 +125,7 @@ for (const register of [
   stallers,
   timers,
   studio,
+  serve,
   exportEvents,
   importEvents,
   importLegacy,

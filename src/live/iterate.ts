@@ -2,11 +2,14 @@ import type { RecordedEvent } from '../events/event.ts'
 import type { View } from '../events/selector.ts'
 import type { Page } from '../read/page.ts'
 import type { Feed } from './feed.ts'
+import type { LiveFeed } from './live.ts'
 
 /** Where an iteration reads: pages of `feed`, up to and including the one that reaches the position `until`. */
 export interface Source {
-  feed: Pick<Feed, 'next' | 'close'>
+  feed: Pick<Feed, 'next' | 'close'> & Partial<Pick<LiveFeed, 'horizon' | 'horizonKnown'>>
   until: number
+  /** The position after which the first page begins. */
+  after?: number
 }
 
 /**

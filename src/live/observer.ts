@@ -104,6 +104,12 @@ export class Observer {
     }
   }
 
+  /** Live pages of a selection, for a caller that closes the feed itself. They end when the store is closed. */
+  async follow(selection: Selection, from: From, signal: AbortSignal): Promise<Source> {
+    if (this.#closing.signal.aborted) throw new ClosedError()
+    return this.#open(selection, parse(fromSchema, from, 'from'), true, signal)
+  }
+
   /** Completes every Observable and ends every iteration. */
   close(): void {
     this.#closing.abort()

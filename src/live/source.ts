@@ -49,7 +49,7 @@ export function fromDatabase(
       from === 'start' ? 0 : from === 'end' ? horizon : 'since' in from ? await find(from.since) : from.after
     if (typeof from === 'object' && 'after' in from && after > db.timeline.position)
       await check(after, signal)
-    if (live) return { feed: shared.follow(selection, after), until: Infinity }
+    if (live) return { feed: shared.follow(selection, after), until: Infinity, after }
     const pages = new PageReader(db, selection, shared.budget)
     const read = (after: number, signal: AbortSignal) =>
       after >= horizon
@@ -59,6 +59,6 @@ export function fromDatabase(
             current,
           )
     const feed = new Feed(read, after, (position) => position < horizon, shared.budget)
-    return { feed, until: horizon }
+    return { feed, until: horizon, after }
   }
 }

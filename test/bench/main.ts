@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util'
 import { append, bulk, transactions } from './append.ts'
 import { catchUp, memory, transactional } from './catch-up.ts'
 import { conditions } from './conditions.ts'
+import { http } from './http.ts'
 import { endToEnd, fanOut, latency } from './live.ts'
 import { many } from './many.ts'
 import { peers } from './peers.ts'
@@ -47,6 +48,7 @@ const measures: Record<string, (setting: Setting) => Promise<Sample[]>> = {
   relay: relaying,
   memory,
   telemetry,
+  ...(filters.includes('http') ? { http } : {}), // 5,000 connections
   ...(options.size || filters.includes('size') ? { size } : {}),
   ...(filters.includes('scale') ? { scale } : {}),
   ...(filters.includes('stores') ? { stores } : {}),

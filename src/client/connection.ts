@@ -1,0 +1,165 @@
+// Requests that are repeated until they are answered, and event streams that are opened again where they ended.
+import { after, every, wall } from './clock.ts'
+import type { Message } from './messages.ts'
+import { messageReader } from './messages.ts'
+import { mayPass, RemoteError, refused } from './remote-error.ts'
+import type { ReaderStatus } from './status.ts'
+
+/** Headers, or a function that makes them: it is called for each request, and again if they were refused. */
+export type RemoteHeaders = HeadersInit | (() => HeadersInit | Promise<HeadersInit>)
+type HeadersInit = Record<string, string> | Iterable<readonly [string, string]> | Headers
+
+export interface Transport {
+  readonly fetch: typeof fetch
+  readonly headers: RemoteHeaders
+}
+
+/** The pause after failed attempt 1, 2, … in ms: it doubles, up to 10 s, and the half of it is random. */
+const FIRST_PAUSE_MS = 200
+const MAX_PAUSE_MS = 10_000
+/** A server that says nothing of its heartbeats is given this time, in ms. */
+const SILENCE_MS = 45_000
+/** A connection that lasted so long, in ms, was a good one: the next attempt comes soon. */
+const GOOD_MS = 5_000
+
+/** What the environment tells of the network, if it is a browser. */
+const environment = globalThis as {
+  addEventListener?: (kind: string, call: () => void) => void
+  removeEventListener?: (kind: string, call: () => void) => void
+}
+
+/** Repeats `attempt` until it returns true. It throws what no retry would mend, and the signal's reason when that aborts. */
+export async function untilDone(
+  attempt: (progress: () => void) => Promise<boolean>,
+  status: ReaderStatus,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let failures = 0; ; ) {
+    const began = wall()
+    let progressed = false
+    let pause: number | undefined
+    try {
+      const isDone = await attempt(() => {
+        progressed = true
+      })
+      if (isDone) return
+      if (progressed || wall() - began > GOOD_MS) failures = 0
+      status.set('reconnecting', new Error('the server ended the connection'))
+    } catch (error) {
+      if (signal.aborted || error instanceof RemoteError) throw error
+      if (progressed) failures = 0
+      status.set('reconnecting', error)
+      pause = (error as { retryAfterMs?: number }).retryAfterMs
+    }
+    failures++
+    const longest = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(failures - 1, 10))
+    await sleep((pause ?? longest / 2) + (Math.random() * longest) / 2, signal)
+  }
+}
+
+/** Waits, but not longer than until the network is back. */
+function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const end = () => {
+      cancel()
+      signal.removeEventListener('abort', end)
+      environment.removeEventListener?.('online', end)
+      if (signal.aborted) reject(signal.reason)
+      else resolve()
+    }
+    const cancel = after(ms, end)
+    signal.addEventListener('abort', end)
+    environment.addEventListener?.('online', end)
+    if (signal.aborted) end()
+  })
+}
+
+/** A response with status 2xx. @throws RemoteError if another request would get the same answer */
+export async function ask(
+  { fetch, headers }: Transport,
+  method: 'GET' | 'HEAD',
+  url: string,
+  init: RequestInit,
+): Promise<Response> {
+  for (let denied = false; ; ) {
+    const given = typeof headers === 'function' ? await headers() : headers
+    const response = await fetch(url, {
+      ...init,
+      method,
+      headers: new Headers(given as HeadersInit as never),
+    })
+    if (response.ok) return response
+    const { status } = response
+    if ((status === 401 || status === 403) && typeof headers === 'function' && !denied) {
+      denied = true // perhaps the token has expired: once more, with fresh headers
+      await response.body?.cancel()
+      continue
+    }
+    if (!mayPass(status)) throw await refused(response)
+    const seconds = Number(response.headers.get('Retry-After') ?? Number.NaN)
+    await response.body?.cancel()
+    throw Object.assign(new Error(`the feed answered with status ${status}`), {
+      retryAfterMs: seconds >= 0 && seconds <= 60 ? seconds * 1000 : undefined,
+    })
+  }
+}
+
+/**
+ * Reads one event stream to its end. `take` gets each message; the next one is read when it has resolved. If the server sends
+ * nothing for so long that it must have been heard of, or a browser is online again, the connection is given up.
+ */
+export async function listen(
+  transport: Transport,
+  url: string,
+  signal: AbortSignal,
+  opened: () => void,
+  take: (message: Message) => Promise<void> | void,
+): Promise<void> {
+  const stop = new AbortController()
+  const leave = () => stop.abort(signal.reason)
+  const renew = () => stop.abort(new Error('the network has changed'))
+  let heard = wall()
+  let silence = SILENCE_MS
+  let busy = false // the consumer works on a message: nobody listens
+  // After a sleep of the machine or of the tab this fires as soon as it is awake again.
+  const unwatch = every(1_000, () => {
+    if (!busy && wall() - heard > silence) stop.abort(new Error('the server is silent'))
+  })
+  signal.addEventListener('abort', leave)
+  environment.addEventListener?.('online', renew)
+  if (signal.aborted) leave()
+  let reader: ReadableStreamDefaultReader<Uint8Array> | undefined
+  try {
+    const response = await ask(transport, 'GET', url, {
+      signal: stop.signal,
+      cache: 'no-store',
+    } as RequestInit)
+    const type = response.headers.get('Content-Type') ?? 'nothing'
+    if (!type.startsWith('text/event-stream'))
+      throw new Error(`the answer is ${type}, and not that of a feed`)
+    if (!response.body) throw new Error('fetch gave no body')
+    const heartbeat = Number(response.headers.get('Stream-Heartbeat'))
+    if (heartbeat > 0) silence = Math.max(3_000, 2.5 * heartbeat)
+    opened()
+    reader = response.body.getReader() as ReadableStreamDefaultReader<Uint8Array>
+    const decoder = new TextDecoder()
+    const read = messageReader()
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (done) return
+      busy = true
+      for (const message of read(decoder.decode(value, { stream: true }))) {
+        await take(message)
+        if (stop.signal.aborted) throw stop.signal.reason
+      }
+      heard = wall()
+      busy = false
+    }
+  } finally {
+    unwatch()
+    signal.removeEventListener('abort', leave)
+    environment.removeEventListener?.('online', renew)
+    stop.abort()
+    reader?.cancel().catch(() => {})
+  }
+}

@@ -1,0 +1,105 @@
+// Reads the events of a feed: pages until it has caught up, then an event stream.
+import type { RemoteFrom } from './address.ts'
+import { beginning } from './address.ts'
+import type { Transport } from './connection.ts'
+import { ask, listen, untilDone } from './connection.ts'
+import type { ReaderStatus } from './status.ts'
+
+/** What is read, and how far. */
+export interface Reading {
+  /** The address of the selection. */
+  readonly url: string
+  readonly query: Readonly<Record<string, string>>
+  readonly from: RemoteFrom
+  readonly live: boolean
+}
+
+/**
+ * Hands batches of events to `take`, in order, each event once; the next batch is read when it has resolved. Events count as
+ * read together with the offset that follows them, so a connection that breaks loses and repeats none.
+ */
+export async function readEvents(
+  { url, query, from, live }: Reading,
+  transport: Transport,
+  status: ReaderStatus,
+  signal: AbortSignal,
+  take: (events: unknown[]) => Promise<void> | void,
+): Promise<void> {
+  let at = beginning(from)
+  const address = (more: Record<string, string>) => {
+    const parameters = new URLSearchParams({ ...query, ...at, ...more })
+    parameters.sort()
+    return `${url}?${parameters}`
+  }
+  const page = async (until: Record<string, string>) => {
+    const response = await ask(transport, 'GET', address(until), { signal })
+    const events = (await response.json()) as unknown[]
+    const next = response.headers.get('Stream-Next-Offset')
+    if (!Array.isArray(events) || next === null) throw new Error('the answer is not one of a feed')
+    status.set('live')
+    if (events.length > 0) await take(events.map(revived))
+    if (signal.aborted) throw signal.reason
+    at = { offset: next }
+    return { next, isCurrent: response.headers.get('Stream-Up-To-Date') === 'true' }
+  }
+  const pages = async (progress: () => void, end?: string) => {
+    for (;;) {
+      const { next, isCurrent } = await page(end === undefined ? {} : { until: end })
+      progress()
+      if (isCurrent || (end !== undefined && next >= end)) return true
+    }
+  }
+
+  if (!live) {
+    if (from === 'end') return
+    let end: string | undefined
+    const findEnd = async () => {
+      const response = await ask(
+        transport,
+        'HEAD',
+        url + (Object.keys(query).length ? `?${new URLSearchParams(query)}` : ''),
+        { signal },
+      )
+      end = response.headers.get('Stream-Next-Offset') ?? undefined
+      if (end === undefined) throw new Error('the answer is not one of a feed')
+      return true
+    }
+    await untilDone(findEnd, status, signal)
+    return untilDone((progress) => pages(progress, end), status, signal)
+  }
+  // Pages can be cached, and a slow consumer does not keep a connection open.
+  if (from !== 'end') await untilDone(pages, status, signal)
+  await untilDone(
+    async (progress) => {
+      let waiting: unknown[] = [] // events whose offset has not come yet
+      await listen(
+        transport,
+        address({ live: 'sse' }),
+        signal,
+        () => status.set('live'),
+        async ({ kind, data }) => {
+          if (kind === 'data') waiting.push(...(JSON.parse(data) as unknown[]))
+          if (kind !== 'control') return
+          const events = waiting
+          waiting = []
+          if (events.length > 0) await take(events.map(revived))
+          at = { offset: JSON.parse(data).streamNextOffset }
+          progress()
+        },
+      )
+      return false
+    },
+    status,
+    signal,
+  )
+}
+
+/** An event as the store gives it: its time is a Date. What `map` of the feed has made stays as it is. */
+function revived(value: unknown): unknown {
+  const event = value as { id?: unknown; position?: unknown; recordedAt?: unknown } | null
+  if (typeof event !== 'object' || event === null) return value
+  const { id, position, recordedAt } = event
+  return typeof id === 'string' && typeof position === 'number' && typeof recordedAt === 'string'
+    ? { ...event, recordedAt: new Date(recordedAt) }
+    : value
+}

@@ -1,0 +1,150 @@
+// @direct
+// The page of live orders in Chromium stays right over offline spells, restarts of the server, a frozen tab and refusals.
+import { existsSync } from 'node:fs'
+import type { Meow } from 'meowmx'
+import type { Browser, BrowserContext, Page } from 'playwright-core'
+import { chromium } from 'playwright-core'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { order, startLiveOrders } from '../examples/live-orders/server.ts'
+import { closeAll, openStore } from './support/store.ts'
+import { until } from './support/until.ts'
+import { unless } from './support/ways.ts'
+
+const EXECUTABLE = '/usr/bin/chromium'
+const there = existsSync(EXECUTABLE)
+const inBrowser = unless(!there && `there is no ${EXECUTABLE} (Debian: apt-get install chromium)`, test)
+const ARGS = '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking'
+
+let meow: Meow
+let browser: Browser
+let context: BrowserContext
+let page: Page
+let server: Awaited<ReturnType<typeof startLiveOrders>>
+let allowed = true
+const isUser = () => allowed
+const complaints: string[] = []
+
+const place = (id: string) => meow.decide(order, id, { do: 'place', item: `item of ${id}`, price: 5 })
+const seen = (on = page): Promise<number[]> => on.evaluate(() => (globalThis as any).seen)
+const status = (state: string, on = page) => on.waitForSelector(`#status[data-state=${state}]`)
+/** The page has seen all events of the store, each once, in order. */
+async function isRight(on = page): Promise<void> {
+  const stored = (await meow.read({ category: 'order' })).events.map(({ position }) => position)
+  await until(async () => (await seen(on)).length >= stored.length, { what: 'all events', timeoutMs: 30_000 })
+  assert.equal(await seen(on), stored)
+}
+
+test.before(async () => {
+  if (!there) return
+  meow = (await openStore()) as unknown as Meow // as programs import it
+  await place('first')
+  server = await startLiveOrders(meow, { isUser })
+  browser = await chromium.launch({ executablePath: EXECUTABLE, args: ARGS.split(' ') })
+  context = await browser.newContext({ viewport: { width: 760, height: 420 } })
+  page = await context.newPage()
+  page.on('pageerror', (error) => complaints.push(error.message))
+  await page.goto(server.url)
+  await status('live')
+})
+
+test.after(async () => {
+  if (!there) return
+  await browser?.close()
+  await server?.close()
+  await closeAll()
+  assert.equal(complaints, [])
+})
+
+inBrowser('orders appear as they are placed, and what the user does is there at once', async () => {
+  await page.waitForSelector('#first')
+  await place('second')
+  await page.waitForSelector('#second:not([data-pending])')
+  // The answer to the command is held back: the row is there before, and pending.
+  let release = () => {}
+  const held = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  await page.route('**/orders/*', async (route) => {
+    await held
+    await route.continue()
+  })
+  await page.fill('[name=item]', 'Flat white')
+  await page.fill('[name=price]', '4.5')
+  await page.click('form button')
+  await page.waitForSelector('tr[data-pending]:has-text("Flat white")')
+  release()
+  await page.waitForSelector('tr:not([data-pending]):has-text("Flat white")')
+  await page.unroute('**/orders/*')
+  await page.click('#first button')
+  await page.waitForSelector('#first:not([data-pending]):has-text("shipped")')
+  await isRight()
+})
+
+inBrowser('what the server refuses is taken back', async () => {
+  await page.fill('[name=item]', 'Nothing')
+  await page.fill('[name=price]', '-1')
+  await page.click('form button')
+  await page.waitForSelector('#error:has-text("the price must be above 0")')
+  assert.is(await page.locator('tr:has-text("Nothing")').count(), 0)
+  const picture = process.env.MEOWMX_SCREENSHOT
+  if (picture) {
+    await page.evaluate(() => {
+      ;(globalThis as any).document.querySelector('#error').textContent = ''
+    })
+    await page.screenshot({ path: picture })
+  }
+})
+
+inBrowser('offline and online', async () => {
+  for (let n = 0; n < 3; n++) {
+    await context.setOffline(true)
+    await place(`offline-${n}`)
+    await context.setOffline(false)
+    await page.waitForSelector(`#offline-${n}`)
+  }
+  await isRight()
+})
+
+inBrowser('the server restarts, and the page goes on by itself', async () => {
+  const port = Number(new URL(server.url).port)
+  for (let n = 0; n < 2; n++) {
+    await server.close()
+    await status('reconnecting')
+    await place(`restart-${n}`)
+    server = await startLiveOrders(meow, { port, isUser })
+    await status('live')
+    await page.waitForSelector(`#restart-${n}`)
+  }
+  await isRight()
+})
+
+inBrowser('a frozen tab catches up', async () => {
+  const session = await context.newCDPSession(page)
+  await session.send('Page.setWebLifecycleState', { state: 'frozen' })
+  for (let n = 0; n < 20; n++) await place(`frozen-${n}`)
+  await session.send('Page.setWebLifecycleState', { state: 'active' })
+  await isRight()
+})
+
+inBrowser('several tabs show the same', async () => {
+  // More than six at once need HTTP/2: browsers open six connections to a host.
+  const tabs = await Promise.all(Array.from({ length: 4 }, () => context.newPage()))
+  for (const tab of tabs) await tab.goto(server.url)
+  await place('for-all')
+  for (const tab of tabs) await isRight(tab)
+  await Promise.all(tabs.map((tab) => tab.close()))
+})
+
+inBrowser('when the user may no longer read, the page says so', async () => {
+  allowed = false
+  const port = Number(new URL(server.url).port)
+  await server.close()
+  server = await startLiveOrders(meow, { port, isUser })
+  await page.waitForSelector('#error:has-text("status 403")', { timeout: 30_000 })
+  const before = await seen()
+  await place('unseen')
+  assert.equal(await seen(), before)
+})
+
+test.run()
