@@ -12,7 +12,6 @@ declare
   _coalescing constant boolean := is_coalescing();
   _highest    bigint;
   _formed     boolean := true;
-  _tagged     boolean := false;
   _row        record;
   _void       text;
 begin
@@ -21,34 +20,29 @@ begin
   if found then
     for _row in
       select category, min(position) as low, max(position) as high,
-             bool_and(well_formed(category, stream_id, type, version, recorded_at, data, metadata)) as formed,
-             bool_or(strpos(metadata::text, '"$tags"') > 0) as tagged
+             bool_and(well_formed(category, stream_id, type, version, recorded_at, data, metadata)
+                      and strpos(metadata::text, '"$tags"') = 0) as formed
       from inserted group by category
     loop
       _void := settle(_row.category, _row.low, _row.high, _announced, _coalescing);
       _highest := greatest(_highest, _row.high);
       _formed := _formed and _row.formed;
-      _tagged := _tagged or _row.tagged;
     end loop;
   else
-    select category, position, well_formed(category, stream_id, type, version, recorded_at, data, metadata) as formed,
-           strpos(metadata::text, '"$tags"') > 0 as tagged
+    select category, position, well_formed(category, stream_id, type, version, recorded_at, data, metadata)
+           and strpos(metadata::text, '"$tags"') = 0 as formed
     into _row from inserted;
     if not found then
       return null;
     end if;
     _highest := _row.position;
     _formed := _row.formed;
-    _tagged := _row.tagged;
     _void := settle(_row.category, _highest, _highest, _announced, _coalescing);
   end if;
 
   if not _formed then
     perform refuse_malformed(i.*) from inserted i
     where not well_formed(category, stream_id, type, version, recorded_at, data, metadata);
-  end if;
-
-  if _tagged then
     if not coalesce(may_tag(), false) then
       perform refuse_tagged(i.*) from inserted i where strpos(i.metadata::text, '"$tags"') > 0;
     end if;

@@ -102,12 +102,12 @@ export type RunQuery = (query: EventQuery, options: QueryOptions) => Promise<Que
 /** Decides by models: queries, lets the model make events, appends them under the condition that nothing new matches. */
 export class ModelDecisions {
   readonly #query: RunQuery
-  readonly #appender: Pick<Appender, 'appendAll'>
+  readonly #appender: Pick<Appender, 'append' | 'appendAll'>
   readonly #clock: Pick<Clock, 'random' | 'sleep'>
 
   constructor(
     query: RunQuery,
-    appender: Pick<Appender, 'appendAll'>,
+    appender: Pick<Appender, 'append' | 'appendAll'>,
     clock: Pick<Clock, 'random' | 'sleep'>,
   ) {
     this.#query = query
@@ -145,10 +145,13 @@ export class ModelDecisions {
     const writes = writesOf(model.decide(command, before)) as readonly StreamWrite[]
     if (writes.every(({ events }) => Array.isArray(events) && events.length === 0))
       return { state: before, results: [] }
-    const results = await this.#appender.appendAll(writes, {
-      failIf: { query, after: seen },
-      ...(client ? { client } : {}),
-    })
+    const options = { failIf: { query, after: seen }, ...(client ? { client } : {}) }
+    // A single write travels with others in one transaction; several are a group, which has one of its own.
+    const [only] = writes
+    const results =
+      only && writes.length === 1 && Object.keys(only).length === 2
+        ? [await this.#appender.append(only.stream, only.events, options)]
+        : await this.#appender.appendAll(writes, options)
     // The model chose the ids, and these events were appended before: the state that was read contains them.
     if (results.some(({ deduplicated }) => deduplicated)) return { state: before, results }
     const view = viewOfCategories(categories, 'model.categories')
