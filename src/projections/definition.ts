@@ -94,13 +94,14 @@ export interface Checked
 /** Checks a definition, and completes it. */
 export function checkDefinition(definition: ProjectionDefinition<any>): Checked {
   const path = 'definition'
-  const { category: _, types, streamId, ...checked } = parse(definitionSchema, definition, path)
+  const { category: _, types, streamId, tags, ...checked } = parse(definitionSchema, definition, path)
   refuseWide(definition, path)
   const { category } = definition // it may contain schemas, which the parsed definition does not
   const selector: Selector = {
     ...(category === undefined ? {} : { category }),
     ...(types === undefined ? {} : { types }),
     ...(streamId === undefined ? {} : { streamId }),
+    ...(tags === undefined ? {} : { tags }),
   }
   const { handle, setup } = definition
   return Object.freeze({

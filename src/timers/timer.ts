@@ -70,9 +70,10 @@ export function encodeWrite(write: StreamWrite, path = 'write'): { stream: Strea
   const request = encodeRequest(write.stream, write.events, expected, `${path}.`)
   if (request.events.length === 0) throw new ValidationError(`${path}.events`, 'must not be empty', [])
   const given = [write.events].flat()
-  const events = request.events.map(({ id, type, data, metadata }, i) => {
+  const events = request.events.map(({ id, type, data, metadata, tags }, i) => {
     const own = given[i]!.id === undefined ? '' : `"id":"${id}",`
-    return `{${own}"type":${JSON.stringify(type)},"data":${data},"metadata":${metadata}}`
+    const tagged = tags.length === 0 ? '' : `,"tags":${JSON.stringify(tags)}`
+    return `{${own}"type":${JSON.stringify(type)},"data":${data},"metadata":${metadata}${tagged}}`
   })
   const { stream } = request
   return { stream, json: `{"expected":${JSON.stringify(request.expected)},"events":[${events.join(',')}]}` }
@@ -81,7 +82,13 @@ export function encodeWrite(write: StreamWrite, path = 'write'): { stream: Strea
 /** The stored form of what a timer appends. */
 interface StoredWrite {
   readonly expected: ExpectedVersion
-  readonly events: { id?: string; type: string; data: unknown; metadata: Record<string, unknown> }[]
+  readonly events: {
+    id?: string
+    type: string
+    data: unknown
+    metadata: Record<string, unknown>
+    tags?: string[]
+  }[]
 }
 
 /**
