@@ -9,7 +9,7 @@ import type { EventOf, NewEventOf } from '../events/types.ts'
 import type { Batch, Outcome } from './batch.ts'
 import { Aborted } from './batch.ts'
 import type { Batcher } from './batcher.ts'
-import type { FailIf, SeenKey } from './condition.ts'
+import type { Condition, FailIf, SeenKey } from './condition.ts'
 import { checkCondition } from './condition.ts'
 import { deriveIds, idempotencyKeySchema } from './idempotency.ts'
 import type { ProjectedAppends } from './projected.ts'
@@ -161,11 +161,18 @@ export class Appender {
    * transaction as a whole has failed.
    */
   async appendEach(requests: readonly Request[], client: SqlClient): Promise<Outcome[]> {
-    if (!this.#projected?.select(requests)) return this.#runInside(client, requests, false)
+    // A condition does not see what is written in the same call, but must see what was written before it.
+    const isApart = requests.some(({ condition }) => condition) || this.#projected?.select(requests)
+    if (!isApart) return this.#runInside(client, requests, false)
     const outcomes: Outcome[] = []
     for (const request of requests)
       outcomes.push(...(await this.#run([request], true, client).catch((error) => [error])))
     return outcomes
+  }
+
+  /** Checks the condition of an append that is made later. */
+  conditionOf(failIf: FailIf | undefined, path: string): Promise<Condition> {
+    return checkCondition(failIf, this.#seenKey, path)
   }
 
   #run(requests: readonly Request[], atomic: boolean, client?: SqlClient): Promise<Outcome[]> {

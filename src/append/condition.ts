@@ -27,11 +27,8 @@ export type SeenKey = () => Promise<Buffer>
 
 const NOTHING: SeenPositions = { horizon: 0, positions: [] }
 
-export async function checkCondition(
-  failIf: FailIf | undefined,
-  key: SeenKey,
-  path = 'options.failIf',
-): Promise<Condition> {
+/** Checks everything but `after`, for which the store's key is needed. Returns the items of the query. */
+export function checkShape(failIf: FailIf | undefined, path: string): readonly CheckedItem[] {
   if (typeof failIf !== 'object' || failIf === null || Array.isArray(failIf))
     throw new ValidationError(
       path,
@@ -50,6 +47,16 @@ export async function checkCondition(
       'must have a value or be left out (undefined would mean that nothing was seen)',
       undefined,
     )
-  const after = 'after' in failIf ? readSeen(await key(), failIf.after, `${path}.after`) : NOTHING
-  return { items, after, locked: [...new Set(items.map(({ tags }) => tags[0]!))], given: failIf }
+  return items
+}
+
+export async function checkCondition(
+  failIf: FailIf | undefined,
+  key: SeenKey,
+  path = 'options.failIf',
+): Promise<Condition> {
+  const items = checkShape(failIf, path)
+  const given = failIf!
+  const after = 'after' in given ? readSeen(await key(), given.after, `${path}.after`) : NOTHING
+  return { items, after, locked: [...new Set(items.map(({ tags }) => tags[0]!))], given }
 }

@@ -44,6 +44,10 @@ export interface ProcessManager<C extends string | AnyCategory = any, S = any, T
   readonly category?: C | readonly C[]
   /** Only events of these types. */
   readonly types?: readonly string[]
+  /** Only this stream. Requires exactly one category. */
+  readonly streamId?: string
+  /** Only events that carry all of these tags. */
+  readonly tags?: readonly string[]
   /** The names of its timers, for their types. Without it: any text. */
   readonly timers?: readonly T[]
   /** Which instance an event belongs to: a text that is not empty, of at most 255 characters; null: none. It must be pure. */
@@ -82,13 +86,11 @@ export interface ProcessManager<C extends string | AnyCategory = any, S = any, T
 }
 
 const DAY = 24 * 60 * 60 * 1_000
-const { category, types } = selectorShape
 const handling = batchOptionsSchema.shape
 
 const definitionSchema = z.strictObject({
   name: nameSchema,
-  category,
-  types,
+  ...selectorShape,
   timers: z.array(nameSchema).optional(),
   correlate: methodSchema,
   initial: z.unknown(),
@@ -110,7 +112,7 @@ const definitionSchema = z.strictObject({
 })
 
 /** A definition after its check, with defaults. */
-export interface Checked extends Omit<z.output<typeof definitionSchema>, 'category' | 'types'> {
+export interface Checked extends Omit<z.output<typeof definitionSchema>, keyof typeof selectorShape> {
   readonly definition: ProcessManager
   /** `initial`, as JSON. */
   readonly initialJson: string

@@ -1,4 +1,5 @@
 // What a process manager can make happen. Effects are plain objects: `react` returns them, and the store carries them out.
+import type { FailIf } from '../append/condition.ts'
 import type { ExpectedVersion } from '../append/request.ts'
 import type { StreamRef } from '../events/event.ts'
 import type { NewEventOf } from '../events/types.ts'
@@ -10,6 +11,7 @@ export interface AppendEffect {
   readonly stream: StreamRef
   readonly events: unknown
   readonly expectedVersion?: ExpectedVersion
+  readonly failIf?: FailIf
 }
 
 /** Come again at a time. */
@@ -35,11 +37,14 @@ export type Effect<T extends string = string> = AppendEffect | ScheduleEffect<T>
 
 /** The functions that make effects. */
 export interface Effects<T extends string = string> {
-  /** Append one or more events to a stream. Default for `expectedVersion`: `'any'`. A conflict is a failure of the input. */
+  /**
+   * Append one or more events to a stream. Default for `expectedVersion`: `'any'`. With `failIf`, only if no event matches its query.
+   * A conflict, or a condition that does not hold, is a failure of the input.
+   */
   append<S extends StreamRef>(
     stream: S,
     events: NewEventOf<S> | readonly NewEventOf<S>[],
-    options?: { expectedVersion?: ExpectedVersion },
+    options?: { expectedVersion?: ExpectedVersion; failIf?: FailIf },
   ): AppendEffect
   /** Let this instance have the input `{ type: '$timer', name, due }` at a moment, or in so many ms. The same name replaces. */
   schedule(name: T, due: Due): ScheduleEffect<T>

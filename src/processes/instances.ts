@@ -1,13 +1,12 @@
 // The instances that one transaction has locked, and what its inputs make of them.
 import type pg from 'pg'
 import type { Appender } from '../append/append.ts'
-import type { Request } from '../append/request.ts'
-import { MeowError } from '../core/errors.ts'
+import { MeowError, ValidationError } from '../core/errors.ts'
 import type { Database } from '../database/database.ts'
 import { statements } from '../database/statements.ts'
 import { inheritedCause } from './cause.ts'
 import type { Checked } from './define.ts'
-import type { Input, Reaction } from './reaction.ts'
+import type { EffectWrite, Input, Reaction } from './reaction.ts'
 import { react, stateOf } from './reaction.ts'
 
 /** An input failed, and not the database. */
@@ -38,7 +37,7 @@ export type Locked = Pick<Instance, 'id' | 'state' | 'version' | 'ended' | 'now'
 export class Instances {
   readonly #manager: Checked
   readonly #all = new Map<string, Instance>()
-  readonly #writes: Request[] = []
+  readonly #writes: EffectWrite[] = []
 
   constructor(manager: Checked, locked: Iterable<Locked>) {
     this.#manager = manager
@@ -81,11 +80,21 @@ export class Instances {
     this.apply(id, input)
   }
 
+  async #append(appender: Appender, client: pg.ClientBase): Promise<void> {
+    if (this.#writes.length === 0) return
+    for (const { request, failIf } of this.#writes)
+      if (failIf)
+        request.condition = await appender.conditionOf(failIf.given, failIf.path).catch((error) => {
+          throw error instanceof ValidationError ? new InputFailed(error) : error
+        })
+    const requests = this.#writes.map(({ request }) => request)
+    for (const outcome of await appender.appendEach(requests, client))
+      if (outcome instanceof Error) throw new InputFailed(outcome)
+  }
+
   /** Writes all changes in the transaction of the client. Rejects if an append is refused. */
   async save(db: Database, appender: Appender, client: pg.ClientBase): Promise<void> {
-    if (this.#writes.length > 0)
-      for (const outcome of await appender.appendEach(this.#writes, client))
-        if (outcome instanceof Error) throw new InputFailed(outcome)
+    await this.#append(appender, client)
     const changed = [...this.#all.values()].filter((instance) => instance.changed)
     if (changed.length === 0) return
     const instances = changed.map(

@@ -70,10 +70,12 @@ export class Processes {
   run(definition: ProcessManager<any, any, any>): Worker {
     const manager = checkProcessManager(definition)
     const { name, partitions, leaseMs, from, retry, outage, onExhausted, batchSize } = manager
-    const { category, types } = definition
+    const { category, types, streamId, tags } = definition
     const subscription = this.#subscriptions.get(name, {
       ...(category ? { category } : {}),
       ...(types ? { types } : {}),
+      ...(streamId === undefined ? {} : { streamId }),
+      ...(tags ? { tags } : {}),
       ...(from === undefined ? {} : { from }),
       partitions,
       leaseMs,

@@ -1,4 +1,6 @@
 // One call of `react`, and the check of what it returns.
+import type { FailIf } from '../append/condition.ts'
+import { checkShape } from '../append/condition.ts'
 import type { Request } from '../append/request.ts'
 import { encodeRequest } from '../append/request.ts'
 import { MeowError, ValidationError } from '../core/errors.ts'
@@ -22,11 +24,18 @@ export interface Input {
   readonly cause: Cause
 }
 
+/** An append that an input makes. */
+export interface EffectWrite {
+  readonly request: Request
+  /** The condition as it was given, and where. */
+  readonly failIf?: { readonly given: FailIf | undefined; readonly path: string }
+}
+
 /** What an input does. */
 export interface Reaction {
   /** The new state, as JSON. */
   readonly state: string
-  readonly writes: readonly Request[]
+  readonly writes: readonly EffectWrite[]
   /** Of each timer that changes: when it is due in ms since 1970; null: it is cancelled. */
   readonly timers: ReadonlyMap<string, number | null>
   readonly ended: boolean
@@ -35,7 +44,7 @@ export interface Reaction {
 }
 
 const KEYS: Readonly<Record<string, readonly string[]>> = {
-  append: ['type', 'stream', 'events', 'expectedVersion'],
+  append: ['type', 'stream', 'events', 'expectedVersion', 'failIf'],
   schedule: ['type', 'name', 'due'],
   cancel: ['type', 'name'],
   end: ['type'],
@@ -88,7 +97,7 @@ export function react(
     const { state: next, effects = [] } = result as { state: unknown; effects?: unknown }
     const json = encodeJson(next, `${path}.state`)
     if (!Array.isArray(effects)) throw new ValidationError(`${path}.effects`, 'must be an array', effects)
-    const writes: Request[] = []
+    const writes: EffectWrite[] = []
     const changes = new Map<string, number | null>()
     let ended = false
     effects.forEach((effect: Effect, i) => {
@@ -102,7 +111,9 @@ export function react(
         const expected = 'expectedVersion' in effect ? effect.expectedVersion : 'any'
         const request = encodeRequest(effect.stream, effect.events as any, expected, `${at}.`)
         if (request.events.length === 0) throw new ValidationError(`${at}.events`, 'must not be empty', [])
-        writes.push(request)
+        const failIf = 'failIf' in effect ? { given: effect.failIf, path: `${at}.failIf` } : undefined
+        if (failIf) checkShape(failIf.given, failIf.path)
+        writes.push({ request, ...(failIf ? { failIf } : {}) })
       } else if (effect.type !== 'end') {
         const timer = parse(nameSchema, effect.name, `${at}.name`) as string
         if (timers && !timers.includes(timer))
