@@ -51,6 +51,7 @@ async function parked(): Promise<string> {
   await executor.park(a.events[0]!, { attempts: 3, error: 'Error: no order 17' })
   await executor.park(b.events[0]!, { attempts: 3, error: 'Error: no order 18' })
   await executor.advance(b.position)
+  await executor.leave()
   return name
 }
 
@@ -77,7 +78,7 @@ test('with write: pause, resume, skip with a reason, reset with the name', async
   assert.is((await post(writing, 'pause', named)).status, 200)
   assert.is((await info(subscription)).status, 'paused')
   assert.is((await post(writing, 'resume', named)).status, 200)
-  assert.is((await info(subscription)).status, 'stopped')
+  assert.is((await info(subscription)).pausedAt, null)
   const stream = { ...named, category: subscription, streamId: 'a' }
   for (const wrong of [stream, { ...stream, reason: '' }, { ...stream, reason: 'x', limit: 1 }])
     assert.is((await post(writing, 'skip', wrong)).status, 400)

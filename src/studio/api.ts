@@ -1,34 +1,14 @@
 // The JSON answers of the studio's server.
 import { messageOf } from '../core/describe.ts'
 import { MeowError } from '../core/errors.ts'
-import { versionSchema } from '../core/fields.ts'
+import { positionSchema, versionSchema } from '../core/fields.ts'
 import { parse } from '../core/validate.ts'
-import type { Meow } from '../meow.ts'
 import { historyOf } from './history.ts'
 import { HttpError } from './http-error.ts'
-import type { LagAge } from './lag-age.ts'
-import type { OpenPages } from './open-pages.ts'
 import { CHANGES } from './operate.ts'
 import { groupsOf, parkedOf } from './parked.ts'
+import type { Request, Store } from './request.ts'
 import { eventsSince, olderEvents, streamsOf, traceOf } from './search.ts'
-import type { StudioQueries } from './studio-queries.ts'
-
-export interface Store {
-  readonly meow: Meow
-  readonly queries: StudioQueries
-  readonly openPages: OpenPages
-  readonly lagAge: LagAge
-  readonly write: boolean
-  readonly title: string
-}
-
-/** A request, not validated yet. */
-export interface Request {
-  readonly query: URLSearchParams
-  readonly body: unknown
-  /** Aborts when the client has gone. */
-  readonly signal: AbortSignal
-}
 
 type Answer = (store: Store, request: Request) => unknown
 
@@ -71,7 +51,7 @@ export const ANSWERS: ReadonlyMap<string, Answer> = new Map<string, Answer>([
     ({ meow }, { query, signal }) =>
       olderEvents(
         meow,
-        parse(versionSchema, Number(required(query, 'before') || '-'), 'before'),
+        parse(positionSchema, Number(required(query, 'before') || '-'), 'before'),
         query.get('filter') ?? '',
         signal,
       ),

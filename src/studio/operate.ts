@@ -2,8 +2,8 @@
 import { z } from 'zod'
 import { nameSchema, textSchema } from '../core/fields.ts'
 import { parse } from '../core/validate.ts'
-import type { Request, Store } from './api.ts'
 import { HttpError } from './http-error.ts'
+import type { Request, Store } from './request.ts'
 
 const subscription = nameSchema
 const SCHEMAS = {
