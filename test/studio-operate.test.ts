@@ -216,30 +216,7 @@ inBrowser('the page: token, badge, groups, skip, pause, reset, a trace by its li
   await to(`#/tail/${name}`)
   await page.locator('#older').click()
   await says('#older-note', 'older events')
-  if (process.env.SHOTS) await shots(page, name)
+  await says('#events tr', 'Root')
 })
-
-/** Screenshots, for those who change the page: SHOTS=folder. */
-async function shots(page: import('playwright-core').Page, name: string) {
-  const folder = process.env.SHOTS
-  for (const [size, width, height] of [
-    ['desktop', 1280, 860],
-    ['phone', 375, 740],
-  ] as const) {
-    await page.setViewportSize({ width, height })
-    for (const view of [
-      `categories/${name}`,
-      'tail',
-      `stream/${name}/child`,
-      `subscriptions/${name}`,
-      `search/${(await meow.load({ category: name, streamId: 'root' }))[0]!.id}`,
-    ]) {
-      await page.evaluate(`location.hash = ${JSON.stringify(`#/${view}`)}`)
-      await page.locator(`#${view.split('/')[0]}`).waitFor()
-      await page.locator('section:visible :is(tbody tr, #where, #found li)').first().waitFor()
-      await page.screenshot({ path: `${folder}/${size}-${view.split('/')[0]}.png` })
-    }
-  }
-}
 
 test.run()

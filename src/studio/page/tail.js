@@ -48,7 +48,8 @@ byId('older').addEventListener('click', older)
 async function older() {
   if (!paused) pause()
   const [text, button, first] = [filterText(), byId('older'), body.rows[body.rows.length - 1]]
-  const before = oldest ?? (first ? Number(first.dataset.position) : newest + 1 || Number.MAX_SAFE_INTEGER)
+  const before =
+    oldest ?? (first ? Number(first.dataset.position) : newest > 0 ? newest + 1 : Number.MAX_SAFE_INTEGER)
   button.disabled = true
   write(byId('older-note'), 'Looking into the store …')
   try {
@@ -78,7 +79,8 @@ export function pause() {
     oldest = undefined
     byId('older').hidden = false
     write(byId('older-note'), '')
-    add(waiting)
+    const top = Number(body.rows[0]?.dataset.position ?? 0) // older ones may have been found in the store meanwhile
+    add(waiting.filter(({ position }) => position > top))
     waiting = []
     came = 0
   }
