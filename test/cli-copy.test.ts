@@ -71,7 +71,7 @@ test('what JavaScript would round, or PostgreSQL keeps in its own form, is copie
     /"data":\{"n": 12345678901234567890\.10, "z": {2}1e400, "s": "\\u0000\\ud800"\},/,
   )
   const imported = await cli(['import', raw, ...to])
-  assert.equal(imported, { code: 0, stdout: '1 events written, 0 were already there\n', stderr: '' })
+  assert.equal(imported, { code: 0, stdout: '1 event written, 0 were already there\n', stderr: '' })
   const { rows } = await sql.query(`select data::text from ${copySchema}.events where category = 'raw'`)
   assert.is(rows[0].data, data.replace('\n', ' '))
 })
@@ -100,7 +100,7 @@ test('import: ids, versions, times and order are kept; killed and run again, it 
   )
   appendFileSync(file, `${JSON.stringify({ category: 'new', streamId: '1', type: 'T', data: 1 })}\n`)
   const again = await cli(['import', file, ...to])
-  assert.equal(again, { code: 0, stdout: '1 events written, 602 were already there\n', stderr: '' })
+  assert.equal(again, { code: 0, stdout: '1 event written, 602 were already there\n', stderr: '' })
 })
 
 test('import: what can not be is told with its line, and what to do; --renumber takes a part of a stream', async () => {

@@ -114,7 +114,7 @@ test('the original of now: other names of tables, ids of any type; a gap is clos
   assert.equal([code, stdout], [0, `${schema}.es_events: 3 events written, 0 were already there\n`])
   assert.is(
     stderr,
-    '1 events came after gaps in the versions of their aggregates: their new versions have no gaps\n',
+    '1 event came after gaps in the versions of their aggregates: their new versions have no gaps\n',
   )
   const events = await meow.load({ category, streamId: 'tom/1' })
   assert.equal(

@@ -103,7 +103,7 @@ test('--exec: a line of JSON on stdin, exit code 0 acks; what fails is tried aga
   const list = await cli(['subscriptions', name, ...store])
   assert.is(
     list.stdout.replaceAll(/ +/g, ' '),
-    `NAME STATUS CONSUMES POSITION LAG HELD BACK PARKED OWNED EXECUTORS\n${name} stopped ${category} ${position} 0 - 0 0 of 1 -\n`,
+    `NAME STATUS CONSUMES POSITION LAG HELD BACK PARKED OWNED EXECUTORS\n${name} stopped ${category} ${position} 0 - - 0 of 1 -\n`,
   )
 })
 

@@ -149,6 +149,7 @@ inBrowser('categories count and rate, by keys from view to view', async () => {
     ['3', 'stream'],
     ['4', 'subscriptions'],
     ['5', 'stallers'],
+    ['6', 'search'],
     ['1', 'categories'],
   ]) {
     await page.keyboard.press(key!)
@@ -207,7 +208,7 @@ inBrowser('the history of a stream, by slider and by key', async () => {
   await meow.append({ category: evil, streamId: EVIL }, evilEvent(3)) // among the last ones when the filtered tail begins, or in it
   await page.locator('#events a', { hasText: 'img' }).first().click()
   await page.locator('#version').waitFor()
-  await eventually('the newest', async () => (await text('#where')).includes('version 2 of 2'))
+  await eventually('the newest', async () => (await text('#where')).includes('event 3 of 3'))
   assert.match(await text('#where'), /recorded \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}\s+position [\d,]+/)
   assert.match(await text('#state'), '"n": 3')
   assert.is((await text('#changes')).trim().replace(/\s+/g, ' '), 'n 2 3')
@@ -216,16 +217,16 @@ inBrowser('the history of a stream, by slider and by key', async () => {
 
   await page.locator('#version').focus()
   await page.keyboard.press('ArrowLeft')
-  await eventually('the one before', async () => (await text('#where')).includes('version 1 of 2'))
+  await eventually('the one before', async () => (await text('#where')).includes('event 2 of 3'))
   assert.match(await text('#state'), '"n": 2')
   await page.locator('#version').fill('0')
-  await eventually('the first', async () => (await text('#where')).includes('version 0 of 2'))
+  await eventually('the first', async () => (await text('#where')).includes('event 1 of 3'))
   assert.match(await text('#event-title'), 'Type 1')
   assert.is(await page.locator('#changes tr.added').count(), 3)
   assert.ok(await page.locator('#back').isDisabled())
   await page.locator('#version').blur()
   await page.keyboard.press('ArrowRight')
-  await eventually('the next', async () => (await text('#where')).includes('version 1 of 2'))
+  await eventually('the next', async () => (await text('#where')).includes('event 2 of 3'))
   assert.is(
     await page
       .locator('#around a[aria-current]')
@@ -263,8 +264,8 @@ inBrowser(
     assert.is(await page.locator('#partitions tr').count(), 2)
     await eventually('a plot', async () => Number(await inked('#lag')) > 2)
     for (const button of ['#replay-all', '#parked button']) {
-      assert.ok(await page.locator(button).isDisabled())
-      assert.match((await page.locator(button).getAttribute('title'))!, '--write')
+      assert.ok(await page.locator(button).first().isDisabled())
+      assert.match((await page.locator(button).first().getAttribute('title'))!, '--write')
     }
     // Nor where the button is not asked.
     const answer = await page.evaluate(`fetch('/api/replay', {
@@ -280,10 +281,11 @@ inBrowser(
 
 inBrowser('with write, a parked stream is replayed by its button', async () => {
   writer = await visit(writing, `#/subscriptions/${mailer}`)
-  const replay = writer.locator('#parked button')
+  const replay = writer.locator('#parked button', { hasText: 'Replay' })
   await replay.waitFor()
   mended = true
   await replay.click()
+  await writer.locator('#ask-yes').click()
   const empty = async () => (await text('#parked-note', writer)).includes('Nothing is parked')
   await eventually('it to be empty', empty)
   assert.is((await meow.parked(mailer)).length, 0)

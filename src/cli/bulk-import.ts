@@ -3,7 +3,7 @@ import type { Database } from '../database/database.ts'
 import { SQLSTATE } from '../database/sqlstate.ts'
 import type { RowOf } from '../database/statement.ts'
 import { statements } from '../database/statements.ts'
-import { count, type Progress } from './stderr.ts'
+import { count, counted, type Progress } from './stderr.ts'
 
 /** The largest size of one statement, in events and in characters. */
 const MAX_EVENTS = 1_000
@@ -93,7 +93,7 @@ export class BulkImport {
 
   /** The result as text. */
   toString(): string {
-    return `${count(this.written)} events written, ${count(this.known)} were already there`
+    return `${counted(this.written, 'event')} written, ${count(this.known)} ${this.known === 1 ? 'was' : 'were'} already there`
   }
 }
 

@@ -1,7 +1,7 @@
 // The command `delete`.
 import type { Command } from 'commander'
 import type { Run } from './context.ts'
-import { approximate } from './stderr.ts'
+import { counted } from './stderr.ts'
 
 // The function is not called `delete`, because that is a keyword.
 export function deleteSubscription(program: Command, run: Run): void {
@@ -20,7 +20,7 @@ export function deleteSubscription(program: Command, run: Run): void {
         if (owner) throw new Error(`"${name}" is running (${owner}): stop it first, or give --force`)
         if (known && known.parked > 0)
           throw new Error(
-            `"${name}" has ${approximate(known.parked, known.parkedIsEstimate)} parked events, which would be lost: replay them (meowmx replay ${name}), or give --force`,
+            `"${name}" has ${counted(known.parked, 'parked event', known.parkedIsEstimate)}, which would be lost: replay first (meowmx replay ${name}), or give --force`,
           )
         await meow.deleteSubscription(name)
         await context.out.say({ name }, `"${name}" is deleted`)

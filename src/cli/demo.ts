@@ -6,7 +6,7 @@ import { MAX_INT } from '../core/numbers.ts'
 import { integer } from './arguments.ts'
 import type { Context, Run } from './context.ts'
 import { streamName } from './events.ts'
-import { count } from './stderr.ts'
+import { counted } from './stderr.ts'
 
 const CATEGORY = 'demo-account'
 const NAMES = ['ann', 'bob', 'cleo', 'dan', 'eve']
@@ -93,6 +93,6 @@ async function summarize(
   const [medianMs, p99Ms] = [at(0.5), at(0.99)]
   await out.say(
     { events, sum, medianMs, p99Ms },
-    `${count(events)} events: from append() to the worker it took ${medianMs} ms in the median, and at most ${p99Ms} ms for 99% of them; the sum of all balances is ${sum}`,
+    `${counted(events, 'event')}: from append() to the worker it took ${medianMs} ms in the median, and at most ${p99Ms} ms for 99% of them; the sum of all balances is ${sum}`,
   )
 }

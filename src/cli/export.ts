@@ -8,7 +8,7 @@ import type { Context, Run } from './context.ts'
 import { lastPosition } from './last-position.ts'
 import { members } from './members.ts'
 import { selector } from './read.ts'
-import { count } from './stderr.ts'
+import { counted } from './stderr.ts'
 
 interface Options {
   category?: string[]
@@ -116,7 +116,7 @@ async function copy(context: Context, options: Options, sink: Sink, name: string
   }
   const before = sink.after === undefined ? '' : `, after those up to position ${sink.after}`
   stderr.note(
-    `${count(done)} events exported to ${name}${before}${signal.aborted ? '; it was interrupted: run it again' : ''}`,
+    `${counted(done, 'event')} exported to ${name}${before}${signal.aborted ? '; it was interrupted: run it again' : ''}`,
   )
 }
 

@@ -11,7 +11,7 @@ import { BulkImport } from './bulk-import.ts'
 import type { Context, Run } from './context.ts'
 import type { LegacyEvent, LegacyTables } from './legacy.ts'
 import { findLegacy, legacyEvents } from './legacy.ts'
-import { count } from './stderr.ts'
+import { counted } from './stderr.ts'
 
 interface Options {
   from?: string
@@ -115,7 +115,7 @@ async function copy(
   }
   if (gaps > 0)
     stderr.note(
-      `${count(gaps)} events came after gaps in the versions of their aggregates: their new versions have no gaps`,
+      `${counted(gaps, 'event')} came after gaps in the versions of their aggregates: their new versions have no gaps`,
     )
 }
 

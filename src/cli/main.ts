@@ -27,14 +27,19 @@
 import { Command, CommanderError } from 'commander'
 import { redactText } from '../core/secrets.ts'
 import { version } from '../core/version.ts'
+import { alter } from './alter.ts'
 import { append } from './append.ts'
 import { embeddedOption } from './arguments.ts'
+import { categories } from './categories.ts'
 import { completion } from './completion.ts'
 import { runner } from './context.ts'
 import { deleteSubscription } from './delete.ts'
 import { demo } from './demo.ts'
 import { doctor } from './doctor.ts'
+import { erase } from './erase.ts'
 import { exportEvents } from './export.ts'
+import { head } from './head.ts'
+import { health } from './health.ts'
 import { importEvents } from './import.ts'
 import { importLegacy } from './import-legacy.ts'
 import { migrate } from './migrate.ts'
@@ -103,7 +108,9 @@ for (const register of [
   migrate,
   append,
   read,
+  categories,
   streams,
+  head,
   trace,
   write,
   worker,
@@ -112,6 +119,7 @@ for (const register of [
   pause,
   resume,
   reset,
+  alter,
   deleteSubscription,
   parked,
   replay,
@@ -124,8 +132,10 @@ for (const register of [
   settled,
   stallers,
   timers,
+  health,
   studio,
   serve,
+  erase,
   exportEvents,
   importEvents,
   importLegacy,

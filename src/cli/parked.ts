@@ -4,6 +4,7 @@ import { integer } from './arguments.ts'
 import type { Run } from './context.ts'
 import { eventBlock, streamName } from './events.ts'
 import { plain } from './output.ts'
+import { counted } from './stderr.ts'
 
 export function parked(program: Command, run: Run): void {
   program
@@ -23,7 +24,9 @@ export function parked(program: Command, run: Run): void {
           for (const { event, attempts, error, parkedAt } of events) {
             await out.line(eventBlock(event, out))
             const failure = error === null ? '-' : error.split('\n').map(plain).join('\n    ')
-            await out.line(`  parked ${parkedAt.toISOString()} after ${attempts} attempts: ${failure}`)
+            await out.line(
+              `  parked ${parkedAt.toISOString()} after ${counted(attempts, 'attempt')}: ${failure}`,
+            )
           }
           return
         }

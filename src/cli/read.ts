@@ -1,5 +1,6 @@
 // The command `read`.
 import type { Command } from 'commander'
+import type { RecordedEvent } from '../events/event.ts'
 import type { Selector } from '../events/selector.ts'
 import type { From } from '../live/observer.ts'
 import { integer, list, moment, startPosition, UsageError } from './arguments.ts'
@@ -13,6 +14,7 @@ interface Options {
   tags?: string[]
   after: From
   since?: { since: Date }
+  correlation?: string
   to?: number
   limit?: number
   tail?: boolean
@@ -39,6 +41,10 @@ export function read(program: Command, run: Run): void {
       "start at the first event that was recorded then or later, such as '2026-01-31 14:00' (local time) or 2026-01-31T14:00Z",
       moment,
     )
+    .option(
+      '--correlation <id>',
+      'only events that belong to this correlation id, as `meowmx trace` finds them',
+    )
     .option('--to <position>', 'stop after this position', integer())
     .option('--limit <n>', 'print at most this many', integer(1))
     .option('--tail', 'then wait for new events, until Ctrl-C')
@@ -49,18 +55,34 @@ export function read(program: Command, run: Run): void {
         const { after, since, to = Infinity, limit = Infinity, tail = false, pretty } = options
         if (since && after !== 'start')
           throw new UsageError('--after and --since were both given: give only one')
+        if (options.correlation !== undefined && tail)
+          throw new UsageError('--correlation and --tail were both given: give only one')
         const from = since ?? after
         const { out, signal } = context
         const meow = await context.open({ listen: tail })
         const show = pretty ? eventBlock : eventLine
         let shown = 0
-        for await (const event of meow.iterate(selector(options), { from, live: tail, signal })) {
+        const found =
+          options.correlation === undefined
+            ? meow.iterate(selector(options), { from, live: tail, signal })
+            : (await meow.trace(options.correlation)).filter((event) => passes(event, options, from))
+        for await (const event of found) {
           if (event.position > to) break
           await out.say(event, show(event, out))
           if (++shown >= limit || event.position >= to) break
         }
       }),
     )
+}
+
+/** Whether an event of a correlation is one that the other options select. */
+function passes(event: RecordedEvent, { category, stream, types, tags }: Options, from: From): boolean {
+  if (from === 'end' || (category && !category.includes(event.category))) return false
+  if (stream !== undefined && stream !== event.streamId) return false
+  if (types && !types.includes(event.type)) return false
+  if (tags && !tags.every((tag) => event.tags.includes(tag))) return false
+  if (from === 'start') return true
+  return 'after' in from ? event.position > from.after : event.recordedAt >= new Date(from.since)
 }
 
 /** The selector of --category, --stream, --types and --tags. */

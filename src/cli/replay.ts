@@ -1,7 +1,7 @@
 // The command `replay`.
 import type { Command } from 'commander'
 import type { Run } from './context.ts'
-import { count } from './stderr.ts'
+import { counted } from './stderr.ts'
 
 export function replay(program: Command, run: Run): void {
   program
@@ -17,7 +17,7 @@ export function replay(program: Command, run: Run): void {
         const replayed = await meow.replayParked(name, stream === undefined ? {} : { streamId: stream })
         await context.out.say(
           { name, replayed },
-          `${count(replayed)} events were put back: "${name}" handles them next`,
+          `${counted(replayed, 'event')} ${replayed === 1 ? 'was' : 'were'} put back: "${name}" handles ${replayed === 1 ? 'it' : 'them'} next`,
         )
       }),
     )

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { defined, UsageError } from './arguments.ts'
 import type { Run } from './context.ts'
 import { streamName } from './events.ts'
-import { count } from './stderr.ts'
+import { counted } from './stderr.ts'
 
 interface Options {
   stream: string
@@ -35,7 +35,7 @@ export function skip(program: Command, run: Run): void {
           if (found) {
             const { event, attempts, error } = found
             context.stderr.note(
-              `${streamName(event)}@${event.version} ${event.type} failed ${attempts} times: ${error?.split('\n', 1)[0] ?? '(no error)'}`,
+              `${streamName(event)}@${event.version} ${event.type} failed after ${counted(attempts, 'attempt')}: ${error?.split('\n', 1)[0] ?? '(no error)'}`,
             )
           }
           throw new UsageError(
@@ -51,7 +51,7 @@ export function skip(program: Command, run: Run): void {
         })
         await context.out.say(
           { name, stream, reason, replayed },
-          `the event is discarded; ${count(replayed)} events behind it were put back: "${name}" handles them next`,
+          `the event is discarded; ${counted(replayed, 'event')} behind it ${replayed === 1 ? 'was' : 'were'} put back: "${name}" handles them next`,
         )
       }),
     )

@@ -128,3 +128,7 @@ export function messageOf(error: unknown): string {
 
 /** Formats a number; an estimate begins with ~. */
 export const approximate = (n: number, isEstimate: boolean): string => `${isEstimate ? '~' : ''}${count(n)}`
+
+/** 1 event, 1,234 events, ~5,000 events. */
+export const counted = (n: number, what: string, isEstimate = false): string =>
+  `${approximate(n, isEstimate)} ${what}${n === 1 ? '' : 's'}`

@@ -17,7 +17,10 @@ export function studio(program: Command, run: Run): void {
     .description('serve a web page that shows the store live: events, streams, subscriptions, parked events')
     .option('--port <n>', 'port; 0: any free one', integer(), 4717)
     .option('--host <name>', 'address of this machine to listen on', '127.0.0.1')
-    .option('--write', 'allow the page to replay parked events; without it nothing can be changed')
+    .option(
+      '--write',
+      'allow the page to replay and skip parked events, and to pause, resume and reset subscriptions',
+    )
     .option('--title <text>', 'name of the store on the page; default: its database and schema')
     .addHelpText(
       'after',
@@ -53,7 +56,7 @@ characters A-Z a-z 0-9 - . _ ~, as openssl rand -hex 16 makes them.`,
         await context.out.flush()
         if (token !== undefined) context.stderr.note('the token is the one in MEOWMX_STUDIO_TOKEN')
         context.stderr.note(
-          `${write ? 'the page can replay parked events' : 'the page is read only'}; Ctrl-C ends the studio`,
+          `${write ? 'the page can change subscriptions and parked events' : 'the page is read only'}; Ctrl-C ends the studio`,
         )
         if (!signal.aborted) await once(signal, 'abort')
       }),

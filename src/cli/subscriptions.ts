@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import type { SubscriptionInfo } from '../subscriptions/admin/subscriptions.ts'
 import type { Run } from './context.ts'
-import { approximate } from './stderr.ts'
+import { approximate, counted } from './stderr.ts'
 
 export function subscriptions(program: Command, run: Run): void {
   program
@@ -32,7 +32,10 @@ export function subscriptions(program: Command, run: Run): void {
           lag: ({ lag, lagIsEstimate }) => approximate(lag, lagIsEstimate),
           'held back': ({ heldBack: { events, seconds } }) =>
             events === 0 ? '-' : `${approximate(events, false)} for ${Math.round(seconds)} s`,
-          parked: ({ parked, parkedIsEstimate }) => approximate(parked, parkedIsEstimate),
+          parked: ({ parkedStreams, parked, parkedIsEstimate }) =>
+            parkedStreams === 0
+              ? '-'
+              : `${counted(parkedStreams, 'stream')}, ${counted(parked, 'event', parkedIsEstimate)}`,
           owned: ({ partitions }) =>
             `${partitions.filter(({ owner }) => owner).length} of ${partitions.length}`,
           executors: ({ partitions }) =>

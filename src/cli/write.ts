@@ -3,7 +3,7 @@ import { randomInt, randomUUID } from 'node:crypto'
 import type { Command } from 'commander'
 import { integer, list } from './arguments.ts'
 import type { Context, Run } from './context.ts'
-import { count } from './stderr.ts'
+import { counted } from './stderr.ts'
 
 interface Options {
   category: string
@@ -78,9 +78,9 @@ async function writeStreams(context: Context, options: Options): Promise<void> {
     progress.end()
   }
   const perSecond = progress.rate
-  stderr.note(`${count(perSecond)} events a second`)
+  stderr.note(`${counted(perSecond, 'event')} a second`)
   await out.say(
     { category, events: written, streams, perSecond },
-    `${count(written)} events in ${count(streams)} streams of ${category}`,
+    `${counted(written, 'event')} in ${counted(streams, 'stream')} of ${category}`,
   )
 }

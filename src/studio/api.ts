@@ -1,35 +1,16 @@
 // The JSON answers of the studio's server.
-import { z } from 'zod'
 import { messageOf } from '../core/describe.ts'
 import { MeowError } from '../core/errors.ts'
-import { nameSchema, versionSchema } from '../core/fields.ts'
+import { positionSchema, versionSchema } from '../core/fields.ts'
 import { parse } from '../core/validate.ts'
-import type { Meow } from '../meow.ts'
 import { historyOf } from './history.ts'
 import { HttpError } from './http-error.ts'
-import type { OpenPages } from './open-pages.ts'
-import { parkedOf } from './parked.ts'
-import type { StudioQueries } from './studio-queries.ts'
-
-export interface Store {
-  readonly meow: Meow
-  readonly queries: StudioQueries
-  readonly openPages: OpenPages
-  readonly write: boolean
-  readonly title: string
-}
-
-/** A request, not validated yet. */
-export interface Request {
-  readonly query: URLSearchParams
-  readonly body: unknown
-  /** Aborts when the client has gone. */
-  readonly signal: AbortSignal
-}
+import { CHANGES } from './operate.ts'
+import { groupsOf, parkedOf } from './parked.ts'
+import type { Request, Store } from './request.ts'
+import { eventsSince, olderEvents, streamsOf, traceOf } from './search.ts'
 
 type Answer = (store: Store, request: Request) => unknown
-
-const replayBodySchema = z.strictObject({ subscription: nameSchema, streamId: nameSchema.optional() })
 
 /** The functions that answer with JSON, by method and path. */
 export const ANSWERS: ReadonlyMap<string, Answer> = new Map<string, Answer>([
@@ -49,33 +30,51 @@ export const ANSWERS: ReadonlyMap<string, Answer> = new Map<string, Answer>([
   ],
   [
     'GET /api/subscription',
-    async ({ queries }, { query }) => {
+    async ({ queries, lagAge }, { query }) => {
       const wanted = required(query, 'name')
       const found = (await queries.subscriptions.get()).find((one) => one.name === wanted)
       if (!found) throw new HttpError(404, `there is no subscription "${wanted}"`)
-      return found
+      return { ...found, lagAgeMs: await lagAge.of(found) }
     },
   ],
   ['GET /api/rate', ({ openPages }) => openPages.rate],
   ['GET /api/lag', ({ openPages }, { query }) => openPages.lags.of(required(query, 'name'))],
   ['GET /api/parked', ({ meow }, { query }) => parkedOf(meow, required(query, 'name'))],
+  ['GET /api/parked-groups', ({ meow }, { query }) => groupsOf(meow, required(query, 'name'))],
+  ['GET /api/trace', ({ meow }, { query }) => traceOf(meow, required(query, 'id'))],
   [
-    'POST /api/replay',
-    async ({ meow, queries, write }, { body }) => {
-      if (!write)
-        throw new HttpError(403, 'the studio is read only: start it with --write to replay parked events')
-      const { subscription, streamId } = parse(replayBodySchema, body, 'body')
-      const replayed = await meow.replayParked(subscription, streamId === undefined ? {} : { streamId })
-      queries.subscriptions.invalidate()
-      return { replayed }
-    },
+    'GET /api/since',
+    ({ meow }, { query, signal }) => eventsSince(meow, moment(required(query, 'time')), signal),
   ],
+  [
+    'GET /api/older',
+    ({ meow }, { query, signal }) =>
+      olderEvents(
+        meow,
+        parse(positionSchema, Number(required(query, 'before') || '-'), 'before'),
+        query.get('filter') ?? '',
+        signal,
+      ),
+  ],
+  [
+    'GET /api/streams',
+    ({ meow }, { query }) =>
+      streamsOf(meow, required(query, 'category'), query.get('prefix') ?? '', query.get('after')),
+  ],
+  ...CHANGES,
 ])
 
 function required(query: URLSearchParams, key: string): string {
   const value = query.get(key)
   if (value === null) throw new HttpError(400, `${key} is missing`)
   return value
+}
+
+function moment(text: string): Date {
+  const time = new Date(text)
+  if (Number.isNaN(time.getTime()))
+    throw new HttpError(400, `time must be such as 2026-01-31T14:00:00Z, got "${text.slice(0, 100)}"`)
+  return time
 }
 
 /** Turns an error into an HTTP error. */

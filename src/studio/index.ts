@@ -1,6 +1,7 @@
 // `startStudio`: a web page that shows a store; published as `meowmx/studio`.
 import { parseSecret } from '../core/validate.ts'
 import type { Meow } from '../meow.ts'
+import { LagAge } from './lag-age.ts'
 import { OpenPages } from './open-pages.ts'
 import type { StudioOptions } from './options.ts'
 import { studioOptionsSchema } from './options.ts'
@@ -46,7 +47,8 @@ export async function startStudio(meow: Meow, options: StudioOptions = {}): Prom
   )
   const queries = new StudioQueries(meow)
   const openPages = new OpenPages(meow, queries)
-  const server = await serve({ meow, queries, openPages, write, title }, host, port, token).catch((error) => {
+  const store = { meow, queries, openPages, lagAge: new LagAge(meow), write, title }
+  const server = await serve(store, host, port, token).catch((error) => {
     queries.close()
     throw error
   })

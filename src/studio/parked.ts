@@ -6,6 +6,10 @@ import { preview, show } from './show.ts'
 
 /** How many events are read at most: many may wait behind one that failed. */
 const MOST_READ = 1_000
+/** How many events are read at most to group the errors. */
+const MOST_GROUPED = 20_000
+/** How many groups a page gets. */
+const MOST_GROUPS = 50
 /** How many streams a page gets at most. */
 const MOST_STREAMS = 100
 /** The largest length of an error, and of data, in characters. */
@@ -32,6 +36,41 @@ export interface Parked {
   /** All parked streams and events, as `meow.subscriptions()` counts them; absent if nothing is parked. */
   readonly all?: { readonly streams: number; readonly events: number; readonly isEstimate: boolean }
 }
+
+/** Parked streams that failed alike. */
+export interface ErrorGroup {
+  /** The first line of the error, in which numbers and ids are written as … */
+  readonly error: string
+  streams: number
+  /** Some of the streams. */
+  readonly examples: { category: string; streamId: string; version: number }[]
+}
+
+/** Groups all parked streams by their errors, the largest group first. `more`: not all events were read. */
+export async function groupsOf(meow: Meow, name: string): Promise<{ groups: ErrorGroup[]; more: boolean }> {
+  const parked = await meow.parked(name, { limit: MOST_GROUPED })
+  const groups = new Map<string, ErrorGroup>()
+  for (const { event, attempts, error } of parked) {
+    if (error === null && attempts === 0) continue // it waits behind the event that failed
+    const alike = sameWords(error)
+    const group = groups.get(alike) ?? { error: alike, streams: 0, examples: [] }
+    groups.set(alike, group)
+    group.streams++
+    const { category, streamId, version } = event
+    if (group.examples.length < 5) group.examples.push({ category, streamId, version })
+  }
+  const all = [...groups.values()].sort((a, b) => b.streams - a.streams)
+  const [info] = parked.length > 0 ? await meow.subscriptions({ names: [name] }) : []
+  const seen = all.reduce((sum, { streams }) => sum + streams, 0)
+  return { groups: all.slice(0, MOST_GROUPS), more: seen < (info?.parkedStreams ?? 0) }
+}
+
+/** What errors of the same cause have in common. */
+const sameWords = (error: string | null) =>
+  (error ?? 'parked without an error')
+    .split('\n', 1)[0]!
+    .slice(0, 300)
+    .replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+/gi, '…')
 
 /** Reads the parked events of a subscription, stream by stream. */
 export async function parkedOf(meow: Meow, name: string): Promise<Parked> {

@@ -4,7 +4,6 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { json } from 'node:stream/consumers'
 import { ConnectionError } from '../core/errors.ts'
-import type { Store } from './api.ts'
 import { ANSWERS, toHttpError } from './api.ts'
 import type { Asset } from './assets.ts'
 import { HEADERS, readAssets } from './assets.ts'
@@ -14,6 +13,7 @@ import { Guard, inUrl, isEvery } from './guard.ts'
 import { HttpError } from './http-error.ts'
 import { metricsOf } from './metrics.ts'
 import { CONTENT_TYPE, format } from './prometheus.ts'
+import type { Store } from './request.ts'
 
 /** The largest body of a request in bytes: it has the names of a subscription and a stream. */
 const MOST_BODY = 16_384

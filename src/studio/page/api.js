@@ -9,6 +9,10 @@ if (here.searchParams.has('token')) {
   here.searchParams.delete('token')
   history.replaceState(null, '', here)
 }
+
+/** Keeps a token that was typed in. */
+export const keepToken = (token) => sessionStorage.setItem(KEY, token)
+
 const headers = { Authorization: `Bearer ${sessionStorage.getItem(KEY) ?? ''}` }
 
 const SILENT_MS = 15_000

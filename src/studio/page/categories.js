@@ -68,7 +68,7 @@ function render() {
       rate.style.setProperty('--part', info.rate / most)
       write(rate, info.rate > 0 ? number(info.rate) : '·')
       write(events, number(info.events))
-      write(streams, number(info.streams))
+      write(streams.firstElementChild, number(info.streams))
       write(last, number(info.lastPosition))
     },
   )
@@ -91,7 +91,11 @@ const make = ({ category }) =>
       ],
       ['Per second', 'n bar'],
       ['Events', 'n'],
-      ['Streams', 'n'],
+      [
+        'Streams',
+        'n',
+        h('a', { class: 'id', href: `#/categories/${encodeURIComponent(category)}`, title: 'Its streams' }),
+      ],
       ['Last position', 'n'],
     ),
   )

@@ -52,6 +52,9 @@ export function selector({ category, types, streamId }) {
   return types ? `${from}: ${types.join(', ')}` : from
 }
 
+/** Where an id is searched for. */
+export const searchHref = (text) => `#/search/${encodeURIComponent(text)}`
+
 /** Where a stream is shown. */
 export const streamHref = (category, streamId, version) =>
   `#/stream/${encodeURIComponent(category)}/${encodeURIComponent(streamId)}${version === undefined ? '' : `/${version}`}`

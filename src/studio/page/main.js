@@ -3,15 +3,19 @@
 import { get, live } from './api.js'
 import { heardCategories, heardRate, startRates } from './categories.js'
 import { byId, write } from './dom.js'
-import { full, number } from './format.js'
+import { counted, full, number } from './format.js'
 import './keys.js'
+import { askForToken } from './login.js'
+import { allowOperations } from './operate.js'
 import { allowReplay } from './parked.js'
+import { search } from './search.js'
 import { render as ageStallers, heardStallers } from './stallers.js'
 import { heardAppends, showStream } from './stream.js'
+import { showStreams } from './streams.js'
 import { heardSecond, heardSubscriptions, showSubscription } from './subscriptions.js'
 import { filterText, heardTail, onFilter, setFilter } from './tail.js'
 
-const VIEWS = ['categories', 'tail', 'stream', 'subscriptions', 'stallers']
+const VIEWS = ['categories', 'tail', 'stream', 'subscriptions', 'stallers', 'search']
 const PUSH = { listening: 'push', reconnecting: 'reconnecting', polling: 'polling', closed: 'closed' }
 let greeted = false
 let unanswered = null // why there is no connection
@@ -24,6 +28,11 @@ const hear = {
     const events = value.heldBack?.events ?? 0
     byId('held').hidden = events === 0
     write(byId('held'), `${number(events)} held back`)
+    byId('held-note').hidden = events === 0
+    write(
+      byId('held-note'),
+      `${counted(events, 'committed event')} not delivered yet: an open append may still commit before them, so positions and lags stand still (see Stallers).`,
+    )
     write(byId('horizon'), value.horizon === null ? '–' : number(value.horizon))
     const push = byId('push')
     write(push, PUSH[value.state])
@@ -57,11 +66,12 @@ async function greet() {
   startRates(rates)
   write(byId('title'), title)
   document.title = `${title} · meowmx studio`
-  write(byId('mode'), may ? 'can replay' : 'read only')
+  write(byId('mode'), may ? 'can operate' : 'read only')
   byId('mode').title = may
-    ? 'Started with --write: parked events can be replayed'
-    : 'Nothing can be changed; start with --write to replay parked events'
+    ? 'Started with --write: parked events can be replayed and skipped, subscriptions paused, resumed and reset'
+    : 'Nothing can be changed; start with --write to replay, skip, pause or reset'
   allowReplay(may)
+  allowOperations(may)
   greeted = true
 }
 
@@ -73,6 +83,7 @@ function connect(filter) {
       error &&
       (error.status === 401 ? error.message : `No connection to the studio (${error.message}); trying again.`)
     document.body.toggleAttribute('data-lost', error !== null)
+    askForToken(error?.status === 401)
     trouble()
     if (!error && !greeted) greet().catch(() => {})
   }
@@ -101,6 +112,8 @@ function route() {
   }
   if (view === 'stream')
     showStream(parts[0], parts[1], /^\d+$/.test(parts[2] ?? '') ? Number(parts[2]) : undefined)
+  if (view === 'categories') showStreams(parts[0])
+  if (view === 'search') search(parts[0])
   if (view === 'subscriptions') showSubscription(parts[0])
 }
 

@@ -1,6 +1,7 @@
 // The parked events of a subscription.
 
 import { get, post } from './api.js'
+import { ask } from './ask.js'
 import { byId, h, keyed, write } from './dom.js'
 import { counted, full, number, parkedText, streamHref } from './format.js'
 
@@ -20,12 +21,15 @@ export function allowReplay(write) {
 export function clearParked() {
   subscription = undefined
   byId('parked').replaceChildren()
+  byId('parked-groups').replaceChildren()
   write(byId('parked-note'), '')
   all.hidden = true
 }
 
 all.addEventListener('click', () => {
-  if (confirm(`Replay everything that "${subscription}" has parked?`)) replay({ subscription })
+  const name = subscription
+  const text = `Executors handle everything that "${name}" has parked again, before newer events of these streams. Nothing is lost; what fails again is parked again.`
+  ask({ title: 'Replay all parked events?', text, yes: 'Replay all' }, () => replay({ subscription: name }))
 })
 
 /** One question at a time, and then the newest: an old answer never comes over a new one. */
@@ -39,7 +43,11 @@ export async function loadParked(name, count) {
       const { name, count } = wanted
       wanted = undefined
       const answer = count > 0 ? await get('/api/parked', { name }) : { streams: [], events: 0 }
-      if (subscription === name) render(answer)
+      const grouped = count > 1 ? await get('/api/parked-groups', { name }) : { groups: [], more: false }
+      if (subscription === name) {
+        render(answer)
+        renderGroups(grouped)
+      }
     }
   } finally {
     asking = false
@@ -58,6 +66,27 @@ function render({ streams, events, all: total }) {
   write(byId('parked-note'), total ? summary(streams.length, events, total) : 'Nothing is parked.')
 }
 
+/** How many streams failed with which error, whatever page of the list they are on. */
+function renderGroups({ groups, more }) {
+  const example = ({ category, streamId, version }) => [
+    h('a', { class: 'id', href: streamHref(category, streamId, version) }, streamId),
+    ' ',
+  ]
+  byId('parked-groups').replaceChildren(
+    ...groups.map(({ error, streams, examples }) =>
+      h(
+        'li',
+        {},
+        h('b', {}, counted(streams, 'stream')),
+        ' ',
+        h('span', { class: 'bad reason' }, error),
+        h('p', { class: 'note' }, 'e.g. ', ...examples.flatMap(example)),
+      ),
+    ),
+    ...(more ? [h('li', { class: 'note' }, 'Not all parked events were read for these numbers.')] : []),
+  )
+}
+
 function summary(listed, events, all) {
   const text = parkedText(all.streams, all.events, all.isEstimate)
   return listed < all.streams || events < all.events
@@ -73,23 +102,45 @@ function stream({ event, error }) {
   const { category, streamId, version, data } = event
   const [reason, ...stack] = (error ?? 'parked without an error').split('\n')
   const more = (label, text) => h('details', {}, h('summary', {}, label), h('pre', {}, text))
-  const button = h(
-    'button',
-    { type: 'button', click: () => replay({ subscription, streamId }, button) },
-    'Replay',
-  )
+  const button = h('button', { type: 'button', click: () => askToReplay(event, button) }, 'Replay')
   button.disabled = !may
   button.title = may ? `Put ${streamId} back, before its newer events` : HINT
+  const skip = h('button', { type: 'button', click: () => askToSkip(event, subscription) }, 'Skip …')
+  skip.disabled = !may
+  skip.title = may ? 'Never handle this event' : HINT
   const name = [h('span', { class: 'dim' }, `${category}/`), streamId, ` · ${version}`]
   return h(
     'li',
     {},
-    h('div', { class: 'head' }, h('a', { href: streamHref(category, streamId, version) }, ...name), button),
+    h(
+      'div',
+      { class: 'head' },
+      h('a', { href: streamHref(category, streamId, version) }, ...name),
+      h('div', { class: 'tools' }, skip, button),
+    ),
     h('p', { class: 'bad reason' }, reason),
     h('p', { class: 'note' }),
     stack.length > 0 ? more('Where', stack.join('\n')) : null,
     more('Data', data),
   )
+}
+
+function askToReplay({ streamId }, button) {
+  const name = subscription
+  const text = `Executors handle the parked events of ${streamId} again, before its newer events. Nothing is lost; if it fails again, it is parked again.`
+  ask({ title: 'Replay this stream?', text, yes: 'Replay' }, () =>
+    replay({ subscription: name, streamId }, button),
+  )
+}
+
+function askToSkip({ category, streamId, version, type }, subscription) {
+  const title = 'Skip this event for ever?'
+  const text = `"${subscription}" will never handle ${type}, version ${version} of ${category}/${streamId}: its effects are lost. The event stays in its stream, and later events of the stream are delivered again. The reason is stored.`
+  const fields = [{ name: 'reason', label: 'Why (no personal data)' }]
+  ask({ title, text, yes: 'Skip', fields }, async ({ reason }) => {
+    const { replayed } = await post('/api/skip', { subscription, category, streamId, reason })
+    write(byId('parked-note'), `The event is skipped; ${counted(replayed, 'event')} behind it put back.`)
+  })
 }
 
 async function replay(what, button = all) {

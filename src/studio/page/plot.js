@@ -36,7 +36,7 @@ export function plot(place, label) {
         height: place.clientHeight,
         legend: { show: false },
         cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
-        padding: [8, 8, 0, 0],
+        padding: [8, 30, 0, 0],
         // From 0 up to something readable, however flat it is.
         scales: {
           x: { time: true },
@@ -44,7 +44,11 @@ export function plot(place, label) {
         },
         axes: [
           axis({ space: 90, size: 26, values: (_, ticks) => ticks.map(hour) }),
-          axis({ size: 56, incrs: STEPS, values: (_, ticks) => ticks.map(number) }),
+          axis({
+            size: (_, labels) => 16 + 7 * Math.max(3, ...(labels ?? []).map(({ length }) => length)),
+            incrs: STEPS,
+            values: (_, ticks) => ticks.map(number),
+          }),
         ],
         series: [
           {},

@@ -3,7 +3,7 @@
 import { get } from './api.js'
 import { lastPosition, names } from './categories.js'
 import { byId, h, keyed, write } from './dom.js'
-import { clock, full, number, streamHref } from './format.js'
+import { clock, full, number, searchHref, streamHref } from './format.js'
 import { json } from './json.js'
 
 const slider = byId('version')
@@ -92,19 +92,23 @@ function render(answer) {
   if (!event) return
   slider.max = lastVersion
   if (wanted === undefined) slider.value = version
-  slider.setAttribute('aria-valuetext', `version ${version} of ${lastVersion}, ${event.type}`)
+  slider.setAttribute(
+    'aria-valuetext',
+    `version ${version}, event ${version + 1} of ${lastVersion + 1}, ${event.type}`,
+  )
   byId('first').disabled = byId('back').disabled = version === 0
   byId('forth').disabled = byId('last').disabled = version === lastVersion
   const fact = (label, value, title) => h('span', { title }, `${label} `, h('b', {}, value))
   byId('where').replaceChildren(
-    fact('version', `${number(version)} of ${number(lastVersion)}`),
+    fact('version', number(version)),
+    fact('event', `${number(version + 1)} of ${number(lastVersion + 1)}`),
     fact('recorded', full(event.recordedAt), new Date(event.recordedAt).toISOString()),
     fact('position', number(event.position)),
-    fact('id', event.id),
+    fact('id', h('a', { class: 'id', href: searchHref(event.id), title: 'What belongs to it' }, event.id)),
   )
   write(byId('event-title'), event.type)
   byId('event-data').replaceChildren(...json(event.data))
-  byId('event-metadata').replaceChildren(...json(event.metadata))
+  byId('event-metadata').replaceChildren(...json(event.metadata, true))
   byId('state').replaceChildren(...json(answer.state))
   renderChanges(answer)
   renderAround(answer)

@@ -3,6 +3,7 @@
 import { get } from './api.js'
 import { byId, cells, h, keyed, write } from './dom.js'
 import { about, duration, number, parkedText, selector } from './format.js'
+import { showOperations } from './operate.js'
 import { clearParked, loadParked } from './parked.js'
 import { plot } from './plot.js'
 
@@ -60,7 +61,8 @@ async function refresh() {
   const info = latest.subscriptions.find((one) => one.name === name)
   byId('chosen').hidden = !info
   if (!info) return
-  write(byId('chosen-name'), name)
+  write(byId('chosen-name'), info.status === 'paused' ? `${name} (paused)` : name)
+  showOperations(info)
   const parkedNow = `${info.parkedStreams} ${info.parked}`
   const parked = parkedNow !== parkedThen
   parkedThen = parkedNow
@@ -101,8 +103,9 @@ function render() {
       row.toggleAttribute('data-chosen', info.name === chosen)
       row.cells[0].firstElementChild.toggleAttribute('aria-current', info.name === chosen)
       write(consumes, selector(info.selector))
-      write(lag, about(info.lag, info.lagIsEstimate))
       const { events, seconds } = info.heldBack
+      const held = events > 0 ? ` (${number(events)} held back for ${Math.round(seconds)} s)` : ''
+      write(lag, about(info.lag, info.lagIsEstimate) + held)
       lag.classList.toggle('bad', events > 0)
       lag.title =
         events > 0
@@ -117,6 +120,10 @@ function render() {
       write(position, number(info.position))
     },
   )
+  const parkedTotal = latest.subscriptions.reduce((sum, { parked }) => sum + parked, 0)
+  const isEstimate = latest.subscriptions.some(({ parkedIsEstimate }) => parkedIsEstimate)
+  byId('parked-total').hidden = parkedTotal === 0
+  write(byId('parked-total'), about(parkedTotal, isEstimate))
   const rest = latest.all - latest.subscriptions.length
   write(
     byId('subscription-note'),
@@ -124,7 +131,9 @@ function render() {
   )
 }
 
-function renderPartitions({ partitions }) {
+function renderPartitions({ partitions, lagAgeMs }) {
+  write(byId('lag-age'), lagAgeMs === null ? '' : `· at most ${duration(lagAgeMs)} old`)
+  byId('lag-age').title = 'How long ago the first event was recorded that it may still have to handle'
   const make = () =>
     h('tr', {}, ...cells(['Partition', 'n'], ['Owner', 'mono'], ['Position', 'n'], ['Lease', 'n']))
   keyed(

@@ -1,5 +1,6 @@
 // The view of the tail.
 
+import { get } from './api.js'
 import { byId, cells, h, write } from './dom.js'
 import { clock, full, number, streamHref } from './format.js'
 
@@ -12,6 +13,7 @@ let paused = false
 let came = 0 // while paused
 let missed = 0
 let newest = 0 // position
+let oldest // the position before which the store is looked into next; undefined: before the last row
 let refilter = () => {}
 let timer
 
@@ -40,13 +42,45 @@ filter.addEventListener('input', () => {
 })
 pauseButton.addEventListener('click', pause)
 byId('clear').addEventListener('click', clear)
+byId('older').addEventListener('click', older)
+
+/** Looks for older events in the store. The tail is paused meanwhile: new events would push them out. */
+async function older() {
+  if (!paused) pause()
+  const [text, button, first] = [filterText(), byId('older'), body.rows[body.rows.length - 1]]
+  const before =
+    oldest ?? (first ? Number(first.dataset.position) : newest > 0 ? newest + 1 : Number.MAX_SAFE_INTEGER)
+  button.disabled = true
+  write(byId('older-note'), 'Looking into the store …')
+  try {
+    const answer = await get('/api/older', { before, filter: text })
+    if (text !== filterText()) return
+    body.append(...answer.events.map(row))
+    oldest = answer.before ?? 1
+    const end = answer.before === null ? ' The first event of the store is reached.' : ''
+    write(
+      byId('older-note'),
+      `${number(answer.events.length)} found among ${number(answer.scanned)} older events.${end}`,
+    )
+    button.hidden = answer.before === null
+    note()
+  } catch (error) {
+    write(byId('older-note'), error.message)
+  } finally {
+    button.disabled = false
+  }
+}
 
 export function pause() {
   paused = !paused
   pauseButton.setAttribute('aria-pressed', String(paused))
   pauseButton.firstElementChild.textContent = paused ? 'Go on' : 'Pause'
   if (!paused) {
-    add(waiting)
+    oldest = undefined
+    byId('older').hidden = false
+    write(byId('older-note'), '')
+    const top = Number(body.rows[0]?.dataset.position ?? 0) // older ones may have been found in the store meanwhile
+    add(waiting.filter(({ position }) => position > top))
     waiting = []
     came = 0
   }
@@ -58,6 +92,9 @@ function clear() {
   waiting = []
   came = 0
   missed = 0
+  oldest = undefined
+  byId('older').hidden = false
+  write(byId('older-note'), '')
   note()
 }
 
@@ -94,7 +131,7 @@ function row({ category, streamId, version, position, type, recordedAt, data, ta
   const href = streamHref(category, streamId, version)
   return h(
     'tr',
-    {},
+    { 'data-position': position },
     ...cells(
       [
         'Time',
