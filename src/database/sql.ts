@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 
 /**
- * The SQL files, by their path below sql/. Here they are read when this module loads; in the build, scripts/embed.js has
+ * The SQL files, by their path below sql/. Here they are read when this module loads; in the build, .ci/bundle.js has
  * put the texts themselves in its place, so that a bundle needs no files beside it.
  */
 export const sql: Readonly<Record<string, string>> = Object.fromEntries(

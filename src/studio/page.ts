@@ -7,7 +7,7 @@ const uplot = createRequire(import.meta.url).resolve
 
 /**
  * All files that the browser loads, by name: our own, and uPlot as it is published. When the sources run, this module
- * reads the files as it loads. The build puts the files into this module (scripts/embed.js).
+ * reads the files as it loads. The build puts the files into this module (.ci/bundle.js).
  */
 export const page: Readonly<Record<string, string>> = {
   ...Object.fromEntries(

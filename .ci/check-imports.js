@@ -1,5 +1,5 @@
 /**
- * Checks that imports in src/ run one way: `node scripts/check-imports.js`. A file may import from its own folder and from
+ * Checks that imports in src/ run one way: `node .ci/check-imports.js`. A file may import from its own folder and from
  * folders that come earlier in this list, and no two files may import each other, directly or through others. Types count.
  */
 import { readdirSync, readFileSync } from 'node:fs'
@@ -51,7 +51,7 @@ const imports = new Map(
 const problems = []
 const placeOf = (file) => {
   const place = ORDER.indexOf(file.split('/')[0])
-  if (place < 0) problems.push(`${file} is in no folder that scripts/check-imports.js lists`)
+  if (place < 0) problems.push(`${file} is in no folder that .ci/check-imports.js lists`)
   return place
 }
 for (const [file, targets] of imports)
