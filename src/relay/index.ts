@@ -49,7 +49,7 @@ export function relay<C extends string | AnyCategory = string>(
   options: RelayOptions<C>,
 ): Relay {
   refuseWide(options, 'options')
-  const { broker, prefix, window, ...rest } = parse(relayOptions, options, 'options')
+  const { broker, prefix, window, subjectPartitions, ...rest } = parse(relayOptions, options, 'options')
   const selected = [rest.category ?? []].flat()
   const subscription = meow.subscription(name, { ...(rest as SubscriptionOptions), maxInFlight: window })
   const { logger, schema } = subscription.db.settings
@@ -58,6 +58,7 @@ export function relay<C extends string | AnyCategory = string>(
     broker,
     prefix: base,
     window,
+    subjectPartitions,
     context: { subjects: subjectsOf(base, selected), leaseMs: rest.leaseMs, logger },
   })
 }
