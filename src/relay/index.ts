@@ -12,6 +12,17 @@ import { Relay } from './relay.ts'
 
 export type { Broker, BrokerContext } from './broker.ts'
 export { RefusedError } from './broker.ts'
+export type { JetStreamDelivery } from './jetstream/delivery.ts'
+export { JetStream, jetstream } from './jetstream/index.ts'
+export type {
+  JetStreamOptions,
+  JetStreamProcessOptions,
+  JetStreamSubscriptionOptions,
+} from './jetstream/options.ts'
+export type { ParkedJetStream } from './jetstream/parked.ts'
+export type { JetStreamStatus } from './jetstream/status.ts'
+export { JetStreamSubscription } from './jetstream/subscription.ts'
+export type { JetStreamHandlerContext } from './jetstream/worker.ts'
 export type { Message } from './message.ts'
 export { natsBroker } from './nats.ts'
 export type { NatsOptions } from './nats-options.ts'
