@@ -15,7 +15,7 @@ const worker = events.subscription(name, { category, partitions }).process(
   async ({ id, streamId, version }) => {
     if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs))
     handled++
-    if (!quiet) console.log(JSON.stringify({ id, streamId, version }))
+    if (!quiet) console.log(JSON.stringify({ id, streamId, version, at: `${process.hrtime.bigint()}` }))
   },
   { concurrency },
 )

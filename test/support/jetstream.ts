@@ -25,12 +25,14 @@ export async function published(nats: Nats, meow: Meow, count: number) {
   return { category, stream, relaying, events }
 }
 
-export type Seen = Pick<RecordedEvent, 'id' | 'streamId' | 'version'>
+/** What was handled; `at` in ns of the machine's clock, if processes have handled it, whose pipes are read in any order. */
+export type Seen = Pick<RecordedEvent, 'id' | 'streamId' | 'version'> & { at?: string }
 
 /** Each event came, and the first deliveries of each stream came in order. */
 export function assertHandled(seen: readonly Seen[], events: readonly Seen[]): void {
   const first = new Map<string, Seen>()
-  for (const event of seen) if (!first.has(event.id)) first.set(event.id, event)
+  const inTime = seen[0]?.at ? seen.toSorted((a, b) => Number(BigInt(a.at!) - BigInt(b.at!))) : seen
+  for (const event of inTime) if (!first.has(event.id)) first.set(event.id, event)
   assert.equal([...first.keys()].sort(), events.map(({ id }) => id).sort(), 'all')
   const next = new Map<string, number>()
   for (const { streamId, version } of first.values()) {
