@@ -20,7 +20,7 @@ test.after(async () => {
 clustered('kill -9 the leader under load: nothing is lost, each stream in order', async () => {
   const cluster = await startCluster(program!)
   try {
-    const run = await clusterRun(cluster, await openStore(), { ms: 6_000, rate: 200, killMs: 4_000 })
+    const run = await clusterRun(cluster, await openStore(), { ms: 4_000, rate: 200, killMs: 4_000 })
     console.log(`${run.events} events, ${run.kills} kills of the leader, ${run.repeats} repeats`)
   } finally {
     await cluster.stop()

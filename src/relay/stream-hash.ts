@@ -3,8 +3,7 @@
 const utf8 = new TextEncoder()
 
 /**
- * The hash of a stream: 31 bits, the same for ever, and the same as `stream_hash` in a database with the encoding UTF8. With
- * another encoding it may differ from the database's; it is still the same for each event of a stream.
+ * The hash of a stream: 31 bits, the same for ever, and the same as `stream_hash` in the database.
  */
 export function streamHash(category: string, streamId: string): number {
   const [high, low] = hashExtended(utf8.encode(category), 0, 0)

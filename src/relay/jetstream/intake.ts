@@ -177,8 +177,8 @@ export class Intake {
       return
     }
     if (!known || !isNext) {
-      const subjects = await this.#parked.subjects(partition)
-      this.#known.set(partition, { delivered: info.deliverySequence, parked: new Set(subjects.keys()) })
+      const parked = await this.#parked.of(partition)
+      this.#known.set(partition, { delivered: info.deliverySequence, parked })
     } else known.delivered++
     if (!this.#selects(event)) return this.#ack(message)
     const subject = this.#parked.subjectOf(event, partition)

@@ -72,6 +72,13 @@ export class Parked {
     return `${this.stream}.${this.#name}.${partition}.${token(category)}.${token(streamId)}`
   }
 
+  /** The subjects of the parked streams of a partition. That nothing is parked is the usual answer, and a cheap one. */
+  async of(partition: number): Promise<Set<string>> {
+    const any = { last_by_subj: `${this.stream}.${this.#name}.${partition}.>` }
+    if (!(await this.#manager.streams.getMessage(this.stream, any))) return new Set()
+    return new Set((await this.subjects(partition)).keys())
+  }
+
   /** The subjects of the parked streams, of one partition or of all, each with its number of messages. */
   async subjects(partition: number | '*'): Promise<Map<string, number>> {
     const filter = `${this.stream}.${this.#name}.${partition}.>`
