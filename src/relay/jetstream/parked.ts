@@ -33,6 +33,7 @@ export interface ParkedMessage {
 }
 
 /**
+ * @internal
  * The parked messages of one subscription. A stream is parked as long as a message is there:
  *
  *     <STREAM>_PARKED.<subscription>.<partition>.<category>.<stream id>

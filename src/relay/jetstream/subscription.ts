@@ -33,7 +33,7 @@ const LATE_MS = 5_000
 /** How often the lag is counted while the status is observed, in ms. */
 const COUNT_MS = 1_000
 
-/** What a subscription needs of its `jetstream()`. */
+/** @internal What a subscription needs of its `jetstream()`. */
 export interface Owner {
   readonly settings: JetStreamSettings
   readonly connection: Connection

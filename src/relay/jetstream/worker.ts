@@ -43,6 +43,7 @@ export interface JetStreamHandling {
 }
 
 /**
+ * @internal
  * A worker, as that of a subscription in PostgreSQL.
  *
  *     starting -> running -> stopping (stop, close, or an error): the running handlers end -> ended
