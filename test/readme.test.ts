@@ -60,7 +60,7 @@ readme('has at most 200 lines', () => {
 
 for (const page of pages)
   readme(`${page}: every block of TypeScript is part of a file in examples/, to the letter`, () => {
-    const examples = filesOf('examples', '.ts').map(read)
+    const examples = ['examples', 'examples/jetstream'].flatMap((folder) => filesOf(folder, '.ts')).map(read)
     const blocks = [...read(page).matchAll(/```ts\n(.*?)```/gs)].map(([, code]) => code!)
     assert.ok(page !== 'README.md' || blocks.length > 0)
     for (const code of blocks)

@@ -22,6 +22,7 @@ interface Options {
   from?: From
   partitions?: number
   window?: number
+  subjectPartitions?: number
   leaseMs?: number
   timeoutMs?: number
   once?: true
@@ -59,6 +60,11 @@ export function relay(program: Command, run: Run): void {
     )
     .option('--partitions <n>', 'number of partitions, which several relays share', integer(1))
     .option('--window <n>', 'at most this many unconfirmed messages; default: 256', integer(1))
+    .option(
+      '--subject-partitions <n>',
+      'put the partition of the stream into the subjects, for the consumers of jetstream()',
+      integer(1),
+    )
     .option('--lease-ms <ms>', 'how soon a dead relay is replaced; default: 10000', integer(100))
     .option('--timeout-ms <ms>', 'how long to wait for an answer; default: 5000', integer(100))
     .option('--once', 'end when all events are published')
@@ -79,7 +85,7 @@ While NATS is not reachable, the relay waits. If NATS refuses a message, its str
       run(async (context, name: string, options: Options) => {
         const { signal, stderr } = context
         const { nats, jetstream, create, connection, check, duplicateWindowMs, timeoutMs } = options
-        const { prefix, from, partitions, window, leaseMs } = options
+        const { prefix, from, partitions, window, subjectPartitions, leaseMs } = options
         const selected = selector(options)
         if (options.all ? selected.category !== undefined : selected.category === undefined)
           throw new UsageError('give either --category or --all: it says what is published')
@@ -93,7 +99,7 @@ While NATS is not reachable, the relay waits. If NATS refuses a message, its str
         const relaying = relay(meow, name, {
           ...selected,
           broker,
-          ...defined({ prefix, from, partitions, window, leaseMs }),
+          ...defined({ prefix, from, partitions, window, subjectPartitions, leaseMs }),
         })
         const stop = () => void relaying.stop({ timeoutMs: options.stopTimeoutMs })
         signal.addEventListener('abort', stop)

@@ -12,6 +12,17 @@ import { Relay } from './relay.ts'
 
 export type { Broker, BrokerContext } from './broker.ts'
 export { RefusedError } from './broker.ts'
+export type { JetStreamDelivery } from './jetstream/delivery.ts'
+export { JetStream, jetstream } from './jetstream/index.ts'
+export type {
+  JetStreamOptions,
+  JetStreamProcessOptions,
+  JetStreamSubscriptionOptions,
+} from './jetstream/options.ts'
+export type { ParkedJetStream } from './jetstream/parked.ts'
+export type { JetStreamStatus } from './jetstream/status.ts'
+export { JetStreamSubscription } from './jetstream/subscription.ts'
+export type { JetStreamHandlerContext } from './jetstream/worker.ts'
 export type { Message } from './message.ts'
 export { natsBroker } from './nats.ts'
 export type { NatsOptions } from './nats-options.ts'
@@ -49,7 +60,7 @@ export function relay<C extends string | AnyCategory = string>(
   options: RelayOptions<C>,
 ): Relay {
   refuseWide(options, 'options')
-  const { broker, prefix, window, ...rest } = parse(relayOptions, options, 'options')
+  const { broker, prefix, window, subjectPartitions, ...rest } = parse(relayOptions, options, 'options')
   const selected = [rest.category ?? []].flat()
   const subscription = meow.subscription(name, { ...(rest as SubscriptionOptions), maxInFlight: window })
   const { logger, schema } = subscription.db.settings
@@ -58,6 +69,7 @@ export function relay<C extends string | AnyCategory = string>(
     broker,
     prefix: base,
     window,
+    subjectPartitions,
     context: { subjects: subjectsOf(base, selected), leaseMs: rest.leaseMs, logger },
   })
 }

@@ -2,13 +2,13 @@
 import type { JetStreamClient } from '@nats-io/jetstream'
 import type { MsgHdrs, NatsConnection } from '@nats-io/transport-node'
 import { ClosedError, ConnectionError } from '../core/errors.ts'
-import { isMissing } from '../core/missing.ts'
 import type { Broker, BrokerContext } from './broker.ts'
 import { RefusedError } from './broker.ts'
 import type { Message } from './message.ts'
 import { serversThatGreet } from './nats-greeting.ts'
 import type { NatsOptions, NatsSettings } from './nats-options.ts'
 import { natsSettings } from './nats-options.ts'
+import { natsPackages } from './nats-packages.ts'
 import { checkStream } from './nats-stream.ts'
 
 /** Error number of JetStream: the message is larger than the stream's max_msg_size. */
@@ -112,7 +112,7 @@ class NatsBroker implements Broker {
 
   async #connect(step: Step): Promise<Link> {
     const { servers, connection, timeoutMs } = this.#settings
-    const { transport, jetstream } = await packages()
+    const { transport, jetstream } = await natsPackages('natsBroker()')
     try {
       const tlsFirst = (connection.tls as { handshakeFirst?: boolean } | undefined)?.handshakeFirst
       const made = await transport.connect({
@@ -182,21 +182,5 @@ class NatsBroker implements Broker {
       default:
         return new ConnectionError(`NATS at ${where} cannot be reached: ${message}`, error)
     }
-  }
-}
-
-/** Loads the packages of NATS when they are needed, since only this broker needs them. */
-async function packages() {
-  try {
-    // Each import is awaited on its own: only then does esbuild accept that a package is not installed.
-    const transport = await import('@nats-io/transport-node')
-    const jetstream = await import('@nats-io/jetstream')
-    return { transport, jetstream }
-  } catch (error) {
-    if (!isMissing(error)) throw error
-    throw new RefusedError(
-      'natsBroker() needs two packages: npm install @nats-io/transport-node @nats-io/jetstream',
-      error,
-    )
   }
 }

@@ -14,9 +14,15 @@ export interface RelayOptions<C extends string | AnyCategory = string | AnyCateg
   prefix?: string | undefined
   /** The largest number of messages that the broker has not confirmed, at most one of each stream. Default 256, minimum 1, maximum 100_000. */
   window?: number | undefined
+  /**
+   * Puts the partition of the stream into each subject, `<prefix>.<category>.<partition>.<type>`, so that each partition can have
+   * a consumer of its own, as those of `jetstream()` have. It does not depend on `partitions`, and can't be changed for messages that are
+   * published. Default: no partition in the subject; minimum 1, at most 1024.
+   */
+  subjectPartitions?: number | undefined
 }
 
-const prefixSchema = z
+export const prefixSchema = z
   .string()
   .max(128)
   .regex(/^(?!\$)[!-~]+$/, 'must be printable ASCII without spaces, and must not begin with $')
@@ -34,4 +40,5 @@ export const relayOptions = subscriptionOptionsSchema.omit({ maxInFlight: true }
   broker: brokerSchema,
   prefix: prefixSchema.optional(),
   window: z.number().int().min(1).max(100_000).default(256),
+  subjectPartitions: z.number().int().min(1).max(1_024).optional(),
 })

@@ -19,6 +19,7 @@ export interface RelaySettings {
   readonly broker: Broker
   readonly prefix: string
   readonly window: number
+  readonly subjectPartitions: number | undefined
   readonly context: BrokerContext
 }
 
@@ -163,9 +164,9 @@ export class Relay implements Worker {
 
   /** Publishes an event, and retries until the broker has it. Rejects if the broker refuses it, or this relay has to stop. */
   async #publish(event: RecordedEvent, signal: AbortSignal): Promise<void> {
-    const { broker, prefix, context } = this.#settings
+    const { broker, prefix, subjectPartitions, context } = this.#settings
     const { clock } = this.#subscription.db
-    const message = toMessage(event, prefix)
+    const message = toMessage(event, prefix, subjectPartitions)
     for (let attempt = 1; ; attempt++) {
       try {
         const answer = await broker.publish(message)

@@ -38,10 +38,13 @@ export interface Invoking {
   readonly telemetry?: ConsumerTelemetry | undefined
 }
 
+/** What calling a handler needs of a delivery. */
+export type Invoked = Pick<InternalDelivery, 'event' | 'attempt' | 'partition' | 'signal'>
+
 /** Call a handler. Returns a promise only if the handler does: waiting a tick for each event costs time. */
 export function invoke(
   handler: Handler,
-  delivery: InternalDelivery,
+  delivery: Invoked,
   how: Invoking,
   client?: pg.ClientBase,
 ): undefined | Promise<unknown> {
@@ -72,7 +75,7 @@ export function invokeBatch(
 
 function call(
   handler: Handler,
-  { event, attempt, signal }: InternalDelivery,
+  { event, attempt, signal }: Invoked,
   { timeoutMs, clock }: Invoking,
   client?: pg.ClientBase,
 ): undefined | Promise<unknown> {

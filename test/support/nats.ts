@@ -76,7 +76,7 @@ export async function startNats(program: string): Promise<Nats> {
 }
 
 /** What lies in a stream, read by a connection of its own. */
-export async function readStream({ url }: Nats, stream: string): Promise<Stored[]> {
+export async function readStream({ url }: Pick<Nats, 'url'>, stream: string): Promise<Stored[]> {
   return withStreams(url, async (streams, connection) => {
     const { state } = await streams.info(stream)
     const stored: Stored[] = []
