@@ -7,6 +7,8 @@ import { BaseWorker } from './worker.ts'
 export abstract class SerialWorker<H> extends BaseWorker<H> {
   readonly #queues = new Map<DeliveryOwner, Queue<InternalDelivery>>()
   readonly #woken = new Condition()
+  /** Which partitions want to begin a batch. In an outage they take turns, or one whose event fails again and again would keep the others waiting. */
+  readonly #turns = new Set<DeliveryOwner>()
 
   /** Handle a batch. Returns what is left of it, after a failure. */
   protected abstract handle(batch: InternalDelivery[]): Promise<InternalDelivery[]>
@@ -89,11 +91,18 @@ export abstract class SerialWorker<H> extends BaseWorker<H> {
     return this.stopping || this.outage.failing || lease.signal.aborted || !lease.valid
   }
 
+  #mayBegin(partition: DeliveryOwner): boolean {
+    const isNext = () => this.#turns.values().next().value === partition
+    return this.outage.mayBegin && (!this.outage.failing || isNext())
+  }
+
   /** Handle the batch; during an outage only its first event, when it may begin. Returns what is left of the batch. */
   async #inTurn(batch: InternalDelivery[], partition: DeliveryOwner): Promise<InternalDelivery[]> {
     const [first] = batch as [InternalDelivery]
-    while (!this.outage.mayBegin && !this.stopping && !partition.lease.signal.aborted)
+    this.#turns.add(partition)
+    while (!this.#mayBegin(partition) && !this.stopping && !partition.lease.signal.aborted)
       await this.#woken.next()
+    this.#turns.delete(partition)
     const [now, later] = this.outage.failing ? [[first], batch.slice(1)] : [batch, []]
     this.outage.begin(first)
     try {

@@ -33,6 +33,7 @@ export class Checks {
   readonly #at = new Map<string, string>() // what a machine's streams are at
   readonly #selects: (event: Pick<Stored, 'category'>) => boolean
   readonly #retrying = new Set<number>() // positions of deliveries that failed, and hold their partition's checkpoint back
+  readonly #failedAlone = new Set<number>() // ever
   readonly #aboveRetry = new Set<number>() // handled above such a one: acks there are not counted as in flight
   readonly #repeats = new Set<string>()
   readonly #repeatsPerTakeover: number
@@ -57,7 +58,13 @@ export class Checks {
     if (this.#first) throw this.#first
   }
 
-  begins(machine: string, { position, streamId, version }: RecordedEvent, attempt: number): void {
+  /** `before`: what its batch has of its stream before it. */
+  begins(
+    machine: string,
+    { position, streamId, version }: RecordedEvent,
+    attempt: number,
+    before?: RecordedEvent,
+  ): void {
     const { events } = this.#database!
     if (this.#discarded.has(position)) this.broken(`I18: ${streamId}.${version} is discarded, and delivered`)
     // One that was not parked with the others was waiting: so the outage had not come down to a single stream.
@@ -66,7 +73,9 @@ export class Checks {
     if (!events.some((event) => event.position === position)) this.broken(`I3: ${position} is not committed`)
     const key = `${machine} ${streamId}`
     const other = this.#at.get(key)
-    if (other) this.broken(`I2: ${machine} begins ${streamId}.${version} while at ${other}`)
+    if (before && before.version !== version - 1)
+      this.broken(`I2: ${streamId}.${version} comes after ${streamId}.${before.version} in its batch`)
+    if (other && !before) this.broken(`I2: ${machine} begins ${streamId}.${version} while at ${other}`)
     this.#at.set(key, `${streamId}.${version}`)
     // In an outage the attempts of a delivery are not counted: it is one repeat all the same.
     const repeat = `${machine} ${position} ${this.counts.takenOver}`
@@ -77,14 +86,17 @@ export class Checks {
     if (this.counts.repeated > most) this.broken(`I6: ${this.counts.repeated} repeats, at most ${most}`)
     if (this.#begun.has(position)) return
     this.#begun.add(position)
-    const before = events.find((event) => event.streamId === streamId && event.version === version - 1)
-    if (version > 0 && !this.completed.has(before!.position))
+    const previous = events.find((event) => event.streamId === streamId && event.version === version - 1)
+    if (version > 0 && !before && !this.completed.has(previous!.position))
       this.broken(`I2: ${streamId}.${version} begins before the one before it is handled`)
   }
 
-  ends(machine: string, { position, streamId }: RecordedEvent, handled: boolean): void {
+  /** `alone`: it was the only event of its batch. If not, its failure is that of any event of the batch, and shows nothing. */
+  ends(machine: string, { position, streamId }: RecordedEvent, handled: boolean, alone = true): void {
     this.#at.delete(`${machine} ${streamId}`)
+    if (!handled && !alone) return
     if (!handled) {
+      this.#failedAlone.add(position)
       this.#retrying.add(position)
       this.#failed.add(streamId)
       this.#waiting.add(streamId)
@@ -122,8 +134,10 @@ export class Checks {
   }
 
   /** `alone`: one machine has the only partition, so that it knows of all failures. */
-  parked(streamId: string, replaying: boolean, alone: boolean): void {
+  parked(streamId: string, position: number, replaying: boolean, alone: boolean): void {
     this.counts.parked++
+    if (!replaying && !this.#failedAlone.has(position))
+      this.broken(`I20: ${streamId} is parked at ${position}, which has not failed`)
     this.#waiting.delete(streamId)
     for (const beside of this.#parked.values()) beside.delete(streamId)
     for (const beside of this.#beside.values()) beside.delete(streamId)

@@ -56,7 +56,7 @@ export interface DatabaseEvents {
   /** A write with a stale epoch was refused. */
   refused(): void
   /** A stream was set aside. */
-  parked(streamId: string, replaying: boolean): void
+  parked(streamId: string, position: number, replaying: boolean): void
 }
 
 /** For mutants of what is SQL in reality. */
@@ -384,7 +384,7 @@ export class SimulatedDatabase {
     replaying: boolean,
   ): Row[] {
     if (!this.#holds(partition, epoch)) return [['f']]
-    this.#on.parked(streamId, replaying)
+    this.#on.parked(streamId, position, replaying)
     const before = this.parked.get(streamId)
     if (!(before?.discarded && before.position === position))
       this.parked.set(streamId, { category, streamId, position, attempts, replaying, discarded: false })

@@ -8,6 +8,8 @@ const sizes = {
   partitions: fc.integer({ min: 1, max: 3 }),
   machines: fc.constantFrom(1, 1, 2, 3),
   concurrency: fc.integer({ min: 1, max: 2 }),
+  batchSize: fc.constant(null),
+  maxWaitMs: fc.constant(0),
   maxInFlight: fc.integer({ min: 1, max: 4 }),
   maxBufferedBytes: fc.constantFrom(67_108_864, 67_108_864, 4_096, 1_024),
   slowHandlers: fc.boolean(),
@@ -79,9 +81,30 @@ const setup = fc.oneof(
   { arbitrary: hanging, weight: 1 },
 )
 
-/** Who takes part, and what happens, a number a step. */
+/** What is different where handlers get batches: there has to be room for some, and one event may spoil them. */
+const batches = fc.record({
+  batchSize: fc.constantFrom(2, 3, 5, 500),
+  maxWaitMs: fc.constantFrom(0, 0, 20, 300),
+  maxInFlight: fc.integer({ min: 2, max: 8 }),
+  poison: fc.boolean(),
+})
+
+/**
+ * Who takes part, and what happens, a number a step. Whether there are batches is drawn last: so schedules without are those
+ * that they were before there were any.
+ */
 const schedules = fc.noBias(
-  fc.record({ setup, choices: fc.array(fc.nat({ max: 0xffff }), { maxLength: 250, size: 'max' }) }),
+  fc
+    .record({
+      setup,
+      choices: fc.array(fc.nat({ max: 0xffff }), { maxLength: 250, size: 'max' }),
+      batching: fc.oneof(
+        { withCrossShrink: true },
+        { arbitrary: fc.constant({}), weight: 2 },
+        { arbitrary: batches, weight: 1 },
+      ),
+    })
+    .map(({ setup, choices, batching }) => ({ setup: { ...setup, ...batching }, choices })),
 )
 
 const anySeed = () => Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31))

@@ -1,8 +1,9 @@
 import { TimeLimit } from '../../src/core/stop-options.ts'
+import type { RecordedEvent } from '../../src/events/event.ts'
 import type { Live } from '../../src/live/live.ts'
 import type { ListenConnection } from '../../src/notify/listen-connection.ts'
 import type { Reader } from '../../src/read/reader.ts'
-import type { Handler } from '../../src/subscriptions/invoke.ts'
+import type { BatchHandler, Handler } from '../../src/subscriptions/invoke.ts'
 import type { Subscriptions } from '../../src/subscriptions/subscriptions.ts'
 import type { Worker } from '../../src/subscriptions/worker.ts'
 import type { Counts } from './checks.ts'
@@ -27,7 +28,12 @@ export interface Engine {
 export interface Setup {
   partitions: number
   machines: number
+  /** Of handlers of one event each. */
   concurrency: number
+  /** Handlers get batches of so many events at most; null: one event each. */
+  batchSize: number | null
+  /** How long a batch waits to be filled. */
+  maxWaitMs: number
   maxInFlight: number
   /** So few that a delivery or two fill them, or many. */
   maxBufferedBytes: number
@@ -154,7 +160,8 @@ class Simulation {
         checkpoint: (partition, epoch, before) => checks.checkpoint(partition, epoch, before),
         granted: (partition, epoch) => checks.granted(partition, epoch),
         refused: () => checks.refused(),
-        parked: (streamId, replaying) => checks.parked(streamId, replaying, setup.service),
+        parked: (streamId, position, replaying) =>
+          checks.parked(streamId, position, replaying, setup.service),
       },
       flaws,
     )
@@ -428,7 +435,8 @@ class Simulation {
   // --------------------------------------------------------------------------------------------------- a process
 
   #start(): void {
-    const { partitions, concurrency, maxInFlight, maxBufferedBytes, everything, push } = this.#setup
+    const { partitions, concurrency, batchSize, maxWaitMs, maxInFlight } = this.#setup
+    const { maxBufferedBytes, everything, push } = this.#setup
     const { ListenConnection, Live, Reader, Subscriptions } = this.#engine
     const machine = new Machine(
       `m${this.#names++}`,
@@ -450,32 +458,16 @@ class Simulation {
       maxInFlight,
       leaseMs: LEASE_MS,
     })
-    const handler: Handler = (event, { attempt }) => {
-      this.#checks.begins(machine.name, event, attempt)
-      if (this.#database.paused && machine.saysPaused)
-        this.#checks.broken(`I17: ${machine.name} begins ${event.streamId}.${event.version} while paused`)
-      const end = (handled: boolean) => this.#checks.ends(machine.name, event, handled)
-      if (!this.#setup.slowHandlers) return end(true)
-      return new Promise<void>((resolve, reject) => {
-        this.#tasks.push({
-          machine,
-          what: `handled ${event.streamId}.${event.version} at ${event.position}`,
-          happen: (luck) => {
-            const unlucky = this.#state !== 'healing' && luck % 4 < this.#setup.failures
-            const poisoned = this.#setup.poison && event.streamId === POISON
-            const fails = unlucky || poisoned || this.#away
-            end(!fails)
-            if (fails) reject(new Error('bad luck'))
-            else resolve()
-          },
-        })
-      })
-    }
-    const worker = subscription.process(handler, {
-      concurrency,
+    const options = {
       retry: { maxAttempts: 2, minDelayMs: 10, maxDelayMs: this.#setup.service ? 1_000 : 10 },
       outage: { streams: OUTAGE_STREAMS },
-    })
+    }
+    const handler: Handler = (event, { attempt }) => this.#handle(machine, [event], attempt)
+    const batchHandler: BatchHandler = (events, { attempt }) => this.#handle(machine, events, attempt)
+    const worker =
+      batchSize === null
+        ? subscription.process(handler, { ...options, concurrency })
+        : subscription.processBatches(batchHandler, { ...options, batchSize, maxWaitMs })
     let state = ''
     const watching = subscription.status$.subscribe((status) => {
       state = status.state
@@ -496,5 +488,38 @@ class Simulation {
     }
     worker.done.catch((error) => this.#checks.broken(`I7: a worker ended: ${error}`))
     this.#processes.push(process)
+  }
+
+  #handle(machine: Machine, events: readonly RecordedEvent[], attempt: number): undefined | Promise<void> {
+    const [first] = events as [RecordedEvent]
+    for (const [i, event] of events.entries()) {
+      const before = events.slice(0, i).findLast(({ streamId }) => streamId === event.streamId)
+      this.#checks.begins(machine.name, event, attempt, before)
+    }
+    if (this.#database.paused && machine.saysPaused)
+      this.#checks.broken(`I17: ${machine.name} begins ${first.streamId}.${first.version} while paused`)
+    const end = (handled: boolean) => {
+      for (const event of events) this.#checks.ends(machine.name, event, handled, events.length === 1)
+    }
+    if (!this.#setup.slowHandlers) return void end(true)
+    return new Promise<void>((resolve, reject) => {
+      const names = events.map(({ streamId, version }) => `${streamId}.${version}`)
+      this.#tasks.push({
+        machine,
+        what: `handled ${names.join(', ')} at ${events.map(({ position }) => position).join(', ')}`,
+        happen: (luck) => {
+          const fails =
+            this.#away || events.some(({ streamId }, i) => this.#fails(streamId, luck >> (2 * (i % 4))))
+          end(!fails)
+          if (fails) reject(new Error('bad luck'))
+          else resolve()
+        },
+      })
+    })
+  }
+
+  #fails(streamId: string, luck: number): boolean {
+    const unlucky = this.#state !== 'healing' && luck % 4 < this.#setup.failures
+    return unlucky || (this.#setup.poison && streamId === POISON)
   }
 }
