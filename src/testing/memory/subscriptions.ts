@@ -1,4 +1,5 @@
 // Durable subscriptions of a store in memory. They last as long as the store.
+import { whenAborted } from '../../core/abort.ts'
 import { systemClock } from '../../core/clock.ts'
 import { ClosedError, HistoryLostError, TimeoutError, ValidationError } from '../../core/errors.ts'
 import { methodSchema, nameSchema, positionSchema } from '../../core/fields.ts'
@@ -221,11 +222,10 @@ export class MemorySubscriptions {
   /** Ends all workers; after an abort of `up` it does not wait for their handlers. */
   async close(up: AbortSignal): Promise<void> {
     this.#closed = true
-    const giveUp = () => {
+    const forget = whenAborted(up, () => {
       for (const worker of this.#workers) void worker.stop({ timeoutMs: 0 })
-    }
-    up.addEventListener('abort', giveUp, { once: true })
+    })
     await Promise.all([...this.#workers].map((worker) => worker.stop().catch(() => {})))
-    up.removeEventListener('abort', giveUp)
+    forget()
   }
 }
