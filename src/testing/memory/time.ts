@@ -1,12 +1,9 @@
 // The clock of a store in memory, and what runs by it.
-import * as timers from 'node:timers'
-import { soon } from '../../core/clock.ts'
+import { soon, turn } from '../../core/clock.ts'
 import { Condition } from '../../core/condition.ts'
 import { ValidationError } from '../../core/errors.ts'
 import { isDate } from '../../core/kinds.ts'
 import { withoutContext } from '../../events/event-context.ts'
-
-const { setImmediate: immediate } = timers // before a test replaces it
 
 /** Something that waits for a time of the clock. */
 export interface Waiting {
@@ -96,7 +93,7 @@ export class MemoryTime {
   async #idle(): Promise<void> {
     do {
       // What was called and not awaited, such as an append, gets so far that it counts.
-      await new Promise<void>((resolve) => immediate(resolve))
+      await turn()
       while (this.#underWay > 0) await this.#ended.next()
     } while (this.#underWay > 0)
   }
