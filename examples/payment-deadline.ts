@@ -1,7 +1,7 @@
 // "Payment within so much time, else cancel": a process manager waits for an event or for the time, whichever comes first.
 import { setTimeout as delay } from 'node:timers/promises'
 import { connect, defineCategory, defineProcessManager, effects } from 'meowmx'
-import { given } from 'meowmx/testing'
+import { given, memoryStore } from 'meowmx/testing'
 import { z } from 'zod'
 import { openDatabase } from './support/database.ts'
 
@@ -29,6 +29,13 @@ given(deadline, placed)
   .afterMs(300)
   .then([effects.append(Order.stream('1'), Order.Cancelled({})), effects.end()])
 
+// Together with what appends and reads, also without both:
+const store = memoryStore()
+store.runProcessManager(deadline)
+await store.append(Order.stream('1'), Order.Placed({}))
+await store.advance(300)
+console.log('in memory:', (await store.load(Order.stream('1'))).map(({ type }) => type).join(', '))
+
 await using database = await openDatabase()
 await using meow = await connect(database)
 await meow.migrate()
@@ -47,5 +54,6 @@ for (const orderId of ['1', '2']) {
 }
 
 // Output:
+// in memory: Placed, Cancelled
 // order 1: Placed, Cancelled { paid: false }
 // order 2: Placed { paid: true }

@@ -3,12 +3,15 @@ import { suite } from 'uvu'
 import type { EventStore } from '../src/index.ts'
 import { memoryStore } from '../src/testing/index.ts'
 import { appending } from './contract/appending.ts'
+import { consuming } from './contract/consuming.ts'
 import { deciding } from './contract/deciding.ts'
 import { finding } from './contract/finding.ts'
 import { observing } from './contract/observing.ts'
 import { reading } from './contract/reading.ts'
 import { repeating } from './contract/repeating.ts'
+import { running } from './contract/running.ts'
 import { tagging } from './contract/tagging.ts'
+import { timing } from './contract/timing.ts'
 import { typing } from './contract/typing.ts'
 import { values } from './contract/values.ts'
 import { closeAll, openStore } from './support/store.ts'
@@ -38,6 +41,9 @@ for (const [name, open] of kinds) {
     tagging,
     typing,
     values,
+    consuming,
+    timing,
+    running,
   ])
     contract(test, () => store, open)
   test.run()

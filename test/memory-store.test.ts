@@ -1,10 +1,10 @@
 // @direct
-// What is a memory store's own: its clock, no transactions, each store apart. All else: contract.test.ts.
+// What is a memory store's own: its clock, which tests advance; no transactions, each store apart. All else: contract.test.ts.
 import { firstValueFrom } from 'rxjs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Decider, EventStore } from '../src/index.ts'
-import { ValidationError } from '../src/index.ts'
+import { ClosedError, DeadlockError, defineProcessManager, ValidationError } from '../src/index.ts'
 import { memoryStore } from '../src/testing/index.ts'
 import { rejects } from './support/rejects.ts'
 
@@ -55,6 +55,8 @@ test('there are no transactions: a client is refused, whatever it is given to', 
     () => store.state(counter, '42', { client }),
     () => store.loadAggregate(Order, '42', { client }),
     () => store.saveAggregate(aggregate, { client }),
+    () => store.schedule('k', { inMs: 0 }, { stream, events: event }, { client }),
+    () => store.unschedule('k', { client }),
   ]) {
     const error = await rejects(call(), ValidationError)
     assert.is(error.path, 'options.client')
@@ -108,6 +110,137 @@ test('a stream longer than what is folded, or observed, at once', async () => {
   let last = 0
   for await (const event of store.iterate({}, { live: false })) assert.is(event.position, ++last)
   assert.is(last, position)
+})
+
+const DAY = 24 * 60 * 60 * 1_000
+const start = new Date('2026-01-01T00:00:00Z')
+const after = (ms: number) => new Date(start.getTime() + ms)
+
+test('advance: timers, timers of process managers and attempts come in the order of their times, each at its time', async () => {
+  const store = memoryStore({ now: () => start })
+  const happened: [string, number][] = []
+  const note = (what: string, at: Date) => happened.push([what, at.getTime() - start.getTime()])
+  store.events({ category: 'rung' }).subscribe(({ type, recordedAt }) => note(type, recordedAt))
+  store.runProcessManager(
+    defineProcessManager({
+      name: 'daily',
+      category: 'order',
+      correlate: ({ streamId }) => streamId,
+      initial: 0,
+      react: (n, input, { now, append, schedule }) => {
+        if (input.type === '$timer') assert.equal(input.due, now)
+        const rung = append({ category: 'rung', streamId: 'r' }, { type: `day ${n}`, data: {} })
+        return { state: n + 1, effects: [rung, schedule('t', { inMs: DAY })] }
+      },
+    }),
+  )
+  store.subscription('failing', { category: 'order' }).process(
+    (_, { attempt }) => {
+      if (attempt < 4) throw new Error('not yet')
+      return store.append({ category: 'rung', streamId: 'r' }, { type: 'attempt 4', data: {} })
+    },
+    { retry: { minDelayMs: 1_000, maxDelayMs: 10_000 } },
+  )
+  const rung = (type: string) => ({ stream: { category: 'rung', streamId: 'r' }, events: { type, data: {} } })
+  await store.schedule('late', after(1.5 * DAY), rung('late'))
+  await store.schedule('soon', { inMs: 3 }, rung('soon'))
+  await store.append(stream, event)
+  await store.advance(2 * DAY)
+  assert.equal(happened, [
+    ['day 0', 0],
+    ['soon', 3],
+    ['attempt 4', 15_000], // 1, 4 and 10 s
+    ['day 1', DAY],
+    ['late', 1.5 * DAY],
+    ['day 2', 2 * DAY],
+  ])
+  assert.equal((await store.processInstances('daily'))[0]!.timers, [{ name: 't', due: after(3 * DAY) }])
+  const { events } = await store.append(stream, event)
+  assert.equal(events[0]!.recordedAt, after(2 * DAY))
+})
+
+test('advance: timers fire without a worker; calls come one after the other; 0 waits for what is under way', async () => {
+  const store = memoryStore({ now: () => start })
+  await store.schedule('a', { inMs: 15 }, { stream, events: event })
+  const [first, second] = [store.advance(10), store.advance(10)]
+  await first
+  assert.equal(await store.load(stream), [])
+  await second
+  assert.equal((await store.load(stream))[0]!.recordedAt, after(15))
+  const seen: number[] = []
+  store.subscription('slow', {}).process(async ({ position }) => {
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
+    seen.push(position)
+  })
+  void store.append(stream, event)
+  await store.advance(0)
+  assert.equal(seen, [1, 2])
+})
+
+test('advance: refuses bad input, a handler, which it would wait for, and a closed store', async () => {
+  const store = memoryStore()
+  for (const wrong of [-1, Number.NaN, Number.POSITIVE_INFINITY, '1', undefined])
+    assert.is((await rejects(store.advance(wrong as number), ValidationError)).path, 'ms')
+  let error: unknown
+  store.subscription('s', {}).process(async () => {
+    error = await rejects(store.advance(1), DeadlockError)
+  })
+  await store.append(stream, event)
+  await store.advance(0)
+  assert.instance(error, DeadlockError)
+  await store.close()
+  await rejects(store.advance(1), ClosedError)
+  for (const call of [() => store.runTimers(), () => store.subscription('s', {}).process(() => {})])
+    assert.throws(call, (thrown: unknown) => thrown instanceof ClosedError)
+})
+
+test('an ended instance is forgotten after its time', async () => {
+  const store = memoryStore({ now: () => start })
+  store.runProcessManager(
+    defineProcessManager({
+      name: 'once',
+      category: 'order',
+      keepEndedMs: DAY,
+      correlate: ({ streamId }) => streamId,
+      initial: 0,
+      react: (n, _, { end }) => ({ state: n + 1, effects: [end()] }),
+    }),
+  )
+  const states = async () => (await store.processInstances('once')).map(({ state }) => state)
+  for (const expected of [[1], [1]]) {
+    await store.append(stream, event)
+    await store.advance(0)
+    assert.equal(await states(), expected)
+  }
+  await store.advance(DAY)
+  assert.equal(await states(), [])
+})
+
+test('close ends the workers, and waits for their handlers no longer than it may', async () => {
+  const store = memoryStore()
+  let aborted: AbortSignal | undefined
+  const stuck = store.subscription('stuck', {}).process((_, { signal }) => {
+    aborted = signal
+    return new Promise(() => {})
+  })
+  const timers = store.runTimers()
+  await store.append(stream, event)
+  while (!aborted) await new Promise((resolve) => setImmediate(resolve))
+  await store.close({ timeoutMs: 0 })
+  assert.ok(aborted.aborted)
+  await Promise.all([stuck.done, timers.done])
+})
+
+test('workers can not be transactional', () => {
+  const subscription = memoryStore().subscription('s', {})
+  for (const start of [
+    () => subscription.process(() => {}, { transactional: true }),
+    () => subscription.processBatches(() => {}, { transactional: true }),
+  ])
+    assert.throws(
+      start,
+      (error: unknown) => error instanceof ValidationError && error.path === 'options.transactional',
+    )
 })
 
 test.run()

@@ -4,7 +4,7 @@
 --   _cancelled  [{"id", "name"}, ...]: timers that are gone: fired or cancelled
 --   _scheduled  [{"id", "name", "due" (ms since 1970), "cause"}, ...]
 --
--- Ended instances lose their timers, and are kept for _keep_ms.
+-- Ended instances lose their timers, and are kept for _keep_ms. A state may be null, which json_to_recordset reads as SQL's NULL.
 create or replace function save_instances(
   _process text, _version int, _keep_ms double precision, _instances json, _cancelled json, _scheduled json
 ) returns void
@@ -15,7 +15,7 @@ declare
   _next timestamptz;
 begin
   update process_instances p
-  set state = i.state, version = _version, updated_at = clock_timestamp(),
+  set state = coalesce(i.state, 'null'), version = _version, updated_at = clock_timestamp(),
       ended_at = case when i.ended then clock_timestamp() end,
       keep_until = case when i.ended then clock_timestamp() + _keep_ms * interval '1 millisecond' end
   from json_to_recordset(_instances) as i (id text, state json, ended boolean)

@@ -14,6 +14,7 @@ function real<T extends object>(there: T, name: string): T {
 
 const nextTick = real(process.nextTick, 'nextTick')
 const setTimer = real(timers.setTimeout, 'setTimeout')
+const immediate = real(timers.setImmediate, 'setImmediate')
 const clearTimer = real(timers.clearTimeout, 'clearTimeout')
 const { now: dateNow } = real(Date, 'Date')
 // Take it from the class if there is one: fakes replace what the object itself has.
@@ -32,6 +33,9 @@ export const wall: () => number = () => dateNow()
 
 /** Calls back when the running code, and the promises that it settles, are done. */
 export const soon = (call: () => void): void => nextTick(call)
+
+/** Resolves when all that can go on without waiting has gone on: after the callbacks of `soon`. */
+export const turn = (): Promise<void> => new Promise((resolve) => immediate(() => resolve()))
 
 /** Calls back in `ms`. The returned function cancels this. With `ref: false` the process does not stay alive for it. */
 export function after(ms: number, call: () => void, { ref = true } = {}): () => void {

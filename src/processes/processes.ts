@@ -47,7 +47,8 @@ export interface ProcessInstancesOptions {
   limit?: number | undefined
 }
 
-const instancesOptionsSchema = z.strictObject({
+/** @internal */
+export const instancesOptionsSchema = z.strictObject({
   id: nameSchema.optional(),
   limit: z.number().int().min(1).max(100_000).default(100),
 })

@@ -10,7 +10,7 @@ export type {
   ProjectionHistory,
   StreamHistory,
 } from './given-projection.ts'
-export type { MemoryStoreOptions } from './memory-store.ts'
+export type { MemoryStore, MemoryStoreOptions } from './memory-store.ts'
 export { memoryStore } from './memory-store.ts'
 export type { GivenProcess, ProcessEvent } from './process.ts'
 export { markAsTestStore, resetStore } from './reset-store.ts'

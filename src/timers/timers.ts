@@ -35,8 +35,10 @@ export interface ScheduledOptions {
   prefix?: string | undefined
 }
 
-const timerOptionsSchema = z.strictObject({ client: clientSchema.optional() })
-const scheduledOptionsSchema = z.strictObject({
+/** @internal */
+export const timerOptionsSchema = z.strictObject({ client: clientSchema.optional() })
+/** @internal */
+export const scheduledOptionsSchema = z.strictObject({
   limit: z.number().int().min(1).max(100_000).default(100),
   prefix: z.union([z.literal(''), textSchema]).default(''),
 })
@@ -231,7 +233,7 @@ export function isOfTimer(error: unknown): boolean {
 }
 
 /** Whether every later attempt must fail, too: a stream only grows, and an id is used once. */
-function isFinal(error: unknown): boolean {
+export function isFinal(error: unknown): boolean {
   if (error instanceof DuplicateEventError || error instanceof ValidationError) return true
   if (!(error instanceof VersionConflictError)) return false
   const { expected, actual } = error

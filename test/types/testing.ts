@@ -10,7 +10,7 @@ declare const meow: Meow
 const stores: EventStore[] = [meow, memoryStore(), memoryStore({ now: () => new Date(0) })]
 stores satisfies AsyncDisposable[]
 // @ts-expect-error not in memory
-memoryStore().subscription('s', {})
+memoryStore().projection({})
 // @ts-expect-error no such option
 memoryStore({ schema: 'meowmx' })
 

@@ -64,8 +64,12 @@ const discardOptionsSchema = z.strictObject({
   reason: textSchema.refine((text) => text.trim() !== '', 'must not be blank'),
   category: nameSchema.optional(),
 })
-const parkedOptionsSchema = z.strictObject({ limit: z.number().int().min(1).max(100_000).default(100) })
-const replayOptionsSchema = z.strictObject({ streamId: nameSchema.optional() })
+/** @internal */
+export const parkedOptionsSchema = z.strictObject({
+  limit: z.number().int().min(1).max(100_000).default(100),
+})
+/** @internal */
+export const replayOptionsSchema = z.strictObject({ streamId: nameSchema.optional() })
 
 /** Lists, replays and discards the parked events of subscriptions. */
 export class ParkedEvents {

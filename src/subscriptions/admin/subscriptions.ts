@@ -63,7 +63,8 @@ export interface SubscriptionsOptions {
   exact?: boolean | undefined
 }
 
-const subscriptionsOptionsSchema = z.strictObject({
+/** @internal */
+export const subscriptionsOptionsSchema = z.strictObject({
   names: z.array(nameSchema).readonly().optional(),
   exact: z.boolean().default(false),
 })
@@ -119,7 +120,8 @@ function subscriptionInfo(row: RowOf<typeof statements.subscriptions.columns>): 
   }
 }
 
-function selector(
+/** The public form of a stored selector. */
+export function selector(
   categories: string[] | null,
   types: string[] | null,
   streamId: string | null,
