@@ -82,7 +82,7 @@ export class TimerRunner {
     }
   }
 
-  /** Also fires the timers of this source, until the returned function is called; its promise resolves when nothing of it runs. */
+  /** Also fires the timers of this source, until the returned function is called. A transaction that is under way then still ends. */
   add(source: TimerSource): () => void {
     this.#sources.add(source)
     this.look()
