@@ -10,6 +10,7 @@ export class ProcessWorker implements Worker {
   readonly done: Promise<void>
   readonly #worker: Worker
   #removeTimers = () => {}
+  #stopTimers = () => {}
   #failure: { error: unknown } | undefined
 
   constructor(
@@ -22,6 +23,7 @@ export class ProcessWorker implements Worker {
       this.#failure ??= { error }
       void this.stop()
     })
+    this.#stopTimers = () => timers.stop()
     let hasEnded = false
     this.ready = worker.ready.then(() => {
       if (!hasEnded) this.#removeTimers = runner.add(timers)
@@ -31,6 +33,7 @@ export class ProcessWorker implements Worker {
       .finally(() => {
         hasEnded = true
         this.#removeTimers()
+        timers.stop()
         return timers.idle
       })
       .then(() => {
@@ -41,6 +44,7 @@ export class ProcessWorker implements Worker {
 
   async stop(options?: StopOptions): Promise<void> {
     this.#removeTimers()
+    this.#stopTimers()
     await this.#worker.stop(options)
     await this.done.catch(() => {})
   }
