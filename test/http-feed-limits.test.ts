@@ -131,7 +131,11 @@ test('only true is a yes; an error of authorize is logged and not shown', async 
   const invalid = () => {
     throw new ValidationError('user.password', 'is too short', 'hunter2')
   }
-  for (const options of [{ authorize: invalid }, { authorize: allow, map: invalid }]) {
+  for (const options of [
+    { authorize: invalid },
+    { authorize: allow, map: invalid },
+    { authorize: allow, map: () => () => 1 },
+  ]) {
     logged.length = 0
     const server = await serve(eventFeed(meow, options))
     const { status, text } = await problem(`${server.url}/events/category/${open}`)

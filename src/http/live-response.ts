@@ -67,7 +67,7 @@ export function liveResponse(
     end,
     drop,
     get stalledSince() {
-      return stalledSince
+      return hasRoom() ? undefined : stalledSince // it may have taken everything since the last heartbeat
     },
     beat: () => {
       if (!open) return
