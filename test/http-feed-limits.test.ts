@@ -106,6 +106,8 @@ test('what may not be read looks like what is not there; all needs a yes of its 
       answers.add(JSON.stringify([status, shown, text]))
       assert.is(status, 403)
     }
+  const twice = await problem(`${server.url}/events/category/${open},${open}`)
+  assert.is(twice.status, 200, 'one name, given twice, is one name')
   assert.is(answers.size, 1, [...answers].join('\n'))
   await server.close()
 
