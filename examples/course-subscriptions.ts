@@ -65,7 +65,7 @@ async function trySubscribe(course: string, student: string): Promise<string> {
   }
 }
 
-// All at once: two of the three get a seat, whoever they are.
+// All at once: two of the three get a seat.
 const tries = await Promise.all(['ada', 'bob', 'cyd'].map((student) => trySubscribe('sql', student)))
 console.log(`${tries.filter((text) => text.includes('subscribed')).length} of 3 subscribed to sql`)
 console.log(await trySubscribe('css', 'eve'))

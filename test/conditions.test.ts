@@ -3,7 +3,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ConditionFailedError, ValidationError } from '../src/index.ts'
 import { rejects } from './support/rejects.ts'
-import { closeAll, openStore, pgClient, uniqueName } from './support/store.ts'
+import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
 
 test.after(closeAll)
 
@@ -183,6 +183,11 @@ test('bad conditions are refused, and nothing is written', async () => {
   await refused('options.failIf.after', { query, after: foreign })
   await refused('options.failIf.after', { query, after: seen.replace(/^s1\.\d+/, (head) => `${head}9`) })
   await refused('options.failIf.after', { query, after: seen.slice(0, -1) })
+  // What this store has made, and lost since: a failover to a standby that lacked the last commits.
+  const sql = await pgClient()
+  const lost = (await sql.query(`select ${storeSchema}.sign_seen(9007199254740991, '{}') as seen`)).rows[0]
+    .seen
+  await refused('options.failIf.after', { query, after: lost })
   await refused('options.failIf.befor', { query, befor: seen })
   assert.equal(await meow.load(stream), [])
 })

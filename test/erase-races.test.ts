@@ -96,7 +96,8 @@ test('appends, decisions and erasures at the same time: all events below the las
   let [appended, erased] = [0, 0]
   const append = async (store = meow) => {
     for (let n = 0; n < 15; n++) {
-      const one = await store.append(stream, [named(), named()])
+      const tagged = () => ({ ...named(), tags: [`mail:${stream.category}:${n}`] })
+      const one = await store.append(stream, [tagged(), tagged()])
       appended += one.events.length
     }
   }
@@ -117,6 +118,10 @@ test('appends, decisions and erasures at the same time: all events below the las
   erased += rest
   assert.is(appended, 70)
   assert.is(erased, appended)
+  const { rows: tags } = await sql.query(`select tag from ${storeSchema}.event_tags where tag like $1`, [
+    `mail:${stream.category}:%`,
+  ])
+  assert.equal(tags, [], 'tags of erased events are gone, too')
   const events = await meow.load(stream)
   const named_ = events.filter(({ type }) => type === 'Named')
   assert.equal(named_, emptied(named_))

@@ -3,6 +3,7 @@ import { AssertionError } from 'node:assert'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { z } from 'zod'
+import type { FailIf } from '../src/index.ts'
 import { defineCategory, defineProcessManager, effects } from '../src/index.ts'
 import { given } from '../src/testing/index.ts'
 
@@ -72,6 +73,47 @@ test('what differs is an AssertionError that says how', () => {
   given(deadline)
     .when(Order.Cancelled({ after: 1 }))
     .thenThrows(/what is Cancelled/)
+})
+
+test('an event that the process manager does not select is refused', () => {
+  const definition = {
+    name: 'narrow',
+    category: 'order',
+    types: ['Placed'],
+    streamId: '42',
+    tags: ['vip'],
+    correlate: () => 'one',
+    initial: 0,
+    react: (state: number) => ({ state: state + 1 }),
+  }
+  const selected = { type: 'Placed', data: {}, tags: ['vip'] }
+  given(definition).when(selected).thenState(1)
+  for (const event of [
+    { ...selected, type: 'Shipped' },
+    { ...selected, tags: ['poor'] },
+    { stream: { category: 'order', streamId: '43' }, event: selected },
+    { stream: { category: 'payment', streamId: '42' }, event: selected },
+  ])
+    given(definition)
+      .when(event)
+      .thenThrows(/narrow.*selects/)
+})
+
+test('the tags and the condition of what is appended are compared', () => {
+  const stream = { category: 'order', streamId: '1' }
+  const event = { type: 'Placed', data: {}, tags: ['vip'] }
+  const failIf: FailIf = { query: { tags: ['vip'] } }
+  const manager = {
+    name: 'tagging',
+    category: 'payment',
+    correlate: () => 'one',
+    initial: 0,
+    react: (state: number) => ({ state, effects: [effects.append(stream, event, { failIf })] }),
+  }
+  const done = given(manager).when({ type: 'Paid', data: {} })
+  done.then(effects.append(stream, event, { failIf }))
+  fails(() => done.then(effects.append(stream, event)), /failIf/)
+  fails(() => done.then(effects.append(stream, { type: 'Placed', data: {} }, { failIf })), /vip/)
 })
 
 test.run()

@@ -4,6 +4,7 @@ import { connect } from 'node:net'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { eventFeed, stateFeed } from '../src/http/index.ts'
+import { ValidationError } from '../src/index.ts'
 import { listenTo, serve } from './support/http.ts'
 import { closeAll, openStore, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
@@ -105,6 +106,8 @@ test('what may not be read looks like what is not there; all needs a yes of its 
       answers.add(JSON.stringify([status, shown, text]))
       assert.is(status, 403)
     }
+  const twice = await problem(`${server.url}/events/category/${open},${open}`)
+  assert.is(twice.status, 200, 'one name, given twice, is one name')
   assert.is(answers.size, 1, [...answers].join('\n'))
   await server.close()
 
@@ -126,6 +129,41 @@ test('only true is a yes; an error of authorize is logged and not shown', async 
   assert.not.match(text, 'hunter2')
   await until(() => logged.length > 0, { what: 'the log' })
   await server.close()
+  // A ValidationError that is not about the request is no different.
+  const invalid = () => {
+    throw new ValidationError('user.password', 'is too short', 'hunter2')
+  }
+  for (const options of [
+    { authorize: invalid },
+    { authorize: allow, map: invalid },
+    { authorize: allow, map: () => () => 1 },
+  ]) {
+    logged.length = 0
+    const server = await serve(eventFeed(meow, options))
+    const { status, text } = await problem(`${server.url}/events/category/${open}`)
+    assert.is(status, 500)
+    assert.not.match(text, 'password')
+    await until(() => logged.length > 0, { what: 'the log' })
+    await server.close()
+  }
+})
+
+test('what fails when a response is open already is logged, and its client comes back', async () => {
+  const broken = () => {
+    throw new Error('no map')
+  }
+  const decider = { category: open, initial: {}, evolve: broken, decide: () => [] }
+  for (const [path, feed] of [
+    [`/category/${open}?offset=-1&live=sse`, eventFeed(meow, { authorize: allow, map: broken })],
+    ['/state/broken/1?live=sse', stateFeed(meow, { broken: decider }, { authorize: () => true })],
+  ] as const) {
+    logged.length = 0
+    const server = await serve(feed)
+    const sent = await listenTo(`${server.url}/events${path}`)
+    assert.is(await sent.ended, undefined)
+    await until(() => logged.length === 1, { what: 'the log' })
+    await server.close()
+  }
 })
 
 test('options are checked', () => {
@@ -252,7 +290,8 @@ test('an odd request line or host does no harm', async () => {
       asked.on('error', reject).end()
     })
   assert.is(await ask(`//evil.example/events/category/${open}`), 404)
-  assert.is(await ask(`/events/category/${open}`, 'a b<'), 400)
+  for (const host of ['a b<', `x/events/category/${open}?y=`, 'x?', 'x#', 'x\\y', 'user@x'])
+    assert.is(await ask(`/events/category/${secret}`, host), 400, host)
   assert.is(await ask(`/events/category/${open}`), 200)
   assert.is(await ask(`http://x/events/category/${open}`), 200)
   await server.close()

@@ -43,6 +43,10 @@ begin
       select c.r, c.query, c.horizon, array(select json_array_elements_text(c.seen)::bigint) as seen
       from json_to_recordset(_conditions) as c (r int, query json, horizon bigint, seen json)
     loop
+      if greatest(_one.horizon, (select max(p) from unnest(_one.seen) as p)) > last_position() then
+        raise exception 'what was seen lies above the last position of this store, %: this store has not made it, or has lost events since', last_position()
+          using errcode = 'MW021', hint = 'Query again, and decide on what is there now.';
+      end if;
       _first := first_unseen(_one.query, _one.horizon, _one.seen);
       if _first is not null then
         _expected[_one.r] := -4; -- no version is that: the request is refused, unless its ids are known

@@ -12,7 +12,8 @@
 -- erasure; or none.
 --
 -- It reads the last version first, then empties all events, and then appends the tombstone after that version. If another append
--- came in between, this fails; then the added events are emptied, and it tries again. It waits for appends that are under way. So
+-- came in between, this fails; then the added events are emptied, too, and it tries again. Events above that version are left to the
+-- next round: their tags have to be read before they are emptied. It waits for appends that are under way. So
 -- each event of the stream is read once, unless others append to the stream meanwhile.
 create or replace function erase_stream(_category text, _stream_id text, _reason text default null, out erased bigint, out tombstone events)
 language plpgsql
@@ -31,6 +32,8 @@ begin
       using errcode = 'insufficient_privilege';
   end if;
 
+  -- Before the events, because a timer that fires locks itself first, and then appends.
+  delete from timers t where t.category = _category and t.stream_id = _stream_id;
   erased := 0;
   loop
     _emptied := coalesce(_last, -1);
@@ -40,12 +43,12 @@ begin
       delete from event_tags t
       using (
         select e.position, unnest(tags_of(e.metadata)) as tag from events e
-        where e.category = _category and e.stream_id = _stream_id and e.version > _emptied
+        where e.category = _category and e.stream_id = _stream_id and e.version > _emptied and e.version <= _last
       ) as of
       where t.tag = of.tag and t.position = of.position;
     end if;
     update events e set data = '{}', metadata = '{"erased":true}'
-    where e.category = _category and e.stream_id = _stream_id and e.version > _emptied
+    where e.category = _category and e.stream_id = _stream_id and e.version > _emptied and e.version <= _last
       and not is_emptied(e.*) and not is_tombstone(e.*);
     get diagnostics _count = row_count;
     perform set_config('meowmx.maintenance', _setting, true);

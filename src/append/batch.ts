@@ -256,6 +256,12 @@ function ofTransaction(error: unknown, client: SqlClient | undefined): unknown {
       'must be in a transaction of isolation level READ COMMITTED for an append with failIf: an earlier snapshot would not see what others have committed',
       (error as Error).message,
     )
+  if (state === SQLSTATE.foreignSeen)
+    return new ValidationError(
+      'options.failIf.after',
+      'lies above the last position of this store, which has lost events since (a failover or a restore): query again, and decide on what is there now',
+      (error as Error).message,
+    )
   if (client && state === SQLSTATE.deadlock)
     return new MeowError(
       'ERR_TAG_DEADLOCK',

@@ -35,6 +35,8 @@ const LOCKING_SLOTS = 4
 const MAX_WAITERS = 4
 const LARGE = 256 * 1024
 const MAX_ITEMS = 1_000
+/** Tags of one batch: more would be locked by the one lock that stands for all (sql/functions/lock_tags.sql). */
+const MAX_TAGS = 256
 /** 32 callers append 1.5 times as much in two batches of 16 as in one of 32, because the server and this process work in parallel. */
 const MIN_SHARE = 16
 /** How long batches append in the order of stream names after a lost race. In ms. */
@@ -138,6 +140,7 @@ export class Batcher {
     const blocked = new Set<string>()
     const ahead = locking ? new TagLocks() : undefined // of this batch, and of items that wait
     let size = 0
+    let tags = 0
     // Many appends that wait are spread over the free slots: the server works on one batch while we prepare the other.
     const share = Math.max(MIN_SHARE, Math.ceil(this.#queue.length / slots))
     for (const item of this.#queue) {
@@ -150,10 +153,12 @@ export class Batcher {
           : !item.atomic &&
             !items[0]!.atomic &&
             items.length < Math.min(share, MAX_ITEMS) &&
+            tags + tagsOf(item) <= MAX_TAGS &&
             size + item.size < LARGE)
       if (fits && !keys.some((key) => this.#busy.has(key) || blocked.has(key))) {
         items.push(item)
         size += item.size
+        tags += tagsOf(item)
         for (const { events, lookup } of item.requests)
           if (lookup) for (const { id } of events) blocked.add(id)
       } else {
@@ -232,6 +237,8 @@ export class Batcher {
     return []
   }
 }
+
+const tagsOf = ({ locks }: Item) => (locks ? locks.exclusive.length + locks.shared.length : 0)
 
 function keysOf(requests: readonly Request[]): string[] {
   const keys: string[] = []

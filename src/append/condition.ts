@@ -55,8 +55,13 @@ export async function checkCondition(
   key: SeenKey,
   path = 'options.failIf',
 ): Promise<Condition> {
-  const items = checkShape(failIf, path)
-  const given = failIf!
-  const after = 'after' in given ? readSeen(await key(), given.after, `${path}.after`) : NOTHING
+  checkShape(failIf, path)
+  return conditionWith(failIf!, 'after' in failIf! ? await key() : undefined, path)
+}
+
+/** The same, with the store's key; undefined: no `after` needs it. */
+export function conditionWith(given: FailIf, key: Buffer | undefined, path: string): Condition {
+  const items = checkShape(given, path)
+  const after = 'after' in given ? readSeen(key!, given.after, `${path}.after`) : NOTHING
   return { items, after, locked: [...new Set(items.map(({ tags }) => tags[0]!))], given }
 }

@@ -74,20 +74,25 @@ function sleep(ms: number, signal: AbortSignal): Promise<void> {
   })
 }
 
+/** @throws RemoteError: another request would not mend them */
+function headersOf(given: HeadersInit): Headers {
+  try {
+    return new Headers(given as never)
+  } catch (error) {
+    throw new RemoteError('ERR_REMOTE_INPUT', `headers are invalid: ${(error as Error).message}`)
+  }
+}
+
 /** A response with status 2xx. @throws RemoteError if another request would get the same answer */
-export async function ask(
+async function ask(
   { fetch, headers }: Transport,
   method: 'GET' | 'HEAD',
   url: string,
   init: RequestInit,
 ): Promise<Response> {
   for (let denied = false; ; ) {
-    const given = typeof headers === 'function' ? await headers() : headers
-    const response = await fetch(url, {
-      ...init,
-      method,
-      headers: new Headers(given as HeadersInit as never),
-    })
+    const given = headersOf(typeof headers === 'function' ? await headers() : headers)
+    const response = await fetch(url, { ...init, method, headers: given })
     if (response.ok) return response
     const { status } = response
     if ((status === 401 || status === 403) && typeof headers === 'function' && !denied) {
@@ -104,62 +109,104 @@ export async function ask(
   }
 }
 
-/**
- * Reads one event stream to its end. `take` gets each message; the next one is read when it has resolved. If the server sends
- * nothing for so long that it must have been heard of, or a browser is online again, the connection is given up.
- */
-export async function listen(
+/** What watches over one request. */
+interface Watch {
+  /** Aborts when the request is given up. */
+  readonly signal: AbortSignal
+  /** How long the server may be silent, in ms. */
+  silence: number
+  /** When the server was last heard of; Infinity while the consumer works: nobody listens. */
+  heard: number
+}
+
+/** Gives a request up if the server sends nothing for so long that it must have been heard of, or a browser is online again. */
+async function watched<T>(signal: AbortSignal, work: (watch: Watch) => Promise<T>): Promise<T> {
+  const stop = new AbortController()
+  const leave = () => stop.abort(signal.reason)
+  const renew = () => stop.abort(new Error('the network has changed'))
+  const watch: Watch = { signal: stop.signal, silence: SILENCE_MS, heard: wall() }
+  // After a sleep of the machine or of the tab this fires as soon as it is awake again.
+  const unwatch = every(1_000, () => {
+    if (wall() - watch.heard > watch.silence) stop.abort(new Error('the server is silent'))
+  })
+  signal.addEventListener('abort', leave)
+  environment.addEventListener?.('online', renew)
+  if (signal.aborted) leave()
+  try {
+    return await work(watch)
+  } finally {
+    unwatch()
+    signal.removeEventListener('abort', leave)
+    environment.removeEventListener?.('online', renew)
+    stop.abort()
+  }
+}
+
+/** Hands the body to `take`, piece by piece. */
+async function readBody(
+  { body }: Response,
+  watch: Watch,
+  take: (text: string) => Promise<void> | void,
+): Promise<void> {
+  if (!body) throw new Error('fetch gave no body')
+  const reader = body.getReader() as ReadableStreamDefaultReader<Uint8Array>
+  const decoder = new TextDecoder()
+  try {
+    for (;;) {
+      watch.heard = wall()
+      const { done, value } = await reader.read()
+      if (done) return
+      watch.heard = Infinity
+      await take(decoder.decode(value, { stream: true }))
+    }
+  } finally {
+    reader.cancel().catch(() => {})
+  }
+}
+
+/** The headers of a response, and its body as text. */
+export function fetched(
+  transport: Transport,
+  method: 'GET' | 'HEAD',
+  url: string,
+  signal: AbortSignal,
+): Promise<{ headers: Headers; text: string }> {
+  return watched(signal, async (watch) => {
+    const response = await ask(transport, method, url, { signal: watch.signal })
+    let text = ''
+    if (method === 'GET')
+      await readBody(response, watch, (piece) => {
+        text += piece
+      })
+    return { headers: response.headers, text }
+  })
+}
+
+/** Reads one event stream to its end. `take` gets each message; the next one is read when it has resolved. */
+export function listen(
   transport: Transport,
   url: string,
   signal: AbortSignal,
   opened: () => void,
   take: (message: Message) => Promise<void> | void,
 ): Promise<void> {
-  const stop = new AbortController()
-  const leave = () => stop.abort(signal.reason)
-  const renew = () => stop.abort(new Error('the network has changed'))
-  let heard = wall()
-  let silence = SILENCE_MS
-  let busy = false // the consumer works on a message: nobody listens
-  // After a sleep of the machine or of the tab this fires as soon as it is awake again.
-  const unwatch = every(1_000, () => {
-    if (!busy && wall() - heard > silence) stop.abort(new Error('the server is silent'))
-  })
-  signal.addEventListener('abort', leave)
-  environment.addEventListener?.('online', renew)
-  if (signal.aborted) leave()
-  let reader: ReadableStreamDefaultReader<Uint8Array> | undefined
-  try {
+  return watched(signal, async (watch) => {
     const response = await ask(transport, 'GET', url, {
-      signal: stop.signal,
+      signal: watch.signal,
       cache: 'no-store',
     } as RequestInit)
     const type = response.headers.get('Content-Type') ?? 'nothing'
     if (!type.startsWith('text/event-stream'))
       throw new Error(`the answer is ${type}, and not that of a feed`)
-    if (!response.body) throw new Error('fetch gave no body')
     const heartbeat = Number(response.headers.get('Stream-Heartbeat'))
-    if (heartbeat > 0) silence = Math.max(3_000, 2.5 * heartbeat)
+    if (heartbeat > 0) watch.silence = Math.max(3_000, 2.5 * heartbeat)
     opened()
-    reader = response.body.getReader() as ReadableStreamDefaultReader<Uint8Array>
-    const decoder = new TextDecoder()
     const read = messageReader()
-    for (;;) {
-      const { done, value } = await reader.read()
-      if (done) return
-      busy = true
-      for (const message of read(decoder.decode(value, { stream: true }))) {
+    await readBody(response, watch, async (piece) => {
+      for (const message of read(piece)) {
         await take(message)
-        if (stop.signal.aborted) throw stop.signal.reason
+        if (watch.signal.aborted) throw watch.signal.reason
       }
-      heard = wall()
-      busy = false
-    }
-  } finally {
-    unwatch()
-    signal.removeEventListener('abort', leave)
-    environment.removeEventListener?.('online', renew)
-    stop.abort()
-    reader?.cancel().catch(() => {})
-  }
+    })
+  })
 }

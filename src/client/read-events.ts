@@ -2,7 +2,7 @@
 import type { RemoteFrom } from './address.ts'
 import { beginning } from './address.ts'
 import type { Transport } from './connection.ts'
-import { ask, listen, untilDone } from './connection.ts'
+import { fetched, listen, untilDone } from './connection.ts'
 import type { ReaderStatus } from './status.ts'
 
 /** What is read, and how far. */
@@ -32,15 +32,15 @@ export async function readEvents(
     return `${url}?${parameters}`
   }
   const page = async (until: Record<string, string>) => {
-    const response = await ask(transport, 'GET', address(until), { signal })
-    const events = (await response.json()) as unknown[]
-    const next = response.headers.get('Stream-Next-Offset')
+    const { headers, text } = await fetched(transport, 'GET', address(until), signal)
+    const events = JSON.parse(text) as unknown[]
+    const next = headers.get('Stream-Next-Offset')
     if (!Array.isArray(events) || next === null) throw new Error('the answer is not one of a feed')
     status.set('live')
     if (events.length > 0) await take(events.map(revived))
     if (signal.aborted) throw signal.reason
     at = { offset: next }
-    return { next, isCurrent: response.headers.get('Stream-Up-To-Date') === 'true' }
+    return { next, isCurrent: headers.get('Stream-Up-To-Date') === 'true' }
   }
   const pages = async (progress: () => void, end?: string) => {
     for (;;) {
@@ -50,25 +50,27 @@ export async function readEvents(
     }
   }
 
+  let end: string | undefined
+  const findEnd = async () => {
+    const address = url + (Object.keys(query).length ? `?${new URLSearchParams(query)}` : '')
+    const { headers } = await fetched(transport, 'HEAD', address, signal)
+    end = headers.get('Stream-Next-Offset') ?? undefined
+    if (end === undefined) throw new Error('the answer is not one of a feed')
+    return true
+  }
+
   if (!live) {
     if (from === 'end') return
-    let end: string | undefined
-    const findEnd = async () => {
-      const response = await ask(
-        transport,
-        'HEAD',
-        url + (Object.keys(query).length ? `?${new URLSearchParams(query)}` : ''),
-        { signal },
-      )
-      end = response.headers.get('Stream-Next-Offset') ?? undefined
-      if (end === undefined) throw new Error('the answer is not one of a feed')
-      return true
-    }
     await untilDone(findEnd, status, signal)
     return untilDone((progress) => pages(progress, end), status, signal)
   }
+  if (from === 'end') {
+    // The end as it is now, also after a connection that broke before it said where it was.
+    await untilDone(findEnd, status, signal)
+    at = { offset: end! }
+  }
   // Pages can be cached, and a slow consumer does not keep a connection open.
-  if (from !== 'end') await untilDone(pages, status, signal)
+  else await untilDone(pages, status, signal)
   await untilDone(
     async (progress) => {
       let waiting: unknown[] = [] // events whose offset has not come yet

@@ -28,7 +28,9 @@ export function addressOf(url: URL, path: string): Address {
   }
   // A selector that does not know tags refuses them.
   const selection = select(selector)
-  return { selector: Object.freeze(selector), selection }
+  const { categories } = selection // without duplicates: one name, given twice, is one name
+  const category = categories.length > 1 ? categories : categories[0]
+  return { selector: Object.freeze(category === undefined ? selector : { ...selector, category }), selection }
 }
 
 /** The segments of the address below `path`, still encoded. @throws Problem 404 if it is not below it */

@@ -89,14 +89,20 @@ export async function longPoll(
     'Stream-Cursor': cursorAfter(only(query, 'cursor')),
     ...(isCurrent ? UP_TO_DATE : {}),
   })
-  let position: number | undefined
+  let isKnown = false // without a horizon nobody knows whether there are more events
   const live = await pages.follow(selection, from, stop.signal).catch((error) => {
     cancel()
     forget()
     throw stop.signal.aborted ? new Problem(503, 'the store can not be read now') : error
   })
+  let position = live.after
   try {
-    position = live.after
+    live.horizonKnown().then(
+      () => {
+        isKnown = true
+      },
+      () => {},
+    )
     for (;;) {
       const page = await abortable(live.next(), stop.signal)
       position = page.position
@@ -107,8 +113,8 @@ export async function longPoll(
     }
   } catch (error) {
     if (!stop.signal.aborted) throw error
-    if (live.horizon() < 0) throw new Problem(503, 'the store can not be read now', { 'Retry-After': '1' })
-    return new Response(null, { status: 204, headers: headers(position ?? live.after, true) })
+    if (!isKnown) throw new Problem(503, 'the store can not be read now', { 'Retry-After': '1' })
+    return new Response(null, { status: 204, headers: headers(position, position >= live.horizon()) })
   } finally {
     cancel()
     forget()

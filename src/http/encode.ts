@@ -34,6 +34,7 @@ export class Encoder {
     if (text === undefined) {
       const value = this.#map ? this.#map(event) : event
       text = value === undefined ? null : jsonText(value)
+      if (text === '') throw new TypeError(`map made ${typeof value}, which is not JSON`)
       this.#texts.set(event, text)
     }
     return text

@@ -13,7 +13,7 @@ import { only, startOf } from './offset.ts'
 import type { EventFeedOptions } from './options.ts'
 import { eventFeedSettings } from './options.ts'
 import { Pages } from './pages.ts'
-import { forbidden, Problem } from './problem.ts'
+import { checked, forbidden, Problem } from './problem.ts'
 
 /**
  * Serves the events of a store over HTTP, read only: a handler of the Fetch API's `Request` and `Response`. It speaks the read
@@ -40,8 +40,8 @@ export function eventFeed(meow: Meow, options: EventFeedOptions): FetchHandler {
   const settings = eventFeedSettings(options)
   const connections = new Connections(settings)
   const feed: Feed = { settings, pages: new Pages(meow), encoder: new Encoder(settings.map), connections }
-  return handler(settings, connections, meow, async (request, url, leave) => {
-    const { selector, selection } = addressOf(url, settings.path)
+  return handler(settings, connections, meow, async (request, url, leave, failed) => {
+    const { selector, selection } = checked(() => addressOf(url, settings.path))
     const query = url.searchParams
     const live = only(query, 'live')
     if (live !== null && live !== 'sse' && live !== 'long-poll')
@@ -56,7 +56,7 @@ export function eventFeed(meow: Meow, options: EventFeedOptions): FetchHandler {
     if (request.method === 'HEAD') return { response: await head(feed, question), staysOpen: false }
     if (live === null) return { response: await catchUp(feed, question), staysOpen: false }
     if (live === 'long-poll') return { response: await longPoll(feed, question), staysOpen: false }
-    return { response: await serverSentEvents(feed, question, leave), staysOpen: true }
+    return { response: await serverSentEvents(feed, question, leave, failed), staysOpen: true }
   })
 }
 
@@ -64,6 +64,7 @@ async function serverSentEvents(
   { settings, pages, encoder, connections }: Feed,
   { request, query, selection, from, isAllowed }: Question,
   leave: () => void,
+  failed: (error: unknown) => void,
 ): Promise<Response> {
   const live = await pages.follow(selection, from, request.signal)
   const source = liveEvents(live, encoder, only(query, 'cursor'))
@@ -73,7 +74,7 @@ async function serverSentEvents(
     forget()
     leave()
   }
-  const response = liveResponse({ ...source, close }, request.signal)
+  const response = liveResponse({ ...source, close }, request.signal, failed)
   forget = connections.watch(response, isAllowed)
   if (request.signal.aborted) forget() // it was closed before it was watched
   return new Response(response.body, { headers: liveHeaders(settings.heartbeatMs) })

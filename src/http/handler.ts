@@ -8,11 +8,15 @@ import { Problem, problemResponse, toProblem } from './problem.ts'
 /** Answers a request, as the Fetch API defines both. It never rejects. */
 export type FetchHandler = (request: Request) => Promise<Response>
 
-/** Answers one request. `leave` must be called once it is no longer being answered, if the response stays open. */
+/**
+ * Answers one request. `leave` must be called once it is no longer being answered, if the response stays open; `failed` with an
+ * error that comes after the headers.
+ */
 type Answer = (
   request: Request,
   url: URL,
   leave: () => void,
+  failed: (error: unknown) => void,
 ) => Promise<{ response: Response; staysOpen: boolean }>
 
 export function handler(
@@ -25,6 +29,7 @@ export function handler(
     void meow
       .use(async (db) => db.settings.logger.error({ err }, 'a request to a feed failed'))
       .catch(() => {}) // the store is closed
+  const failed = (error: unknown) => void toProblem(error, log)
 
   return async (request) => {
     const common = commonHeaders(settings, request)
@@ -38,7 +43,7 @@ export function handler(
           Allow: settings.cors ? 'GET, HEAD, OPTIONS' : 'GET, HEAD',
         })
       leave = connections.enter(request)
-      const answered = await answer(request, new URL(request.url), leave)
+      const answered = await answer(request, new URL(request.url), leave, failed)
       staysOpen = answered.staysOpen
       return answered.response
     }

@@ -18,9 +18,13 @@ export interface LiveResponse extends Connection {
 
 /**
  * Sends one message at a time, and asks for the next one when the client has taken it. So a slow client needs the memory of one
- * message; if it takes nothing at all, `Connections` drops it.
+ * message; if it takes nothing at all, `Connections` drops it. `onError` gets why there is no next message.
  */
-export function liveResponse(source: LiveSource, aborted: AbortSignal): LiveResponse {
+export function liveResponse(
+  source: LiveSource,
+  aborted: AbortSignal,
+  onError: (error: unknown) => void,
+): LiveResponse {
   let controller: ReadableStreamDefaultController<Uint8Array>
   let stalledSince: number | undefined
   let open = true
@@ -47,8 +51,9 @@ export function liveResponse(source: LiveSource, aborted: AbortSignal): LiveResp
         if (!open) return
         controller.enqueue(message)
         stalledSince = hasRoom() ? undefined : now()
-      } catch {
-        end() // the store was closed, or has lost events: the client connects again, and gets a status
+      } catch (error) {
+        if (open) onError(error)
+        end() // such as: the store was closed, or has lost events. The client connects again, and gets a status
       }
     },
     cancel: () => close(() => {}),
@@ -62,7 +67,7 @@ export function liveResponse(source: LiveSource, aborted: AbortSignal): LiveResp
     end,
     drop,
     get stalledSince() {
-      return stalledSince
+      return hasRoom() ? undefined : stalledSince // it may have taken everything since the last heartbeat
     },
     beat: () => {
       if (!open) return

@@ -1,6 +1,7 @@
 // Server-sent states of one stream: the newest one, whenever the client has room for it.
 import type { Observable } from 'rxjs'
 import { Condition } from '../core/condition.ts'
+import { ClosedError } from '../core/errors.ts'
 import { jsonText } from '../core/json-text.ts'
 import type { Watched } from '../models/watches.ts'
 import type { LiveSource } from './live-response.ts'
@@ -34,7 +35,7 @@ export function liveStates(states: Observable<Watched<unknown>>): LiveSource {
   return {
     next: async () => {
       while (!newest && !ended) await changed.next()
-      if (!newest) throw failure ?? new Error('the store is closed')
+      if (!newest) throw failure ?? new ClosedError()
       const text = stateText(newest)
       newest = undefined
       return utf8.encode(`event: state\ndata:${text}\n\n`)

@@ -88,6 +88,7 @@ function requestOf(incoming: IncomingMessage, signal: AbortSignal): Request | nu
   const target = (incoming as { originalUrl?: string }).originalUrl ?? incoming.url ?? '/'
   const scheme = 'encrypted' in socket && socket.encrypted ? 'https' : 'http'
   const host = headers.host ?? (headers[':authority'] as string | undefined) ?? 'localhost'
+  if (/[\s/?#\\@]/.test(host)) return null // it would move the path
   const address = target.startsWith('/') ? `${scheme}://${host}${target}` : target
   if (!URL.canParse(address)) return null
   const given = new Headers()

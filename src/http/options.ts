@@ -52,8 +52,9 @@ export interface EventFeedOptions extends FeedOptions<FeedSelector> {
   /** How long a long poll waits for an event, in ms. Default 20_000, minimum 50. */
   longPollMs?: number | undefined
   /**
-   * The header `Cache-Control` of full pages, which can't change any more unless a stream is erased. Default
-   * `private, max-age=60, stale-while-revalidate=300`. Make it `public` only if everybody may read.
+   * The header `Cache-Control` of full pages, which can't change any more unless a stream is erased. Default `private, no-cache`:
+   * a cache asks each time, so `authorize` is asked as well, and an unchanged page is not sent again. With
+   * `private, max-age=60` a browser keeps pages for a minute, whoever uses it. Make it `public` only if everybody may read.
    */
   cacheControl?: string | undefined
 }
@@ -96,7 +97,7 @@ const eventFeedOptionsSchema = z.strictObject({
   cacheControl: z
     .string()
     .regex(/^[\x20-\x7e]+$/, 'must be the value of a header')
-    .default('private, max-age=60, stale-while-revalidate=300'),
+    .default('private, no-cache'),
 })
 
 export type FeedSettings = Readonly<z.output<typeof feedOptionsSchema>>

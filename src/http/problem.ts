@@ -1,5 +1,5 @@
 // The errors that a client gets: problem details (RFC 9457) that tell nothing of the store.
-import { MeowError } from '../core/errors.ts'
+import { MeowError, ValidationError } from '../core/errors.ts'
 
 const TITLES: Readonly<Record<number, string>> = {
   400: 'Bad Request',
@@ -30,16 +30,25 @@ export class Problem extends Error {
 /** The same for whatever may not be read, whether it exists or not. */
 export const forbidden = () => new Problem(403, 'this may not be read with these credentials')
 
+/** Runs a check of what a request gives. @throws Problem 400 in place of a ValidationError, which may only be shown if it is about the request */
+export function checked<T>(check: () => T): T {
+  try {
+    return check()
+  } catch (error) {
+    if (error instanceof ValidationError) throw new Problem(400, error.message)
+    throw error
+  }
+}
+
 /** Turns an error into one for the client. Errors that are not about the request are given to `log`, and not shown. */
 export function toProblem(error: unknown, log: (error: unknown) => void): Problem {
   if (error instanceof Problem) return error
   const code = error instanceof MeowError ? error.code : ''
-  if (code === 'ERR_VALIDATION') return new Problem(400, (error as MeowError).message)
   if (code === 'ERR_HISTORY_LOST')
     return new Problem(410, 'the offset is ahead of the store, which has lost events or is another one')
   const isEnd = code === 'ERR_CLOSED' || (error as { name?: string } | null)?.name === 'AbortError' // the store was closed
   if (!isEnd) log(error)
-  return code === '' && !isEnd
+  return (code === '' || code === 'ERR_VALIDATION') && !isEnd
     ? new Problem(500, 'the request failed')
     : new Problem(503, 'the store can not be read now', { 'Retry-After': RETRY_SECONDS })
 }

@@ -15,7 +15,7 @@ import { liveStates, stateText } from './live-states.ts'
 import { only } from './offset.ts'
 import type { FeedOptions } from './options.ts'
 import { feedSettings } from './options.ts'
-import { Problem } from './problem.ts'
+import { checked, Problem } from './problem.ts'
 
 /** What is asked for: the state of a stream, by the name that the decider has in the feed. */
 export interface StateTarget {
@@ -48,12 +48,12 @@ export function stateFeed(
   for (const decider of known.values()) checkDecider(decider)
   const connections = new Connections(settings)
 
-  return handler(settings, connections, meow, async (request, url, leave) => {
+  return handler(settings, connections, meow, async (request, url, leave, failed) => {
     const [kind, name, ...id] = segmentsBelow(url, settings.path)
     if (kind !== 'state' || !name || id.length === 0) throw nothingHere()
     const target = Object.freeze({
       name: decoded(name, 'name'),
-      streamId: check(nameSchema, decoded(id.join('/'), 'streamId'), 'streamId', ''),
+      streamId: checked(() => check(nameSchema, decoded(id.join('/'), 'streamId'), 'streamId', '')),
     })
     const live = only(url.searchParams, 'live')
     if (live !== null && live !== 'sse') throw new Problem(400, 'live must be sse')
@@ -71,7 +71,7 @@ export function stateFeed(
       forget()
       leave()
     }
-    const response = liveResponse({ ...source, close }, request.signal)
+    const response = liveResponse({ ...source, close }, request.signal, failed)
     forget = connections.watch(response, async () => (await settings.authorize(request, target)) === true)
     if (request.signal.aborted) forget() // it was closed before it was watched
     const headers = liveHeaders(settings.heartbeatMs)

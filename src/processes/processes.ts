@@ -54,7 +54,7 @@ export const instancesOptionsSchema = z.strictObject({
 })
 const retryOptionsSchema = z.strictObject({ id: nameSchema.optional() })
 
-/** Process managers in PostgreSQL: each is a transactional subscription with instances. */
+/** Process managers in PostgreSQL: each is a transactional subscription with instances. @internal */
 export class Processes {
   readonly #db: Database
   readonly #appender: Appender

@@ -44,7 +44,7 @@ const switchOptionsSchema = z.strictObject({
 const rebuildOptionsSchema = z.strictObject({ timeoutMs: ms(1).optional(), signal: signalSchema.optional() })
 const projectionVersionSchema = z.number().int().min(1).max(MAX_INT)
 
-/** The projections of a store: runs them in this process, and switches, rebuilds and drops their versions. */
+/** The projections of a store: runs them in this process, and switches, rebuilds and drops their versions. @internal */
 export class ProjectionVersions {
   readonly #db: Queries
   readonly #ports: ProjectionPorts

@@ -28,7 +28,7 @@ import { DurableSubscription } from './subscription.ts'
 import { TransactionalWorker } from './transaction.ts'
 import type { BaseWorker, Handling, HandlingOptions, Start, Worker } from './worker.ts'
 
-/** Creates the durable subscriptions of a store in this process, and ends their executors when the store closes. */
+/** Creates the durable subscriptions of a store in this process, and ends their executors when the store closes. @internal */
 export class Subscriptions implements Executors {
   readonly #db: Queries
   readonly #live: Live

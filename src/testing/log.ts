@@ -155,8 +155,8 @@ export class MemoryLog {
 const compareBytes = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b))
 
 /** Whether an event belongs to a selection. */
-function matches({ categories, types, streamId, tags }: Selection): (event: Stored) => boolean {
-  return (event) =>
+export function matches({ categories, types, streamId, tags }: Selection) {
+  return (event: Pick<RecordedEvent, 'category' | 'type' | 'streamId' | 'tags'>): boolean =>
     (categories.length === 0 || categories.includes(event.category)) &&
     (types === null || types.includes(event.type)) &&
     (streamId === null || event.streamId === streamId) &&

@@ -102,11 +102,18 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
   }
   const subscriptions = new MemorySubscriptions(log, time)
   const timers = new MemoryTimers(time, (request) => add([request])[0]!)
-  const processes = new MemoryProcesses(time, subscriptions, (requests) => {
-    if (requests.length === 0) return
-    const refused = add(requests).find((outcome) => outcome instanceof Error && !(outcome instanceof Aborted))
-    if (refused) throw refused
-  })
+  const processes = new MemoryProcesses(
+    time,
+    subscriptions,
+    (requests) => {
+      if (requests.length === 0) return
+      const refused = add(requests).find(
+        (outcome) => outcome instanceof Error && !(outcome instanceof Aborted),
+      )
+      if (refused) throw refused
+    },
+    reader.key,
+  )
   const holder = new TimerHolder(() => time.wake())
   time.waiting.add(timers)
   const pump = () => {

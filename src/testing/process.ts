@@ -3,6 +3,7 @@ import { encodeRequest } from '../append/request.ts'
 import { ValidationError } from '../core/errors.ts'
 import type { NewEvent, RecordedEvent, StreamRef } from '../events/event.ts'
 import { modelOf } from '../events/event.ts'
+import { select } from '../events/selector.ts'
 import { inheritedCause } from '../processes/cause.ts'
 import type { Checked, ProcessManager, TimerInput } from '../processes/define.ts'
 import { checkProcessManager } from '../processes/define.ts'
@@ -11,9 +12,9 @@ import type { Cause } from '../processes/reaction.ts'
 import { correlate, react, stateOf } from '../processes/reaction.ts'
 import type { ExpectedError } from './expect.ts'
 import { assertError, assertSame, failure } from './expect.ts'
-import { MemoryLog } from './log.ts'
+import { MemoryLog, matches } from './log.ts'
 
-/** An event as an input of a process manager. Without `stream` it belongs to the stream `given` of its first category. */
+/** An event as an input of a process manager, which must select it. Without `stream` it belongs to the stream `given` of its first category. */
 export type ProcessEvent = NewEvent | { readonly stream: StreamRef; readonly event: NewEvent }
 
 type Step = { readonly event: ProcessEvent } | { readonly ms: number }
@@ -32,6 +33,7 @@ class Simulation {
   readonly #log = new MemoryLog()
   readonly #category: string | undefined
   readonly #view: (event: RecordedEvent, stream: StreamRef) => RecordedEvent
+  readonly #isSelected: (event: RecordedEvent) => boolean
   #now = 0
 
   constructor(manager: Checked) {
@@ -39,6 +41,15 @@ class Simulation {
     const [first] = [manager.definition.category].flat()
     this.#category = typeof first === 'string' ? first : first?.name
     const categories = [manager.definition.category].flat()
+    const { category, types, streamId, tags } = manager.definition
+    this.#isSelected = matches(
+      select({
+        ...(category === undefined ? {} : { category }),
+        ...(types === undefined ? {} : { types }),
+        ...(streamId === undefined ? {} : { streamId }),
+        ...(tags === undefined ? {} : { tags }),
+      }),
+    )
     this.#view = (event, stream) => {
       const model =
         modelOf(stream) ??
@@ -59,11 +70,23 @@ class Simulation {
     const { stream, event } =
       'event' in given
         ? given
-        : { stream: { category: this.#category ?? 'given', streamId: 'given' }, event: given }
+        : {
+            stream: {
+              category: this.#category ?? 'given',
+              streamId: this.#manager.definition.streamId ?? 'given',
+            },
+            event: given,
+          }
     const request = encodeRequest(stream, event, 'any', 'event.')
     const [outcome] = this.#log.append([request], new Date(this.#now))
     if (outcome instanceof Error) throw outcome
     const recorded = this.#view(outcome!.events[0]!, stream)
+    if (!this.#isSelected(recorded))
+      throw new ValidationError('event', `is not one that process manager "${this.#manager.name}" selects`, {
+        category: recorded.category,
+        streamId: recorded.streamId,
+        type: recorded.type,
+      })
     const id = correlate(this.#manager, recorded)
     return id === null ? [] : this.#input(id, recorded, recorded)
   }
@@ -154,7 +177,7 @@ export class GivenProcess<S = any> {
 
   /**
    * Checks that the last step (the event, or the time that went by) made exactly these effects, in this order: made with `effects` of
-   * `meowmx`, or by a function that gets them. Of events, type and data are compared. Throws AssertionError if they differ.
+   * `meowmx`, or by a function that gets them. Of events, type, data and tags are compared. Throws AssertionError if they differ.
    */
   // biome-ignore lint/suspicious/noThenProperty: the pattern is called given, when, then; what this returns is not a thenable
   then(expected: Effect | readonly Effect[]): GivenProcess<S> {
@@ -207,11 +230,16 @@ export class GivenProcess<S = any> {
 function comparable(effect: Effect): unknown {
   if (effect.type !== 'append') return JSON.parse(JSON.stringify(effect))
   const { stream, events } = encodeRequest(effect.stream, effect.events as NewEvent[], 'any', 'effect.')
-  const { expectedVersion = 'any' } = effect
+  const { expectedVersion = 'any', failIf } = effect
   return {
     type: 'append',
     stream,
     expectedVersion,
-    events: events.map(({ type, data }) => ({ type, data: JSON.parse(data) })),
+    ...(failIf === undefined ? {} : { failIf: JSON.parse(JSON.stringify(failIf)) }),
+    events: events.map(({ type, data, tags }) => ({
+      type,
+      data: JSON.parse(data),
+      ...(tags.length > 0 ? { tags } : {}),
+    })),
   }
 }

@@ -59,9 +59,9 @@ export class MemoryReader implements Pick<Reader, 'load' | 'loadPage' | 'read'> 
     return { events: selection.view ? events.map(selection.view) : events, position, horizon }
   }
 
-  readonly #key = randomBytes(32)
+  readonly key = randomBytes(32)
   /** With this key the store signs what a query has seen. */
-  readonly seenKey = async () => this.#key
+  readonly seenKey = async () => this.key
 
   /** As `meow.query`. */
   async query<C extends AnyCategory>(
@@ -72,7 +72,7 @@ export class MemoryReader implements Pick<Reader, 'load' | 'loadPage' | 'read'> 
     const { categories } = parse(queryOptionsSchema, options, 'options')
     const view = viewOfCategories(categories, 'options.categories')
     const events = this.#log.query(items)
-    const seen = signSeen(this.#key, { horizon: this.#log.head, positions: [] })
+    const seen = signSeen(this.key, { horizon: this.#log.head, positions: [] })
     return { events: (view ? events.map(view) : events) as SelectedEvent<C>[], seen }
   }
 

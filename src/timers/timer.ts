@@ -33,7 +33,7 @@ export interface TimerFailure {
   readonly attempts: number
   /** The last error, with its stack. */
   readonly error: string
-  /** When it is tried again; null: never by itself. Schedule it anew, run it (`runTimer`), or unschedule it. */
+  /** When it is tried again; null: never by itself. Schedule it again, run it (`runTimer`), or unschedule it. */
   readonly retryAt: Date | null
 }
 

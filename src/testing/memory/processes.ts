@@ -1,4 +1,6 @@
 // Process managers of a store in memory.
+
+import { conditionWith } from '../../append/condition.ts'
 import type { Request } from '../../append/request.ts'
 import { nameSchema } from '../../core/fields.ts'
 import { parse } from '../../core/validate.ts'
@@ -7,7 +9,7 @@ import type { Checked, ProcessManager, TimerInput } from '../../processes/define
 import { checkProcessManager } from '../../processes/define.ts'
 import type { ProcessInstance, ProcessInstancesOptions } from '../../processes/processes.ts'
 import { instancesOptionsSchema } from '../../processes/processes.ts'
-import type { Cause, Input } from '../../processes/reaction.ts'
+import type { Cause, EffectWrite, Input } from '../../processes/reaction.ts'
 import { correlate, react, stateOf } from '../../processes/reaction.ts'
 import { retryPause } from '../../subscriptions/retry.ts'
 import { kept } from '../../subscriptions/store.ts'
@@ -43,6 +45,7 @@ export class MemoryProcesses {
   readonly #time: MemoryTime
   readonly #subscriptions: MemorySubscriptions
   readonly #append: (requests: readonly Request[]) => void
+  readonly #seenKey: Buffer
   readonly #running = new Set<Waiting>()
   #timers = 0
 
@@ -51,7 +54,9 @@ export class MemoryProcesses {
     time: MemoryTime,
     subscriptions: MemorySubscriptions,
     append: (requests: readonly Request[]) => void,
+    seenKey: Buffer,
   ) {
+    this.#seenKey = seenKey
     this.#time = time
     this.#subscriptions = subscriptions
     this.#append = append
@@ -60,10 +65,12 @@ export class MemoryProcesses {
   run(definition: ProcessManager<any, any, any>): Worker {
     const manager = checkProcessManager(definition)
     const { name, partitions, leaseMs, from, retry, outage, onExhausted } = manager
-    const { category, types } = definition
+    const { category, types, streamId, tags } = definition
     const subscription = this.#subscriptions.get(name, {
       ...(category ? { category } : {}),
       ...(types ? { types } : {}),
+      ...(streamId === undefined ? {} : { streamId }),
+      ...(tags ? { tags } : {}),
       ...(from === undefined ? {} : { from }),
       ...{ partitions, leaseMs },
     })
@@ -126,6 +133,11 @@ export class MemoryProcesses {
     for (const { timers } of this.#instances.get(name)?.values() ?? []) yield* timers.values()
   }
 
+  #request({ request, failIf }: EffectWrite): Request {
+    if (failIf) request.condition = conditionWith(failIf.given!, this.#seenKey, failIf.path)
+    return request
+  }
+
   #input(manager: Checked, id: string, input: Input, fired?: string): void {
     const { name, version, initialJson, keepEndedMs } = manager
     const all = this.#of(name)
@@ -137,7 +149,7 @@ export class MemoryProcesses {
     if (instance.keepUntil !== undefined) return
     const state = stateOf(manager, instance.state, instance.version)
     const reaction = react(manager, state, input, { id, now })
-    this.#append(reaction.writes)
+    this.#append(reaction.writes.map((write) => this.#request(write)))
     // Nothing can fail from here on.
     all.set(id, instance)
     instance.state = reaction.state
