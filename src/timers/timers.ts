@@ -62,6 +62,7 @@ interface Claimed {
 /** Schedules timers, and fires those that are due: appends what they hold and deletes them, in one transaction. */
 export class Timers implements TimerSource {
   readonly name = 'timers of the store'
+  readonly isOfStore = true
   readonly #db: Database
   readonly #appender: Appender
 
