@@ -991,7 +991,7 @@ export class Meow implements AsyncDisposable {
    */
   runTimers(): Worker {
     if (this.#closing) throw new ClosedError()
-    return new TimerWorker(this.#timerRunner, this.#stopping.signal)
+    return new TimerWorker(this.#timerRunner, this.#stopping.signal, this.#db.settings.logger)
   }
 
   /**

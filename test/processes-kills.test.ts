@@ -53,7 +53,7 @@ const defects: [rule: string, name: string, text: string | RegExp, instead: stri
     /from json_to_recordset\(_scheduled\) as s \(id text/,
     'from (select * from json_to_recordset(_scheduled) as s (id text',
   ],
-  ['torn', 'save_instances', 'set state = i.state,', 'set state = p.state,'],
+  ['torn', 'save_instances', `set state = coalesce(i.state, 'null'),`, 'set state = p.state,'],
 ]
 for (const [rule, name, text, instead] of defects)
   test(`a planted defect is found: ${rule}, in ${name}`, async () => {

@@ -40,6 +40,27 @@ function given<S>(
   return { category, manager, append, instance }
 }
 
+test('stop({ timeoutMs }) while a timer of an instance needs a lock that a stranger holds', async () => {
+  const { manager, append } = given({
+    timers: ['t'],
+    initial: {},
+    react: (state, input, { append, schedule }) =>
+      input.type === '$timer'
+        ? { state, effects: [append(out('held'), { type: 'Rang', data: {} })] }
+        : { state, effects: [schedule('t', { inMs: 0 })] },
+  })
+  await sql.query('begin')
+  await meow.append(out('held'), { type: 'Held', data: {} }, { client: sql })
+  const worker = meow.runProcessManager(manager)
+  await append('i', 'Begin')
+  const timers = async () => (await meow.processInstances(manager.name, { id: 'i' }))[0]?.timers ?? []
+  await until(async () => (await timers()).length === 1, { what: 'the timer' })
+  await worker.stop({ timeoutMs: 100 })
+  await sql.query('commit')
+  await using _again = meow.runProcessManager(manager)
+  await until(async () => (await types('held')).length === 2, { what: 'the timer that was delayed' })
+})
+
 test('a deadline: pays in time, or too late; causation, now, ended', async () => {
   const category = uniqueName('order')
   const deadline = defineProcessManager({

@@ -60,6 +60,20 @@ test('any worker of the process fires timers, and the last one that stops ends t
   await until(async () => (await types()).length === 2, { what: 'the timer that waited' })
 })
 
+test('a lock that a stranger holds delays only the timers that need it, and counts as no attempt', async () => {
+  const held = given()
+  const free = given()
+  await using _worker = meow.runTimers()
+  await sql.query('begin')
+  await meow.append(held.stream, { type: 'Held', data: {} }, { client: sql })
+  await meow.schedule(held.key, { inMs: 0 }, held.write())
+  await meow.schedule(free.key, { inMs: 50 }, free.write())
+  await until(async () => (await free.types()).length === 1, { what: 'the timer that needs no lock' })
+  assert.is((await meow.scheduled({ prefix: held.key }))[0]!.failure, undefined)
+  await sql.query('commit')
+  await until(async () => (await held.types()).length === 2, { what: 'the timer that was delayed' })
+})
+
 test('the same key replaces; the caller’s transaction decides', async () => {
   const { write, types, key } = given()
   await meow.schedule(key, { inMs: 3_600_000 }, write('First'))

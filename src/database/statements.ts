@@ -240,6 +240,7 @@ const timers = {
   ),
   timerChannel: value('timer_channel', ''),
   nextTimers: file('next_timers', '', 'in_ms, at'),
+  postponeTimer: file('postpone_timer', 'key text, due bigint', ''),
   claimTimers: rows('claim_timers', 'limit int, key text?', 'key, due, attempts, category, stream_id, write'),
   settleTimers: value(
     'settle_timers',
@@ -266,6 +267,7 @@ const processes = {
     'fail_process_timer',
     'process text, id text, name text, due bigint, error text, againMs double precision?',
   ),
+  postponeProcessTimer: file('postpone_process_timer', 'process text, id text, name text, due bigint', ''),
   retryProcessTimers: value('retry_process_timers', 'process text, id text?'),
   deleteProcessInstance: value('delete_process_instance', 'process text, id text'),
   nextProcessTimers: file('next_process_timers', 'process text', 'in_ms, at'),

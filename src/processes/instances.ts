@@ -49,7 +49,9 @@ export class Instances {
   apply(id: string, input: Input): void {
     const instance = this.#all.get(id)
     if (!instance)
-      throw new Error(`instance "${id}" of process manager "${this.#manager.name}" was deleted just now`)
+      throw new Error(
+        `instance "${id}" of process manager "${this.#manager.name}" was deleted just now; the input is tried again by itself`,
+      )
     if (instance.ended) return
     const reaction = this.#react(instance, input)
     instance.state = reaction.state

@@ -88,7 +88,7 @@ export class Processes {
         }),
       { transactional: true, retry, outage, onExhausted, batchSize },
     )
-    return new ProcessWorker(worker, this.#runner, (onStop) => {
+    return new ProcessWorker(worker, this.#runner, this.#db.clock, (onStop) => {
       return new ProcessTimers(this.#db, this.#appender, manager, onStop)
     })
   }

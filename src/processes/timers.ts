@@ -1,11 +1,11 @@
 // The timers of a process manager's instances.
 import type pg from 'pg'
 import type { Appender } from '../append/append.ts'
-import { ownTransaction } from '../append/transaction.ts'
 import type { Database } from '../database/database.ts'
 import { statements } from '../database/statements.ts'
 import { retryPause } from '../subscriptions/retry.ts'
 import { kept } from '../subscriptions/store.ts'
+import { firing, isLocked } from '../timers/lock-limit.ts'
 import type { NextDue, TimerSource } from '../timers/runner.ts'
 import { isOfTimer } from '../timers/timers.ts'
 import type { Checked, TimerInput } from './define.ts'
@@ -33,6 +33,7 @@ export class ProcessTimers implements TimerSource {
   readonly #manager: Checked
   readonly #onStop: (error: unknown) => void
   #firing: Promise<unknown> = Promise.resolve()
+  #isStopped = false
 
   /** `onStop` is called if a timer has failed for the last time and the process manager is to stop. */
   constructor(db: Database, appender: Appender, manager: Checked, onStop: (error: unknown) => void) {
@@ -53,6 +54,11 @@ export class ProcessTimers implements TimerSource {
     return row && { inMs: Number(row[0]), at: Number(row[1]) }
   }
 
+  /** No further timer of a batch is tried alone. */
+  stop(): void {
+    this.#isStopped = true
+  }
+
   fire(): Promise<number> {
     const firing = this.#fire()
     this.#firing = firing
@@ -62,13 +68,16 @@ export class ProcessTimers implements TimerSource {
   async #fire(): Promise<number> {
     const claimed: Claimed[] = []
     try {
-      await ownTransaction(this.#db, async (client) => {
+      await firing(this.#db, async (client) => {
         claimed.splice(0, Infinity, ...(await this.#claim(client)))
         await this.#react(client, claimed)
       })
     } catch (error) {
-      if (!isOfTimer(error) || claimed.length === 0) throw error
-      for (const timer of claimed) await this.#fireAlone(timer)
+      if (!(isOfTimer(error) || isLocked(error)) || claimed.length === 0) throw error
+      for (const timer of claimed) {
+        if (this.#isStopped) break
+        await this.#fireAlone(timer)
+      }
     }
     return claimed.length
   }
@@ -76,11 +85,21 @@ export class ProcessTimers implements TimerSource {
   async #fireAlone(timer: Claimed): Promise<void> {
     const { name, due, attempts, instance } = timer
     try {
-      await ownTransaction(this.#db, async (client) => {
+      const fire = async (client: pg.ClientBase) => {
         const [found] = await this.#claim(client, instance.id, name)
         if (found?.due === due && found.attempts === attempts) await this.#react(client, [found])
-      })
+      }
+      await firing(this.#db, fire, true)
     } catch (error) {
+      if (isLocked(error)) {
+        const values = { process: this.name, id: instance.id, name, due }
+        this.#db.settings.logger.debug(
+          { err: error, ...values },
+          'a timer of a process manager waits for a lock',
+        )
+        await this.#db.query(statements.postponeProcessTimer, values)
+        return
+      }
       if (!isOfTimer(error)) throw error
       await this.#failed(timer, error instanceof InputFailed ? error.cause : error)
     }
@@ -122,7 +141,9 @@ export class ProcessTimers implements TimerSource {
     else
       settings.logger.error(
         details,
-        'a timer of a process manager failed for the last time and is kept as failed: remove the cause, then retryProcessTimers() tries it again',
+        onExhausted === 'stop'
+          ? 'a timer of a process manager failed for the last time, so the process manager stops: remove the cause and start it again'
+          : 'a timer of a process manager failed for the last time and is kept as failed: remove the cause, then retryProcessTimers() tries it again',
       )
     const againMs = isLast ? null : retryPause(attempt, retry, clock)
     const values = { process: this.name, id: instance.id, name, due, error: kept(error), againMs }

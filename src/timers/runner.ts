@@ -25,6 +25,8 @@ export interface NextDue {
 /** Timers of one kind. */
 export interface TimerSource {
   readonly name: string
+  /** The timers of the store itself: if they are refused, `asked` rejects. */
+  readonly isOfStore?: boolean
   /** When its next timer is due; undefined: it has none. */
   next(): Promise<NextDue | undefined>
   /** Fires some that are due. Returns how many; 0: others have locked them. */
@@ -82,7 +84,7 @@ export class TimerRunner {
     }
   }
 
-  /** Also fires the timers of this source, until the returned function is called; its promise resolves when nothing of it runs. */
+  /** Also fires the timers of this source, until the returned function is called. A transaction that is under way then still ends. */
   add(source: TimerSource): () => void {
     this.#sources.add(source)
     this.look()
@@ -92,7 +94,7 @@ export class TimerRunner {
     }
   }
 
-  /** Resolves when it has asked once without being refused; rejects if it was refused. */
+  /** Resolves when it has asked once for the timers of the store; rejects if these were refused. */
   get asked(): Promise<void> {
     return this.#firstTurn.promise
   }
@@ -156,7 +158,7 @@ export class TimerRunner {
           () => true,
         )
         this.#wakesAt = nextAt
-        if (this.#denied.size === 0) this.#firstTurn.resolve()
+        if (![...this.#denied.keys()].some(({ isOfStore }) => isOfStore)) this.#firstTurn.resolve()
         if (fired > 0) busy = 0
         else if (nextMs <= 0) await this.#sleep(pauseAfter(++busy, BUSY), signal)
         else {
@@ -215,6 +217,7 @@ export class TimerRunner {
       { err, timers: source.name },
       `this process can't fire timers (${source.name}); asking again in ${DENIED_MS / 1000} s`,
     )
+    if (!source.isOfStore) return
     this.#firstTurn.reject(err)
     this.#firstTurn = deferred()
   }

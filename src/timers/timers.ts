@@ -17,6 +17,7 @@ import { DuplicateEventError, VersionConflictError } from '../events/errors.ts'
 import type { StreamRef } from '../events/event.ts'
 import { retryPause } from '../subscriptions/retry.ts'
 import { kept } from '../subscriptions/store.ts'
+import { firing, isLocked } from './lock-limit.ts'
 import type { NextDue, TimerSource } from './runner.ts'
 import type { Due, ScheduledTimer } from './timer.ts'
 import { checkDue, encodeWrite, fromStored, toRequest } from './timer.ts'
@@ -61,6 +62,7 @@ interface Claimed {
 /** Schedules timers, and fires those that are due: appends what they hold and deletes them, in one transaction. */
 export class Timers implements TimerSource {
   readonly name = 'timers of the store'
+  readonly isOfStore = true
   readonly #db: Database
   readonly #appender: Appender
 
@@ -134,7 +136,7 @@ export class Timers implements TimerSource {
   async fire(): Promise<number> {
     const claimed: Claimed[] = []
     try {
-      await ownTransaction(this.#db, async (client) => {
+      await firing(this.#db, async (client) => {
         claimed.splice(0, Infinity, ...(await this.#claim(client)))
         if (claimed.length === 0) return
         const outcomes = await this.#append(client, claimed)
@@ -145,26 +147,43 @@ export class Timers implements TimerSource {
         await this.#settle(fired, refused, client)
       })
     } catch (error) {
-      if (!isOfTimer(error) || claimed.length === 0) throw error
+      if (!(isOfTimer(error) || isLocked(error)) || claimed.length === 0) throw error
       // One of them fails the whole transaction, so each gets one of its own.
-      for (const timer of claimed) await this.#fireAlone(timer)
+      const locked = new Set<string>()
+      for (const timer of claimed) {
+        const stream = JSON.stringify([timer.stream.category, timer.stream.streamId])
+        if (locked.has(stream)) await this.#postpone(timer)
+        else if (!(await this.#fireAlone(timer))) locked.add(stream)
+      }
     }
     return claimed.length
   }
 
-  async #fireAlone(timer: Claimed): Promise<void> {
+  /** False: somebody holds a lock that it needs. */
+  async #fireAlone(timer: Claimed): Promise<boolean> {
+    const fire = async (client: pg.ClientBase) => {
+      const [found] = await this.#claim(client, timer.key)
+      if (found?.due !== timer.due || found.attempts !== timer.attempts) return // somebody else was here
+      const [outcome] = await this.#append(client, [timer])
+      if (outcome instanceof Error) await this.#settle([], [this.#failed(timer, outcome)], client)
+      else await this.#settle([timer.key], [], client)
+    }
     try {
-      await ownTransaction(this.#db, async (client) => {
-        const [found] = await this.#claim(client, timer.key)
-        if (found?.due !== timer.due || found.attempts !== timer.attempts) return // somebody else was here
-        const [outcome] = await this.#append(client, [timer])
-        if (outcome instanceof Error) await this.#settle([], [this.#failed(timer, outcome)], client)
-        else await this.#settle([timer.key], [], client)
-      })
+      await firing(this.#db, fire, true)
     } catch (error) {
+      if (isLocked(error)) {
+        this.#db.settings.logger.debug({ err: error, timer: timer.key }, 'a timer waits for a lock')
+        await this.#postpone(timer)
+        return false
+      }
       if (!isOfTimer(error)) throw error
       await this.#settle([], [this.#failed(timer, error)])
     }
+    return true
+  }
+
+  async #postpone({ key, due }: Claimed): Promise<void> {
+    await this.#db.query(statements.postponeTimer, { key, due: Number(due) })
   }
 
   async #claim(client: pg.ClientBase, key: string | null = null): Promise<Claimed[]> {

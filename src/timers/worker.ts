@@ -1,6 +1,7 @@
 // `runTimers`: a worker that does nothing else than firing timers.
 import { abortable } from '../core/abort.ts'
 import { deferred } from '../core/deferred.ts'
+import type { Logger } from '../core/logger.ts'
 import type { StopOptions } from '../core/stop-options.ts'
 import { stopOptionsSchema } from '../core/stop-options.ts'
 import { parse } from '../core/validate.ts'
@@ -13,7 +14,7 @@ export class TimerWorker implements Worker {
   readonly done: Promise<void>
   readonly #end: () => void
 
-  constructor(runner: TimerRunner, closing: AbortSignal) {
+  constructor(runner: TimerRunner, closing: AbortSignal, logger: Logger) {
     const ending = new AbortController()
     const release = runner.hold()
     runner.askAgain()
@@ -27,6 +28,7 @@ export class TimerWorker implements Worker {
     this.ready.catch((error) => {
       release()
       if (ending.signal.aborted) return
+      logger.error({ err: error }, 'runTimers() has ended: this role can not fire timers')
       stopped.reject(error)
     })
     this.done = stopped.promise

@@ -1,0 +1,28 @@
+// How long a timer waits for locks of others: all other timers of the process wait with it.
+import type pg from 'pg'
+import { causeOfProjection } from '../append/projections.ts'
+import { ownTransaction } from '../append/transaction.ts'
+import { runCommands } from '../database/command.ts'
+import type { Database } from '../database/database.ts'
+import { hasState } from '../database/failures.ts'
+import { SQLSTATE } from '../database/sqlstate.ts'
+
+const TOGETHER_MS = 200
+const ALONE_MS = 50
+
+/** A transaction that fires timers. It fails (`isLocked`) if it has to wait for a lock. */
+export function firing<T>(
+  db: Database,
+  body: (client: pg.ClientBase) => Promise<T>,
+  isAlone = false,
+): Promise<T> {
+  return ownTransaction(db, async (client) => {
+    const limit = `set local lock_timeout = ${isAlone ? ALONE_MS : TOGETHER_MS}`
+    await runCommands(client, [limit], db.settings.queryTimeoutMs)
+    return body(client)
+  })
+}
+
+/** Whether somebody else holds a lock that was needed. It may have been an inline projection that needed it. */
+export const isLocked = (error: unknown): boolean =>
+  hasState(error, SQLSTATE.lockTimeout) || hasState(causeOfProjection(error), SQLSTATE.lockTimeout)
