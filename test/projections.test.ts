@@ -134,6 +134,26 @@ test('a definition that changed under its number is refused', async () => {
   await again.stop()
 })
 
+test('a rebuild whose setup fails is given up, and the live version goes on', async () => {
+  const { name, define, append, rows } = await given()
+  const { setup } = define(1)
+  let runs = 0
+  const once = async (client: any) => {
+    if (runs++ > 0) throw new Error('this works only once')
+    await client.query(setup)
+  }
+  const projection = meow.projection(define(1, { setup: once }))
+  const position = await append('1', order('ann', 1))
+  const worker = projection.start()
+  await projection.waitFor(position, { timeoutMs: 30_000 })
+  const { message } = await rejects(meow.rebuildProjection(name), ProjectionNotFoundError)
+  assert.match(message, /setup failed/)
+  assert.is(runs, 2)
+  await projection.waitFor(await append('2', order('ann', 2)), { timeoutMs: 30_000 })
+  assert.is((await rows()).length, 1)
+  await worker.stop()
+})
+
 test('a rebuild gives the same, from other tables, and leaves nothing behind', async () => {
   const { name, define, append, rows } = await given()
   for (const n of upTo(20)) await append(`${n}`, order('ann', n))

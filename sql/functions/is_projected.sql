@@ -16,12 +16,13 @@ begin
             select e.category, e.stream_id, e.position from events e
             where s.categories is not null and e.category = name and e.position > low.position and e.position <= _position
               and (s.types is null or e.type = any (s.types)) and (s.stream_id is null or e.stream_id = s.stream_id)
+              and (s.tags is null or has_tags(e.position, s.tags))
           )
           union all
           (
             select e.category, e.stream_id, e.position from events e
             where s.categories is null and e.position > low.position and e.position <= _position
-              and (s.types is null or e.type = any (s.types))
+              and (s.types is null or e.type = any (s.types)) and (s.tags is null or has_tags(e.position, s.tags))
           )
         ) as e
         join checkpoints c

@@ -21,7 +21,7 @@ begin
     raise exception 'version % of projection "%" was dropped', _version, _name
       using errcode = 'MW017', hint = 'Stop starting it; or, if it is needed again, give it a new version number.';
   elsif _there.selector_hash <> _selector_hash then
-    raise exception 'version % of projection "%" was built from other events: its category, types or streamId have changed', _version, _name
+    raise exception 'version % of projection "%" was built from other events: its category, types, streamId or tags have changed', _version, _name
       using errcode = 'MW017', hint = 'Give the changed definition a new version number.';
   elsif _compares and _there.setup_hash <> _setup_hash then
     raise exception 'version % of projection "%" was made by another setup', _version, _name

@@ -125,7 +125,7 @@ export class ProjectionVersions {
       if (!own)
         throw new ProjectionNotFoundError(
           name,
-          `the rebuild of version ${version} of projection "${name}" was dropped`,
+          `the rebuild of version ${version} of projection "${name}" was dropped: its setup failed, which the log of the process that runs it explains, or somebody dropped it`,
         )
       if (own.state === 'live' || own.state === 'retired') return own
       if (own.state === 'ready' && own.parkedStreams > 0)

@@ -19,12 +19,14 @@ export async function setUp(db: Queries, definition: Checked): Promise<void> {
   const { schema, subscription } = placesOf(db.settings.schema, definition)
   const hashes = hashesOf(definition)
   const compares = typeof definition.setup === 'string'
+  let making = 0 // the generation
   await db.withClient(async (client) => {
     try {
       await client.query('begin isolation level read committed')
       const values = { name, version, schemaName: schema, expose, subscription, ...hashes, compares }
       const generations = await db.query(statements.registerProjection, values, client)
-      for (const [, schema, subscription, isSetUp, setupHash] of generations) {
+      for (const [generation, schema, subscription, isSetUp, setupHash] of generations) {
+        making = Number(generation)
         if (setupHash !== hashes.setupHash)
           db.settings.logger.warn(
             { projection: name, version },
@@ -35,7 +37,13 @@ export async function setUp(db: Queries, definition: Checked): Promise<void> {
       await client.query('commit')
     } catch (error) {
       await client.query('rollback').catch(() => db.discard(client))
-      throw projectionError(name, error)
+      // A rebuild that can't be set up must not end what readers see.
+      if (!(error instanceof ProjectionSetupError && making > 1)) throw projectionError(name, error)
+      db.settings.logger.error(
+        { err: error, projection: name, version },
+        'the rebuild of a projection is given up, because `setup` failed; the live tables stay as they are',
+      )
+      await db.query(statements.dropProjection, { name, version, generation: making }, client)
     }
   })
 }
