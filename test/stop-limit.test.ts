@@ -218,7 +218,9 @@ for (const [what, hang] of [
       await worker.stop({ timeoutMs: 50 })
       const named = warnings.map(([fields]) => [fields.subscription, fields.streamId])
       assert.equal(named, [[name, 'stuck']], 'the one that hangs, not all of its transaction')
-      assert.is((await sql.query(sessions(name))).rows.length, 0, 'and nothing of it goes on in the server')
+      // The server has been told to cancel, and a session needs a moment to end.
+      const isOver = async () => (await sql.query(sessions(name))).rows.length === 0
+      await until(isOver, { what: 'nothing of it to go on in the server' })
       const other = meow.subscription(name, { category: name, leaseMs }).process(
         async ({ position }, { client }) => {
           await client.query(insert, [position])
