@@ -16,6 +16,7 @@ import { rejects } from './support/rejects.ts'
 import { closeAll, databaseUrl, openStore, pgClient, uniqueName } from './support/store.ts'
 import { program } from './support/typescript.ts'
 import { until } from './support/until.ts'
+import { theWay } from './support/ways.ts'
 
 const dice = seeded('coalescing')
 const children = new Set<Child>()
@@ -139,7 +140,7 @@ test('an open append holds back only its own category, and a publisher that clos
   const said: string[] = []
   const say = (fields: any, message: string) => void said.push(`${message}: ${fields.err ?? ''}`)
   const logger = { debug: say, info: say, warn: say, error: say }
-  const options = { connectionString: databaseUrl(), schema, logger }
+  const options = theWay({ connectionString: databaseUrl(), schema, logger })
   const db = new Database(parse(connectOptionsSchema, options, 'options'))
   const coalescer = new Coalescer(db, { speed: 0, waiting: 0, checks: 1, leaveMs: 60_000 })
   const first = await meow.append({ category: 'free', streamId: 'a' }, { type: 'T', data: 1 })
@@ -172,7 +173,7 @@ test('a process that closes does not wait for an append that stays open: the nex
   const heard = await listen([`${schema}.open`])
   const [sql, client] = [await pgClient(), await pgClient()]
   const rules = { speed: 0, waiting: 0, checks: 1, leaveMs: 1_000 }
-  const settings = parse(connectOptionsSchema, { connectionString: databaseUrl(), schema }, 'options')
+  const settings = parse(connectOptionsSchema, theWay({ connectionString: databaseUrl(), schema }), 'options')
   const [db, other] = [new Database(settings), new Database(settings)]
   const coalescer = new Coalescer(db, rules)
   const first = await meow.append({ category: 'a', streamId: 'a' }, { type: 'T', data: 1 })
