@@ -54,6 +54,7 @@ test('what an asynchronous standby had not got: its positions come again, and no
   const kept = await meow.append(stream, [event, event, event])
   await meow.waitFor('lossy', kept.position)
   const standby = new pg.Client({ connectionString: pair.standby })
+  standby.on('error', () => {}) // its server may be stopped first
   await standby.connect()
   const replicated = `select position from ${schema}.checkpoints where subscription = 'lossy'`
   await until(async () => Number((await standby.query(replicated)).rows[0]?.position) === kept.position, {
@@ -122,6 +123,7 @@ test('a checkpoint that is ahead of the store is reported', async () => {
   errors.length = 0
   // As a restore by halves leaves it behind.
   const sql = new pg.Client({ connectionString: pair.standby }) // which is the primary by now
+  sql.on('error', () => {})
   await sql.connect()
   await sql.query(`update ${schema}.checkpoints set position = ${ahead} where subscription = 'lossy'`)
   await sql.end()

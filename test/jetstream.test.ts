@@ -157,7 +157,7 @@ fed('status$ tells the lag and what is held, and why it ended', async () => {
   })
   const worker = subscription.process(() => gate, { concurrency: 2 })
   await until(() => seen.at(-1)!.lag === 40 && seen.at(-1)!.state === 'catching-up', { what: 'the lag' })
-  assert.ok(seen.at(-1)!.inFlight > 0)
+  await until(() => seen.at(-1)!.inFlight > 0, { what: 'what is held' })
   open()
   await until(() => seen.at(-1)!.lag === 0 && seen.at(-1)!.state === 'live', { what: 'no lag' })
   await worker.stop()

@@ -27,7 +27,7 @@ begin
         using errcode = 'MW016', hint = 'Switch to another version first: activateProjection.';
     end if;
     _found := dependents_of(array(
-      select c.oid from pg_class c where c.relnamespace = to_regnamespace(quote_ident(_one.schema_name))
+      select c.oid from pg_class c where _one.is_set_up and c.relnamespace = to_regnamespace(quote_ident(_one.schema_name))
     ), _one.schema_name);
     if cardinality(_found) > 0 then
       raise exception 'version % of projection "%" can not be dropped: others depend on it: %', _version, _name, array_to_string(_found, ', ')

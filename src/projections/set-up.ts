@@ -8,7 +8,13 @@ import { SQLSTATE } from '../database/sqlstate.ts'
 import { statements } from '../database/statements.ts'
 import type { Checked } from './definition.ts'
 import { hashesOf, placesOf } from './definition.ts'
-import { ProjectionRefusedError, ProjectionSetupError, projectionError } from './errors.ts'
+import {
+  ProjectionNotFoundError,
+  ProjectionRefusedError,
+  ProjectionSetupError,
+  projectionError,
+} from './errors.ts'
+import { unlessLocked } from './switch.ts'
 
 /**
  * Makes what is missing of a version, in one transaction: its schema with its tables, its subscription, and its row. Processes that
@@ -38,12 +44,17 @@ export async function setUp(db: Queries, definition: Checked): Promise<void> {
     } catch (error) {
       await client.query('rollback').catch(() => db.discard(client))
       // A rebuild that can't be set up must not end what readers see.
-      if (!(error instanceof ProjectionSetupError && making > 1)) throw projectionError(name, error)
+      const isRefused = error instanceof ProjectionSetupError || error instanceof ProjectionRefusedError
+      if (!isRefused || making < 2) throw projectionError(name, error)
       db.settings.logger.error(
         { err: error, projection: name, version },
-        'the rebuild of a projection is given up, because `setup` failed; the live tables stay as they are',
+        'the rebuild of a projection is given up, because it could not be set up; the live tables stay as they are',
       )
-      await db.query(statements.dropProjection, { name, version, generation: making }, client)
+      // Another process may be first. If the lock is not free in time, the caller finds the generation again.
+      const drop = () => db.query(statements.dropProjection, { name, version, generation: making }, client)
+      await unlessLocked(name, drop).catch((failure) => {
+        if (!(failure instanceof ProjectionNotFoundError)) throw failure
+      })
     }
   })
 }
