@@ -1,4 +1,4 @@
-// A course takes so many students, and a student so many courses: a decision over two streams, exact.
+// A course has a limit of students, and a student a limit of courses: one exact decision over two streams.
 import { ConditionFailedError, connect, type DecisionModel, type RecordedEvent } from 'meowmx'
 import { openDatabase } from './support/database.ts'
 

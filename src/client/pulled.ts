@@ -37,7 +37,7 @@ export class Pulled<T> implements AsyncIterator<T, undefined> {
     this.#values = []
     this.#stop()
     this.end()
-    this.#taken?.() // whoever pushes waits no longer
+    this.#taken?.() // a push that waits can go on
     return { done: true, value: undefined }
   }
 

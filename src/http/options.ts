@@ -54,7 +54,7 @@ export interface EventFeedOptions extends FeedOptions<FeedSelector> {
   /**
    * The header `Cache-Control` of full pages, which can't change any more unless a stream is erased. Default `private, no-cache`:
    * a cache asks each time, so `authorize` is asked as well, and an unchanged page is not sent again. With
-   * `private, max-age=60` a browser keeps pages for a minute, whoever uses it. Make it `public` only if everybody may read.
+   * `private, max-age=60` a browser keeps pages for a minute, also for its next user. Make it `public` only if everybody may read.
    */
   cacheControl?: string | undefined
 }
