@@ -38,10 +38,12 @@ test('no condition was broken, by kills and a restart of the server', async () =
       await server.start()
     }
     const seed = Date.now()
+    const enough = { booked: 100, refused: 10 }
     const ran = await run({
       connectionString,
       schema,
       ms: 5_000,
+      enough,
       random: random(seed).next,
       kills: true,
       restart,
@@ -49,7 +51,7 @@ test('no condition was broken, by kills and a restart of the server', async () =
     const log = await logOf(connectionString, schema)
     assert.equal(firstBroken(log), undefined, `seed ${seed}`)
     assert.equal(ran.errors, [], `seed ${seed}`)
-    assert.ok(ran.booked > 100 && ran.refused > 10, JSON.stringify(ran))
+    assert.ok(ran.booked >= enough.booked && ran.refused >= enough.refused, JSON.stringify(ran))
   } finally {
     await server.remove()
   }

@@ -58,15 +58,22 @@ for (const [kind, name] of Object.entries(kinds))
     child.stdout.setEncoding('utf8').on('data', (text) => {
       said += text
     })
-    const armed = () => said.includes('armed') || child.exitCode !== null
-    await until(armed, { what: 'the child', timeoutMs: 120_000 })
-    assert.is(left, 0, `sessions that did not end; the child said: ${said}`)
-    left = 20 // and while it closes
-    child.stdin.end('go')
-    const [code] = await ended
-    await proxy.close()
-    assert.is(said, 'armed\n')
-    assert.is(code, 0)
+    const isDead = () => child.exitCode !== null || child.signalCode !== null
+    const untilChild = (what: string, isSo: () => boolean) =>
+      until(() => isSo() || isDead(), { what, timeoutMs: 120_000 })
+    try {
+      await untilChild('sessions to end', () => left === 0)
+      child.stdin.write('enough')
+      await untilChild('the child to see all it wrote', () => said.includes('armed'))
+      left = 20 // and while it closes
+      child.stdin.end('go')
+      const [code] = await ended
+      assert.is(said, 'armed\n')
+      assert.is(code, 0)
+    } finally {
+      child.kill('SIGKILL')
+      await proxy.close()
+    }
   })
 
 test.run()

@@ -11,6 +11,8 @@ export interface RunOptions {
   readonly connectionString: string
   readonly schema: string
   readonly ms: number
+  /** It goes on after that time, up to ten times as long, until so many were booked and refused. */
+  readonly enough?: { readonly booked: number; readonly refused: number }
   /** A number from 0 to 1, again and again: the same seed, the same choices. */
   readonly random: () => number
   /** Kill connections now and then. */
@@ -46,7 +48,13 @@ export async function run(options: RunOptions): Promise<Ran> {
   const pool = new pg.Pool({ connectionString, max: BOOKERS + WRITERS + 4 })
   for (const event of ['error', 'connect'] as const)
     pool.on(event as 'connect', (client) => client?.on?.('error', () => {}))
-  const end = Date.now() + options.ms
+  const start = Date.now()
+  const isRunning = () => {
+    const took = Date.now() - start
+    if (isOver || took > 10 * options.ms) return false
+    const { booked: wanted, refused: wantedRefused } = options.enough ?? { booked: 0, refused: 0 }
+    return took < options.ms || booked < wanted || refused < wantedRefused
+  }
   let [booked, refused, lost, calls] = [0, 0, 0, 0]
   let isOver = false
   let isRestarting = false
@@ -130,7 +138,7 @@ export async function run(options: RunOptions): Promise<Ran> {
         /[Cc]onnection|not queryable|timeout/.test(error.message)))
 
   async function loop(work: () => Promise<void>): Promise<void> {
-    while (Date.now() < end && !isOver) {
+    while (isRunning()) {
       try {
         await work()
       } catch (error) {
@@ -152,7 +160,7 @@ export async function run(options: RunOptions): Promise<Ran> {
     )
   }
   const watch = async () => {
-    while (options.isOver && Date.now() < end && !isOver) {
+    while (options.isOver && isRunning()) {
       await pause(500)
       isOver = await options.isOver()
     }

@@ -48,13 +48,17 @@ const observe = () => {
   meow.events({ category: kind }).subscribe({ next: ({ version }) => seen.add(version), error: observe })
 }
 observe()
-for (let n = 0; n < 10; n++) {
+let isEnough = false
+process.stdin.once('data', () => (isEnough = true))
+let written = 0
+while (!isEnough) {
   // What the pool's owner does at the same time takes connections too.
   const theirs = pool ? [pool.query('select 1'), pool.query('select 2')] : []
   const ours = [1, 2, 3].map(() => again(() => meow.append({ category: kind, streamId: 'a' }, event)))
   await Promise.allSettled([...theirs, ...ours])
+  written += ours.length
 }
-while (seen.size < 30) await delay(10)
+while (seen.size < written) await delay(10)
 console.log('armed')
 await new Promise((resolve) => process.stdin.once('data', resolve)) // from here on, sessions end again
 const pending = [1, 2, 3, 4].map(() => meow.append({ category: kind, streamId: 'b' }, event).catch(() => {}))
