@@ -109,7 +109,8 @@ test('readers never see neither or both, and what they see never goes back', asy
     done = true
     throw error
   })
-  for (const n of upTo(6)) await meow.activateProjection(name, n % 2 === 0 ? 1 : 2)
+  for (let n = 0; !done && (n < 6 || looks <= 50); n++)
+    await meow.activateProjection(name, n % 2 === 0 ? 1 : 2)
   done = true
   await failed
   assert.ok(looks > 50 && seen.size === 2, `${looks} looks`)
@@ -173,7 +174,7 @@ test('a long query delays the switch, and no other reader', async () => {
   await live(2)
   const long = await pgClient()
   await long.query(`begin; select * from ${expose}.totals`)
-  const late = rejects(meow.activateProjection(name, 1, { timeoutMs: 400 }), TimeoutError)
+  const late = rejects(meow.activateProjection(name, 1, { timeoutMs: 1_500 }), TimeoutError)
   let slowest = 0
   let ended = false
   late.finally(() => {
@@ -185,7 +186,7 @@ test('a long query delays the switch, and no other reader', async () => {
     slowest = Math.max(slowest, performance.now() - began)
   }
   await late
-  assert.ok(slowest < 350, `a reader waited ${slowest} ms`)
+  assert.ok(slowest < 1_200, `a reader waited ${slowest} ms`)
   await long.query('commit')
   await meow.activateProjection(name, 1)
   await Promise.all(running.map((worker) => worker.stop()))
