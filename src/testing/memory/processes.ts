@@ -4,6 +4,7 @@ import { conditionWith } from '../../append/condition.ts'
 import type { Request } from '../../append/request.ts'
 import { nameSchema } from '../../core/fields.ts'
 import { parse } from '../../core/validate.ts'
+import { selectorOf } from '../../events/selector.ts'
 import { inheritedCause } from '../../processes/cause.ts'
 import type { Checked, ProcessManager, TimerInput } from '../../processes/define.ts'
 import { checkProcessManager } from '../../processes/define.ts'
@@ -65,14 +66,11 @@ export class MemoryProcesses {
   run(definition: ProcessManager<any, any, any>): Worker {
     const manager = checkProcessManager(definition)
     const { name, partitions, leaseMs, from, retry, outage, onExhausted } = manager
-    const { category, types, streamId, tags } = definition
     const subscription = this.#subscriptions.get(name, {
-      ...(category ? { category } : {}),
-      ...(types ? { types } : {}),
-      ...(streamId === undefined ? {} : { streamId }),
-      ...(tags ? { tags } : {}),
+      ...selectorOf(definition),
       ...(from === undefined ? {} : { from }),
-      ...{ partitions, leaseMs },
+      partitions,
+      leaseMs,
     })
     const worker = subscription.process(
       (event) => {
