@@ -2,6 +2,7 @@
 
 import { conditionWith } from '../../append/condition.ts'
 import type { Request } from '../../append/request.ts'
+import { errorToStore } from '../../core/error-to-store.ts'
 import { nameSchema } from '../../core/fields.ts'
 import { parse } from '../../core/validate.ts'
 import { selectorOf } from '../../events/selector.ts'
@@ -13,7 +14,6 @@ import { instancesOptionsSchema } from '../../processes/processes.ts'
 import type { Cause, EffectWrite, Input } from '../../processes/reaction.ts'
 import { correlate, react, stateOf } from '../../processes/reaction.ts'
 import { retryPause } from '../../subscriptions/retry.ts'
-import { kept } from '../../subscriptions/store.ts'
 import type { Worker } from '../../subscriptions/worker.ts'
 import { firstOf } from './first.ts'
 import type { MemorySubscriptions } from './subscriptions.ts'
@@ -183,7 +183,7 @@ export class MemoryProcesses {
         return
       }
       timer.attempts++
-      timer.error = kept(error)
+      timer.error = errorToStore(error)
       timer.next = isLast ? null : this.#time.now() + retryPause(timer.attempts, retry, steady)
     }
   }
