@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative, resolve, sep } from 'node:path'
 
-/** The folders in the order of an event's way; `meow.ts` and `index.ts` are files of src/ itself. */
+/** The folders in the order of an event's way; `store.ts` to `index.ts` are files of src/ itself. */
 const ORDER = [
   'core',
   'events',
@@ -20,8 +20,9 @@ const ORDER = [
   'projections',
   'timers',
   'processes',
-  'meow.ts',
   'store.ts',
+  'engine.ts',
+  'meow.ts',
   'index.ts',
   'embedded',
   'testing',

@@ -6,46 +6,19 @@ import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { NewEvent, ProjectionDefinition } from '../src/index.ts'
+import type { ProjectionDefinition } from '../src/index.ts'
 import { ProjectionRefusedError, SubscriptionMismatchError, TimeoutError } from '../src/index.ts'
-import { dropSchemas, totals, viewSchema } from './support/projections.ts'
+import { openProjections, order } from './support/projections.ts'
 import { rejects } from './support/rejects.ts'
-import { closeAll, directUrl, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
+import { directUrl, openStore, pgClient } from './support/store.ts'
 import { until } from './support/until.ts'
 import { upTo } from './support/up-to.ts'
 
 const logged: { message: string; fields: Record<string, unknown> }[] = []
 const log = (fields: object, message: string) => void logged.push({ fields: fields as never, message })
-const meow = await openStore({
-  pollIntervalMs: 100,
-  logger: { debug() {}, info() {}, warn: log, error: log },
-})
-const sql = await pgClient()
-test.after(async () => {
-  const schema = storeSchema
-  await meow.close()
-  await dropSchemas(schema)
-  await closeAll()
-})
-
-const order = (customer: string, amount: number): NewEvent => ({
-  type: 'Ordered',
-  data: { customer, amount },
-})
-
-async function given() {
-  const [name, category, expose] = [uniqueName('p').slice(0, 10), uniqueName('order'), await viewSchema()]
-  const define = (version: number, more: Partial<ProjectionDefinition> = {}) =>
-    totals({ name, category, expose, version, ...more })
-  const append = async (streamId: string, ...events: NewEvent[]) =>
-    (await meow.append({ category, streamId }, events)).position
-  const isLive = async (version: number) =>
-    (await meow.projections()).some(
-      (one) => one.name === name && one.version === version && one.state === 'live',
-    )
-  const live = (version: number) => until(() => isLive(version), { what: `version ${version}` })
-  return { name, category, expose, define, append, live, isLive }
-}
+const logger = { debug() {}, info() {}, warn: log, error: log }
+const { meow, sql, given, end } = await openProjections({ logger })
+test.after(end)
 
 /** Two tables: orders, and their lines, which refer to them. The number of the version is in each row. */
 const related = (version: number): Partial<ProjectionDefinition> => ({

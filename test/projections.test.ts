@@ -2,44 +2,15 @@
 // drop what is not live.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { NewEvent, ProjectionDefinition } from '../src/index.ts'
+import type { ProjectionDefinition } from '../src/index.ts'
 import { ProjectionMismatchError, ProjectionNotFoundError, ProjectionRefusedError } from '../src/index.ts'
-import { columnsOf, dropSchemas, totals, viewSchema } from './support/projections.ts'
+import { columnsOf, openProjections, order } from './support/projections.ts'
 import { rejects } from './support/rejects.ts'
-import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
 import { upTo } from './support/up-to.ts'
 
-const meow = await openStore({ pollIntervalMs: 100 })
-const sql = await pgClient()
-test.after(async () => {
-  const schema = storeSchema
-  await meow.close()
-  await dropSchemas(schema)
-  await closeAll()
-})
-
-const order = (customer: string, amount: number): NewEvent => ({
-  type: 'Ordered',
-  data: { customer, amount },
-})
-
-async function given() {
-  const [name, category, expose] = [uniqueName('p').slice(0, 10), uniqueName('order'), await viewSchema()]
-  const define = (version: number, more: Partial<ProjectionDefinition> = {}) =>
-    totals({ name, category, expose, version, ...more })
-  const append = async (streamId: string, ...events: NewEvent[]) =>
-    (await meow.append({ category, streamId }, events)).position
-  const rows = async (table = 'totals') =>
-    (await sql.query(`select * from ${expose}.${table} order by 1`)).rows
-  const states = async () =>
-    Object.fromEntries(
-      (await meow.projections())
-        .filter((one) => one.name === name)
-        .map(({ version, state }) => [version, state]),
-    )
-  return { name, category, expose, define, append, rows, states }
-}
+const { meow, sql, given, end } = await openProjections()
+test.after(end)
 
 /** Version 2: an average more, and in another order. */
 const averages: Partial<ProjectionDefinition> = {

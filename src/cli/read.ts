@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import type { RecordedEvent } from '../events/event.ts'
 import type { Selector } from '../events/selector.ts'
+import { selectorOf } from '../events/selector.ts'
 import type { From } from '../live/observer.ts'
 import { integer, list, moment, startPosition, UsageError } from './arguments.ts'
 import type { Run } from './context.ts'
@@ -92,10 +93,10 @@ export function selector({
   types,
   tags,
 }: Pick<Options, 'category' | 'stream' | 'types' | 'tags'>): Selector<string> {
-  return {
-    ...(category ? { category: category.length === 1 ? category[0]! : category } : {}),
-    ...(stream === undefined ? {} : { streamId: stream }),
-    ...(types ? { types } : {}),
-    ...(tags ? { tags } : {}),
-  }
+  return selectorOf({
+    category: category?.length === 1 ? category[0] : category,
+    streamId: stream,
+    types,
+    tags,
+  })
 }

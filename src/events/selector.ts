@@ -48,6 +48,21 @@ export const selectorShape = {
 export const oneCategorySchema = z.preprocess(names, nameSchema)
 const selectorSchema = z.strictObject(selectorShape)
 
+/** The selector with these properties; those without a value are left out. */
+export function selectorOf<C extends string | AnyCategory>({
+  category,
+  types,
+  streamId,
+  tags,
+}: { readonly [K in keyof Selector<C>]: Selector<C>[K] | null | undefined }): Selector<C> {
+  return {
+    ...(category ? { category } : {}),
+    ...(types ? { types } : {}),
+    ...(streamId ? { streamId } : {}),
+    ...(tags ? { tags } : {}),
+  }
+}
+
 /** Refuses a selector that selects more than it seems to, because a variable has no value. */
 export function refuseWide(value: Pick<Selector, 'category'>, path: string): void {
   refuseUndefined(value, path, {

@@ -42,6 +42,10 @@ export class Connections {
     this.#tickMs = Math.min(MAX_TICK_MS, Math.min(heartbeatMs, reauthorizeMs, connectionMs, stallMs) / 4)
   }
 
+  get heartbeatMs(): number {
+    return this.#settings.heartbeatMs
+  }
+
   /** How many requests are being answered. */
   get count(): number {
     return this.#count

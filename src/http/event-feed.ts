@@ -1,14 +1,14 @@
 // `eventFeed`: the events of a store over HTTP.
 import type { Meow } from '../meow.ts'
 import { addressOf } from './address.ts'
-import type { Feed, Question } from './answers.ts'
+import type { Feed } from './answers.ts'
 import { catchUp, head, longPoll } from './answers.ts'
 import { authorize, Connections } from './connections.ts'
 import { Encoder } from './encode.ts'
 import type { FetchHandler } from './handler.ts'
 import { handler } from './handler.ts'
 import { liveEvents } from './live-events.ts'
-import { liveHeaders, liveResponse } from './live-response.ts'
+import { serverSentEvents } from './live-response.ts'
 import { only, startOf } from './offset.ts'
 import type { EventFeedOptions } from './options.ts'
 import { eventFeedSettings } from './options.ts'
@@ -56,26 +56,12 @@ export function eventFeed(meow: Meow, options: EventFeedOptions): FetchHandler {
     if (request.method === 'HEAD') return { response: await head(feed, question), staysOpen: false }
     if (live === null) return { response: await catchUp(feed, question), staysOpen: false }
     if (live === 'long-poll') return { response: await longPoll(feed, question), staysOpen: false }
-    return { response: await serverSentEvents(feed, question, leave, failed), staysOpen: true }
+    const source = liveEvents(
+      await feed.pages.follow(selection, from, request.signal),
+      feed.encoder,
+      only(query, 'cursor'),
+    )
+    const response = serverSentEvents(source, request, connections, isAllowed, leave, failed)
+    return { response, staysOpen: true }
   })
-}
-
-async function serverSentEvents(
-  { settings, pages, encoder, connections }: Feed,
-  { request, query, selection, from, isAllowed }: Question,
-  leave: () => void,
-  failed: (error: unknown) => void,
-): Promise<Response> {
-  const live = await pages.follow(selection, from, request.signal)
-  const source = liveEvents(live, encoder, only(query, 'cursor'))
-  let forget = () => {}
-  const close = () => {
-    source.close()
-    forget()
-    leave()
-  }
-  const response = liveResponse({ ...source, close }, request.signal, failed)
-  forget = connections.watch(response, isAllowed)
-  if (request.signal.aborted) forget() // it was closed before it was watched
-  return new Response(response.body, { headers: liveHeaders(settings.heartbeatMs) })
 }

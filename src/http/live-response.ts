@@ -1,6 +1,6 @@
 // A response that stays open: server-sent events (8.2 of the protocol), pulled by the client.
 import { now } from '../core/clock.ts'
-import type { Connection } from './connections.ts'
+import type { Connection, Connections } from './connections.ts'
 
 /** What a live response sends. */
 export interface LiveSource {
@@ -12,7 +12,7 @@ export interface LiveSource {
   close(): void
 }
 
-export interface LiveResponse extends Connection {
+interface LiveResponse extends Connection {
   readonly body: ReadableStream<Uint8Array>
 }
 
@@ -20,7 +20,7 @@ export interface LiveResponse extends Connection {
  * Sends one message at a time, and asks for the next one when the client has taken it. So a slow client needs the memory of one
  * message; if it takes nothing at all, `Connections` drops it. `onError` gets why there is no next message.
  */
-export function liveResponse(
+function liveResponse(
   source: LiveSource,
   aborted: AbortSignal,
   onError: (error: unknown) => void,
@@ -78,8 +78,29 @@ export function liveResponse(
   }
 }
 
+/** Answers a request with server-sent events. `connections` looks after the response until it ends; then `leave` is called. */
+export function serverSentEvents(
+  source: LiveSource,
+  request: Request,
+  connections: Connections,
+  isAllowed: () => Promise<boolean>,
+  leave: () => void,
+  onError: (error: unknown) => void,
+): Response {
+  let forget = () => {}
+  const close = () => {
+    source.close()
+    forget()
+    leave()
+  }
+  const response = liveResponse({ ...source, close }, request.signal, onError)
+  forget = connections.watch(response, isAllowed)
+  if (request.signal.aborted) forget() // it was closed before it was watched
+  return new Response(response.body, { headers: liveHeaders(connections.heartbeatMs) })
+}
+
 /** The headers of server-sent events. No proxy may keep, change or collect them. */
-export const liveHeaders = (heartbeatMs: number): Record<string, string> => ({
+const liveHeaders = (heartbeatMs: number): Record<string, string> => ({
   'Content-Type': 'text/event-stream',
   'Cache-Control': 'no-cache, no-transform',
   'X-Accel-Buffering': 'no',

@@ -10,7 +10,7 @@ import { decoded, nothingHere, segmentsBelow } from './address.ts'
 import { authorize, Connections } from './connections.ts'
 import type { FetchHandler } from './handler.ts'
 import { handler } from './handler.ts'
-import { liveHeaders, liveResponse } from './live-response.ts'
+import { serverSentEvents } from './live-response.ts'
 import { liveStates, stateText } from './live-states.ts'
 import { only } from './offset.ts'
 import type { FeedOptions } from './options.ts'
@@ -65,17 +65,9 @@ export function stateFeed(
       return { response: oneState(request, body), staysOpen: false }
     }
     const source = liveStates(meow.watch(decider, target.streamId))
-    let forget = () => {}
-    const close = () => {
-      source.close()
-      forget()
-      leave()
-    }
-    const response = liveResponse({ ...source, close }, request.signal, failed)
-    forget = connections.watch(response, async () => (await settings.authorize(request, target)) === true)
-    if (request.signal.aborted) forget() // it was closed before it was watched
-    const headers = liveHeaders(settings.heartbeatMs)
-    return { response: new Response(response.body, { headers }), staysOpen: true }
+    const isAllowed = async () => (await settings.authorize(request, target)) === true
+    const response = serverSentEvents(source, request, connections, isAllowed, leave, failed)
+    return { response, staysOpen: true }
   })
 }
 

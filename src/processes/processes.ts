@@ -7,6 +7,7 @@ import { parse } from '../core/validate.ts'
 import type { Database } from '../database/database.ts'
 import { statements } from '../database/statements.ts'
 import type { RecordedEvent } from '../events/event.ts'
+import { selectorOf } from '../events/selector.ts'
 import { SubscriptionNotFoundError } from '../subscriptions/errors.ts'
 import type { Subscriptions } from '../subscriptions/subscriptions.ts'
 import type { Worker } from '../subscriptions/worker.ts'
@@ -71,12 +72,8 @@ export class Processes {
   run(definition: ProcessManager<any, any, any>): Worker {
     const manager = checkProcessManager(definition)
     const { name, partitions, leaseMs, from, retry, outage, onExhausted, batchSize } = manager
-    const { category, types, streamId, tags } = definition
     const subscription = this.#subscriptions.get(name, {
-      ...(category ? { category } : {}),
-      ...(types ? { types } : {}),
-      ...(streamId === undefined ? {} : { streamId }),
-      ...(tags ? { tags } : {}),
+      ...selectorOf(definition),
       ...(from === undefined ? {} : { from }),
       partitions,
       leaseMs,

@@ -1,10 +1,10 @@
 // The timers of a process manager's instances.
 import type pg from 'pg'
 import type { Appender } from '../append/append.ts'
+import { errorToStore } from '../core/error-to-store.ts'
 import type { Database } from '../database/database.ts'
 import { statements } from '../database/statements.ts'
 import { retryPause } from '../subscriptions/retry.ts'
-import { kept } from '../subscriptions/store.ts'
 import { firing, isLocked } from '../timers/lock-limit.ts'
 import type { NextDue, TimerSource } from '../timers/runner.ts'
 import { isOfTimer } from '../timers/timers.ts'
@@ -146,7 +146,7 @@ export class ProcessTimers implements TimerSource {
           : 'a timer of a process manager failed for the last time and is kept as failed: remove the cause, then retryProcessTimers() tries it again',
       )
     const againMs = isLast ? null : retryPause(attempt, retry, clock)
-    const values = { process: this.name, id: instance.id, name, due, error: kept(error), againMs }
+    const values = { process: this.name, id: instance.id, name, due, error: errorToStore(error), againMs }
     if (isLast && onExhausted === 'stop') return this.#onStop(error)
     await this.#db.query(statements.failProcessTimer, values)
   }

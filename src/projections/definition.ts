@@ -6,7 +6,7 @@ import { methodSchema, ms, textSchema } from '../core/fields.ts'
 import { MAX_INT } from '../core/numbers.ts'
 import { parse } from '../core/validate.ts'
 import type { Selection, Selector } from '../events/selector.ts'
-import { refuseWide, select, selectorShape } from '../events/selector.ts'
+import { refuseWide, select, selectorOf, selectorShape } from '../events/selector.ts'
 import type { AnyCategory, SelectedEvent } from '../events/types.ts'
 import type { HandlerContext } from '../subscriptions/invoke.ts'
 import { batchOptionsSchema, subscriptionOptionsSchema } from '../subscriptions/options.ts'
@@ -96,13 +96,8 @@ export function checkDefinition(definition: ProjectionDefinition<any>): Checked 
   const path = 'definition'
   const { category: _, types, streamId, tags, ...checked } = parse(definitionSchema, definition, path)
   refuseWide(definition, path)
-  const { category } = definition // it may contain schemas, which the parsed definition does not
-  const selector: Selector = {
-    ...(category === undefined ? {} : { category }),
-    ...(types === undefined ? {} : { types }),
-    ...(streamId === undefined ? {} : { streamId }),
-    ...(tags === undefined ? {} : { tags }),
-  }
+  // Its categories may be zod categories; of the parsed definition, they are names.
+  const selector = selectorOf({ category: definition.category, types, streamId, tags })
   const { handle, setup } = definition
   return Object.freeze({
     ...checked,

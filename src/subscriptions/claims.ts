@@ -15,11 +15,12 @@ import { Lease } from './lease.ts'
 import type { Losses } from './losses.ts'
 import { LOST_MS } from './losses.ts'
 import type { OwnedPartitions } from './owned-partitions.ts'
+import type { ParkedStream } from './parked-streams.ts'
 import type { PartitionEvents } from './partition.ts'
 import { Partition } from './partition.ts'
 import { Replay } from './replay.ts'
 import type { Report } from './report.ts'
-import type { Grant, ParkedStream, Share, Store } from './store.ts'
+import type { Grant, Share, Store } from './store.ts'
 
 export interface ClaimOptions {
   name: string
@@ -149,7 +150,7 @@ export class Claims implements PartitionEvents {
       for (const stream of partition.parked.values()) if (!stream.replaying) notReplaying.add(stream)
     }
     if (numbers.length === 0) return
-    const rows = await retryForever(() => this.#store.parkedStreams(numbers), this.#policy)
+    const rows = await retryForever(() => this.#store.parked.streams(numbers), this.#policy)
     if (!isCurrent()) return
     for (const grant of taken) {
       const lease = new Lease(grant, at, this.#options.leaseMs, this.#store.clock)

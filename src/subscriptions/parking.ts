@@ -3,7 +3,8 @@ import type { RecordedEvent } from '../events/event.ts'
 import { streamKey } from '../events/event.ts'
 import type { AckWindow, Entry } from './ack-window.ts'
 import type { Lease } from './lease.ts'
-import type { ParkedStream, Store } from './store.ts'
+import type { ParkedStream } from './parked-streams.ts'
+import type { Store } from './store.ts'
 import type { WaitingStreams } from './waiting-streams.ts'
 
 /** What parking needs from its partition. */
@@ -66,7 +67,7 @@ export class Parking {
   /** Write the row of a parked stream; with `replaying` it is parked only until its next attempt. Throws if the lease is lost. */
   async write({ event, attempt }: Entry, error: unknown, replaying: boolean): Promise<void> {
     const { lease } = this.#partition
-    const write = () => this.#store.park(lease, event, attempt, error, replaying)
+    const write = () => this.#store.parked.park(lease, event, attempt, error, replaying)
     try {
       if (!(await retryForever(write, this.#store))) this.#partition.lose()
     } catch (cause) {

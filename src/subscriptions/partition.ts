@@ -11,8 +11,9 @@ import type { Nack, Source } from './delivery.ts'
 import { InternalDelivery } from './delivery.ts'
 import type { LeaseLostError } from './errors.ts'
 import type { Lease } from './lease.ts'
+import type { ParkedStream } from './parked-streams.ts'
 import { Parking } from './parking.ts'
-import type { ParkedStream, Store } from './store.ts'
+import type { Store } from './store.ts'
 import { WaitingStreams } from './waiting-streams.ts'
 
 /** What a partition reports to its executor. */
@@ -177,7 +178,7 @@ export class Partition implements Source {
   }
 
   writeParked(client: pg.ClientBase, { event, attempt }: Entry, error: unknown, replaying: boolean) {
-    return this.#store.park(this.lease, event, attempt, error, replaying, client)
+    return this.#store.parked.park(this.lease, event, attempt, error, replaying, client)
   }
 
   parkedCommitted(entry: Entry, retryInMs: number | null): void {

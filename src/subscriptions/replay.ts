@@ -5,8 +5,9 @@ import type { RecordedEvent } from '../events/event.ts'
 import { streamKey } from '../events/event.ts'
 import type { Entry } from './ack-window.ts'
 import type { Nack, Source } from './delivery.ts'
+import type { ParkedStream } from './parked-streams.ts'
 import type { Partition } from './partition.ts'
-import type { ParkedStream, Store } from './store.ts'
+import type { Store } from './store.ts'
 
 /** How many events of a stream are read at once. */
 const PAGE_EVENTS = 100
@@ -112,7 +113,7 @@ export class Replay implements Source {
       const until = partition.durable
       const { budget } = this.#store
       const page = await budget.page((maxBytes) =>
-        this.#retry(() => this.#store.readParked(parked, until, PAGE_EVENTS, maxBytes)),
+        this.#retry(() => this.#store.parked.read(parked, until, PAGE_EVENTS, maxBytes)),
       )
       const isEmpty = page.length === 0
       if (!(await this.#page(parked, page))) return
@@ -189,7 +190,7 @@ export class Replay implements Source {
   }
 
   async #move(parked: ParkedStream, position: number | null): Promise<void> {
-    if (await this.#retry(() => this.#store.moveParked(this.partition.lease, parked, position))) return
+    if (await this.#retry(() => this.#store.parked.move(this.partition.lease, parked, position))) return
     this.partition.lose()
     this.partition.lease.throwIfLost()
   }
@@ -245,7 +246,7 @@ export class Replay implements Source {
 
   writeCheckpoint(client: pg.ClientBase, entry: Entry): Promise<boolean> {
     const parked = this.partition.parked.get(streamKey(entry.event))!
-    return this.#store.moveParked(this.partition.lease, parked, entry.position + 1, client)
+    return this.#store.parked.move(this.partition.lease, parked, entry.position + 1, client)
   }
 
   checkpointCommitted([entry]: readonly Entry[]): void {

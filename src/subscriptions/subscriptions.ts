@@ -9,7 +9,7 @@ import { TimeLimit } from '../core/stop-options.ts'
 import { parse } from '../core/validate.ts'
 import type { Queries } from '../database/database.ts'
 import { retryForever, retryPolicy } from '../database/retry-policy.ts'
-import { refuseWide, select } from '../events/selector.ts'
+import { refuseWide, select, selectorOf } from '../events/selector.ts'
 import type { Live } from '../live/live.ts'
 import type { Reader } from '../read/reader.ts'
 import type { ConsumerTelemetry, Standing } from '../telemetry/telemetry.ts'
@@ -54,17 +54,8 @@ export class Subscriptions implements Executors {
   get(subscription: string, options: SubscriptionOptions): DurableSubscription {
     refuseWide(options, 'options')
     const checked = parse(subscriptionOptionsSchema, options, 'options')
-    const { types, streamId, tags } = checked
     const { category } = options // it may contain schemas, which the parsed options do not
-    const selection = select(
-      {
-        ...(category ? { category } : {}),
-        ...(types ? { types } : {}),
-        ...(streamId ? { streamId } : {}),
-        ...(tags ? { tags } : {}),
-      },
-      'options',
-    )
+    const selection = select(selectorOf({ ...checked, category }), 'options')
     return new DurableSubscription(parse(nameSchema, subscription, 'name'), selection, checked, this)
   }
 

@@ -3,7 +3,7 @@ import { encodeRequest } from '../append/request.ts'
 import { ValidationError } from '../core/errors.ts'
 import type { NewEvent, RecordedEvent, StreamRef } from '../events/event.ts'
 import { modelOf } from '../events/event.ts'
-import { select } from '../events/selector.ts'
+import { select, selectorOf } from '../events/selector.ts'
 import { inheritedCause } from '../processes/cause.ts'
 import type { Checked, ProcessManager, TimerInput } from '../processes/define.ts'
 import { checkProcessManager } from '../processes/define.ts'
@@ -41,15 +41,7 @@ class Simulation {
     const [first] = [manager.definition.category].flat()
     this.#category = typeof first === 'string' ? first : first?.name
     const categories = [manager.definition.category].flat()
-    const { category, types, streamId, tags } = manager.definition
-    this.#isSelected = matches(
-      select({
-        ...(category === undefined ? {} : { category }),
-        ...(types === undefined ? {} : { types }),
-        ...(streamId === undefined ? {} : { streamId }),
-        ...(tags === undefined ? {} : { tags }),
-      }),
-    )
+    this.#isSelected = matches(select(selectorOf(manager.definition)))
     this.#view = (event, stream) => {
       const model =
         modelOf(stream) ??

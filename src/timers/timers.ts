@@ -5,6 +5,7 @@ import type { Appender, StreamWrite } from '../append/append.ts'
 import type { Outcome } from '../append/batch.ts'
 import type { Request } from '../append/request.ts'
 import { ownTransaction } from '../append/transaction.ts'
+import { errorToStore } from '../core/error-to-store.ts'
 import { SchemaError, ValidationError } from '../core/errors.ts'
 import { clientSchema, nameSchema, textSchema } from '../core/fields.ts'
 import type { SqlClient } from '../core/sql-client.ts'
@@ -16,7 +17,6 @@ import { statements } from '../database/statements.ts'
 import { DuplicateEventError, VersionConflictError } from '../events/errors.ts'
 import type { StreamRef } from '../events/event.ts'
 import { retryPause } from '../subscriptions/retry.ts'
-import { kept } from '../subscriptions/store.ts'
 import { firing, isLocked } from './lock-limit.ts'
 import type { NextDue, TimerSource } from './runner.ts'
 import type { Due, ScheduledTimer } from './timer.ts'
@@ -224,7 +224,12 @@ export class Timers implements TimerSource {
         `timer "${key}" could not append to stream "${stream.category}/${stream.streamId}" and is kept as failed: schedule it anew, run it (runTimer, meowmx timers run), or unschedule it`,
       )
     else settings.logger.warn(details, `timer "${key}" could not append; trying again`)
-    return { key, due, error: kept(error), againMs: isLast ? null : retryPause(attempt, TIMER_RETRY, clock) }
+    return {
+      key,
+      due,
+      error: errorToStore(error),
+      againMs: isLast ? null : retryPause(attempt, TIMER_RETRY, clock),
+    }
   }
 
   async #settle(fired: readonly string[], failed: readonly Failed[], client?: SqlClient): Promise<void> {

@@ -1,7 +1,46 @@
-// Projections in tests: one with a name and categories of its own, whose schemas are dropped at the end.
-import type { ProjectionDefinition, RecordedEvent } from '../../src/index.ts'
+// Projections in tests: each has a name, a category and a schema for its views of its own.
+import type { ConnectOptions, NewEvent, ProjectionDefinition, RecordedEvent } from '../../src/index.ts'
 import { defineProjection } from '../../src/index.ts'
-import { pgClient, uniqueName } from './store.ts'
+import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './store.ts'
+import { until } from './until.ts'
+
+/** Opens a store and a connection. Call `end` after the tests: it drops what `given` has made. */
+export async function openProjections(options: ConnectOptions = {}) {
+  const meow = await openStore({ pollIntervalMs: 100, ...options })
+  const sql = await pgClient()
+
+  const given = async () => {
+    const [name, category, expose] = [uniqueName('p').slice(0, 10), uniqueName('order'), await viewSchema()]
+    const define = (version: number, more: Partial<ProjectionDefinition> = {}) =>
+      totals({ name, category, expose, version, ...more })
+    const append = async (streamId: string, ...events: NewEvent[]) =>
+      (await meow.append({ category, streamId }, events)).position
+    /** The versions of the projection, with their states. */
+    const states = async () =>
+      Object.fromEntries(
+        (await meow.projections())
+          .filter((one) => one.name === name)
+          .map(({ version, state }) => [version, state]),
+      )
+    const isLive = async (version: number) => (await states())[version] === 'live'
+    const live = (version: number) => until(() => isLive(version), { what: `version ${version}` })
+    const rows = async (table = 'totals') =>
+      (await sql.query(`select * from ${expose}.${table} order by 1`)).rows
+    return { name, category, expose, define, append, states, isLive, live, rows }
+  }
+
+  const end = async () => {
+    await meow.close()
+    await dropSchemas(storeSchema)
+    await closeAll()
+  }
+  return { meow, sql, given, end }
+}
+
+export const order = (customer: string, amount: number): NewEvent => ({
+  type: 'Ordered',
+  data: { customer, amount },
+})
 
 /** The schemas that a test has used, to be dropped. */
 const used = new Set<string>()

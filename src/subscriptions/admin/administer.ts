@@ -8,7 +8,7 @@ import { retryDeadlocks } from '../../database/retry-deadlocks.ts'
 import { SQLSTATE } from '../../database/sqlstate.ts'
 import type { Arguments, Statement } from '../../database/statement.ts'
 import { statements } from '../../database/statements.ts'
-import { select, selectorShape } from '../../events/selector.ts'
+import { select, selectorOf, selectorShape } from '../../events/selector.ts'
 import type { AnyCategory } from '../../events/types.ts'
 import type { From } from '../../live/observer.ts'
 import { fromSchema } from '../../live/observer.ts'
@@ -52,7 +52,7 @@ export class Administration {
     })
     const { category, types, partitions } = parse(subscriptionChangesSchema, changes, 'changes')
     // The same form as `subscription()` compares.
-    const selection = select({ ...(category ? { category } : {}), ...(types ? { types } : {}) })
+    const selection = select(selectorOf({ category, types }))
     const json = JSON.stringify({
       ...(category === undefined ? {} : { categories: category === null ? null : selection.categories }),
       ...(types === undefined ? {} : { types: selection.types }),

@@ -5,6 +5,7 @@ import type { Database } from '../../database/database.ts'
 import type { RowOf } from '../../database/statement.ts'
 import { statements } from '../../database/statements.ts'
 import type { Selector } from '../../events/selector.ts'
+import { selectorOf } from '../../events/selector.ts'
 import type { HeldBack } from '../../read/held-back.ts'
 import { heldBack } from '../../read/held-back.ts'
 
@@ -127,12 +128,8 @@ export function selector(
   streamId: string | null,
   tags: string[] | null,
 ): Selector<string> {
-  return {
-    ...(categories ? { category: categories.length === 1 ? categories[0]! : categories } : {}),
-    ...(types ? { types } : {}),
-    ...(streamId === null ? {} : { streamId }),
-    ...(tags ? { tags } : {}),
-  }
+  const category = categories?.length === 1 ? categories[0] : categories
+  return selectorOf({ category, types, streamId, tags })
 }
 
 type PartitionRow = [partition: number, position: number, owner: string | null, leaseUntil: number | null]

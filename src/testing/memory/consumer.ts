@@ -1,10 +1,10 @@
 // What a store in memory keeps of a subscription: its checkpoint, the events in hand, and those that are parked.
 import { Condition } from '../../core/condition.ts'
+import { errorToStore } from '../../core/error-to-store.ts'
 import type { RecordedEvent } from '../../events/event.ts'
 import { streamKey } from '../../events/event.ts'
 import type { Selection } from '../../events/selector.ts'
 import type { ParkedEvent } from '../../subscriptions/admin/parked.ts'
-import { kept } from '../../subscriptions/store.ts'
 import type { MemoryLog } from '../log.ts'
 import type { MemoryTime, Waiting } from './time.ts'
 
@@ -105,7 +105,7 @@ export class Consumer implements Waiting {
     const behind = this.#items.filter(({ event }) => streamKey(event) === key)
     const parked = behind.map(({ event }) =>
       event === item.event
-        ? this.#parkedEvent(event, item.attempts, kept(error) || null)
+        ? this.#parkedEvent(event, item.attempts, errorToStore(error) || null)
         : this.#parkedEvent(event, 0, null),
     )
     this.#parked.set(key, parked)

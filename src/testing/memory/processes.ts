@@ -2,8 +2,10 @@
 
 import { conditionWith } from '../../append/condition.ts'
 import type { Request } from '../../append/request.ts'
+import { errorToStore } from '../../core/error-to-store.ts'
 import { nameSchema } from '../../core/fields.ts'
 import { parse } from '../../core/validate.ts'
+import { selectorOf } from '../../events/selector.ts'
 import { inheritedCause } from '../../processes/cause.ts'
 import type { Checked, ProcessManager, TimerInput } from '../../processes/define.ts'
 import { checkProcessManager } from '../../processes/define.ts'
@@ -12,7 +14,6 @@ import { instancesOptionsSchema } from '../../processes/processes.ts'
 import type { Cause, EffectWrite, Input } from '../../processes/reaction.ts'
 import { correlate, react, stateOf } from '../../processes/reaction.ts'
 import { retryPause } from '../../subscriptions/retry.ts'
-import { kept } from '../../subscriptions/store.ts'
 import type { Worker } from '../../subscriptions/worker.ts'
 import { firstOf } from './first.ts'
 import type { MemorySubscriptions } from './subscriptions.ts'
@@ -65,14 +66,11 @@ export class MemoryProcesses {
   run(definition: ProcessManager<any, any, any>): Worker {
     const manager = checkProcessManager(definition)
     const { name, partitions, leaseMs, from, retry, outage, onExhausted } = manager
-    const { category, types, streamId, tags } = definition
     const subscription = this.#subscriptions.get(name, {
-      ...(category ? { category } : {}),
-      ...(types ? { types } : {}),
-      ...(streamId === undefined ? {} : { streamId }),
-      ...(tags ? { tags } : {}),
+      ...selectorOf(definition),
       ...(from === undefined ? {} : { from }),
-      ...{ partitions, leaseMs },
+      partitions,
+      leaseMs,
     })
     const worker = subscription.process(
       (event) => {
@@ -185,7 +183,7 @@ export class MemoryProcesses {
         return
       }
       timer.attempts++
-      timer.error = kept(error)
+      timer.error = errorToStore(error)
       timer.next = isLast ? null : this.#time.now() + retryPause(timer.attempts, retry, steady)
     }
   }

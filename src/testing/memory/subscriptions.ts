@@ -8,7 +8,7 @@ import { parse, refuseUndefined } from '../../core/validate.ts'
 import { streamKey } from '../../events/event.ts'
 import type { HandlerCall } from '../../events/event-context.ts'
 import type { Selection } from '../../events/selector.ts'
-import { refuseWide, select } from '../../events/selector.ts'
+import { refuseWide, select, selectorOf } from '../../events/selector.ts'
 import { NOT_HELD_BACK } from '../../read/held-back.ts'
 import type { ParkedEvent, ParkedOptions, ReplayOptions } from '../../subscriptions/admin/parked.ts'
 import { parkedOptionsSchema, replayOptionsSchema } from '../../subscriptions/admin/parked.ts'
@@ -58,16 +58,7 @@ export class MemorySubscriptions {
     const checked = parse(subscriptionOptionsSchema, options, 'options')
     const name = parse(nameSchema, subscription, 'name')
     const { category } = options // it may contain schemas
-    const { types, streamId, tags } = checked
-    const selection = select(
-      {
-        ...(category ? { category } : {}),
-        ...(types ? { types } : {}),
-        ...(streamId ? { streamId } : {}),
-        ...(tags ? { tags } : {}),
-      },
-      'options',
-    )
+    const selection = select(selectorOf({ ...checked, category }), 'options')
     const start = (handle: Handle, handling: Omit<MemoryHandling, 'handle'> & { transactional: boolean }) => {
       parse(methodSchema, handle, 'handler')
       if (handling.transactional)

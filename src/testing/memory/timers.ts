@@ -2,11 +2,11 @@
 import type { StreamWrite } from '../../append/append.ts'
 import type { Outcome } from '../../append/batch.ts'
 import type { Request } from '../../append/request.ts'
+import { errorToStore } from '../../core/error-to-store.ts'
 import { nameSchema } from '../../core/fields.ts'
 import { parse } from '../../core/validate.ts'
 import type { StreamRef } from '../../events/event.ts'
 import { retryPause } from '../../subscriptions/retry.ts'
-import { kept } from '../../subscriptions/store.ts'
 import type { Due, ScheduledTimer } from '../../timers/timer.ts'
 import { checkDue, encodeWrite, fromStored, toRequest } from '../../timers/timer.ts'
 import type { ScheduledOptions, TimerOptions } from '../../timers/timers.ts'
@@ -96,7 +96,7 @@ export class MemoryTimers implements Waiting {
       return
     }
     timer.attempts++
-    timer.error = kept(outcome)
+    timer.error = errorToStore(outcome)
     const isLast = timer.attempts >= TIMER_RETRY.maxAttempts || isFinal(outcome)
     timer.next = isLast ? null : this.#time.now() + retryPause(timer.attempts, TIMER_RETRY, steady)
   }
