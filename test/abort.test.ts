@@ -1,4 +1,4 @@
-// A wait that was given up leaves nothing on the promise, the condition or the signal that it waited for.
+// A wait that was given up leaves no callback on the promise, the condition or the signal that it waited for.
 import { getEventListeners } from 'node:events'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

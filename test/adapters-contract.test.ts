@@ -1,5 +1,5 @@
-// An append inside a transaction of Drizzle, Kysely, Knex, Prisma, TypeORM or postgres.js stands or falls with what they write, and
-// a conflict or a duplicate leaves their transaction usable.
+// An append inside a transaction of Drizzle, Kysely, Knex, Prisma, TypeORM or postgres.js commits or rolls back together with
+// what they write, and a conflict or a duplicate leaves their transaction usable.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Decider, NewEvent, RecordedEvent, SqlClient } from '../src/index.ts'

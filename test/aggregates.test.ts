@@ -1,4 +1,5 @@
-// Aggregates: made of the events of their stream, and saved where nobody was faster; what is not saved is not forgotten.
+// Aggregates are made from the events of their stream, and saved if no other writer got there first. After a failed save, the
+// events are still pending.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { z } from 'zod'

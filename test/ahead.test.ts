@@ -1,4 +1,4 @@
-// A subscription can't be made, nor reset, to begin after a position that the store has not come to yet.
+// A subscription can't be created at, or reset to, a position that the store has not reached yet.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { HistoryLostError } from '../src/index.ts'

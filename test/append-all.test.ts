@@ -1,4 +1,4 @@
-// Several streams are written all or none.
+// appendAll writes to all of its streams, or to none.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { DuplicateEventError, VersionConflictError } from '../src/index.ts'

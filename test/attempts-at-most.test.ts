@@ -1,4 +1,4 @@
-// maxAttempts is how often a handler is called for an event at most, however it fails, and whatever its batch holds besides.
+// A handler is called at most maxAttempts times for an event, however it fails, and whatever else is in its batch.
 import type pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

@@ -1,4 +1,4 @@
-// Appends that run concurrently travel together, each with its own outcome, and in the order of the calls.
+// Appends that run concurrently share a transaction, in the order of the calls, and each has its own outcome.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { AppendResult } from '../src/index.ts'
@@ -39,7 +39,7 @@ test('100 concurrent appends are one transaction, or one on each of two connecti
   }
 })
 
-test('whoever an append wakes travels with the others it wakes', async () => {
+test('callers that one append wakes share the next transaction', async () => {
   const category = uniqueName('chains')
   await Promise.all(
     Array.from({ length: 50 }, async (_, i) => {
@@ -50,7 +50,7 @@ test('whoever an append wakes travels with the others it wakes', async () => {
   assert.ok(count <= 12, `200 appends took ${count} transactions`)
 })
 
-test('appends one after the other are a transaction each', async () => {
+test('appends that are awaited one by one have a transaction each', async () => {
   const category = uniqueName('apart')
   for (let i = 0; i < 3; i++) await meow.append({ category, streamId: 'a' }, { type: 'T', data: i })
   assert.is(await transactions(category), 3)
@@ -153,7 +153,7 @@ test('un-awaited appends may each expect the version of the one before', async (
   )
 })
 
-test('positions follow the order of the calls, as far as they travel together', async () => {
+test('positions follow the order of the calls that share a transaction', async () => {
   const category = uniqueName('calls')
   const results = await Promise.all(
     Array.from({ length: 16 }, (_, i) =>
@@ -171,7 +171,7 @@ test('positions follow the order of the calls, as far as they travel together', 
   )
 })
 
-test('a large append on its way holds up no small one', async () => {
+test('a large append that is being sent does not delay small ones', async () => {
   const category = uniqueName('large')
   const event = { type: 'T', data: 'x'.repeat(1_000_000) }
   // Another transaction makes the first large append wait, for as long as we like.

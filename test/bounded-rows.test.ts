@@ -1,4 +1,4 @@
-// Of an answer as many rows are kept as fit, whole and in order, however they come; the first one always.
+// Only as many rows of an answer are kept as fit: whole rows, in order, however they arrive, and always the first one.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Row } from '../src/database/bounded-rows.ts'
@@ -35,7 +35,7 @@ test('what is beyond the bound is not held while it arrives', () => {
   assert.equal(parsed.at(-1), ['', '', null, ''])
 })
 
-test('a larger row behind a small one does not fit: it is first the next time', () => {
+test('a large row after a small one does not fit: the next answer begins with it', () => {
   const answer = new BoundedRows(1_000)
   answer.add(row(0, 10), 50)
   answer.add(row(1, 100_000), 100_000)

@@ -1,4 +1,4 @@
-// A budget of bytes: as it fills up less is kept, read ahead and handed out, and each consumer still may have something.
+// A budget of bytes: the fuller it is, the less is kept, read ahead and handed out, but every consumer always gets something.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { RecordedEvent } from '../src/events/event.ts'
@@ -32,7 +32,7 @@ test('a page has a quarter of what is left, and never less than 1/128', async ()
   assert.is(budget.used, 0)
 })
 
-test('of what is kept for others the largest selection gives way first, the oldest of it', () => {
+test('if space is needed, the oldest pages of the largest selection are dropped first', () => {
   const budget = new Budget(1_000)
   const [small, large] = [new PageCache(100, budget), new PageCache(100, budget)]
   for (let i = 0; i < 10; i++) small.push(page(i, 10))
@@ -51,7 +51,7 @@ test('of what is kept for others the largest selection gives way first, the olde
   assert.is(budget.used, 0)
 })
 
-test('nothing is read ahead when it is full; whoever asks is served, and what was consumed is free', async () => {
+test('a full budget stops reading ahead, but still answers who asks; consumed pages are freed', async () => {
   const budget = new Budget(1_000)
   const asked: number[] = []
   const read = async (after: number) => {

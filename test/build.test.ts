@@ -1,4 +1,4 @@
-// dist holds what the sources read from files: a module is the same in both, and no other reads a file that stands beside it.
+// Modules that read files in src have the contents of these files built in in dist, and no other module reads a file.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import './support/typescript.js'

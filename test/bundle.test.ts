@@ -1,5 +1,6 @@
 // @direct
-// A test in a bundle is as it was: it knows its own place, may load TypeScript, and a failure tells the line of the TypeScript file.
+// A bundled test works like the original: it knows its own path, can load TypeScript, and a failure names the line of the
+// TypeScript file.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { test } from 'uvu'

@@ -1,4 +1,4 @@
-// An append inside the caller's own transaction: it stands or falls with it, and never breaks it.
+// An append inside the caller's own transaction: it commits or rolls back with it, and leaves it usable.
 import type pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -186,7 +186,7 @@ test('the last of several streams lost in a race: nothing of the group, and the 
   assert.is((await meow.read({ category })).events.length, 2)
 })
 
-test('a client of a pool does as well, and outside a transaction an append commits by itself', async () => {
+test('a client of a pool works too; outside a transaction, an append commits by itself', async () => {
   const stream = newStream()
   await meow.append(stream, event(0), { client })
   await meow.append(stream, [event(1), event(2)], { client })

@@ -1,5 +1,5 @@
 // @direct
-// What is late is cancelled on the server, on every kind of connection; what others asked there is not.
+// A query that takes too long is cancelled on the server, on every kind of connection; queries of others are not.
 import pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -87,7 +87,7 @@ for (const [kind, open] of Object.entries(lent)) {
   }
 }
 
-test('what is live, of which several queries are on their way at once', async () => {
+test('a live read, which has several queries under way at once', async () => {
   const store = await own()
   const { category, streamId } = { category: uniqueName('live'), streamId: 's' }
   const got: unknown[] = []
@@ -112,7 +112,7 @@ test('the connection of a caller goes on: it gets its transaction back, and noth
   assert.equal([error.message, rows], [QUERY_TIMEOUT, [{ one: 1 }]])
 })
 
-test('a caller’s own query is not cancelled, though ours waits behind it too long', async () => {
+test('a caller’s own query is not cancelled, even if our query waits too long for it', async () => {
   const application = uniqueName('caller')
   for (const pipeline of [false, true]) {
     const client = await pgClient({ application_name: application, pipeline } as pg.ClientConfig)
@@ -162,7 +162,7 @@ test('an append that is late is left to the server: it may only wait for a stand
   await store.close()
 })
 
-test('a server that can not be reached any more delays the error by no more than the time itself', async () => {
+test('a server that cannot be reached any more delays the error by at most the same time again', async () => {
   const proxy = await startProxy(databaseUrl())
   const store = await openStore({ connectionString: proxy.url, listen: false, queryTimeoutMs: TIME_MS })
   await store.categories()

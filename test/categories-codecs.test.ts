@@ -277,7 +277,7 @@ test('what can not be decoded fails its reader, with the path', async () => {
   }
 })
 
-test('what cannot be undone has no place beside a codec, and both ends of it are looked at', () => {
+test('transforms that cannot be undone are refused beside a codec, at both of its ends', () => {
   const cases: [schema: z.ZodType, path: string, words: RegExp][] = [
     [z.object({ at: date, n: z.string().transform(Number) }), 'schemas.Came.n', /transform.*z\.codec/],
     [z.object({ at: date, n: z.preprocess(Number, z.number()) }), 'schemas.Came.n', /transform.*overwrite/],

@@ -1,4 +1,4 @@
-// What a category's types promise is what is read: a schema that returns what JSON can't give back is refused, with a remedy.
+// Readers get what the types of a category promise: a schema whose result JSON can't keep is refused, with a remedy.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { z } from 'zod'

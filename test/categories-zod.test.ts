@@ -1,4 +1,4 @@
-// zod categories: what is appended is checked, what is read is upcast and told apart, wherever a category is given.
+// zod categories: appended events are checked, and read events are upcast and typed, wherever a category is given.
 import { firstValueFrom, take, toArray } from 'rxjs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -143,7 +143,7 @@ test('validateOnRead: a schema that does not take what it returns is refused, or
   assert.equal((await meow.load(Even.stream('a')))[0]!.data, { n: 7, m: 8, s: 'x' })
 })
 
-test('a schema that changes its mind: what is written is written, and its readers hear of it', async () => {
+test('a schema that refuses what it accepted before: the event is written, and its readers get an error', async () => {
   let left = 2 // once as it is given, once as it would be read
   const schema = z.number().refine(() => left-- > 0)
   const Odd = defineCategory(uniqueName('odd'), { Counted: schema }, { validateOnRead: true })
@@ -288,7 +288,7 @@ test('several categories, by name and by schema, in one selector', async () => {
   assert.is(error.path, 'selector.category')
 })
 
-test('a subscription by a category is that by its name, and is altered by either', async () => {
+test('a subscription by a category equals one by its name, and can be altered by either', async () => {
   const Order = orders()
   const name = uniqueName('sub')
   const first = meow.subscription(name, { category: Order }).process(() => {})
@@ -334,7 +334,7 @@ test('validateOnRead: what others have stored is checked; without it, it comes a
   assert.match(error.message, 'data.price must be a number, got "x"')
 })
 
-test('an event that can not be upcast fails its reader, and sets its own stream aside in a subscription', async () => {
+test('an event that can not be upcast fails its reader, and parks only its own stream in a subscription', async () => {
   const { V1, name } = releases()
   const broken = () => {
     throw new Error('no price')

@@ -104,7 +104,7 @@ for (const [kind, store] of Object.entries({ PostgreSQL: meow, memory: memorySto
   })
 }
 
-test('what is shown again and again is counted once, and then what has come since', async () => {
+test('repeated calls count each event once, and then only the new ones', async () => {
   const asked: CategoriesOptions[] = []
   const recording = {
     categories: (options: CategoriesOptions) => {

@@ -1,4 +1,4 @@
-// What a handler appends says which event it was made because of, and what all of it began with.
+// Events that a handler appends name the event that caused them, and the first event of the whole chain.
 
 import { setImmediate as later } from 'node:timers/promises'
 import { lastValueFrom, take } from 'rxjs'
@@ -48,7 +48,7 @@ async function handled(
   return { cause: events[0]!, effects }
 }
 
-test('what a handler appends is caused by the event, and correlated with what that one is correlated with', async () => {
+test('events of a handler name its event as their cause, and have the same correlation id', async () => {
   for (const metadata of [{}, { correlationId: 'request 7', traceparent, by: 'me' }, { correlationId: 7 }]) {
     const { cause, effects } = await handled(metadata, async (_, to) => {
       await later()
@@ -68,7 +68,7 @@ test('what a handler appends is caused by the event, and correlated with what th
   }
 })
 
-test('it can be said otherwise, or not at all', async () => {
+test('metadata can set other ids, or none', async () => {
   const { cause, effects } = await handled({ traceparent }, (_, to) =>
     meow.append(to, {
       ...event,
@@ -79,7 +79,7 @@ test('it can be said otherwise, or not at all', async () => {
   for (const { metadata } of effects) assert.equal(metadata, { correlationId: cause.id, causationId: 'mine' })
 })
 
-test('handlers that run at once do not mix, and a chain keeps its first', async () => {
+test('concurrent handlers do not mix, and a chain keeps the correlation id of its first event', async () => {
   const [first, second, third] = [stream('first'), stream('second'), stream('third')]
   const name = [uniqueName('a'), uniqueName('b')]
   const on = (from: typeof first, to: typeof first, name: string) =>

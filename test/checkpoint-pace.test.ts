@@ -7,7 +7,7 @@ import { until } from './support/until.ts'
 
 test.after(closeAll)
 
-/** Handles so many events; returns how many checkpoints were written till all were covered, and how long that took, in ms. */
+/** Handles this many events. Returns how many checkpoints were written until all were covered, and how long that took, in ms. */
 async function handle(events: number): Promise<{ written: number; ms: number }> {
   const { pool, queries } = countingPool()
   const meow = await openStore({ pool })

@@ -84,7 +84,7 @@ test('append: data, the events of a stream, or any events from stdin', async () 
   ])
 })
 
-test('write fills streams, and tells how fast; SIGTERM ends it with 143 and all of it told', async () => {
+test('write fills streams and says how fast; SIGTERM ends it with exit code 143, after it has printed everything', async () => {
   const category = uniqueName('write')
   const words = [
     '--event-types',

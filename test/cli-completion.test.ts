@@ -1,5 +1,5 @@
 // @direct
-// The command meowmx completion: what it prints completes, in the shells that are here.
+// The command meowmx completion: the scripts that it prints work in all shells that are installed here.
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

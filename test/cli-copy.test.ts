@@ -28,7 +28,7 @@ test.after(async () => {
 const all = async (store: Meow) => (await store.read({}, { limit: 100_000 })).events
 const withoutPosition = async (store: Meow) => (await all(store)).map(({ position, ...event }) => event)
 
-test('export: a file that is there is gone on with, behind a line that was torn', async () => {
+test('export: an existing file is continued after its last complete line', async () => {
   for (let n = 0; n < 300; n++) {
     void meow.append({ category: `c${n % 3}`, streamId: `${n % 7}` }, [
       { type: 'T', data: { n, text: 'é\u2028\n"\\' }, metadata: { n } },
@@ -103,7 +103,7 @@ test('import: ids, versions, times and order are kept; killed and run again, it 
   assert.equal(again, { code: 0, stdout: '1 event written, 602 were already there\n', stderr: '' })
 })
 
-test('import: what can not be is told with its line, and what to do; --renumber takes a part of a stream', async () => {
+test('import: an error names the line and the remedy; --renumber accepts a part of a stream', async () => {
   const input = (...events: object[]) => events.map((event) => JSON.stringify(event)).join('\n')
   const part = { category: 'part', streamId: '1', type: 'T', data: 1, version: 7 }
   const id = (await all(copy))[5]!.id

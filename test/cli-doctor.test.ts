@@ -1,5 +1,5 @@
 // @direct
-// The command meowmx doctor: problems that are really there are found, and what it says to do mends them.
+// The command meowmx doctor: it finds real problems, and the advice that it prints repairs them.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { CliOptions } from './support/cli.ts'
@@ -39,7 +39,7 @@ async function diagnosis(words: string[], options: CliOptions = {}): Promise<Fin
   return found[0]!
 }
 
-test('a store that is well: a line for each check, exit code 0', async () => {
+test('a healthy store: a line for each check, exit code 0', async () => {
   await meow.append({ category: 'a', streamId: '1' }, { type: 'T', data: 1 })
   const { code, stdout, stderr } = await cli(['doctor', ...store])
   assert.equal([code, stderr], [0, 'no problem found\n'])
@@ -77,7 +77,7 @@ test('not migrated', async () => {
   assert.match(found, new RegExp(`^schema "${schema}" is not migrated: 001_events.sql to 0`))
 })
 
-test('a trigger that is off, and a sequence that stayed behind: what it says to do mends them', async () => {
+test('a disabled trigger and a sequence that is too low: the advice that it prints repairs them', async () => {
   const events = `${storeSchema}.events`
   await sql.query(
     `alter table ${events} disable trigger appended; select setval('${events}_position_seq', 1, false)`,

@@ -1,5 +1,5 @@
 // @direct
-// The command meowmx import-legacy: the tables of the original, old and new, and of what it came from.
+// The command meowmx import-legacy: the tables of the original library, old and new, and of its predecessor.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { cli, parsed } from './support/cli.ts'
@@ -37,7 +37,7 @@ async function legacySchema({ plural = false, id = 'uuid', transaction = 'xid8' 
 
 const [a, b] = ['b5ce6861-1572-4900-9a88-e05fce485c54', '0a6f1c52-9c51-4a4e-8f0c-1f2d3c4b5a69']
 
-test('the original of old: versions from 0, order by transaction and id; again: nothing; later: what is new', async () => {
+test('the old original: versions from 0, ordered by transaction and id; a second import writes nothing, a later one only new events', async () => {
   const schema = await legacySchema()
   const [user, cart] = [uniqueName('user'), uniqueName('cart')]
   await sql.query(`insert into es_aggregate values ('${a}', 2, '${user}'), ('${b}', 1, '${cart}')`)
@@ -104,7 +104,7 @@ test('the original of old: versions from 0, order by transaction and id; again: 
   )
 })
 
-test('the original of now: other names of tables, ids of any type; a gap is closed up, and told', async () => {
+test('the current original: other table names, ids of any type; a gap is closed and reported', async () => {
   const schema = await legacySchema({ plural: true, id: 'text' })
   const category = uniqueName('cat')
   await sql.query(`insert into es_aggregates values ('tom/1', 9, '${category}')`)
@@ -127,7 +127,7 @@ test('the original of now: other names of tables, ids of any type; a gap is clos
   )
 })
 
-test("what it came from: versions from 1, and SQLAlchemy's transactions are numbers; which tables, where there are several", async () => {
+test("its predecessor: versions from 1, and SQLAlchemy's transactions are numbers; which tables, where there are several", async () => {
   const schema = await legacySchema({ transaction: 'bigint' })
   const category = uniqueName('order')
   await sql.query(`insert into es_aggregate values ('${a}', 2, '${category}')`)

@@ -1,5 +1,5 @@
 // @direct
-// The command meowmx: how a worker ends, and what an administrator of subscriptions asks and changes.
+// The command meowmx: how a worker ends, and what an administrator can ask of subscriptions and change.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -53,7 +53,7 @@ test('SIGTERM: what runs is waited for and acked, then 143; reset and delete', a
   assert.equal(gone, { code: 0, stdout: `"${name}" is deleted\n`, stderr: '' })
 })
 
-test('a command that there is not ends the worker, and parks nothing', async () => {
+test('a command that does not exist ends the worker, and nothing is parked', async () => {
   const [name, category] = [uniqueName('none'), uniqueName('cat')]
   await meow.append({ category, streamId: 'a' }, { type: 'T', data: 1 })
   const { code, stderr } = await cli([

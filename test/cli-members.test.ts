@@ -1,5 +1,5 @@
 // @direct
-// The text of a JSON object's members is what stands there: for any object, however it is written.
+// The members of a JSON object keep the exact text in which they are written, for any object.
 import * as fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

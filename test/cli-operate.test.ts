@@ -1,5 +1,5 @@
 // @direct
-// The command meowmx: what an operator does at night. What would lose something asks for --force.
+// The command meowmx: what an operator does at night. Commands that would lose something require --force.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { causedBy } from '../src/index.ts'

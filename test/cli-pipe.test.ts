@@ -1,5 +1,5 @@
 // @direct
-// A reader that has had enough (`meowmx … | head -1`), or a closed stderr, ends no command with an error or a stack.
+// If the reader of a pipe stops early (`meowmx … | head -1`), or stderr is closed, no command fails or prints a stack.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { startCli } from './support/cli.ts'

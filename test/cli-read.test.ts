@@ -73,7 +73,7 @@ test('--json: each event as the library has it', async () => {
   assert.equal(parsed(stdout), JSON.parse(JSON.stringify(events)))
 })
 
-test('what a terminal would obey is shown, not obeyed', async () => {
+test('control characters are printed as text, so a terminal does not obey them', async () => {
   const data = { text: '\u001b[2J\u009b31m\u202e' }
   await meow.append({ category: 'evil', streamId: 'a\u001b]0;b\u0007\nc' }, { type: 'T\r', data })
   const [line, block] = await Promise.all([
@@ -106,7 +106,7 @@ test('--tail goes on with what is appended, and Ctrl-C ends it with 130', async 
   assert.equal([code, stderr], [130, ''])
 })
 
-test('a reader that has had enough (| head) ends it quietly', async () => {
+test('it ends without an error when the reader of its pipe stops (| head)', async () => {
   const category = uniqueName('long')
   await meow.append({ category, streamId: '1' }, Array(5_000).fill({ type: 'T', data: 'x'.repeat(100) }))
   const reading = startCli(['read', '--category', category, ...store])

@@ -1,5 +1,6 @@
 // @long
-// Whatever is given to the command in the wrong place, it prints no password: no command, option, argument or line of stdin.
+// The command never prints a password that was given in the wrong place: as a command, an option, an argument or a line of
+// stdin.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -45,7 +46,7 @@ const commands = [...(await cli(['--help'])).stdout.matchAll(/^ {2}([a-z-]+)(?: 
 /** Each command is started for one of these: all for each of them would take minutes. */
 const oneOf = <T>(cases: readonly T[], n: number): T => cases[n % cases.length]!
 
-test('each command, at a server that is not there, or is none', async () => {
+test('each command, if there is no server at the address, or something else than PostgreSQL', async () => {
   assert.ok(commands.length > 15, commands.join())
   await all(
     commands
@@ -92,7 +93,7 @@ test('options and arguments of each command', async () => {
   )
 })
 
-test('what is no command, no JSON, no option of NATS, no folder', async () => {
+test('unknown commands, invalid JSON, unknown options of NATS, and folders that do not exist', async () => {
   const broken = `{"password": ${password}}`
   await all([
     () => run([url]),

@@ -1,5 +1,5 @@
 // @direct
-// The command meowmx: a subscription from the shell, and what it takes to look after it.
+// The command meowmx: a subscription run from the shell, and the commands to operate it.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -27,7 +27,7 @@ const written = (file: string): string => {
 }
 const infoOf = async (name: string) => (await meow.subscriptions()).find((one) => one.name === name)!
 
-test('worker prints and acks; --once ends it; the next one goes on, and knows what it consumes', async () => {
+test('worker prints and acks; --once ends it; the next one continues, and needs no selector', async () => {
   const [name, category] = [uniqueName('print'), uniqueName('cat')]
   const unknown = await cli(['worker', name, ...store])
   assert.equal(unknown, {

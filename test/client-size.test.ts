@@ -1,4 +1,4 @@
-// The client is small, and imports RxJS and nothing else: nothing of Node, pg or zod, neither in its code nor in its types.
+// The client is small, and imports RxJS and nothing else: neither its code nor its types use Node, pg or zod.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { gzipSync } from 'node:zlib'

@@ -1,6 +1,6 @@
 // @direct
-// meow.close({ timeoutMs }) ends whatever hangs: it completes and rejects all that waits, leaves no connection and no handle, and
-// what was in hand is handled elsewhere at once.
+// meow.close({ timeoutMs }) ends even if something hangs: everything that waits completes or rejects, no connection and no
+// handle is left, and events that were being handled are handled elsewhere at once.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { text } from 'node:stream/consumers'

@@ -1,6 +1,6 @@
 // @push @long
-// close() while it is being connected again after a fault, at any moment of that, leaves no connection and no handle either
-// (I8), and is not held up: attempts that hang, attempts that are refused, pauses between them, attempts that succeed.
+// close() during a reconnect leaves no connection and no handle either (I8) and is not delayed, at any moment: during attempts
+// that hang, are refused or succeed, and during the pauses between them.
 import { test } from 'uvu'
 import { closeOften } from './support/close.ts'
 import { closeAll } from './support/store.ts'

@@ -21,7 +21,7 @@ for (const [faults, rounds] of [
   test(`at random moments, ${rounds} times: fault ${faults}`, () => closeOften(faults, rounds))
 }
 
-test('what is under way is brought to its end, then everything is refused', async () => {
+test('calls that are under way end, and later calls are refused', async () => {
   const meow = await openStore()
   const stream = { category: uniqueName('drain'), streamId: '1' }
   const appends = Array.from({ length: 50 }, () => meow.append(stream, { type: 'Happened', data: {} }))

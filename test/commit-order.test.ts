@@ -1,6 +1,6 @@
 // Whatever order transactions commit in, every observer gets exactly the committed events, each once, in the order of
-// their positions, and no foreign transaction delays one (I1, I2, I3, I7). 24 writers at once, at random: SEED=… repeats
-// the decisions of a run, though not its timing.
+// their positions, and no foreign transaction delays one (I1, I2, I3, I7). 24 writers at once, at random: SEED=… repeats the
+// decisions of a run, but not its timing.
 import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
 import { test } from 'uvu'
@@ -27,7 +27,7 @@ test.after(async () => {
   await client.end()
 })
 
-test('24 writers, 14 observers: exactly what was committed, in order, past open foreign transactions', async () => {
+test('24 writers, 14 observers: exactly the committed events, in order, not delayed by open foreign transactions', async () => {
   const dice = seeded('commit order')
   const stores = await Promise.all([1, 2, 3].map(() => openStore({ schema })))
   const watching = await openStore({ schema })
@@ -233,7 +233,7 @@ const stream = (dice: Random) => ({ category: dice.pick(categories), streamId: `
 const events = (dice: Random, most: number): NewEvent[] =>
   Array.from({ length: dice.int(1, most) }, () => ({ type: dice.pick(types), data: { n: dice.int(0, 9) } }))
 
-/** Appends of the library, which travel together. */
+/** Appends of the library, which share transactions. */
 function appends(meow: Meow) {
   return async (dice: Random) => {
     const conflicts = dice.chance(0.1)

@@ -1,4 +1,4 @@
-// concurrency: this number of streams is handled at the same time, and each stream one event at a time.
+// concurrency: at most this many streams are handled at the same time, and of each stream one event at a time.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Meow, RecordedEvent, SubscriptionOptions } from '../src/index.ts'

@@ -1,6 +1,6 @@
 // @long @alone
-// Conditions are exact: a checker that replays the log finds none that did not hold, whatever else writes, dies or restarts. And it
-// does find each planted defect.
+// Conditions are exact: a checker that replays the log finds that every accepted condition held, whatever else writes, dies or
+// restarts. The checker does find each planted defect.
 import pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

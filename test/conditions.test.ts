@@ -1,4 +1,4 @@
-// A condition of an append: what fails it, what does not, and that nothing is written then.
+// What makes a condition of an append fail and what does not; a failed append writes nothing.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ConditionFailedError, ValidationError } from '../src/index.ts'

@@ -1,6 +1,6 @@
 // @direct
-// Each way in which a connection can fail has a message of its own that is true and says what to do, in whatever language
-// the server speaks; and what is no connection string is refused as such, without printing it.
+// Each way in which a connection can fail has its own message, which is true and says what to do, whatever language the server
+// uses; an invalid connection string is refused without printing it.
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'

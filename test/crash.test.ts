@@ -1,5 +1,5 @@
-// A crash that sets the sequence back loses and repeats no event, over which positions are handed out twice; prepared
-// transactions are refused after an append, and honoured where there is one.
+// If a crash sets the sequence back, positions are assigned twice, but no event is lost or repeated. PREPARE TRANSACTION is
+// refused after an append; a prepared transaction of other writers holds the horizon back.
 import pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -117,7 +117,7 @@ test('PREPARE TRANSACTION after an append is refused, and nothing is written', a
   await meow.close()
 })
 
-test('an announcement that is prepared holds its category back, over a restart, until it is ended', async () => {
+test('a prepared transaction with an announcement holds its category back, even after a restart, until it ends', async () => {
   const { connectionString } = server
   const open = () => openStore({ connectionString, schema: 'prepared', pollIntervalMs: 100 })
   let meow = await open()

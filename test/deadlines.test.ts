@@ -1,5 +1,5 @@
 // @alone
-// Deadlines share a timer: each is kept, none is called that was met, and no process is kept alive by them.
+// Deadlines share a timer: each fires on time, a deadline that was met never fires, and deadlines keep no process alive.
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { test } from 'uvu'
@@ -8,7 +8,7 @@ import { Deadlines } from '../src/core/deadlines.ts'
 import { timers } from './support/timers.ts'
 import { until } from './support/until.ts'
 
-test('each that is not met is called once, none before its time, whatever the order they come in', async () => {
+test('each deadline that is not met fires once and not too early, in whatever order they are set', async () => {
   const deadlines = new Deadlines()
   const late: number[] = []
   const add = (ms: number) => {
@@ -36,7 +36,7 @@ test('each that is not met is called once, none before its time, whatever the or
   assert.equal(timers(), 0)
 })
 
-test('one that is late may bring others', async () => {
+test('a deadline may fire late, together with others', async () => {
   const deadlines = new Deadlines()
   let called = 0
   const again = () => {

@@ -1,6 +1,6 @@
 // @direct: a pooler lends sessions, and statements there have no names.
-// Prepared statements that somebody deallocates are prepared again, and nobody notices; in a caller's transaction, which that
-// aborts, one error says what to do.
+// Prepared statements that somebody deallocates are prepared again without an error. In a caller's transaction, which is
+// aborted by this, one error says what to do.
 import pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -93,7 +93,7 @@ for (const pipeline of [true, false])
       await meow.close()
     })
 
-test('what is asked together keeps its order: what lies below a horizon is read behind it, once more if need be', async () => {
+test('queries that are sent together keep their order: a page is read after its horizon, and read again if necessary', async () => {
   const { pool, answers } = countingPool({ connectionString: directUrl(), max: MAX })
   pools.push(pool)
   const meow = await open({ pool })
@@ -212,7 +212,7 @@ for (const pipeline of [true, false])
     await second.close()
   })
 
-test('a name of somebody’s own that is not there is his error, and asked once', async () => {
+test('a missing statement of the user’s own is the user’s error, and is run once', async () => {
   const meow = await open({})
   const sql = await pgClient()
   const table = `${storeSchema}.${uniqueName('calls')}`

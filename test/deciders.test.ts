@@ -1,4 +1,4 @@
-// Deciders: a command is decided on the state as it is when its events are appended, whoever else is at it.
+// Deciders: a command is decided on the state that the stream has when the events are appended, whatever other writers do.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { z } from 'zod'
@@ -55,7 +55,7 @@ test('several events, no event, an error', async () => {
   assert.is((await meow.load({ category: hamlet.category as string, streamId: 'a' })).length, 2)
 })
 
-test('many at once, of two processes: each decides on what is there, and no seat is sold twice', async () => {
+test('many at once, in two processes: each decides on the latest state, and no seat is sold twice', async () => {
   const hamlet = show(20)
   const outcomes = await Promise.allSettled(
     Array.from({ length: 24 }, (_, i) =>
@@ -70,7 +70,7 @@ test('many at once, of two processes: each decides on what is there, and no seat
   assert.equal(await meow.state(hamlet, 'a'), { state: { free: 0 }, version: 19 })
 })
 
-test('many at once of one process lose to nobody: they take turns', async () => {
+test('many at once in one process cause no conflict: they take turns', async () => {
   const hamlet = show()
   let calls = 0
   const counting: typeof hamlet = {
@@ -88,7 +88,7 @@ test('many at once of one process lose to nobody: they take turns', async () => 
   assert.is(calls, 50)
 })
 
-/** Somebody else is faster, so many times. */
+/** Another writer gets there first, this many times. */
 function outrun(decider: Decider<Sell, RecordedEvent, { free: number }>, times: number) {
   const stream = { category: decider.category as string, streamId: 'a' }
   let calls = 0
@@ -100,7 +100,7 @@ function outrun(decider: Decider<Sell, RecordedEvent, { free: number }>, times: 
   return { decider: { ...decider, decide }, calls: () => calls }
 }
 
-test('where somebody was faster it loads and decides again, `retries` times', async () => {
+test('if another writer got there first it loads and decides again, up to `retries` times', async () => {
   const once = outrun(show(), 3)
   assert.equal((await meow.decide(once.decider, 'a', { seats: 1 })).state, { free: 69 })
   assert.is(once.calls(), 4)

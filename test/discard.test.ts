@@ -1,4 +1,5 @@
-// discardParked() skips the event that failed for good, delivers what waits behind it, and keeps in the store what was discarded and why.
+// discardParked() skips the failed event for ever, delivers the events that wait for it, and records in the store what was
+// discarded and why.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Meow } from '../src/index.ts'
@@ -15,7 +16,7 @@ test.after(closeAll)
 
 const reason = 'the address never existed, ticket 4711'
 
-/** Stream `a` with three events of which the second one fails, parked, and a stream `b`. */
+/** A parked stream `a` with three events, whose second one fails, and a stream `b`. */
 async function poisoned(transactional: boolean, partitions = 1) {
   const name = uniqueName('discard')
   const handled: string[] = []
@@ -47,7 +48,7 @@ async function poisoned(transactional: boolean, partitions = 1) {
 }
 
 for (const transactional of [false, true])
-  test(`the event is skipped, and those behind it are handled${transactional ? ', by a transactional handler' : ''}`, async () => {
+  test(`the event is skipped, and the later ones are handled${transactional ? ', by a transactional handler' : ''}`, async () => {
     const { name, handled, events, worker, attempts } = await poisoned(transactional)
     const tried = attempts()
     const { error } = (await meow.parked(name))[0]!
@@ -74,7 +75,7 @@ for (const transactional of [false, true])
     assert.is((await meow.discarded(name)).length, 1, 'kept')
   })
 
-test('nobody is at work: the next executor skips it, also if it begins below the event', async () => {
+test('without an executor: the next one skips the event, even if it starts below it', async () => {
   const { name, handled, worker, start, attempts } = await poisoned(false)
   await worker.stop()
   const tried = attempts()

@@ -1,4 +1,4 @@
-// close() ends what is under way in good order: handlers finish, acks in hand count, and nothing comes twice by it.
+// close() ends cleanly: running handlers finish, their acks are written, and it makes no event come twice.
 import { concatMap } from 'rxjs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'

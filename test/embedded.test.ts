@@ -1,5 +1,5 @@
 // @long
-// embedded: a real server of our own, which leaves nothing behind however its process ends.
+// embedded: a real server, started by the library, that leaves no file and no process, however it ends.
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import {

@@ -1,6 +1,6 @@
 // @direct
-// A store needs a database in UTF8: migrate refuses others, doctor says so. One that an old release made works, and what can't be
-// stored of an error is stored escaped: no partition is lost to it.
+// A store needs a database in UTF8: migrate refuses others, doctor says so. A store that an old release created in another
+// encoding works, and characters of an error that it can't store are escaped, so no partition stops because of them.
 import { readdirSync, readFileSync } from 'node:fs'
 import pg from 'pg'
 import { test } from 'uvu'
@@ -85,7 +85,7 @@ async function parks(meow: Meow, transactional: boolean): Promise<string[]> {
 }
 
 for (const encoding of ENCODINGS)
-  test(`${encoding}: refused by migrate, told by doctor; errors are parked escaped`, async () => {
+  test(`${encoding}: migrate refuses it, doctor reports it; errors of parked events are escaped`, async () => {
     const connectionString = await databaseOf(encoding)
     const meow = await connect({ connectionString, pollIntervalMs: 100 })
     const error = await rejects(meow.migrate(), SchemaError)

@@ -1,4 +1,4 @@
-// A session that ends in the very segment that says that it is ready costs no process its life, whose pool it is in.
+// If a session ends in the same TCP segment that says that it is ready, the process that owns the pool does not crash.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'

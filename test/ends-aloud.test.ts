@@ -1,4 +1,4 @@
-// A consumer that ends by itself says so: which one, why and what to do, in the log, its status and `done`.
+// A consumer that ends by itself reports which one it is, why it ended and what to do: in the log, in its status and in `done`.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { ConnectOptions, DurableSubscription, Meow, ProcessOptions, Worker } from '../src/index.ts'
@@ -134,7 +134,7 @@ test('a store that is not migrated', async () => {
   )
 })
 
-test('deliveries whose errors somebody takes and drops', async () => {
+test('deliveries whose errors the subscriber ignores', async () => {
   const { name, subscription } = await given()
   const { has, ended: over } = collect(subscription.deliveries())
   await has(1)
@@ -157,7 +157,7 @@ test('a relay', async () => {
   )
 })
 
-test('one that is stopped says nothing, and starts anew without the error of the last time', async () => {
+test('one that is stopped reports nothing, and starts again without the last error', async () => {
   const { subscription } = await given()
   const failed = subscription.process(failing, { retry: { maxAttempts: 1 }, onExhausted: 'stop' })
   await failed.done.catch(() => {})

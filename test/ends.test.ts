@@ -1,5 +1,5 @@
 // @direct
-// Numbers at their ends are exact, or refused with an error of ours before anything is written.
+// The largest and smallest numbers are exact, or refused with an error of the library before anything is written.
 import type pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -44,7 +44,7 @@ for (const [distance, name] of [
   })
 }
 
-test('an append that goes on after the sequence has moved by 2^32 is refused', async () => {
+test('an append that continues after the sequence has moved by 2^32 is refused', async () => {
   const category = uniqueName('late')
   const holder = await pgClient()
   await holder.query(`set search_path = ${schema}; begin`)
@@ -59,7 +59,7 @@ test('an append that goes on after the sequence has moved by 2^32 is refused', a
   await holder.end()
 })
 
-test('a stream whose versions have come to their end is refused with a LimitError', async () => {
+test('an append to a stream with the highest version is refused with a LimitError', async () => {
   const category = uniqueName('full')
   await sql.query(
     `begin; set local meowmx.maintenance = 'on'; insert into events (version, category, stream_id, type, data)
@@ -92,7 +92,7 @@ async function inTransaction(): Promise<pg.Client> {
   return client
 }
 
-test('in SQL, an expected version that is none is one clear error', async () => {
+test('in SQL, an invalid expected version is one clear error', async () => {
   for (const expected of ['99999999999', '2147483648', '-2', 'abc', '1.5', '']) {
     const error = await sql.query(`select append('c', 's', '{"type": "T"}', $1)`, [expected]).then(
       () => undefined,
@@ -119,7 +119,7 @@ test('options beyond what is exact are refused with their path', async () => {
   }
 })
 
-test('the last positions are exact, and behind them nothing is written', async () => {
+test('the last positions are exact, and after them nothing is written', async () => {
   const category = uniqueName('last')
   await moveTo(2n ** 53n - 3n)
   const stream = { category, streamId: '1' }

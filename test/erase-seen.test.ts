@@ -1,4 +1,4 @@
-// How readers see an erasure: typed categories, subscriptions, inline projections and push.
+// What readers get after an erasure: with typed categories, subscriptions, inline projections and push.
 import { filter, firstValueFrom, take, toArray } from 'rxjs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

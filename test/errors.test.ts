@@ -1,5 +1,5 @@
 // @direct
-// Whatever goes wrong is one clear error: a class with a stable code, the values in its message, and what to do.
+// Every failure is one clear error: a class with a stable code, the values in its message, and what to do.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'

@@ -80,7 +80,7 @@ test('live: false completes at the horizon found at the start, held back or not'
   assert.equal(await collect(meow.events({ category }, { live: false, from: 'end' })).ended(), [])
 })
 
-test('a signal completes it: before, during, after the catching up; so does close()', async () => {
+test('a signal completes it: before, during and after it catches up; so does close()', async () => {
   const category = uniqueName('signal')
   await meow.append({ category, streamId: '1' }, many(3_000))
   const before = collect(meow.events({ category }, { signal: AbortSignal.abort() }))
@@ -144,7 +144,7 @@ test('selectors: types, a stream, several categories, more than eight', async ()
   }
 })
 
-test('exactly once where catching up meets live, for 30 who join under load', async () => {
+test('exactly once at the change from stored events to live ones, for 30 that join under load', async () => {
   const dice = seeded('seam')
   const category = uniqueName('seam')
   let writing = true
@@ -220,7 +220,7 @@ test('unsubscribing leaves no tail, no timer, no LISTEN', async () => {
   if (pushes) await heard('UNLISTEN', category)
 })
 
-test('an observer that left in the middle of opening holds nothing either', async () => {
+test('an observer that unsubscribes while its tail opens leaves nothing open either', async () => {
   const before = await lastingTimers()
   for (const from of ['start', 'end', { after: 3 }] as const) {
     for (const turns of upTo(30)) {
@@ -232,7 +232,7 @@ test('an observer that left in the middle of opening holds nothing either', asyn
   await until(() => timers() <= before, { what: 'the timers to be gone' })
 })
 
-test('an error reaches the observer, who may try again; nothing is left of the failed try', async () => {
+test('an error reaches the observer, which can subscribe again; the failed attempt leaves nothing', async () => {
   const schema = uniqueName('missing')
   const sql = await pgClient()
   const other = await openStore({ pool, schema, pollIntervalMs: 60_000 })
@@ -282,6 +282,6 @@ test('bad arguments are refused at the call', () => {
   assert.throws(() => meow.events({}, { form: 'end' } as object), /options\.form is not an option/)
 })
 
-test('Node had nothing to warn of', () => assert.equal(warnings, []))
+test('Node printed no warning', () => assert.equal(warnings, []))
 
 test.run()

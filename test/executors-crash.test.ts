@@ -1,7 +1,7 @@
 // @serial
 // Three executor processes share 8 partitions, 50 streams, 10,000 events; one is killed with SIGKILL, one is frozen past
-// its lease and woken. Every event is handled, each stream first in version order, no more comes twice than was in
-// flight, and what the zombie acks moves nothing (I1, I2, I4, I5, I6).
+// its lease and woken. Every event is handled, first deliveries of each stream are in version order, at most the events in
+// flight come twice, and acks of the frozen process move no checkpoint (I1, I2, I4, I5, I6).
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Meow, RecordedEvent } from '../src/index.ts'

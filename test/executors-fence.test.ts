@@ -1,5 +1,5 @@
-// What executors say to the database, by its functions alone: an old epoch does nothing and is told so, claims are fair and
-// one at a time, a lost answer costs nothing, and who is gone does not count.
+// The database functions of executors, called directly: a call with an old epoch has no effect and says so, claims are fair and
+// run one at a time, a lost answer does no harm, and dead executors do not count.
 import type pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -107,7 +107,7 @@ async function checkpoints(name: string) {
   return rows as { partition: number; position: number; epoch: number; owner: string | null }[]
 }
 
-test('who was taken over can move, park, replay and release nothing, and is told so', async () => {
+test('an executor whose partition was taken can’t move, park, replay or release anything, and learns it', async () => {
   const name = await subscription(2)
   const zombie = (await claim(name, 'zombie')).held
   assert.equal(await advance(name, zombie, [10, 10]), [0, 1])
@@ -168,7 +168,7 @@ test('one epoch of several is old: the others count', async () => {
   )
 })
 
-test('a checkpoint never moves back, and what was given back moves no more', async () => {
+test('a checkpoint never moves back, and one of a released partition does not move', async () => {
   const name = await subscription(1)
   const { held } = await claim(name, 'a')
   await advance(name, held, [50])
@@ -182,7 +182,7 @@ test('a checkpoint never moves back, and what was given back moves no more', asy
   assert.is((await checkpoints(name))[0]!.position, 50)
 })
 
-test('the answer to a claim is lost: claimed again, it gets the same back, with higher epochs', async () => {
+test('if the answer to a claim is lost, the next claim gets the same partitions, with higher epochs', async () => {
   const name = await subscription(8)
   const other = (await claim(name, 'other')).held
   assert.is(other.length, 8)
@@ -207,7 +207,7 @@ test('the answer to a claim is lost: claimed again, it gets the same back, with 
   )
 })
 
-test('who is gone does not count, and who expired is only one of all once he is back', async () => {
+test('an executor that left does not count; one whose lease expired counts once when it returns', async () => {
   const name = await subscription(8)
   const held = new Map<string, Grant[]>()
   const turn = async (owner: string) => {

@@ -1,4 +1,4 @@
-// An executor that stops waits for what it has in hand, and for nothing else: no neighbour, no server that is away.
+// An executor that stops waits only for its own deliveries: not for other executors, and not for a server that is unreachable.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Meow } from '../src/index.ts'
@@ -13,7 +13,7 @@ test.after(closeAll)
 
 const setUp = () => [uniqueName('leave'), uniqueName('leave')] as const
 
-test('stop() does not wait for what another executor has open', async () => {
+test('stop() does not wait for deliveries of another executor', async () => {
   const [category, name] = setUp()
   await createSubscription(name, { categories: [category], partitions: 2 })
   const other = await sqlExecutor(name)
@@ -32,7 +32,7 @@ test('stop() does not wait for what another executor has open', async () => {
   await other.leave()
 })
 
-test('who leaves and who claims are no deadlock', async () => {
+test('executors that leave and executors that claim never deadlock', async () => {
   const [category, name] = setUp()
   await createSubscription(name, { categories: [category], partitions: 2 })
   const leaver = await sqlExecutor(name, { owner: 'leaver' })
@@ -145,7 +145,7 @@ for (const [what, begin] of Object.entries(begunWrites)) {
   })
 }
 
-test('a park that nobody can write any more rejects as an ack does', async () => {
+test('a park that can’t be written any more rejects, like an ack', async () => {
   const name = uniqueName('leave')
   await meow.append({ category: name, streamId: 'a' }, { type: 'Happened', data: {} })
   const proxy = await startProxy(databaseUrl())

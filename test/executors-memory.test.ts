@@ -1,5 +1,5 @@
 // @long @direct
-// 200,000 events wait and a handler is slow: what is held of them is what is in flight and two pages, not more.
+// 200,000 events wait for a slow handler: memory holds only the events in flight and two pages.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
@@ -86,7 +86,7 @@ for (const [what, subscriptions, maxInFlight, options] of [
   ['transactional', 1, 256, { partitions: 4, process: { transactional: true } }],
   ['three subscriptions', 3, 100, { partitions: 8 }],
 ] as const) {
-  test(`what is held is what is in flight and two pages: ${what}`, async () => {
+  test(`memory holds the events in flight and two pages: ${what}`, async () => {
     const { bytes, stuck } = await measured(subscriptions, maxInFlight, options)
     const bound = subscriptions * (maxInFlight + 2 * PAGE_SIZE)
     for (const { handled, read, alive, heap } of stuck) {

@@ -1,5 +1,5 @@
-// Handlers fail at random, their streams are set aside and put back while executors come and go and events flow: none is
-// lost, each stream is handled in version order, and effects of transactions happen exactly once (I1, I2).
+// Handlers fail at random, and their streams are parked and replayed while executors start and stop and events arrive: no event
+// is lost, each stream is handled in version order, and effects of transactions happen exactly once (I1, I2).
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Meow, ProcessOptions, RecordedEvent } from '../src/index.ts'
@@ -21,7 +21,7 @@ for (const [what, options] of [
   ['many streams at once', { concurrency: 8 }],
   ['transactional', { transactional: true, batchSize: 20 }],
 ] satisfies [string, ProcessOptions][]) {
-  test(`poison, parking, replay, joins and stops at random: nothing is lost (${what})`, async () => {
+  test(`failures, parking, replays, joins and stops at random: nothing is lost (${what})`, async () => {
     const dice = seeded(`parking, ${what}`)
     const [category, name] = [uniqueName('poison'), uniqueName('poison')]
     const table = `${storeSchema}.${uniqueName('effects')}`

@@ -1,5 +1,5 @@
-// Moments at which two things meet: a stop and a claim, a failure and a stop, the end of a replay and a new event, a lost
-// lease and a look at what is set aside, two calls of the bell. None of them loses an event, or leaves anything stuck.
+// Two things at the same moment: a stop and a claim, a failure and a stop, the end of a replay and a new event, a lost lease
+// and a read of the parked streams, two wake-ups. No event is lost, and nothing hangs.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Meow } from '../src/index.ts'
@@ -25,7 +25,7 @@ async function slowStore() {
   return { store: await openStore({ pool }), hold, pool }
 }
 
-test('stopped while its claim is under way: what that took is free at once', async () => {
+test('stopped during its claim: the partitions that it took are free at once', async () => {
   const { category, name } = given()
   const { store, hold, pool } = await slowStore()
   const options = { category, partitions: 4, leaseMs: 60_000 }
@@ -43,7 +43,7 @@ test('stopped while its claim is under way: what that took is free at once', asy
   await pool.end()
 })
 
-test('stopped while what it is to read is still being opened, for others too', async () => {
+test('stopped while its tail is still being opened, also by others', async () => {
   const { category, name } = given()
   const { store, hold, pool } = await slowStore()
   const opening = hold('channel(name)')
@@ -141,7 +141,7 @@ test('transactional, stopped while a failed batch is run again: stop() drains', 
   assert.ok(ended, 'stop() has not resolved after 8 s')
 })
 
-test('transactional, failing once more in the second run: the partition can be given back', async () => {
+test('transactional, failing again in the second run: the partition can be released', async () => {
   const { category, name } = given()
   await meow.appendAll(upTo(40).map((n) => ({ stream: { category, streamId: `${n}` }, events: [event] })))
   let stopped: Promise<void> | undefined
@@ -166,7 +166,7 @@ test('transactional, failing once more in the second run: the partition can be g
   assert.ok(ended, 'stop() has not resolved after 8 s')
 })
 
-test('transactional: a handler that keeps the failure of its query to itself has failed', async () => {
+test('transactional: a handler that hides the failure of its query has failed', async () => {
   const { category, name } = given()
   const { position } = await meow.append({ category, streamId: 'a' }, Array(3).fill(event))
   const attempts: string[] = []
@@ -187,7 +187,7 @@ test('transactional: a handler that keeps the failure of its query to itself has
   await worker.stop()
 })
 
-test('an event that comes while the last look of a replay is under way is handled', async () => {
+test('an event that arrives during the last read of a replay is handled', async () => {
   const { category, name } = given()
   const { store, hold, pool } = await slowStore()
   const handled: string[] = []
@@ -225,7 +225,7 @@ test('an event that comes while the last look of a replay is under way is handle
   await pool.end()
 })
 
-test('the end of one replay lets nothing of another stream out that is set aside', async () => {
+test('the end of one replay delivers nothing of another parked stream', async () => {
   const { category, name } = given()
   const { store, hold, pool } = await slowStore()
   const handled: string[] = []
@@ -341,7 +341,7 @@ test('a clean stop ends with the replayed event that it waits for, however long 
   await until(() => stopped, { timeoutMs: 5_000, what: 'the end of a drain that has nothing to wait for' })
 })
 
-test('transactional: who fails only when it commits has failed, and others flow', async () => {
+test('transactional: a handler that fails only at the commit has failed, and other streams go on', async () => {
   const { category, name } = given()
   const table = `${storeSchema}.${uniqueName('deferred')}`
   const sql = await pgClient()
@@ -370,7 +370,7 @@ test('transactional: who fails only when it commits has failed, and others flow'
   await worker.stop()
 })
 
-test('a lease lost while the executor looks for what is set aside: it goes on', async () => {
+test('a lease lost while the executor reads the parked streams: it continues', async () => {
   const { category, name } = given()
   const { store, hold, pool } = await slowStore()
   const handled: string[] = []

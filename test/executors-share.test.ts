@@ -1,6 +1,6 @@
 // @long
 // Executors share partitions evenly: within leaseMs of a join, at once after a clean stop, within leaseMs + 1 s after a
-// kill; and what they hand over cleanly is handled once.
+// kill; and events of a clean hand-over are handled once.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { ConnectOptions, ProcessOptions, RecordedEvent, SubscriptionOptions } from '../src/index.ts'
@@ -92,7 +92,7 @@ for (const listen of [true, false]) {
   })
 }
 
-test('more executors than partitions: who is left over takes over at once', async () => {
+test('more executors than partitions: one without a partition takes over at once', async () => {
   const { start, become } = given({ partitions: 2, leaseMs: 60_000 })
   const [first, ...rest] = [await start(), await start(), await start(), await start()]
   await become([1, 1], 5_000)
@@ -118,7 +118,7 @@ for (const listen of [true, false]) {
     console.log(`taken over after ${took} ms`)
   })
 
-  test(`joins, too, are a matter of a moment, however long the lease${what}`, async () => {
+  test(`joins take a moment, too, however long the lease${what}`, async () => {
     const { start, become } = given({ partitions: 8, leaseMs: 60_000 }, { listen })
     const all = []
     const took = []

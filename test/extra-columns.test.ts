@@ -1,4 +1,4 @@
-// What others add to the tables of a store breaks nothing: columns (with names that the library's statements use for other
+// The library works if others add to its tables: columns (with names that the library's statements use for other
 // things), indexes, triggers, constraints, comments, rules of replication; in connections that are open, and in new ones.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

@@ -1,4 +1,4 @@
-// An outage of something that handlers need parks nothing: the worker is failing, and says so, until a handler succeeds.
+// If a service that handlers need is down, nothing is parked: the status of the worker is `failing` until a handler succeeds.
 import type pg from 'pg'
 import { filter, firstValueFrom } from 'rxjs'
 import { test } from 'uvu'
@@ -213,7 +213,7 @@ test('one event at a time, with pauses that double up to maxDelayMs', () => {
   assert.ok(fail(delivery('a')), 'counted from nothing again')
 })
 
-test('attempts count when the other streams that waited have gone elsewhere', () => {
+test('attempts count again when another executor owns the other waiting streams', () => {
   const { delivery, fail, changes } = withClock()
   const leaving = new AbortController()
   const other = { lease: { signal: leaving.signal } }
@@ -225,7 +225,7 @@ test('attempts count when the other streams that waited have gone elsewhere', ()
   assert.equal([...new Set(changes)], [true])
 })
 
-test('it ends when all that waited has gone elsewhere, and the next failures are counted anew', () => {
+test('the outage ends when no waiting stream is left, and later failures are counted from 0', () => {
   const { outage, delivery, fail, changes } = withClock()
   const leaving = new AbortController()
   const other = { lease: { signal: leaving.signal } }

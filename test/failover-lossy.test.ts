@@ -1,6 +1,6 @@
 // @direct
-// A standby is promoted that had not got all events, and hands their positions out again: whoever stands at a position
-// notices. Subscriptions go on from the store's checkpoint and miss nothing; live observers, who can't, are told.
+// A standby that lacks events is promoted and assigns their positions again: every reader that has such a position notices.
+// Subscriptions continue at the checkpoint of the store and miss nothing; live observers, which can't, get an error.
 import { inspect } from 'node:util'
 import pg from 'pg'
 import { test } from 'uvu'
@@ -41,7 +41,7 @@ test.after(async () => {
   await pair.remove()
 })
 
-test('what an asynchronous standby had not got: its positions come again, and nobody passes over them', async () => {
+test('events that an asynchronous standby lacks: their positions are used again, and no reader skips them', async () => {
   const observers = [{ category: 'lossy' }, {}].map((selector) => collect(meow.events(selector)))
   const count = { category: 'lossy', initial: 0, evolve: (n: number) => n + 1, decide: () => [] }
   const watched = collect(meow.watch(count, '1'))
@@ -107,7 +107,7 @@ test('what an asynchronous standby had not got: its positions come again, and no
   const positions = (await meow.subscriptions()).map(({ name, position, ahead }) => [name, position, ahead])
   assert.equal(positions[0], ['lossy', again.position, 0])
 
-  // And so does whoever begins anew.
+  // So does a new observer.
   const anew = collect(meow.events({}))
   await anew.has(3 + 1 + 60)
   const later = await meow.append(stream, event)
@@ -121,7 +121,7 @@ test('a checkpoint that is ahead of the store is reported', async () => {
   const last = (await meow.append(stream, event)).position
   const ahead = last + 1_000
   errors.length = 0
-  // As a restore by halves leaves it behind.
+  // As after an incomplete restore.
   const sql = new pg.Client({ connectionString: pair.standby }) // which is the primary by now
   sql.on('error', () => {})
   await sql.connect()

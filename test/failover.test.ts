@@ -33,7 +33,7 @@ test.after(async () => {
   await pair.remove()
 })
 
-test('the primary is found whichever comes first; a standby alone is refused in the end', async () => {
+test('the primary is found in any order of the hosts; a standby alone is refused in the end', async () => {
   const standbyFirst = pair.both.replace(/@(.*),(.*)\/postgres/, '@$2,$1/postgres')
   const meow = await open(standbyFirst)
   await meow.migrate()
@@ -61,7 +61,7 @@ test('the primary is found whichever comes first; a standby alone is refused in 
   await reader.close()
 })
 
-test('kill -9 of the primary under load: all that was acknowledged is there, and all go on', async () => {
+test('kill -9 of the primary under load: every acknowledged event is there, and everything continues', async () => {
   const meow = await open(pair.both)
   await meow.migrate()
   const observer = collect(meow.events({ category }))

@@ -1,5 +1,5 @@
 // @direct
-// Tests of users may fake timers and take the fakes away whenever they like: all goes on afterwards, and close() ends.
+// Tests of users may fake timers and restore them at any moment: afterwards everything continues, and close() ends.
 import { execFile } from 'node:child_process'
 import { mock } from 'node:test'
 import { promisify } from 'node:util'
@@ -31,7 +31,7 @@ const fakers: Record<string, () => () => void> = {
 /** What the last append left to do is done. */
 const rest = () => new Promise((resolve) => setImmediate(resolve))
 
-/** So many turns of promises, which nothing fakes. */
+/** Lets this many microtasks run; promises are never faked. */
 async function turns(n: number): Promise<void> {
   for (let i = 0; i < n; i++) await null
 }
@@ -40,7 +40,7 @@ const event = { type: 'T', data: 1 }
 const open = (options: ConnectOptions = {}) => openStore({ pollIntervalMs: 100, ...options })
 
 for (const [name, fake] of Object.entries(fakers)) {
-  test(`${name}: appends that begin under fakes are answered, however soon those go`, async () => {
+  test(`${name}: appends that begin under fake timers are answered, however soon the fakes are removed`, async () => {
     const meow = await open()
     const category = uniqueName('order')
     await meow.append({ category, streamId: 'first' }, event)
@@ -57,7 +57,7 @@ for (const [name, fake] of Object.entries(fakers)) {
     await meow.close()
   })
 
-  test(`${name}: a batch on its way, and what waits behind it`, async () => {
+  test(`${name}: a batch that is being sent, and the appends that wait for it`, async () => {
     const meow = await open()
     const category = uniqueName('order')
     const append = (n: number) =>
@@ -131,7 +131,7 @@ for (const [name, fake] of Object.entries(fakers)) {
     await closing
   })
 
-  test(`${name}: connections that begin under fakes take no longer than they may`, async () => {
+  test(`${name}: connections that are opened under fake timers keep their time limit`, async () => {
     const meow = await open({ queryTimeoutMs: 2_000 })
     const category = uniqueName('order')
     const stream = { category, streamId: 'a' }

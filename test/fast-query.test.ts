@@ -1,5 +1,5 @@
 // @direct
-// Each query on a connection of ours has its time, however it is asked; one that is late takes its connection along.
+// Each query on our connections has a time limit, however it is sent; a query that exceeds it closes its connection.
 import pg from 'pg'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -38,7 +38,7 @@ test('rows are arrays of text', async ({ client }) => {
   )
 })
 
-test('of who hands on a copy of it too', async ({ client }) => {
+test('also if a copy of the client is passed on', async ({ client }) => {
   const query = client.query.bind(client) as (config: object) => unknown
   const instrumented = Object.assign(Object.create(client), {
     query: (config: object) => query({ ...config }),
@@ -57,9 +57,7 @@ test('an error of the server is the error', async ({ client }) => {
   assert.equal(await runQuery(client, { text: 'select 1' }, TIME_MS), [['1']])
 })
 
-test('what is sent behind a late one fails with it, and the connection is of no more use', async ({
-  client,
-}) => {
+test('queries that wait for a late one fail with it, and the connection is closed', async ({ client }) => {
   const late = runQuery(client, { text: LONG }, TIME_MS)
   const behind = rejects(runQuery(client, { text: 'select 1' }, 60_000), Error)
   assert.is((await rejects(late, Error)).message, QUERY_TIMEOUT)
@@ -67,7 +65,7 @@ test('what is sent behind a late one fails with it, and the connection is of no 
   assert.match((await rejects(client.query('select 1'), Error)).message, /not queryable/)
 })
 
-test('a client that was taken back takes no connection along', async ({ client }) => {
+test('a client that was returned in time closes no connection', async ({ client }) => {
   const lent = Object.assign(Object.create(client), {
     query: () => {
       throw new Error('taken back')
@@ -147,7 +145,7 @@ const ways: Record<string, (client: pg.Client, text: string) => Promise<any>> = 
     }),
 }
 for (const [name, way] of Object.entries(ways)) {
-  test(`of whoever has the connection: ${name}`, async ({ client }) => {
+  test(`also for queries of the connection's user: ${name}`, async ({ client }) => {
     assert.equal((await way(client, 'select 1 as a')).rows, [{ a: 1 }])
     assert.is((await rejects(way(client, LONG), Error)).message, QUERY_TIMEOUT)
   })

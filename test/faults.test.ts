@@ -1,7 +1,7 @@
 // @serial @direct
-// Whatever happens to executors, writers, their connections and the server, at random and at once: once it is over, every
-// promise was kept (I1 to I9; faults/check.ts says which). Two runs at once, of both kinds of workers, polling and not.
-// `npm run test:faults` does so for longer. MEOWMX_FAULT_SEED repeats what happens in a run, though not its timing.
+// Faults of executors, writers, connections and the server at random, also at the same time: afterwards, every promise was kept
+// (I1 to I9; faults/check.ts says which). Two runs at once, of both kinds of workers, polling and not. `npm run test:faults`
+// does so for longer. MEOWMX_FAULT_SEED repeats the faults of a run, but not its timing.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { report, table } from './faults/report.ts'

@@ -1,4 +1,4 @@
-// A feed reads ahead where more is known to be there, and at the end lets nothing come between a page and its consumer.
+// A feed reads ahead while it knows of more events; at the end, a page goes to its consumer at once.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Feed } from '../src/live/feed.ts'
@@ -41,7 +41,7 @@ test('the next page is asked for before its consumer has the last one, as long a
   feed.close()
 })
 
-test('who waits at the end is told why the feed is closed, then and ever after', async () => {
+test('a consumer that waits at the end gets the reason why the feed is closed, and so does every later call', async () => {
   const { feed, asked } = readTo(10)
   await feed.next()
   const waiting = rejects(feed.next(), Error)

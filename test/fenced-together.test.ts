@@ -1,4 +1,5 @@
-// Partitions are written of together; one whose lease is lost while the write waits for a connection takes no other along.
+// One write covers several partitions; if the lease of one is lost while the write waits for a connection, the others are
+// written.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parse } from '../src/core/validate.ts'

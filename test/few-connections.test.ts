@@ -1,5 +1,5 @@
 // One connection is enough for an executor, whatever its handlers do with the connection that they are given; a transactional
-// handler that uses the store besides needs a second one.
+// handler that also uses the store needs a second one.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { ProcessOptions, RecordedEvent } from '../src/index.ts'

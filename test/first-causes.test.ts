@@ -1,5 +1,5 @@
-// An error is told by its first cause: what a client that is not pg's throws stays as it is, a query that a handler keeps to itself is
-// named, and blamed on that handler alone. A consumer that retries ends with its store.
+// An error shows its first cause: errors of clients other than pg's stay as they are, and a failed query that a handler hides
+// is named and blamed on that handler alone. A consumer that retries ends with its store.
 import { retry } from 'rxjs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -86,7 +86,7 @@ for (const way of ['promise', 'callback', 'nobody waits'] as const)
     assert.is(calls.filter((streamId) => streamId === 'bad').length, 1)
   })
 
-test('a projection that keeps it to itself: the first cause, too', async () => {
+test('a projection that hides it: the first cause, too', async () => {
   const category = uniqueName('first')
   meow.project(category, async (_, client) => {
     await client.query('select 1 / 0').catch(() => {})

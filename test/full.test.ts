@@ -1,6 +1,6 @@
 // @direct
-// What is full at the server is full for a while: NOTIFY's queue, which stays so when its offender is gone, until somebody asks how
-// full it is, and the lock table. Appends are tried again behind that question, and what goes on for ever goes on.
+// Two things that may be full at the server for a while: the queue of NOTIFY, which stays full after its cause is gone until
+// somebody asks for its usage, and the lock table. Appends ask for it and try again; workers and Observables continue.
 import pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -67,7 +67,7 @@ async function gone(offender: pg.Client): Promise<void> {
   await until(left, { what: 'the offender to be gone' })
 }
 
-test('appends, alone, together, with a projection, meet a queue that stays full: they are done', async () => {
+test('appends alone, together and with a projection succeed although the queue stays full', async () => {
   const ways: Record<string, (store: Meow, category: string) => Promise<unknown>> = {
     alone: (store, category) => store.append({ category, streamId: 'a' }, event),
     together: (store, category) =>
@@ -112,7 +112,7 @@ test('another limit has the same code: it is not taken for a full queue, and its
   await store.close()
 })
 
-test('workers begin, and go on, behind a queue that was full; nothing is parked for it', async () => {
+test('workers start and continue after the queue was full; nothing is parked because of it', async () => {
   const category = uniqueName('queue')
   const store = await open()
   const handled: Record<string, number[]> = { plain: [], transactional: [] }
@@ -151,7 +151,7 @@ test('workers begin, and go on, behind a queue that was full; nothing is parked 
   await store.close()
 })
 
-test('the lock table is full for a while: workers and Observables go on behind it', async () => {
+test('the lock table is full for a while: afterwards workers and Observables continue', async () => {
   const category = uniqueName('locks')
   const store = await open()
   const handled: number[] = []

@@ -1,4 +1,4 @@
-// The testing kit for process managers: given these events, when this one comes or time goes by, then these effects are made.
+// The testing kit for process managers: given these events, when an event comes or time goes by, then these are the effects.
 import { AssertionError } from 'node:assert'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -50,7 +50,7 @@ test('events and time lead to effects and a state', () => {
   given(deadline, [placed, paid]).when(paid).thenNothing()
 })
 
-test('what differs is an AssertionError that says how', () => {
+test('a difference is an AssertionError that shows it', () => {
   fails(() => given(deadline).when(placed).then([]), /effects are not as expected/)
   fails(
     () =>

@@ -1,5 +1,5 @@
 // @direct
-// given, when, then: what a decider does, checked without a store, as the store would have it.
+// given, when, then: checks what a decider does, without a store, with the same checks that a store makes.
 import { AssertionError } from 'node:assert'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -99,7 +99,7 @@ test('what does not hold is an AssertionError, with the difference, at the line 
   )
 })
 
-test('where it throws, whoever expects something else is told what, and why', () => {
+test('if the decider throws where something else is expected, the error says what it threw and why', () => {
   const refused = given(booking, [announced, sold('A1')]).when(['A1'])
   for (const check of [
     () => refused.then([sold('A1')]),
@@ -118,7 +118,7 @@ test('where it throws, whoever expects something else is told what, and why', ()
   )
 })
 
-test('ids and metadata are compared where they are given', () => {
+test('ids and metadata are compared if they are given', () => {
   const id = crypto.randomUUID()
   const naming = { ...booking, decide: () => Show.SeatsSold({ seats: [] }, { id, metadata: { by: 'me' } }) }
   const when = () => given(naming).when([])
@@ -205,7 +205,7 @@ test('what append would refuse is refused: of the given events, of the expected,
     .thenState({ free: 2, sold: ['A1'] })
 })
 
-test('a decider that changes what it is given is found out', () => {
+test('a decider that changes its arguments is detected', () => {
   const initial = { free: 0, sold: [] as string[] }
   const impure: typeof booking = {
     ...booking,
@@ -228,7 +228,7 @@ test('a decider that changes what it is given is found out', () => {
   given(greedy, [announced]).when([]).thenThrows(TypeError)
 })
 
-test('where evolve throws, of what is given or of what was made, it is told which event', () => {
+test('if evolve throws on a given or a new event, the error names the event', () => {
   const narrow: Decider<number, RecordedEvent, number> = {
     category: 'narrow',
     initial: 0,
@@ -243,7 +243,7 @@ test('where evolve throws, of what is given or of what was made, it is told whic
   assert.match(fails(() => given(narrow, [event(1)]).when(3)).message, 'event 1, T: RangeError: too much')
 })
 
-test('whoever awaits it is told that it is not a promise', async () => {
+test('awaiting it is an error that says that it is not a promise', async () => {
   const error = await Promise.resolve(given(booking).when([]) as unknown).catch((error) => error)
   assert.match((error as Error).message, 'is not a promise')
   await given(booking, [announced])

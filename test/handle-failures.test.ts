@@ -1,4 +1,5 @@
-// handle: if a handler or an ack fails, what runs is cancelled, nothing else begins, and the first error ends the Observable.
+// handle: if a handler or an ack fails, running handlers are cancelled, no other begins, and the first error ends the
+// Observable.
 import { defer, EMPTY, firstValueFrom, from, map, Observable, of, retry, Subject, throwError } from 'rxjs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -41,7 +42,7 @@ test('after a failure, running handlers are cancelled, waiting ones never begin,
   })
 })
 
-test('the error does not wait for acks that the failed event itself holds back', () => {
+test('the error does not wait for acks that wait for the failed event', () => {
   marbles(({ cold, expectObservable }) => {
     const elsewhere = new Fake(event('c1'), ackedAfter(6), 1, 1)
     const values = { a: fake('a1', () => neverAcked), b: fake('b1', () => neverAcked), c: elsewhere }

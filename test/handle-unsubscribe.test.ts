@@ -1,4 +1,4 @@
-// handle: unsubscribing cancels what runs; what is handled already is still acked, and nothing more is emitted.
+// handle: unsubscribing cancels running handlers; events that are already handled are still acked, and nothing more is emitted.
 import { concat, firstValueFrom, of, Subject } from 'rxjs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

@@ -1,4 +1,4 @@
-// health() says what is wrong, and never rejects because of it.
+// health() says what is wrong, and does not reject because of it.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ClosedError, connect, ValidationError } from '../src/index.ts'

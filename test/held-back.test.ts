@@ -1,4 +1,5 @@
-// Lag counts what is committed, also behind an open append, and heldBack tells how much of it waits there, and for how long.
+// The lag counts all committed events, also those that an open append holds back; heldBack says how many these are, and since
+// when.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { SubscriptionStatus } from '../src/index.ts'
@@ -21,7 +22,7 @@ async function openAppend(category: string) {
   return client
 }
 
-test('50 events behind an open append: lag and heldBack, in the list, the status and ask; and then 0', async () => {
+test('an open append holds back 50 events: lag and heldBack in the list, the status and ask; and then 0', async () => {
   const [name, other] = [uniqueName('held'), uniqueName('free')]
   for (const category of [name, other]) await meow.append({ category, streamId: '1' }, event)
   const subscription = meow.subscription(name, { category: name, leaseMs: 900 })
@@ -52,7 +53,7 @@ test('50 events behind an open append: lag and heldBack, in the list, the status
   await Promise.all([worker.stop(), free.stop()])
 })
 
-test('of one that nobody works on: what lies before the open append is lag, and not held back', async () => {
+test('a subscription without an executor: events before the open append are lag, and not held back', async () => {
   const name = uniqueName('held')
   await meow
     .subscription(name, { category: name, types: ['Happened'] })
@@ -68,7 +69,7 @@ test('of one that nobody works on: what lies before the open append is lag, and 
   assert.equal([(await info(name)).lag, (await info(name)).heldBack.events], [7, 0])
 })
 
-test('an open append to a category that is new holds back whoever reads all, and no other; and so it is said', async () => {
+test('an open append to a new category holds back only readers of all events, and heldBack says so', async () => {
   const [mine, all] = [uniqueName('held'), uniqueName('held')]
   await meow.append({ category: mine, streamId: '1' }, event)
   await meow

@@ -1,4 +1,4 @@
-// By what a store that went back is recognized, and what is none of it.
+// How a store that lost events is recognized, and what is not mistaken for it.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { HistoryLostError } from '../src/core/errors.ts'
@@ -33,7 +33,7 @@ function setUp() {
   return { server, history, logged, lost, append, client }
 }
 
-test('it goes on: whatever comes, and on another server that has it', async () => {
+test('nothing is lost: new events, and another server that has them', async () => {
   const { server, history, lost, append, client } = setUp()
   await history.check(client())
   assert.is(history.position, 0)
@@ -92,7 +92,7 @@ test('an event that is erased is no loss', async () => {
   assert.equal([lost, history.position], [[], 1])
 })
 
-test('a standby is not asked: what it has not got may come', async () => {
+test('a standby is not asked: missing events may still arrive', async () => {
   const { server, history, lost, append, client } = setUp()
   append('a', 'b')
   await history.check(client())

@@ -1,6 +1,6 @@
 // @direct
-// A look at the horizons costs in proportion to the advisory locks that there are, whoever holds them; and the rows of an open
-// bulk append are passed over once, however many keys are announced.
+// Fetching the horizon costs in proportion to the number of advisory locks, whoever holds them. The rows of an open bulk append
+// are skipped once, however many keys are announced.
 import type pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

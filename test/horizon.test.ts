@@ -1,5 +1,6 @@
-// Only what could still appear below an event holds it back: an open append its own category, a raw INSERT all, a
-// stranger's transaction nothing. Polls are a minute apart here: what was held back comes because its tail looks again.
+// An event is held back only if another could still appear below it: an open append holds back its own category, a raw INSERT
+// all categories, a foreign transaction none. Polls are a minute apart here: events that were held back come because their tail
+// fetches the horizon again.
 import { map } from 'rxjs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -120,7 +121,7 @@ test('so does a rollback to a savepoint, while its transaction stays open', asyn
   assert.ok(inOwn.all[1]!.position > position)
 })
 
-test('an append that begins later holds nothing back that was there before', async () => {
+test('an append that begins later does not hold back earlier events', async () => {
   const { meow, own } = await fresh()
   const { position } = await meow.append({ category: own, streamId: 'first' }, event)
   const client = await pgClient()
@@ -197,7 +198,7 @@ test('with several open appends the horizon goes up step by step', async () => {
   assert.is(await horizon(), positions[2])
 })
 
-test('the horizon is a committed position: of what rolled back nothing is left to resume at', async () => {
+test('the horizon is a committed position: never that of an event that was rolled back', async () => {
   const { meow, own } = await fresh()
   const { position } = await meow.append({ category: own, streamId: '1' }, event)
   const client = await pgClient()

@@ -1,4 +1,4 @@
-// Whatever is thrown is described: no error is such that its event is not parked, its worker does not stop, or the log is silent.
+// Any thrown value is described: whatever it is, its event is parked, or its worker stops, and the log says so.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { z } from 'zod'

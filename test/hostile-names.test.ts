@@ -1,5 +1,5 @@
 // Names of any characters, as category, stream, type and subscription: appended, read, pushed, handled, parked, replayed
-// and managed like any other, and never taken for one another, for SQL or for a property of JavaScript's.
+// and managed like any other, and never confused with each other, with SQL or with a property of JavaScript objects.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ValidationError } from '../src/index.ts'

@@ -1,5 +1,5 @@
 // Payloads that were made to harm: what JSON can hold comes back to the byte, whichever way it is read, as own properties;
-// what it can't is one clear error, and nothing is written. What plain SQL stores beside the library is read all the same.
+// for other values there is one clear error, and nothing is written. Payloads that plain SQL has stored can be read, too.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { RecordedEvent } from '../src/index.ts'

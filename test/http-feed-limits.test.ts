@@ -1,4 +1,4 @@
-// A feed tells nothing of what may not be read, refuses what is malformed, and lets no caller harm the others.
+// A feed reveals nothing that a caller may not read, refuses malformed requests, and lets no caller harm the others.
 import { request } from 'node:http'
 import { connect } from 'node:net'
 import { test } from 'uvu'
@@ -88,7 +88,7 @@ test('it is read only', async () => {
   await server.close()
 })
 
-test('what may not be read looks like what is not there; all needs a yes of its own', async () => {
+test('forbidden streams look like missing ones; reading all events needs a permission of its own', async () => {
   const server = await serve(eventFeed(meow, { authorize: allow }))
   const paths = [
     `/category/${secret}`,
@@ -116,7 +116,7 @@ test('what may not be read looks like what is not there; all needs a yes of its 
   await everything.close()
 })
 
-test('only true is a yes; an error of authorize is logged and not shown', async () => {
+test('only true is a permission; an error of authorize is logged and not shown', async () => {
   for (const answer of [1, 'yes', {}, undefined, null, Promise.resolve('true')]) {
     const server = await serve(eventFeed(meow, { authorize: () => answer as boolean }))
     assert.is((await problem(`${server.url}/events/category/${open}`)).status, 403, String(answer))
@@ -179,7 +179,7 @@ test('options are checked', () => {
   assert.throws(() => stateFeed(meow, { a: {} } as any, { authorize: () => true }), /decider\.category/)
 })
 
-test('one caller has a number of connections, and all together have one', async () => {
+test('the number of connections is limited for each caller, and for all together', async () => {
   const server = await serve(
     eventFeed(meow, { authorize: allow, maxConnectionsPerCaller: 2, maxConnections: 4 }),
   )
@@ -197,7 +197,7 @@ test('one caller has a number of connections, and all together have one', async 
   await server.close()
 })
 
-test('a connection ends when authorize takes its yes back', async () => {
+test('a connection ends when authorize no longer permits it', async () => {
   let allowed = true
   const server = await serve(eventFeed(meow, { authorize: () => allowed, reauthorizeMs: 50 }))
   const url = `${server.url}/events/category/${open}?offset=-1`
@@ -219,7 +219,7 @@ test('a connection ends after its time, so that clients come back by themselves'
   await server.close()
 })
 
-test('who takes nothing is dropped at a bound, and can go on where it was', async () => {
+test('a client that reads nothing is dropped at a limit, and can continue where it was', async () => {
   const category = uniqueName('slow')
   const text = 'x'.repeat(50_000)
   const types = Array.from({ length: 400 }, () => ({ type: 'Long', data: { text } }))

@@ -1,4 +1,4 @@
-// The same ids are written once, and whoever comes with them again is told what was written.
+// The same ids are written once, and a repeat gets the result of the first call.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { ExpectedVersion, NewEvent } from '../src/index.ts'
@@ -160,7 +160,7 @@ test('one id twice in a call is a ValidationError', async () => {
   assert.equal(await meow.load(stream), [])
 })
 
-test('the same id at once, from one process and from two: written once, told to all', async () => {
+test('the same id at once, from one process and from two: written once, and every call gets the result', async () => {
   for (let round = 0; round < 10; round++) {
     const stream = newStream()
     const events = [newEvent(round), newEvent('two')]
@@ -188,7 +188,7 @@ test('the same id at once with an expected version: the others find it, and no c
   }
 })
 
-test('the same id at once for different streams: one is written, the others are told', async () => {
+test('the same id at once for different streams: one is written, the others get an error', async () => {
   for (let round = 0; round < 10; round++) {
     const event = newEvent(round)
     const { category } = newStream()

@@ -1,4 +1,4 @@
-// An inline projection is run again after a lost race or connection, and still nothing is projected twice.
+// An inline projection runs again after a lost race or a lost connection, and still no event is projected twice.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { OutcomeUnknownError } from '../src/index.ts'
@@ -25,7 +25,7 @@ test('after a serialization failure the handler runs again, in a new transaction
   assert.equal([await written(name), await data(name)], [['3'], [{}]])
 })
 
-test('if the connection ends before the commit, all is run again and written once', async () => {
+test('if the connection ends before the commit, everything runs again and is written once', async () => {
   const name = uniqueName('killed')
   let runs = 0
   meow.project(name, async (_, client) => {

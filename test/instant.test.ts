@@ -1,4 +1,5 @@
-// How long ago something was, by whichever of a process's two clocks says more: a lease must not seem fresh to who slept.
+// How long ago something was, by the one of a process's two clocks that says more: after a suspend, a lease must not seem
+// fresh.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { systemClock } from '../src/core/clock.ts'

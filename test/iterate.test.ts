@@ -1,5 +1,5 @@
 // @alone
-// iterate(): the same events pulled. Reads ahead only so far, and can be left at any moment.
+// iterate(): the same events pulled. It reads at most two pages ahead, and can be ended at any moment.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Meow, RecordedEvent } from '../src/index.ts'
@@ -76,7 +76,7 @@ test('a consumer that takes its time has two pages read ahead at most', async ()
   }
 })
 
-test('return() while it waits ends it at once, and the call that waits', async () => {
+test('return() while next() waits ends both at once', async () => {
   for (const options of [{}, { from: 'end' }, { live: false }] as const) {
     const iterator = meow.iterate({ category: uniqueName('idle') }, options)[Symbol.asyncIterator]()
     const waiting = iterator.next()

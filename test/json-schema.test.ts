@@ -1,4 +1,5 @@
-// Category.jsonSchema() says what is stored of each type, and `meowmx schema --check` tells which changes would break readers.
+// Category.jsonSchema() describes the stored data of each type, and `meowmx schema --check` tells which changes would break
+// readers.
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

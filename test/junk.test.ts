@@ -1,6 +1,6 @@
 // @push
-// Any role that may connect may send anything on the store's channels: a stranger's flood is no error, loses and delays
-// nothing, and costs a bounded number of queries, none once it is over. Polls are a minute apart.
+// Every role that can connect can send anything on the store's channels: a flood of foreign notifications causes no error,
+// loses and delays nothing, and costs a bounded number of queries; none after it ends. Polls are a minute apart.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { collect } from './support/collect.ts'

@@ -1,6 +1,6 @@
 // @direct
-// A connection that a router forgot without telling anybody: the operating system keeps it from being forgotten, within a
-// minute, and one that was idle for long is checked before it is used, so that the next call does not take queryTimeoutMs.
+// Routers forget idle connections silently. The operating system sends a keep-alive every minute, and a connection that was
+// idle for long is checked before it is used, so that the next call does not take queryTimeoutMs.
 import { existsSync, readFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -14,7 +14,7 @@ test.after(closeAll)
 
 const event = { type: 'Happened', data: {} }
 
-/** After so many ms of doing nothing. */
+/** After this many idle ms. */
 const idle = (ms: number) => {
   const began = performance.now()
   return until(() => performance.now() - began > ms, { timeoutMs: 60_000, what: 'time to pass' })
@@ -96,7 +96,7 @@ for (const what of ['append', 'load'] as const) {
   })
 }
 
-test('one that is alive is used again after a long pause, with what it has prepared', async () => {
+test('a live connection is used again after a long pause, with its prepared statements', async () => {
   const schema = uniqueName('alive')
   const meow = await openStore({ schema, listen: false, keepAliveMs: 1_000 })
   const stream = { category: 'c', streamId: '1' }

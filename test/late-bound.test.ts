@@ -1,4 +1,4 @@
-// Timers and clocks come from src/core/clock.ts alone, which takes them when it loads: what is looked up later may be a fake.
+// Timers and clocks come only from src/core/clock.ts, which looks them up when it loads: later they may be fakes.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { test } from 'uvu'

@@ -1,6 +1,5 @@
 // @long @direct @push
-// Who observes or waits and gives up is forgotten: on a store to which nothing is appended, the heap does not grow with the
-// number of those that came and went.
+// Observers and waiters that give up are forgotten: on a store without new events, the heap does not grow with their number.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
@@ -34,7 +33,7 @@ const cycles: Record<string, number> = {
 /** What else may grow, whatever the number: compiled code, buffers. */
 const NOISE = 800_000
 
-test('whatever comes and goes, the heap stays as it is', async () => {
+test('the heap stays the same, whatever is opened and ended', async () => {
   await openStore()
   const root = new URL('../', import.meta.url).pathname
   const child = spawn(

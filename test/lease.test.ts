@@ -1,5 +1,6 @@
 // One owner at a time, whatever becomes of executors and their connections: killed, frozen, cut off, with a wrong clock.
-// Another takes over within leaseMs + 1 s, a zombie can't ack, and no checkpoint ever moves backward (I4, I5, I6, I7).
+// Another executor takes over within leaseMs + 1 s, an executor with a lost lease can't ack, and no checkpoint ever moves
+// backward (I4, I5, I6, I7).
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Meow } from '../src/index.ts'
@@ -174,7 +175,7 @@ test('frozen, and nobody came: it goes on, and its acks count', async () => {
   await checkAudit(name, last)
 })
 
-test("an executor's clock is its own affair: an hour ahead, an hour behind, or jumping", async () => {
+test('the clock of an executor does not matter: an hour ahead, an hour behind, or jumping', async () => {
   const { name, append, options } = await given(5)
   const ahead = await startExecutor({ ...options, how: 'handle', clockOffsetMs: 3_600_000 })
   await ahead.says('handled', 4)

@@ -1,5 +1,6 @@
 // @push
-// A connection that answers every query and loses every notification: only an echo tells. It comes every 15 s, and has 4 s.
+// A connection that answers every query but loses every notification: only the liveness probe finds it. It comes every 15 s,
+// and has 4 s.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { collect } from './support/collect.ts'
@@ -11,7 +12,7 @@ import { until } from './support/until.ts'
 const event = { type: 'Happened', data: {} }
 test.after(closeAll)
 
-test('deafness is found out, is no push until it is over, and the poll goes on', async () => {
+test('a stale connection is found, the status says so until it is replaced, and the poll goes on', async () => {
   const proxy = await startDeafProxy(databaseUrl())
   const writer = await openStore({ listen: false })
   const meow = await openStore({ listenConnectionString: proxy.url })

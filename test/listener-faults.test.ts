@@ -1,6 +1,6 @@
 // @push
-// What can befall the listener's connection alone: its backend ends, freezes, or its network loses all or half of what is
-// sent. Push is back within a bound, and what is appended meanwhile arrives by the poll, which is as often as by default.
+// Faults of the listen connection alone: its backend ends or freezes, or its network loses everything or half of it. Push is
+// back within a limit, and events that are appended meanwhile arrive by the poll, at its default interval.
 import { skip } from 'rxjs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -159,7 +159,7 @@ for (const [what, silence] of Object.entries(silences)) {
   })
 }
 
-test('a network that forgot all connections: on within one queryTimeoutMs, however many there were', async () => {
+test('a network that forgot all connections: events flow again within one queryTimeoutMs, however many connections there were', async () => {
   const way = await startProxy(server.connectionString)
   const queryTimeoutMs = 3_000
   const meow = await openStore({ schema, connectionString: way.url, queryTimeoutMs })

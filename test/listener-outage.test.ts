@@ -1,6 +1,6 @@
 // @push
 // The server itself is gone for a while, and comes back at the same address: everything goes on within 2 s. The poll is a
-// minute apart, so it is not what brings the events. OUTAGE_S (default 5) says how long; from then on nobody waits longer.
+// minute apart, so it is not what brings the events. OUTAGE_S (default 5) sets its length.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,6 +1,6 @@
 // @push
-// A standby takes over. LISTEN is refused in recovery, and who only holds on to the connection stays deaf after the
-// promotion: whoever was connected before it has push after it, not only the poll, which is a minute apart here.
+// A standby takes over. LISTEN is refused in recovery, so a client that only keeps its connection gets no notification after
+// the promotion. Stores that were connected before have push afterwards, not only the poll, which is a minute apart here.
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -39,7 +39,7 @@ test.after(async () => {
   await rm(directory, { recursive: true, force: true })
 })
 
-test('a standby that is promoted: who was connected before has push, and every event once', async () => {
+test('a standby is promoted: stores that were connected before have push, and get every event once', async () => {
   const writer = await openStore({ schema, listen: false })
   await writer.append(stream, [event, event])
   const sql = await pgClient({ connectionString: standby.connectionString })

@@ -1,6 +1,6 @@
 // @push
-// The listener is disposable: whatever happens to it, or is sent to it, events go on; nothing is lost while it is away.
-// Polls are a minute apart: what comes after a fault comes because the new listener made its tails look.
+// The listener can fail at any time: whatever happens to it, or is sent to it, events continue, and none is lost meanwhile.
+// Polls are a minute apart: events after a fault arrive because the new listener wakes its tails.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Meow } from '../src/index.ts'
@@ -143,7 +143,7 @@ test('a schema may have any name: each is a channel too', async () => {
   }
 })
 
-test('a connection that dies without a word is found out, and replaced', async () => {
+test('a connection that dies silently is found and replaced', async () => {
   const proxy = await startProxy(databaseUrl())
   const meow = await openStore({ listenConnectionString: proxy.url, queryTimeoutMs: 1_000, pollIntervalMs })
   await listening(meow)
@@ -161,7 +161,7 @@ test('a connection that dies without a word is found out, and replaced', async (
   await proxy.close()
 })
 
-test('without a server to listen to, the poll goes on; with it again, push does', async () => {
+test('without a server to listen to, the poll continues; when it is back, push continues', async () => {
   const proxy = await startProxy(databaseUrl())
   await proxy.cut()
   const meow = await openStore({ listenConnectionString: proxy.url, pollIntervalMs: 50 })

@@ -1,4 +1,4 @@
-// What is logged, at every level: never a password, and of events nothing but what a handler's own error tells.
+// What is logged, at every level: never a password, and of events only what a handler's own error contains.
 import { inspect } from 'node:util'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -109,7 +109,7 @@ test('failures of handlers, acks too late, an outage: neither password nor paylo
   }
 })
 
-test('what comes and goes is told once, with what it is about', async () => {
+test('each change is logged once, with its subject', async () => {
   const told: { level: string; fields: any; message: string }[] = []
   const tell = (level: string) => (fields: unknown, message: string) =>
     void told.push({ level, fields, message })

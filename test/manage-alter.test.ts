@@ -1,4 +1,5 @@
-// alterSubscription() changes a subscription that nobody owns: what is left out stays, and no old owner is ever valid again.
+// alterSubscription() changes a subscription without an executor: what is left out stays, and no lease of before is ever valid
+// again.
 import type pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -18,7 +19,7 @@ async function info(name: string): Promise<SubscriptionInfo> {
   return (await meow.subscriptions()).find((one) => one.name === name)!
 }
 
-/** Lets all leases of a subscription run out, its executors' too. */
+/** Lets all leases of a subscription and of its executors expire. */
 async function expire(name: string): Promise<void> {
   await sql.query(`update checkpoints set lease_until = clock_timestamp() where subscription = '${name}'`)
   await sql.query(`update executors set alive_until = clock_timestamp() where subscription = '${name}'`)
@@ -49,7 +50,7 @@ test('categories, types, partitions; what is left out stays; null is every one',
   await is({ category: 'it’s "{,}\\', types: ['T'] }, 1)
 })
 
-test('what was altered is what subscription() then finds', async () => {
+test('afterwards subscription() requires the new selector', async () => {
   const [name, one, other] = ['alter', 'b', 'a'].map(uniqueName) as [string, string, string]
   await createSubscription(name, { categories: [one] })
   await meow.alterSubscription(name, {

@@ -1,4 +1,4 @@
-// Right behind process(), which makes the subscription, all that is asked about it waits until it is made: nothing says that
+// Right after process(), which creates the subscription, every call about it waits until it exists, instead of saying that
 // there is none.
 import { test } from 'uvu'
 import { SubscriptionNotFoundError, TimeoutError } from '../src/index.ts'
@@ -49,7 +49,7 @@ for (const [what, call] of Object.entries(calls)) {
   })
 }
 
-test('where nobody makes it, there is none', async () => {
+test('if nobody creates it, it does not exist', async () => {
   const name = uniqueName('beginning')
   for (const call of Object.values(calls)) await rejects(call(name), SubscriptionNotFoundError)
 })

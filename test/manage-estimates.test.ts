@@ -1,5 +1,6 @@
 // @direct @long
-// subscriptions() counts exactly what is few, estimates what is many, says which, and reads a bounded number of events.
+// subscriptions() counts small numbers exactly and estimates large ones, says which it did, and reads a bounded number of
+// events.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { SubscriptionInfo } from '../src/index.ts'
@@ -19,7 +20,7 @@ test.after(closeAll)
 
 /** Every second event in `big`, 100 in each of 200 small categories; one long stream; the last 500 of all in `late`. */
 const COUNT = 50_000
-const FEW = 1_000 // so many are exact, however many subscriptions lag behind
+const FEW = 1_000 // up to this number the count is exact, however many subscriptions lag
 await sql.query(
   `insert into events (version, category, stream_id, type, data)
    select row_number() over (partition by category, stream_id order by n) - 1, category, stream_id, 'T' || n % 3, '{}'
@@ -73,7 +74,7 @@ async function told(name: string, exact = false): Promise<SubscriptionInfo> {
 }
 
 const many = Array.from({ length: 30 }, (_, i) => `c${i}`)
-// With so many that lag behind each has no more than its least share.
+// With this many subscriptions that lag, each has only the smallest share.
 for (let n = 0; n < 150; n++) await subscribe({ categories: ['big'] }, [0, 0])
 
 const [end, apart] = [
@@ -118,7 +119,7 @@ for (const [what, selected, reached, isEstimate] of cases) {
   })
 }
 
-test('what is not known to be nothing is not told as nothing', async () => {
+test('an estimate is never 0 if the number may be larger', async () => {
   const name = await subscribe({ types: ['Nobody'] }, [0, 0])
   const { lag, lagIsEstimate } = await told(name)
   assert.equal([lag, lagIsEstimate], [1, true])

@@ -1,4 +1,4 @@
-// parked() lists what is set aside, in order; replayParked() puts it back.
+// parked() lists the parked events, in order; replayParked() puts them back.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { ParkedEvent, RecordedEvent } from '../src/index.ts'
@@ -126,7 +126,7 @@ test('while it is replayed a stream is listed from where it stands, and no longe
   assert.equal(await listed(), [])
 })
 
-test('replayParked puts all back, or one stream, rings, and counts the events', async () => {
+test('replayParked puts back all streams or one, wakes the executors, and counts the events', async () => {
   const { name, executor, streams } = await setUp([3, 2, 4])
   for (const stream of streams) await executor.park(stream[1]!)
   const { rows: channels } = await executor.client.query('select wake_channel($1)', [name])

@@ -1,4 +1,4 @@
-// resetSubscription() and deleteSubscription() take a subscription away from whoever owns it.
+// resetSubscription() and deleteSubscription() take a subscription away from its executors.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { From, SubscriptionInfo } from '../src/index.ts'
@@ -69,7 +69,7 @@ test('the end is the horizon of what it selects, below what an open append holds
   await client.query('rollback')
 })
 
-test('takes the leases away, forgets what is parked, rings; who owned it can write nothing more', async () => {
+test('takes the leases away, forgets the parked events, and wakes the executors; the old owner can’t write any more', async () => {
   const [name, category] = [uniqueName('reset'), uniqueName('reset')]
   const { events: recorded } = await meow.append({ category, streamId: 'a' }, events)
   await createSubscription(name, { categories: [category], partitions: 2 })
@@ -95,7 +95,7 @@ test('takes the leases away, forgets what is parked, rings; who owned it can wri
   assert.is(await owner.advance(1), true, 'and goes on from there')
 })
 
-test('waits for the transaction of whoever is at work, which is undone then', async () => {
+test('waits for a running transactional handler, whose transaction is then rolled back', async () => {
   const [name, category] = [uniqueName('reset'), uniqueName('reset')]
   const { events: recorded } = await meow.append({ category, streamId: 'a' }, events)
   // Whoever waits in a circle waits for ever here.

@@ -1,4 +1,4 @@
-// stallers() names whoever holds a horizon back: open appends, raw INSERTs, prepared transactions, strangers' locks.
+// stallers() lists everything that holds a horizon back: open appends, raw INSERTs, prepared transactions, strangers' locks.
 import type pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -28,7 +28,7 @@ async function committed(): Promise<string> {
   return category
 }
 
-test('nobody; then who appends in an open transaction, until it ends', async () => {
+test('empty; then an open transaction that appends, until it ends', async () => {
   assert.equal(await meow.stallers(), [])
   const [category, application] = [await committed(), uniqueName('app')]
   const { client, pid, since } = await transaction(application)
@@ -163,7 +163,7 @@ test('a prepared transaction has no process, but a name', async () => {
   await store.close()
 })
 
-test('a role that may not see it all still learns who', async () => {
+test('a role with few privileges still gets the process id', async () => {
   const [category, role] = [await committed(), uniqueName('role')]
   const admin = await pgClient()
   await admin.query(`create role ${role}; grant usage on schema ${storeSchema} to ${role};

@@ -1,4 +1,4 @@
-// subscriptions() tells what each subscription selects, who owns its partitions, how far it is, behind, and what is parked.
+// subscriptions() tells what each subscription selects, who owns its partitions, its position and lag, and what is parked.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Selector, SubscriptionInfo } from '../src/index.ts'
@@ -54,7 +54,7 @@ test('selectors come back as they were given', async () => {
   }
 })
 
-test('owners and their leases, a position a partition; whose lease ran out owns nothing', async () => {
+test('owners, their leases, and a position for each partition; an executor whose lease expired owns nothing', async () => {
   const name = uniqueName('owned')
   await createSubscription(name, { partitions: 3, position: 5 })
   const free = { owner: null, leaseUntil: null }
@@ -148,7 +148,7 @@ test('of several partitions, each counts from its own checkpoint', async () => {
   assert.is((await info(name)).position, Math.min(...checkpoints))
 })
 
-test('what an open append holds back is lag, too, and told apart for whom it is held back', async () => {
+test('events that an open append holds back are lag, too, and are shown as held back', async () => {
   const [own, other] = [uniqueName('held'), uniqueName('free')]
   const names = { own: uniqueName('own'), other: uniqueName('other'), all: uniqueName('all') }
   const { position } = await meow.append({ category: other, streamId: 'a' }, events('A'))
@@ -173,7 +173,7 @@ test('what an open append holds back is lag, too, and told apart for whom it is 
   assert.equal(await lags(), [2, 2, 3])
 })
 
-test('parked counts the event that failed and those behind it, whether they are being replayed or not', async () => {
+test('parked counts the event that failed and those that wait for it, whether they are being replayed or not', async () => {
   const category = uniqueName('parked')
   const name = uniqueName('parked')
   const a = await meow.append({ category, streamId: 'a' }, events('A', 'A', 'B', 'A'))

@@ -1,4 +1,4 @@
-// waitFor() hears of a replay: the event is handled, and a ring says so, without a poll.
+// waitFor() notices a replay: when the event is handled, a notification wakes it, without a poll.
 import { test } from 'uvu'
 import { listening } from './support/status.ts'
 import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'

@@ -1,5 +1,5 @@
-// waitFor() resolves as soon as a subscription has handled an event or set it aside, told by a notification: polls are a
-// minute apart here.
+// waitFor() resolves as soon as a subscription has handled or parked an event. A notification wakes it: polls are a minute
+// apart here.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { statements } from '../src/database/statements.ts'
@@ -58,7 +58,7 @@ function waiting(name: string, position: number, store: Meow = meow, options = {
   return wait
 }
 
-/** Waits until so many have said in the store that they wait for this. */
+/** Waits until this many callers have registered in the store that they wait for this. */
 async function entered(name: string, count = 1): Promise<void> {
   await until(
     async () => {
@@ -90,7 +90,7 @@ async function reached(name: string, position: number): Promise<boolean> {
   return rows[0].reached
 }
 
-test('at once where the checkpoint is there, or above', async () => {
+test('at once if the checkpoint has reached the position', async () => {
   const { name, executor, events } = await setUp()
   await executor.advance(events[1]!.position)
   const { pool, queries } = countingPool()
@@ -102,7 +102,7 @@ test('at once where the checkpoint is there, or above', async () => {
   await pool.end()
 })
 
-test('not before the checkpoint is there; then told by it, and not by what comes before', async () => {
+test('not before the checkpoint gets there; then by its notification, and not by an earlier one', async () => {
   const { name, executor, events } = await setUp()
   const waits = events.map(({ position }) => waiting(name, position))
   await entered(name, 3)
@@ -156,7 +156,7 @@ test('the partition of the event counts, and no other', async () => {
   await wait.promise
 })
 
-test('where no event of the subscription is, all partitions count', async () => {
+test('if the subscription has no event at the position, all partitions count', async () => {
   const { name, executor, events } = await setUp({ partitions: 2, types: ['A'] })
   const { position } = await meow.append(
     { category: uniqueName('other'), streamId: 'x' },
@@ -206,7 +206,7 @@ test('a later position of another stream is not passed by what is parked', async
   await wait.promise
 })
 
-test('given back, reset, deleted: who waits is told', async () => {
+test('released, reset, deleted: waiting calls notice', async () => {
   const { name, executor, events } = await setUp()
   const { position } = events[2]!
   const first = waiting(name, position)
@@ -235,7 +235,7 @@ test('given back, reset, deleted: who waits is told', async () => {
   await rejects(meow.waitFor(name, position), SubscriptionNotFoundError)
 })
 
-test('a position above anything is waited for until the time is over', async () => {
+test('a position that does not exist yet is waited for until the timeout', async () => {
   const { name } = await setUp()
   const error = await rejects(meow.waitFor(name, Number.MAX_SAFE_INTEGER, { timeoutMs: 50 }), TimeoutError)
   assert.is(error.timeoutMs, 50)

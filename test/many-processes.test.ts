@@ -1,6 +1,6 @@
 // @direct @long
-// Many processes of one store: shares are even whoever comes, goes or is killed; no process takes more connections than it
-// may; who is idle asks little. (`npm run bench -- many`: the same with 40 processes, and figures.)
+// Many processes of one store: shares are even, whichever process starts, ends or is killed; no process takes more connections
+// than allowed; idle processes send few queries. (`npm run bench -- many`: the same with 40 processes, and figures.)
 import pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

@@ -1,6 +1,6 @@
 // @push
 // Many stores in one process: those in one database share one LISTEN connection, and one that nobody observes does nothing.
-// Polls are a minute apart: what comes, is pushed.
+// Polls are a minute apart: events arrive by push.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { ConnectOptions, Meow } from '../src/index.ts'
@@ -122,7 +122,7 @@ test('two stores of one schema: what one no longer listens to, the other still h
   await third.close()
 })
 
-test('who observes nothing listens to nothing, so that no append wakes it; who begins to, hears', async () => {
+test('a store that observes nothing listens to nothing, so no append wakes it; one that starts to observe is notified', async () => {
   const [name] = schemas(1) as [string]
   const store = await open(name)
   await listening(store)
@@ -176,7 +176,7 @@ test('other databases, roles, ways and bounds have connections of their own', as
   await proxy.close()
 })
 
-test('opened and closed at any moment, many at once: who is open hears, and nothing is left', async () => {
+test('opened and closed at any moment, many at once: every open store is notified, and nothing is left', async () => {
   const dice = seeded('many stores')
   const names = schemas(3)
   for (const name of names) await (await open(name, { listen: false })).close()

@@ -56,7 +56,7 @@ export const deciding: Contract = (test, store) => {
       assert.is((await store().state(hamlet, 'b')).version, -1)
     })
 
-    test(`decide: many at once: each on what is there by then, ${kind}`, async () => {
+    test(`decide: many at once, each on the latest state, ${kind}`, async () => {
       const hamlet = show({ ...more, initial: { free: 10 } })
       const all = await Promise.allSettled(
         Array.from({ length: 14 }, () => store().decide(hamlet, 'a', { seats: 1 })),
@@ -70,7 +70,7 @@ export const deciding: Contract = (test, store) => {
     })
   }
 
-  test('decide: where somebody is faster it decides again, `retries` times', async () => {
+  test('decide: if another writer gets there first it decides again, up to `retries` times', async () => {
     let calls = 0
     const outrun = (times: number) => {
       const hamlet = show()
@@ -125,7 +125,7 @@ export const deciding: Contract = (test, store) => {
     assert.throws(() => store().watch(hamlet, ''), /streamId/)
   })
 
-  test('aggregates: loaded, saved, and refused where somebody was faster', async () => {
+  test('aggregates: loaded, saved, and refused if another writer got there first', async () => {
     const category = uniqueName('account')
     class Account {
       static readonly category: string = category

@@ -66,7 +66,7 @@ export const observing: Contract = (test, store, open) => {
     for (const { subscription } of [after, end]) subscription.unsubscribe()
   })
 
-  test('events, iterate: from after a position that the store has not come to: it fails at once', async () => {
+  test('events, iterate: a start after a position that the store has not reached fails at once', async () => {
     const stream = newStream()
     const { position } = await store().append(stream, many(2))
     const ahead = position + 1_000_000
@@ -94,7 +94,7 @@ export const observing: Contract = (test, store, open) => {
     )
   })
 
-  test('events: live: false completes at what is there', async () => {
+  test('events: live: false completes after the stored events', async () => {
     const { category, ...stream } = newStream()
     const finite = (options = {}) =>
       lastValueFrom(
@@ -134,7 +134,7 @@ export const observing: Contract = (test, store, open) => {
     for (const { subscription } of seen) subscription.unsubscribe()
   })
 
-  test('events: exactly once where catching up meets live', async () => {
+  test('events: exactly once at the change from stored events to live ones', async () => {
     const dice = seeded('contract: seam')
     const stream = newStream()
     const seen: ReturnType<typeof collect<RecordedEvent>>[] = []
@@ -194,7 +194,7 @@ export const observing: Contract = (test, store, open) => {
     assert.throws(() => store().events({}, { form: 'end' } as object), /options\.form is not an option/)
   })
 
-  test('close: what observes completes, what comes later is refused; twice is fine', async () => {
+  test('close: Observables complete, and later calls are refused; it may be called twice', async () => {
     const closing = await open()
     const stream = newStream()
     await closing.append(stream, event(0))

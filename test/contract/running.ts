@@ -145,7 +145,7 @@ export const running: Contract = (test, store) => {
     assert.equal((await old.instance('a'))!.state, { b: 11, saw: 'Two' })
   })
 
-  test('process manager: an event without an instance is passed over; one that nobody ran is an error', async () => {
+  test('process manager: an event without an instance is skipped; a process manager that never ran is an error', async () => {
     const { manager, append } = given({ initial: 0, correlate: () => null, react: (state) => ({ state }) })
     await rejects(store().processInstances(manager.name), SubscriptionNotFoundError)
     await using worker = store().runProcessManager(manager)

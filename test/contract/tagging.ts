@@ -75,7 +75,7 @@ export const tagging: Contract = (test, store) => {
     }
   })
 
-  test('decide with a model: the seats of a course are not oversold, whoever is quicker', async () => {
+  test('decide with a model: the seats of a course are not oversold, whoever comes first', async () => {
     const course = uniqueName('course')
     const model = subscribe(3)
     const decide = (student: string) => store().decide(model, { course, student }, { retries: 100 })

@@ -72,7 +72,7 @@ export const timing: Contract = (test, store) => {
     await until(async () => (await types()).length === 1, { what: 'the timer' })
   })
 
-  test('schedule: a conflict stays visible, and holds no other timer up', async () => {
+  test('schedule: a conflict stays visible, and delays no other timer', async () => {
     const { key, stream, write, types } = given()
     await store().append(stream, { type: 'First', data: {} })
     await store().schedule(`${key}1`, { inMs: 0 }, { ...write('Bad'), expectedVersion: 'no-stream' })

@@ -45,7 +45,7 @@ export const typing: Contract = (test, store) => {
     )
   })
 
-  test('zod: what is wrong is said in words that hold', async () => {
+  test('zod: the error says exactly what is wrong', async () => {
     const Limits = defineCategory(uniqueName('limits'), {
       Set: z.object({
         over: z.number().positive().optional(),
