@@ -154,6 +154,44 @@ test('a rebuild whose setup fails is given up, and the live version goes on', as
   await worker.stop()
 })
 
+test('a rebuild is given up if another version becomes live meanwhile', async () => {
+  const { name, define, append, states } = await given()
+  await append('1', order('ann', 1))
+  const isLive = (version: number) =>
+    until(async () => (await states())[version] === 'live', { what: `version ${version}` })
+  const one = meow.projection(define(1)).start()
+  await isLive(1)
+  const two = meow.projection(define(2, { activate: 'manual' })).start()
+  await until(async () => (await states())[2] === 'ready', { what: 'version 2' })
+  let goOn = () => {}
+  const held = new Promise<void>((resolve) => {
+    goOn = resolve
+  })
+  await one.stop()
+  const { handle } = define(1)
+  const slow = define(1, {
+    handle: async (events, context) => {
+      if (context.rebuilding) await held
+      await handle(events, context)
+    },
+  })
+  const again = meow.projection(slow).start()
+  await again.ready
+  const rebuilt = rejects(meow.rebuildProjection(name), ProjectionRefusedError)
+  await until(
+    async () =>
+      (await meow.projections()).some((one) => one.name === name && one.generation === 2 && one.isRunning),
+    { what: 'the rebuild' },
+  )
+  await meow.activateProjection(name, 2)
+  goOn()
+  assert.match((await rebuilt).message, 'version 2 of projection')
+  assert.equal(await states(), { 1: 'retired', 2: 'live' })
+  assert.not((await meow.projections()).some((one) => one.name === name && one.generation === 2))
+  await again.stop()
+  await two.stop()
+})
+
 test('a rebuild gives the same, from other tables, and leaves nothing behind', async () => {
   const { name, define, append, rows } = await given()
   for (const n of upTo(20)) await append(`${n}`, order('ann', n))
