@@ -9,7 +9,9 @@ begin
   select * into _projection from projections p where p.subscription = _subscription and p.dropped_at is null;
   if found then
     raise exception 'subscription "%" belongs to version % of projection "%"', _subscription, _projection.version, _projection.name
-      using errcode = 'MW016', hint = 'Use rebuildProjection or dropProjection.';
+      using errcode = 'MW016', hint = case when _projection.is_live
+        then 'rebuildProjection builds the live version anew; to drop it, switch to another version first: activateProjection.'
+        else 'dropProjection drops this version.' end;
   end if;
 end
 $$;
