@@ -192,6 +192,34 @@ test('a rebuild is given up if another version becomes live meanwhile', async ()
   await two.stop()
 })
 
+test('dropping looks again who depends on the tables, and touches no other version', async () => {
+  const { name, expose, define, append, states } = await given()
+  await append('1', order('ann', 1))
+  const build = async (version: number) => {
+    const worker = meow.projection(define(version)).start()
+    await until(async () => (await states())[version] === 'live', { what: `version ${version}` })
+    await worker.stop()
+  }
+  for (const version of [1, 2, 3]) await build(version)
+  const schemaOf = async (version: number) =>
+    (await meow.projections()).find((one) => one.name === name && one.version === version)!.schema
+  const [first, second] = [await schemaOf(1), await schemaOf(2)]
+  // What dropProjection does first; then somebody makes a view.
+  await sql.query(`select ${storeSchema}.drop_projection($1, 1)`, [name])
+  await sql.query(`create view ${expose}.late as select * from ${first}.totals`)
+  await meow.dropProjection(name, 2)
+  const there = async (schema: string) =>
+    (await sql.query('select to_regnamespace($1) is not null as there', [schema])).rows[0].there
+  assert.equal([await there(first), await there(second)], [true, false])
+  const drop = `select ${storeSchema}.drop_tables_of($1, 1)`
+  const refused: any = await sql.query(drop, [name]).catch((error) => error)
+  assert.is(refused.code, 'MW016')
+  assert.match(refused.message, 'late')
+  await sql.query(`drop view ${expose}.late`)
+  await meow.dropProjection(name, 1)
+  assert.not(await there(first))
+})
+
 test('a rebuild gives the same, from other tables, and leaves nothing behind', async () => {
   const { name, define, append, rows } = await given()
   for (const n of upTo(20)) await append(`${n}`, order('ann', n))

@@ -94,7 +94,7 @@ export class ProjectionVersions {
   ): Promise<void> {
     const { name, version } = target
     // In two transactions: processes that write into its tables learn of the first one, and then the second one is not in their way.
-    for (const statement of [statements.dropProjection, statements.dropProjected] as const)
+    for (const statement of [statements.dropProjection, statements.dropTablesOf] as const)
       await this.#within(options, `dropping version ${version} of projection "${name}"`, () =>
         unlessLocked(name, async () => {
           await this.#db.query(statement, target)
