@@ -3,7 +3,12 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { NewEvent, ProjectionDefinition } from '../src/index.ts'
-import { ProjectionMismatchError, ProjectionNotFoundError, ProjectionRefusedError } from '../src/index.ts'
+import {
+  ProjectionMismatchError,
+  ProjectionNotFoundError,
+  ProjectionRefusedError,
+  SubscriptionMismatchError,
+} from '../src/index.ts'
 import { columnsOf, dropSchemas, totals, viewSchema } from './support/projections.ts'
 import { rejects } from './support/rejects.ts'
 import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
@@ -218,6 +223,20 @@ test('dropping looks again who depends on the tables, and touches no other versi
   await sql.query(`drop view ${expose}.late`)
   await meow.dropProjection(name, 1)
   assert.not(await there(first))
+})
+
+test('a subscription that was left behind is replaced, so no event is left out', async () => {
+  const { name, category, define, append, rows } = await given()
+  const position = await append('1', order('ann', 1))
+  const left = meow.subscription(`projection:${name}:v1`, { category }).process(() => {})
+  await left.ready
+  await meow.waitFor(`projection:${name}:v1`, position, { timeoutMs: 30_000 })
+  const projection = meow.projection(define(1))
+  const worker = projection.start()
+  await projection.waitFor(position, { timeoutMs: 30_000 })
+  assert.equal(await rows(), [{ customer: 'ann', orders: 1, amount: '1' }])
+  await rejects(left.done, SubscriptionMismatchError)
+  await worker.stop()
 })
 
 test('a rebuild gives the same, from other tables, and leaves nothing behind', async () => {

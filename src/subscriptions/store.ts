@@ -112,8 +112,9 @@ export class Store {
     this.#leaseMs = options.leaseMs
   }
 
-  /** Create the subscription if it does not exist. */
-  async register(from: From): Promise<void> {
+  /** Create the subscription if it does not exist, or fail if it `mustExist`. */
+  async register(from: From, mustExist = false): Promise<void> {
+    if (mustExist && !(await this.#exists())) throw new SubscriptionNotFoundError(this.#name)
     const { categories, types, streamId, tags } = this.#selection
     if (typeof from === 'object' && 'after' in from && from.after > this.#db.timeline.position)
       await this.#reader.reaches(from.after).catch(async (error) => {
