@@ -3,9 +3,15 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { ProjectionDefinition } from '../src/index.ts'
-import { ProjectionMismatchError, ProjectionNotFoundError, ProjectionRefusedError } from '../src/index.ts'
+import {
+  ProjectionMismatchError,
+  ProjectionNotFoundError,
+  ProjectionRefusedError,
+  SubscriptionMismatchError,
+} from '../src/index.ts'
 import { columnsOf, openProjections, order } from './support/projections.ts'
 import { rejects } from './support/rejects.ts'
+import { storeSchema } from './support/store.ts'
 import { until } from './support/until.ts'
 import { upTo } from './support/up-to.ts'
 
@@ -117,11 +123,99 @@ test('a rebuild whose setup fails is given up, and the live version goes on', as
   const position = await append('1', order('ann', 1))
   const worker = projection.start()
   await projection.waitFor(position, { timeoutMs: 30_000 })
-  const { message } = await rejects(meow.rebuildProjection(name), ProjectionNotFoundError)
-  assert.match(message, /setup failed/)
-  assert.is(runs, 2)
+  const other = meow.projection(define(1, { setup: once })).start() // it tries, too, and may come second
+  await other.ready
+  let ended = 0
+  for (const one of [worker, other]) one.done.catch(() => ended++)
+  for (const _ of upTo(5)) {
+    const { message } = await rejects(meow.rebuildProjection(name), ProjectionNotFoundError)
+    assert.match(message, /setup failed/)
+  }
+  assert.ok(runs >= 6)
   await projection.waitFor(await append('2', order('ann', 2)), { timeoutMs: 30_000 })
   assert.is((await rows()).length, 1)
+  assert.is(ended, 0)
+  await worker.stop()
+  await other.stop()
+})
+
+test('a rebuild is given up if another version becomes live meanwhile', async () => {
+  const { name, define, append, states } = await given()
+  await append('1', order('ann', 1))
+  const isLive = (version: number) =>
+    until(async () => (await states())[version] === 'live', { what: `version ${version}` })
+  const one = meow.projection(define(1)).start()
+  await isLive(1)
+  const two = meow.projection(define(2, { activate: 'manual' })).start()
+  await until(async () => (await states())[2] === 'ready', { what: 'version 2' })
+  let goOn = () => {}
+  const held = new Promise<void>((resolve) => {
+    goOn = resolve
+  })
+  await one.stop()
+  const { handle } = define(1)
+  const slow = define(1, {
+    handle: async (events, context) => {
+      if (context.rebuilding) await held
+      await handle(events, context)
+    },
+  })
+  const again = meow.projection(slow).start()
+  await again.ready
+  const rebuilt = rejects(meow.rebuildProjection(name), ProjectionRefusedError)
+  await until(
+    async () =>
+      (await meow.projections()).some((one) => one.name === name && one.generation === 2 && one.isRunning),
+    { what: 'the rebuild' },
+  )
+  await meow.activateProjection(name, 2)
+  goOn()
+  assert.match((await rebuilt).message, 'version 2 of projection')
+  assert.equal(await states(), { 1: 'retired', 2: 'live' })
+  assert.not((await meow.projections()).some((one) => one.name === name && one.generation === 2))
+  await again.stop()
+  await two.stop()
+})
+
+test('dropping looks again who depends on the tables, and touches no other version', async () => {
+  const { name, expose, define, append, states } = await given()
+  await append('1', order('ann', 1))
+  const build = async (version: number) => {
+    const worker = meow.projection(define(version)).start()
+    await until(async () => (await states())[version] === 'live', { what: `version ${version}` })
+    await worker.stop()
+  }
+  for (const version of [1, 2, 3]) await build(version)
+  const schemaOf = async (version: number) =>
+    (await meow.projections()).find((one) => one.name === name && one.version === version)!.schema
+  const [first, second] = [await schemaOf(1), await schemaOf(2)]
+  // What dropProjection does first; then somebody makes a view.
+  await sql.query(`select ${storeSchema}.drop_projection($1, 1)`, [name])
+  await sql.query(`create view ${expose}.late as select * from ${first}.totals`)
+  await meow.dropProjection(name, 2)
+  const there = async (schema: string) =>
+    (await sql.query('select to_regnamespace($1) is not null as there', [schema])).rows[0].there
+  assert.equal([await there(first), await there(second)], [true, false])
+  const drop = `select ${storeSchema}.drop_tables_of($1, 1)`
+  const refused: any = await sql.query(drop, [name]).catch((error) => error)
+  assert.is(refused.code, 'MW016')
+  assert.match(refused.message, 'late')
+  await sql.query(`drop view ${expose}.late`)
+  await meow.dropProjection(name, 1)
+  assert.not(await there(first))
+})
+
+test('a subscription that was left behind is replaced, so no event is left out', async () => {
+  const { name, category, define, append, rows } = await given()
+  const position = await append('1', order('ann', 1))
+  const left = meow.subscription(`projection:${name}:v1`, { category }).process(() => {})
+  await left.ready
+  await meow.waitFor(`projection:${name}:v1`, position, { timeoutMs: 30_000 })
+  const projection = meow.projection(define(1))
+  const worker = projection.start()
+  await projection.waitFor(position, { timeoutMs: 30_000 })
+  assert.equal(await rows(), [{ customer: 'ann', orders: 1, amount: '1' }])
+  await rejects(left.done, SubscriptionMismatchError)
   await worker.stop()
 })
 

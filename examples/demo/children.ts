@@ -30,8 +30,8 @@ export class Children {
     this.#env = { ...process.env, DATABASE_URL: connectionString, DEMO_SCHEMA: schema }
   }
 
-  start<M>(file: string, hear: (message: M) => void): ChildProcess {
-    const child = fork(new URL(file, import.meta.url), {
+  start<M>(file: string, hear: (message: M) => void, ...parameters: string[]): ChildProcess {
+    const child = fork(new URL(file, import.meta.url), parameters, {
       env: this.#env,
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })

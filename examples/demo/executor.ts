@@ -1,71 +1,54 @@
-// A process that keeps the read model, together with others of its kind: one owns the subscription, the others stand by.
+// A process that keeps a version of the read model, together with others of its kind: one is at work, the others stand by.
 import { performance } from 'node:perf_hooks'
-import { connect, type Delivery, LeaseLostError, type SubscriptionStatus } from 'meowmx'
-import { bufferTime, concatMap, filter, map } from 'rxjs'
+import { connect, type RecordedEvent } from 'meowmx'
 import { childOf } from './children.ts'
-import { ReadModel } from './read-model.ts'
+import { departures } from './read-model.ts'
 
 const { connectionString, schema, send } = childOf(() => meow.close())
+const version = Number(process.argv[2])
 const meow = await connect({ connectionString, schema, maxConnections: 3 })
-const readModel = new ReadModel(connectionString, schema)
-const subscription = meow.subscription('departures', { category: 'airport', leaseMs: 2_000 })
-
-let status: SubscriptionStatus
 const report = (more: Partial<Report>) =>
-  send({
-    state: status.state,
-    position: status.position,
-    latencies: [],
-    holding: false,
-    ...more,
-  } satisfies Report)
-subscription.status$.subscribe((next) => {
-  status = next
-  report({})
-})
+  send({ isReady: true, handled: 0, latencies: [], holding: false, ...more } satisfies Report)
 
 let condemned = false
-process.on('message', () => {
-  condemned = true
+const latency = (event: RecordedEvent) =>
+  Math.max(0, performance.timeOrigin + performance.now() - event.recordedAt.getTime())
+
+const readModel = departures(schema, version, async (events, { rebuilding }) => {
+  report({
+    handled: events.length,
+    latencies: rebuilding ? [] : events.map(latency), // what is built from the past came when it was long there
+    holding: condemned,
+  })
+  // The worst moment to be killed, which luck would rarely strike: all is written, nothing is committed.
+  if (condemned) await new Promise(() => {})
 })
 
-const arrived = (delivery: Delivery) => {
-  const now = performance.timeOrigin + performance.now()
-  return { delivery, latency: Math.max(0, now - delivery.event.recordedAt.getTime()) }
-}
-
-// `process(handler)` would be simpler, but commits once an event: a disk that takes 5 ms for it would need 100 s. So the
-// deliveries of 20 ms go into the read model by one statement, and are acked once that is committed.
-subscription
-  .deliveries()
-  .pipe(
-    map(arrived),
-    bufferTime(20, null, 256),
-    filter((batch) => batch.length > 0),
-    concatMap(async (batch) => {
-      await readModel.add(batch.map(({ delivery }) => delivery.event))
-      report({ latencies: batch.map(({ latency }) => latency), holding: condemned })
-      // The worst moment to be killed, where luck would rarely strike: all is written, nothing is acked.
-      if (condemned) await new Promise(() => {})
-      await Promise.all(batch.map(({ delivery }) => delivery.ack())).catch((error) => {
-        if (!(error instanceof LeaseLostError)) throw error // then its new owner handles them again
-      })
-    }),
-  )
-  .subscribe({
-    error: (error) => {
+const orders = {
+  async start() {
+    const worker = meow.projection(readModel).start()
+    worker.done.catch((error) => {
       console.error(error)
       process.exit(1)
-    },
-  })
+    })
+    await worker.ready
+    report({})
+  },
+  hold() {
+    condemned = true
+  },
+}
+process.on('message', (order: keyof typeof orders) => void orders[order]())
+report({ isReady: false })
 
-/** Sent at each change of the status, and after each batch. */
+/** Sent when it has begun, and with each batch. */
 export interface Report {
-  state: SubscriptionStatus['state']
-  /** The checkpoint. */
-  position: number
-  /** Of each event of a batch: ms from its append to its arrival here. */
+  /** Whether it works on the read model, or would if the one at work died. */
+  isReady: boolean
+  /** How many events this batch has. */
+  handled: number
+  /** Of each event of a batch: ms from its append until it was written into the read model. */
   latencies: number[]
-  /** It has written a batch, and will not ack it. */
+  /** It has written a batch, and will not commit it. */
   holding: boolean
 }

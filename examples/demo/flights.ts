@@ -14,6 +14,7 @@ export interface Departures {
   airport: string
   departures: number
   delay: number
+  longest: number
 }
 
 /** The first DEMO_FLIGHTS of 20,000 flights in the United States in early 2001, in the order of their departure. */
@@ -30,8 +31,13 @@ export async function readFlights(): Promise<Flight[]> {
 export function countDirectly(flights: readonly Flight[]): Departures[] {
   const airports = new Map<string, Departures>()
   for (const { origin, delay } of flights) {
-    const row = airports.get(origin) ?? { airport: origin, departures: 0, delay: 0 }
-    airports.set(origin, { airport: origin, departures: row.departures + 1, delay: row.delay + delay })
+    const row = airports.get(origin) ?? { airport: origin, departures: 0, delay: 0, longest: delay }
+    airports.set(origin, {
+      airport: origin,
+      departures: row.departures + 1,
+      delay: row.delay + delay,
+      longest: Math.max(row.longest, delay),
+    })
   }
   if (process.env.DEMO_BREAK) airports.values().next().value!.delay++ // must be found, or the comparison is worth nothing
   return [...airports.values()]
@@ -40,7 +46,7 @@ export function countDirectly(flights: readonly Flight[]): Departures[] {
 /** The airports in which the two differ, each as a line. */
 export function differences(expected: readonly Departures[], found: readonly Departures[]): string[] {
   const show = (row?: Departures) =>
-    row ? `${row.departures} departures, delay ${row.delay} min` : 'nothing'
+    row ? `${row.departures} departures, delay ${row.delay} min, at most ${row.longest} min` : 'nothing'
   const byAirport = (rows: readonly Departures[]) => new Map(rows.map((row) => [row.airport, show(row)]))
   const [want, have] = [byAirport(expected), byAirport(found)]
   return [...new Set([...want.keys(), ...have.keys()])]

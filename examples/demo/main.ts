@@ -1,6 +1,7 @@
 /**
- * `npm run demo`: 20,000 flights are appended by one process, while three others build a read model of them through one
- * subscription; the one at work is killed half-way. At the end the read model must equal a computation over the file.
+ * `npm run demo`: 20,000 flights are appended by one process, while three others keep a read model of them, a projection. While
+ * flights come in, it gets a new version, which takes over; and half-way the process at work is killed. At the end the read model
+ * must equal a computation over the file.
  * DEMO_FLIGHTS=4000 takes fewer flights; DEMO_BREAK=1 falsifies that computation, so that the demo must fail.
  */
 import { randomBytes } from 'node:crypto'
@@ -8,7 +9,7 @@ import { connect, MeowError } from 'meowmx'
 import { testServer } from '../../test/support/server.ts'
 import { Children } from './children.ts'
 import { readFlights } from './flights.ts'
-import { ReadModel } from './read-model.ts'
+import { Reader } from './read-model.ts'
 import { Story } from './story.ts'
 import { View } from './view.ts'
 
@@ -18,7 +19,7 @@ console.log('starting PostgreSQL …')
 const server = await testServer({ durable: true })
 const { connectionString } = server
 const schema = `meowmx_demo_${randomBytes(4).toString('hex')}`
-const readModel = new ReadModel(connectionString, schema)
+const reader = new Reader(connectionString, schema)
 const children = new Children(connectionString, schema)
 const view = new View(
   `${flights.length.toLocaleString('en-US')} flights, PostgreSQL (${server.kind}), schema ${schema}`,
@@ -26,18 +27,17 @@ const view = new View(
 )
 try {
   interrupt.throwIfAborted()
-  const meow = await connect({ connectionString, schema, listen: false })
-  await meow.migrate().finally(() => meow.close())
-  await readModel.create()
-  const right = await new Story(flights, children, readModel, view, interrupt).tell()
+  await using meow = await connect({ connectionString, schema, maxConnections: 3 })
+  await meow.migrate()
+  const right = await new Story(flights, meow, children, reader, view, interrupt).tell()
   process.exitCode = right ? 0 : 1
 } catch (error) {
   console.error(interrupt.aborted ? interrupt.reason : error instanceof MeowError ? error.message : error)
   process.exitCode = interrupt.aborted ? 130 : 1
 } finally {
   await children.stop()
-  await readModel.drop().catch((error) => console.error(`could not drop schema ${schema}: ${error.message}`))
-  await readModel.close()
+  await reader.drop().catch((error) => console.error(`could not drop schema ${schema}: ${error.message}`))
+  await reader.close()
   await server.stop()
 }
 

@@ -1,79 +1,75 @@
-import type { RecordedEvent } from 'meowmx'
+import { defineProjection, type ProjectionContext, type RecordedEvent } from 'meowmx'
 import pg from 'pg'
 import type { Departures } from './flights.ts'
 
 export interface Figures {
   appended: number
   handled: number
-  /** Deliveries of events that were in the read model already. */
-  repeats: number
 }
 
+export const VERSIONS = [1, 2] as const
+
+/** Tells of each batch when it is written, before it is committed. */
+type OnWritten = (events: readonly RecordedEvent[], context: ProjectionContext) => unknown
+
 /**
- * The read model: departures and delays of each airport, in a table.
- *
- * A subscription delivers at least once, so writing the same event again must change nothing. Each row knows the version
- * of the last event that it contains, and takes only later ones. PostgreSQL compares under the lock of the row, so this
- * holds even where an executor that was presumed dead writes at the same time as the one that took over.
+ * The read model: departures and delays of each airport, in a table. Version 2 also has the longest delay. The rows and the
+ * checkpoint are written in one transaction, so each flight counts once.
  */
-export class ReadModel {
+export const departures = (schema: string, version: number, onWritten: OnWritten = () => {}) =>
+  defineProjection({
+    name: 'departures',
+    version,
+    category: 'airport',
+    expose: schema,
+    leaseMs: 2_000,
+    setup: `create table departures (
+      airport text primary key, departures int not null, delay int not null${version > 1 ? ', longest int not null' : ''})`,
+    handle: async (events, context) => {
+      // One statement a batch, one row an airport.
+      await context.client.query(
+        `insert into departures as known
+         select airport, count(*), sum(delay)${version > 1 ? ', max(delay)' : ''}
+         from unnest($1::text[], $2::int[]) as flight (airport, delay) group by airport order by airport
+         on conflict (airport) do update set
+           departures = known.departures + excluded.departures, delay = known.delay + excluded.delay
+           ${version > 1 ? ', longest = greatest(known.longest, excluded.longest)' : ''}`,
+        [events.map(({ streamId }) => streamId), events.map(({ data }) => data.delay)],
+      )
+      await onWritten(events, context)
+    },
+  })
+
+/** What reads it: the view of the live version, whichever it is. */
+export class Reader {
   readonly #pool: pg.Pool
-  readonly #schema: string
-  readonly #table: string
+  /** Of the store; the view stands in it, too. */
+  readonly schema: string
 
   constructor(connectionString: string, schema: string) {
     this.#pool = new pg.Pool({ connectionString, max: 1 })
     this.#pool.on('error', () => {}) // idle and cut off: the next query connects anew, or says why not
-    this.#schema = pg.escapeIdentifier(schema)
-    this.#table = `${this.#schema}.departures`
+    this.schema = schema
   }
 
-  async create(): Promise<void> {
-    await this.#pool.query(`create table ${this.#table} (
-      airport text primary key, departures int not null, delay int not null, last_version int not null, repeats int not null)`)
-  }
-
-  /** Add a batch of events by one statement, one row an airport. Versions of a stream are dense and come in order. */
-  async add(events: readonly RecordedEvent[]): Promise<void> {
-    const columns = [
-      events.map((event) => event.streamId),
-      events.map((event) => event.version),
-      events.map((event) => event.data.delay),
-    ]
-    await this.#pool.query(
-      `with flight as (
-         select * from unnest($1::text[], $2::int[], $3::int[]) as f (airport, version, delay)
-       )
-       insert into ${this.#table} as known
-       select airport, count(*), sum(delay), max(version), 0 from flight group by airport order by airport
-       on conflict (airport) do update set (departures, delay, last_version, repeats) = (
-         select known.departures + count(*) filter (where version > known.last_version),
-                known.delay + coalesce(sum(delay) filter (where version > known.last_version), 0),
-                greatest(known.last_version, max(version)),
-                known.repeats + count(*) filter (where version <= known.last_version)
-         from flight where airport = known.airport
-       )`,
-      columns,
-    )
-  }
-
+  /** Of version 2, which is live at the end. */
   async rows(): Promise<Departures[]> {
-    const sql = `select airport, departures, delay from ${this.#table} order by departures desc, airport`
+    const sql = `select airport, departures, delay, longest from ${this.schema}.departures order by departures desc, airport`
     return (await this.#pool.query<Departures>(sql)).rows
   }
 
-  /** All from one snapshot, so that appended - handled is the lag at one moment. */
+  /** Both from one snapshot, so that appended - handled is the lag at one moment. */
   async figures(): Promise<Figures> {
     const { rows } = await this.#pool.query<Figures>(`
-      select (select count(*) from ${this.#schema}.events)::int as appended,
-             coalesce(sum(departures), 0)::int as handled, coalesce(sum(repeats), 0)::int as repeats
-      from ${this.#table}`)
+      select (select count(*) from ${this.schema}.events)::int as appended,
+             (select coalesce(sum(departures), 0) from ${this.schema}.departures)::int as handled`)
     return rows[0]!
   }
 
-  /** Tries again where a statement of a process that is gone was still under way, and the two locked each other out. */
+  /** Tries again if a statement of a process that is gone was still under way, and the two locked each other out. */
   async drop(tries = 3): Promise<void> {
-    const sql = `set client_min_messages = warning; drop schema if exists ${this.#schema} cascade`
+    const schemas = [...VERSIONS.map((version) => `${this.schema}_departures_v${version}`), this.schema]
+    const sql = `set client_min_messages = warning; drop schema if exists ${schemas.join(', ')} cascade`
     await this.#pool.query(sql).catch((error) => {
       if (tries === 1) throw error
       return this.drop(tries - 1)

@@ -4,7 +4,8 @@ import type { Figures } from './read-model.ts'
 
 export interface Executor {
   pid: number
-  /** E.g. `owns the subscription`. */
+  version: number
+  /** E.g. `at work`. */
   role: string
   owner: boolean
   handled: number
@@ -53,7 +54,7 @@ export class View {
   }
 
   draw(figures: Figures, executors: readonly Executor[]): void {
-    const { appended, handled, repeats } = figures
+    const { appended, handled } = figures
     const now = performance.now()
     const rates = [this.#appended.sample(now, appended), this.#handled.sample(now, handled)].map(number)
     const latency = this.latencies.show(now - 1_000)
@@ -65,11 +66,11 @@ export class View {
         this.#bar('appended', appended, rates[0]!),
         this.#bar('handled ', handled, rates[1]!),
         '',
-        `  lag ${lag} events   push latency ${latency}   ${number(repeats)} repeats ignored`,
+        `  lag ${lag} events   push latency ${latency}`,
         '',
         ...executors.map(
-          ({ pid, role, owner, handled }, i) =>
-            `  ${owner ? '▶' : ' '} executor ${i + 1}  pid ${pid}  ${number(handled).padStart(6)} handled  ${role}`,
+          ({ pid, version, role, owner, handled }, i) =>
+            `  ${owner ? '▶' : ' '} executor ${i + 1}  version ${version}  pid ${pid}  ${number(handled).padStart(6)} handled  ${role}`,
         ),
         '',
       )

@@ -10,8 +10,9 @@
 -- 'building': it is not complete. Otherwise it has an error (MW016, with what is in the way).
 --
 -- While it switches, the live version can't move: its checkpoints are locked. So the next one shows all that the live one has
--- shown, and no reader goes back in time. What runs on behind that lock, a long query that reads a view, must not hold up all
--- who come after it: locks are waited for no longer than 50 ms, and the caller tries again (55P03).
+-- shown, and no reader goes back in time. That lock is taken late, when the next one is about as far and all is planned, because
+-- the handlers of the live version wait for it. A long query that reads a view holds the switch up, and must not hold up all who
+-- come after it: locks are waited for no longer than 50 ms, and the caller tries again (55P03).
 create or replace function switch_projection(
   _name text, _version int, _generation int, _how text, _within_ms int default 200
 ) returns text
@@ -21,8 +22,10 @@ as $$
 declare
   _next     projections;
   _live     projections;
-  _is_there boolean; -- complete, as of now
+  _plan     jsonb;
   _position bigint;
+  _is_there boolean; -- complete, as of now
+  _runs     boolean; -- somebody works on it
 begin
   perform set_config('lock_timeout', '50ms', true);
   perform lock_projection(_name);
@@ -40,15 +43,17 @@ begin
   end if;
   select * into _live from projections p where p.name = _name and p.is_live;
 
-  _position := (
-    select horizon(variadic coalesce(s.categories, '{}')) from subscriptions s where s.name = _next.subscription
-  );
-  _is_there := await_projected(_next.subscription, _position, _within_ms);
-  if _is_there and _next.completed_at is null then
-    update projections p set completed_at = clock_timestamp()
-    where (p.name, p.version, p.generation) = (_next.name, _next.version, _next.generation)
-    returning * into _next;
-    perform pg_notify(projection_channel(_name), '');
+  if _how <> 'asked' or _next.completed_at is null then
+    _position := (
+      select horizon(variadic coalesce(s.categories, '{}')) from subscriptions s where s.name = _next.subscription
+    );
+    _is_there := await_projected(_next.subscription, _position, _within_ms);
+    if _is_there and _next.completed_at is null then
+      update projections p set completed_at = clock_timestamp()
+      where (p.name, p.version, p.generation) = (_next.name, _next.version, _next.generation)
+      returning * into _next;
+      perform pg_notify(projection_channel(_name), '');
+    end if;
   end if;
   if _next.completed_at is null or _how = 'auto' and not _is_there then
     return 'building';
@@ -60,17 +65,24 @@ begin
     return 'parked';
   end if;
 
+  _plan := plan_views(_next);
   if _live.name is not null then
+    -- One that nobody works on any more never gets there, and may be needed all the same: to go back to it.
+    _runs := exists (
+      select from checkpoints c where c.subscription = _next.subscription and c.lease_until > clock_timestamp()
+    );
+    if _runs then
+      _position := (select max(c.position) from checkpoints c where c.subscription = _live.subscription);
+      perform await_projected(_next.subscription, _position, _within_ms);
+    end if;
     perform from checkpoints c where c.subscription = _live.subscription order by c.partition for share;
     _position := (select max(c.position) from checkpoints c where c.subscription = _live.subscription);
-    -- One that nobody works on any more never gets there, and may be needed all the same: to go back to it.
-    if not await_projected(_next.subscription, _position, _within_ms) and (_how = 'auto' or exists (
-      select from checkpoints c where c.subscription = _next.subscription and c.lease_until > clock_timestamp()
-    )) then
+    if not await_projected(_next.subscription, _position, case when _runs then _within_ms else 0 end)
+      and (_runs or _how = 'auto') then
       return 'building';
     end if;
   end if;
-  perform expose_projection(_next);
+  perform replace_views(_next, _plan);
   update projections p set is_live = false where p.name = _name and p.is_live;
   update projections p set is_live = true, activated_at = clock_timestamp()
   where (p.name, p.version, p.generation) = (_next.name, _next.version, _next.generation);

@@ -14,11 +14,15 @@ const SAVEPOINT = 'savepoint meowmx_append'
 const RELEASE = 'release savepoint meowmx_append'
 const UNDO = 'rollback to savepoint meowmx_append'
 
-/** Run `body` in a transaction of its own: what it writes is committed, or undone if anything throws. */
+/**
+ * Run `body` in a transaction of its own: what it writes is committed, or undone if anything throws. `settings` are sent with its
+ * begin, in the same round trip.
+ */
 export function ownTransaction<T>(
   db: Database,
   body: (client: pg.ClientBase) => Promise<T>,
   progress: Progress = { sent: false },
+  settings: readonly string[] = [],
 ): Promise<T> {
   return db.withClient(async (client) => {
     const ask = queryOn(db, client)
@@ -32,7 +36,7 @@ export function ownTransaction<T>(
       // A process that freezes here must not keep the transaction open: readers would wait for it.
       const limit = `set local idle_in_transaction_session_timeout = ${db.settings.queryTimeoutMs}`
       forgetFailedQuery(client)
-      await ask('begin', limit, SAVEPOINT)
+      await ask('begin', limit, ...settings, SAVEPOINT)
       let result: T
       try {
         result = await body(client)

@@ -224,7 +224,7 @@ const project = {
   ),
   rebuildProjection: rows('rebuild_projection', 'name text', 'version, generation'),
   dropProjection: value('drop_projection', 'name text, version int, generation int?'),
-  dropProjected: value('drop_projected', 'name text'),
+  dropTablesOf: value('drop_tables_of', 'name text, version int, generation int?'),
 }
 
 const timers = {

@@ -90,8 +90,11 @@ export class Instances {
           throw error instanceof ValidationError ? new InputFailed(error) : error
         })
     const requests = this.#writes.map(({ request }) => request)
-    for (const outcome of await appender.appendEach(requests, client))
-      if (outcome instanceof Error) throw new InputFailed(outcome)
+    // The first refusal undoes all of it. With conditions each is a round trip, and the locks of their tags are kept so long.
+    const isApart = requests.some(({ condition }) => condition)
+    for (const together of isApart ? requests.map((request) => [request]) : [requests])
+      for (const outcome of await appender.appendEach(together, client))
+        if (outcome instanceof Error) throw new InputFailed(outcome)
   }
 
   /** Writes all changes in the transaction of the client. Rejects if an append is refused. */

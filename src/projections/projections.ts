@@ -94,7 +94,7 @@ export class ProjectionVersions {
   ): Promise<void> {
     const { name, version } = target
     // In two transactions: processes that write into its tables learn of the first one, and then the second one is not in their way.
-    for (const statement of [statements.dropProjection, statements.dropProjected] as const)
+    for (const statement of [statements.dropProjection, statements.dropTablesOf] as const)
       await this.#within(options, `dropping version ${version} of projection "${name}"`, () =>
         unlessLocked(name, async () => {
           await this.#db.query(statement, target)
@@ -128,6 +128,14 @@ export class ProjectionVersions {
           `the rebuild of version ${version} of projection "${name}" was dropped: its setup failed, which the log of the process that runs it explains, or somebody dropped it`,
         )
       if (own.state === 'live' || own.state === 'retired') return own
+      const other = all.find((one) => one.state === 'live' && one.version !== version)
+      if (other) {
+        await this.#drop({ name, version, generation }, {})
+        throw new ProjectionRefusedError(
+          name,
+          `version ${other.version} of projection "${name}" has become live, so the rebuild of version ${version} is given up`,
+        )
+      }
       if (own.state === 'ready' && own.parkedStreams > 0)
         throw new ProjectionRefusedError(
           name,

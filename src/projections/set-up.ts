@@ -95,6 +95,15 @@ async function make(
   }
   const { categories, types, streamId, tags } = selection
   const selects = { categories: categories.length > 0 ? categories : null, types, streamId, tags }
+  // The checkpoint of one that was left behind knows nothing of these tables, which are empty.
+  const [leftover] = await db.query(statements.reached, { subscription, position: 0 }, client)
+  if (leftover) {
+    db.settings.logger.warn(
+      { projection: name, subscription },
+      'a subscription with the name that a version of a projection needs was left behind, and is replaced',
+    )
+    await db.query(statements.deleteSubscription, { name: subscription }, client)
+  }
   await db.query(statements.subscribe, { name: subscription, ...selects, partitions, position: 0 }, client)
   await db.query(statements.projectionSetUp, { schema }, client)
 }

@@ -48,7 +48,7 @@ export async function untilDone<T>(
     const result = await attempt()
     if (result !== undefined) return result
     if (db.clock.now() >= end) throw new TimeoutError(what, timeoutMs)
-    await db.clock.sleep(backoff(n, db.clock, { firstMs: 40, maxMs: 500 }), signal)
+    await db.clock.sleep(backoff(n, db.clock, { firstMs: 10, maxMs: 500 }), signal)
   }
 }
 

@@ -196,7 +196,7 @@ export class ProjectionWorker implements Worker {
     const { subscriptions } = this.#ports
     const { selector, partitions, leaseMs, batchSize, retry } = this.#definition
     const maxInFlight = Math.min(Math.max(1_000, 2 * batchSize * partitions), 100_000)
-    const subscription = subscriptions.get(name, { ...selector, partitions, leaseMs, maxInFlight })
+    const subscription = subscriptions.get(name, { ...selector, partitions, leaseMs, maxInFlight }, true)
     const worker = subscription.processBatches(this.#handler(schema), {
       transactional: true,
       batchSize,

@@ -76,7 +76,10 @@ export const subscriptionOptionsSchema = z.strictObject({
   leaseMs: ms(100).default(10_000),
   unackedWarningMs: ms(1).default(30_000),
 })
-export type Options = Readonly<z.output<typeof subscriptionOptionsSchema>>
+export interface Options extends Readonly<z.output<typeof subscriptionOptionsSchema>> {
+  /** It is not created if it does not exist: it belongs to a projection, which may have been dropped. */
+  readonly mustExist?: boolean
+}
 
 const retrySchema = z
   .strictObject({

@@ -15,6 +15,7 @@ import type { Reader } from '../read/reader.ts'
 import type { ConsumerTelemetry } from '../telemetry/telemetry.ts'
 import type { OwnedRef } from './calls.ts'
 import { Calls } from './calls.ts'
+import { SubscriptionNotFoundError } from './errors.ts'
 import { ParkedStreams } from './parked-streams.ts'
 
 /** A partition that a claim has taken. A write with an older epoch has no effect. */
@@ -88,8 +89,9 @@ export class Store {
     this.#leaseMs = options.leaseMs
   }
 
-  /** Creates the subscription if it does not exist. */
-  async register(from: From): Promise<void> {
+  /** Creates the subscription if it does not exist, or fails if it `mustExist`. */
+  async register(from: From, mustExist = false): Promise<void> {
+    if (mustExist && !(await this.#exists())) throw new SubscriptionNotFoundError(this.#calls.subscription)
     const { categories, types, streamId, tags } = this.#selection
     if (typeof from === 'object' && 'after' in from && from.after > this.#db.timeline.position)
       await this.#reader.reaches(from.after).catch(async (error) => {

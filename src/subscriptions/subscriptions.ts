@@ -51,12 +51,13 @@ export class Subscriptions implements Executors {
     this.#slots = new Semaphore(Math.max((pool?.options.max ?? maxConnections) - 1, 1))
   }
 
-  get(subscription: string, options: SubscriptionOptions): DurableSubscription {
+  get(subscription: string, options: SubscriptionOptions, mustExist = false): DurableSubscription {
     refuseWide(options, 'options')
     const checked = parse(subscriptionOptionsSchema, options, 'options')
     const { category } = options // it may contain schemas, which the parsed options do not
     const selection = select(selectorOf({ ...checked, category }), 'options')
-    return new DurableSubscription(parse(nameSchema, subscription, 'name'), selection, checked, this)
+    const name = parse(nameSchema, subscription, 'name')
+    return new DurableSubscription(name, selection, { ...checked, mustExist }, this)
   }
 
   /** @internal */
@@ -77,7 +78,7 @@ export class Subscriptions implements Executors {
         register: async () => {
           // Forgotten then, or consumers that always follow one another would keep all those before them in memory.
           await Promise.all(leaving.splice(0).map(({ executor }) => executor.release()))
-          await store.register(options.from)
+          await store.register(options.from, options.mustExist)
         },
         follow: (after) => this.#live.follow(selection, after),
         onWake: (wake) => this.#onWake(store, wake),

@@ -2,7 +2,6 @@
 import type pg from 'pg'
 import { causeOfProjection } from '../append/projections.ts'
 import { ownTransaction } from '../append/transaction.ts'
-import { runCommands } from '../database/command.ts'
 import type { Database } from '../database/database.ts'
 import { hasState } from '../database/failures.ts'
 import { SQLSTATE } from '../database/sqlstate.ts'
@@ -16,11 +15,8 @@ export function firing<T>(
   body: (client: pg.ClientBase) => Promise<T>,
   isAlone = false,
 ): Promise<T> {
-  return ownTransaction(db, async (client) => {
-    const limit = `set local lock_timeout = ${isAlone ? ALONE_MS : TOGETHER_MS}`
-    await runCommands(client, [limit], db.settings.queryTimeoutMs)
-    return body(client)
-  })
+  const limit = `set local lock_timeout = ${isAlone ? ALONE_MS : TOGETHER_MS}`
+  return ownTransaction(db, body, undefined, [limit])
 }
 
 /** Whether somebody else holds a lock that was needed. It may have been an inline projection that needed it. */

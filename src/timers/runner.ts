@@ -47,9 +47,10 @@ const BUSY = { firstMs: 5, maxMs: 200 }
  * loop.
  *
  *     ask when the next timer is due -> due: fire a batch of each source -> ask
- *                                    -> later: sleep until then -> ask
+ *                                    -> later: sleep until then -> fire at once -> ask
  *
- * A notification of an earlier timer ends the sleep. If notifications do not arrive, it asks at each poll interval. While it
+ * After a sleep it does not ask first whether the timer is due: that would be a round trip between the time and the append. What
+ * fires it finds out. A notification of an earlier timer ends the sleep. If notifications do not arrive, it asks at each poll interval. While it
  * listens and no timer is due it asks nothing. The database's clock decides what is due, so a sleep that is too short costs a
  * question and fires nothing.
  */
@@ -64,6 +65,8 @@ export class TimerRunner {
   #again = false // something may have changed since it last asked
   /** A timer that is due then, or later, need not wake it: in ms since 1970 by the database's clock. */
   #wakesAt = Infinity
+  /** Sources whose next timer must be due by now, as it was when they were asked. */
+  #expected: readonly TimerSource[] = []
   #run: { readonly ending: AbortController; readonly ended: Promise<void> } | undefined
   #firstTurn = deferred()
 
@@ -152,7 +155,7 @@ export class TimerRunner {
       while (!signal.aborted) {
         this.#again = false
         this.#wakesAt = Infinity
-        const { fired, nextMs, nextAt } = await retryForever(
+        const { fired, nextMs, nextAt, soonest } = await retryForever(
           () => this.#turn(signal),
           policy,
           () => true,
@@ -163,7 +166,7 @@ export class TimerRunner {
         else if (nextMs <= 0) await this.#sleep(pauseAfter(++busy, BUSY), signal)
         else {
           busy = 0
-          await this.#sleep(nextMs, signal)
+          if (await this.#sleep(nextMs, signal)) this.#expected = soonest
         }
       }
     } finally {
@@ -188,6 +191,9 @@ export class TimerRunner {
     let fired = 0
     let nextMs = Infinity
     let nextAt = Infinity
+    const times = new Map<TimerSource, number>()
+    const expected = this.#expected
+    this.#expected = []
     for (const source of this.#sources) {
       if (signal.aborted) break
       const denied = this.#denied.get(source)
@@ -196,10 +202,14 @@ export class TimerRunner {
         continue
       }
       try {
+        const early = expected.includes(source) ? await source.fire() : 0
+        fired += early
+        if (early > 0) continue // the next turn asks when the next one is due
         const next = await source.next()
         if (next && next.inMs <= 0) fired += await source.fire()
         nextMs = Math.min(nextMs, next?.inMs ?? Infinity)
         nextAt = Math.min(nextAt, next?.at ?? Infinity)
+        if (next) times.set(source, next.inMs)
         this.#denied.delete(source)
       } catch (err) {
         if (!isDenied(err)) throw err
@@ -207,7 +217,8 @@ export class TimerRunner {
         nextMs = Math.min(nextMs, DENIED_MS)
       }
     }
-    return { fired, nextMs, nextAt }
+    const soonest = [...times].filter(([, inMs]) => inMs <= nextMs + JITTER_MS).map(([source]) => source)
+    return { fired, nextMs, nextAt, soonest }
   }
 
   /** Another process may fire the timers of this source; this one goes on with its work. */
@@ -222,18 +233,19 @@ export class TimerRunner {
     this.#firstTurn = deferred()
   }
 
-  /** Sleeps until the time is over, or until there is a reason to ask again. */
-  async #sleep(ms: number, signal: AbortSignal): Promise<void> {
+  /** Sleeps until the time is over, or until there is a reason to ask again: false. */
+  async #sleep(ms: number, signal: AbortSignal): Promise<boolean> {
     const { clock } = this.#db
     const since = now(clock)
     const total = ms + clock.random() * JITTER_MS
     while (!this.#again && !signal.aborted) {
       const left = total - elapsed(clock, since)
-      if (left <= 0) return
+      if (left <= 0) return true
       const cancel = clock.after(Math.min(left, LOOK_MS), () => this.#wake.fire())
       await this.#wake.next()
       cancel()
     }
+    return false
   }
 }
 
@@ -242,6 +254,8 @@ interface Turn {
   /** When the next timer of all is due, or was due before this turn. */
   readonly nextMs: number
   readonly nextAt: number
+  /** Whose is due then. */
+  readonly soonest: readonly TimerSource[]
 }
 
 /** Whether a privilege or a table is missing. Both can be made good while this process runs. */

@@ -37,14 +37,13 @@ export function ringer({ name, spreadMs }: Run): ProcessManager<any, { rung: num
 
 /** Starts all instances, and makes all timers. */
 export async function begin(meow: Meow, { name, count, spreadMs }: Run): Promise<void> {
-  const base = Date.now()
   for (let from = 0; from < count; from += 200)
     await Promise.all(
       upTo(Math.min(200, count - from)).map(async (n) => {
         const streamId = String(from + n)
-        const due = new Date(base + (((from + n) * 7919) % spreadMs))
-        const events = { type: 'Came', data: { due: due.toISOString() } }
         await meow.append({ category: `${name}-start`, streamId }, { type: 'Started', data: {} })
+        const due = new Date(Date.now() + (((from + n) * 7919) % spreadMs)) // in the future, however slow the machine
+        const events = { type: 'Came', data: { due: due.toISOString() } }
         await meow.schedule(`${name}-${streamId}`, due, {
           stream: { category: `${name}-timer`, streamId },
           events,

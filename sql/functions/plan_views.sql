@@ -1,19 +1,15 @@
--- Puts the views of a projection on the tables of this version. A view stays the same object if the columns that it has stay as
--- they are: then others may depend on it. If not, it is made again, with its owner, its privileges, its comments and its options; then
--- what depends on it is named and refused. Views without a table in this version are dropped.
-create or replace function expose_projection(_next projections) returns void
-language plpgsql
+-- What a switch to this version has to do with the views of its projection, found out before anything is locked: `drop` are the views
+-- that go or are made again, `make` the views that there will be, each with what a view that is made again had. A view stays the
+-- same object if the columns that it has stay as they are: then others may depend on it. If not, what depends on it is named and refused.
+create or replace function plan_views(_next projections) returns jsonb
+language plpgsql stable
 set search_path from current
 as $$
 declare
-  _target   constant text := quote_ident(_next.expose);
-  _there    jsonb; -- what is to be known of the views that there are
-  _dropped  oid[];
-  _found    text[];
-  _table    record;
-  _old      jsonb;
-  _view     text;
-  _one      record;
+  _target  constant text := quote_ident(_next.expose);
+  _there   jsonb; -- what is to be known of the views that there are
+  _dropped oid[];
+  _found   text[];
 begin
   if to_regnamespace(_target) is null then
     raise exception 'there is no schema "%" for the views of projection "%"', _next.expose, _next.name
@@ -71,27 +67,19 @@ begin
       using errcode = 'MW016', hint = 'Drop these, switch, and create them again; or keep the columns and add new ones behind them.';
   end if;
 
-  for _one in
-    select v ->> 'view' as view from jsonb_array_elements(_there) as v
-    where (v ->> 'stays')::boolean is not true order by v ->> 'view'
-  loop
-    execute 'drop view ' || _one.view;
-  end loop;
-  for _table in select * from projected_tables(_next.schema_name) t order by t.name loop
-    _view := format('%I.%I', _next.expose, _table.name);
-    _old := (select v from jsonb_array_elements(_there) as v where v ->> 'name' = _table.name and v ->> 'expose' = _next.expose);
-    execute format(
-      'create or replace view %s %s as select %s from %I.%I',
-      _view, 'with (' || nullif(_old ->> 'options', '') || ')', _table.columns, _next.schema_name, _table.name
-    );
-    if (_old ->> 'stays')::boolean is false then
-      perform restore_view(_view::regclass, _old);
-    end if;
-    if _old ->> 'owner' <> current_user then
-      -- A view reads its table by the rights of its owner.
-      execute format('grant usage on schema %I to %I', _next.schema_name, _old ->> 'owner');
-      execute format('grant select on %I.%I to %I', _next.schema_name, _table.name, _old ->> 'owner');
-    end if;
-  end loop;
+  return jsonb_build_object(
+    'drop', (
+      select coalesce(jsonb_agg(v ->> 'view' order by v ->> 'view'), '[]')
+      from jsonb_array_elements(_there) as v where (v ->> 'stays')::boolean is not true
+    ),
+    'make', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'view', format('%I.%I', _next.expose, t.name), 'table', format('%I.%I', _next.schema_name, t.name),
+        'columns', t.columns, 'old', v.old
+      ) order by t.name), '[]')
+      from projected_tables(_next.schema_name) t
+      left join jsonb_array_elements(_there) as v (old) on v.old ->> 'name' = t.name and v.old ->> 'expose' = _next.expose
+    )
+  );
 end
 $$;
