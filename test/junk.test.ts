@@ -66,8 +66,8 @@ test('floods from a role without rights', async () => {
   const stranger = await pgClient({ connectionString: url.href })
   const refused = await stranger.query(`select from ${storeSchema}.events`).catch((error) => error)
   assert.is(refused.code, '42501', 'the role has no rights on the store')
-  const { rows } = await admin.query(`select ${storeSchema}.wake_channel($1) as bell`, [name])
-  const channels = [storeSchema, `${storeSchema}.${category}`, rows[0].bell as string]
+  const { rows } = await admin.query(`select ${storeSchema}.wake_channel($1) as channel`, [name])
+  const channels = [storeSchema, `${storeSchema}.${category}`, rows[0].channel as string]
 
   let version = -1
   const lags: number[] = []

@@ -108,7 +108,7 @@ test('anything may be sent on its channels: it is a hint at most', async () => {
   }
   assert.equal(await pids(application), before, 'the same connection all along')
 
-  // A forged position does not make it deaf to what an open append holds back.
+  // A forged position does not hide events that an open append holds back.
   await sql.query('begin')
   await writer.append({ category, streamId: 'open' }, event, { client: sql })
   await writer.append({ category, streamId: '1' }, event)
@@ -165,7 +165,7 @@ test('without a server to listen to, the poll continues; when it is back, push c
   const proxy = await startProxy(databaseUrl())
   await proxy.cut()
   const meow = await openStore({ listenConnectionString: proxy.url, pollIntervalMs: 50 })
-  const category = uniqueName('deaf')
+  const category = uniqueName('no-server')
   const seen = collect(meow.events({ category }))
   for (const n of upTo(3)) {
     await writer.append({ category, streamId: '1' }, event)

@@ -76,7 +76,7 @@ test('takes the leases away, forgets the parked events, and wakes the executors;
   const owner = await sqlExecutor(name)
   for (const partition of [0, 1]) await owner.advance(recorded[2]!.position, partition)
   await owner.park(recorded[0]!)
-  const bell = await listen(owner, 'wake_channel', name)
+  const wakeUps = await listen(owner, 'wake_channel', name)
   await meow.resetSubscription(name, 'start')
   const { partitions, parked } = (await info(name))!
   const free = { position: 0, owner: null, leaseUntil: null }
@@ -85,7 +85,7 @@ test('takes the leases away, forgets the parked events, and wakes the executors;
     { partition: 1, ...free },
   ])
   assert.is(parked, 0)
-  await until(() => bell.length > 0, { what: 'the wake-up' })
+  await until(() => wakeUps.length > 0, { what: 'the wake-up' })
   assert.is(await owner.advance(99), false)
   assert.is(await owner.park(recorded[1]!), false)
   assert.is((await info(name))!.position, 0)
@@ -137,9 +137,9 @@ test('deleted: nothing is left, executors are told, and the name is free again',
   await createSubscription(name, { categories: [category], partitions: 2 })
   const owner = await sqlExecutor(name)
   await owner.park(recorded[0]!)
-  const bell = await listen(owner, 'wake_channel', name)
+  const wakeUps = await listen(owner, 'wake_channel', name)
   await meow.deleteSubscription(name)
-  await until(() => bell.length > 0, { what: 'the wake-up' })
+  await until(() => wakeUps.length > 0, { what: 'the wake-up' })
   assert.is(await info(name), undefined)
   for (const table of ['checkpoints', 'executors', 'parked_events']) {
     const { rows } = await sql.query(`select from ${table} where subscription = $1`, [name])

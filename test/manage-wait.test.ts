@@ -278,8 +278,8 @@ test('closing the store ends it', async () => {
 
 test('without push it is found by the poll', async () => {
   const { name, executor, events } = await setUp()
-  const deaf = await openStore({ listen: false, pollIntervalMs: 20 })
-  const wait = waiting(name, events[0]!.position, deaf)
+  const polling = await openStore({ listen: false, pollIntervalMs: 20 })
+  const wait = waiting(name, events[0]!.position, polling)
   await entered(name)
   await executor.advance(events[0]!.position)
   await wait.promise

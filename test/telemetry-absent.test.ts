@@ -75,7 +75,7 @@ test('it is not installed: nobody misses it', async () => {
 })
 
 test('it is installed, and nobody is registered: the same', async () => {
-  const { api, events, lines } = await run(install('deaf', [...needed, '@opentelemetry/api']))
+  const { api, events, lines } = await run(install('unregistered', [...needed, '@opentelemetry/api']))
   assert.is(api, 'object')
   assert.equal(events, handled)
   assert.equal(lines, [])

@@ -32,7 +32,7 @@ export async function telemetry(setting: Setting): Promise<Sample[]> {
   }
   await measure(false) // warm
   const none = await measure(false)
-  const deaf = await measure(true)
+  const unregistered = await measure(true)
   const stop = startSdk()
   const sdk = await measure(true)
   await stop()
@@ -45,9 +45,9 @@ export async function telemetry(setting: Setting): Promise<Sample[]> {
     ...(goal ? { goal } : {}),
   })
   return [
-    sample('append, 32 concurrent, API and no provider', deaf.append, none.append, 1.05),
+    sample('append, 32 concurrent, API and no provider', unregistered.append, none.append, 1.05),
     sample('append, 32 concurrent, SDK', sdk.append, none.append),
-    sample('handler of process(), API and no provider', deaf.handle, none.handle, 1.05),
+    sample('handler of process(), API and no provider', unregistered.handle, none.handle, 1.05),
     sample('handler of process(), SDK', sdk.handle, none.handle),
   ]
 }

@@ -84,9 +84,9 @@ export const faults: Readonly<Record<string, Fault>> = {
     }
   },
   'lose notifications': ({ slots }) => {
-    for (const { proxy } of slots) proxy.deafen(true)
+    for (const { proxy } of slots) proxy.loseNotifications(true)
     return () => {
-      for (const { proxy } of slots) proxy.deafen(false)
+      for (const { proxy } of slots) proxy.loseNotifications(false)
     }
   },
   'no listener': ({ slots }) => {

@@ -94,7 +94,7 @@ export class Machine {
   }
 
   /** Its LISTEN connection breaks. */
-  deafen(): void {
+  loseNotifications(): void {
     const listener = this.#listener
     this.#listener = undefined
     listener?.events.lost(lost())
@@ -285,7 +285,7 @@ export class Machine {
           listener.channels.delete(channel)
         }),
       notify: (channel) =>
-        this.#ask('echo', () => {
+        this.#ask('probe', () => {
           mine()
           this.notify(channel, '')
         }),

@@ -387,7 +387,7 @@ class Simulation {
       case 3:
         if (!process) return false
         this.#say(`LISTENER of ${process.machine.name} breaks`)
-        process.machine.deafen()
+        process.machine.loseNotifications()
         return true
       case 4:
         if (!process) return false

@@ -4,7 +4,7 @@ import type { Meow } from '../../../src/index.ts'
 import type { Size } from './fill.ts'
 
 /** How long to wait for a push; what takes longer counts as this. */
-const PATIENCE_MS = 60_000
+const ARRIVAL_MS = 60_000
 
 /** A filled store, and ways to it. */
 export interface Filled {
@@ -46,7 +46,7 @@ export async function push({ meow }: Filled): Promise<number> {
         seen = resolve
       })
       await meow.append({ category, streamId: 'one' }, { type: 'Happened', data: {} })
-      await Promise.race([arrives, delay(PATIENCE_MS, undefined, { ref: false })])
+      await Promise.race([arrives, delay(ARRIVAL_MS, undefined, { ref: false })])
     })
     return all[all.length >> 1]!
   } finally {

@@ -44,7 +44,7 @@ test.after(async () => {
 
 /** A subscription that has one event. */
 async function given() {
-  const name = uniqueName('aloud')
+  const name = uniqueName('ends')
   await meow.append({ category: name, streamId: '1' }, { type: 'Happened', data: {} })
   return { name, subscription: meow.subscription(name, { category: name, leaseMs: 300 }) }
 }
@@ -125,7 +125,7 @@ test('one that is altered meanwhile', async () => {
 
 test('a store that is not migrated', async () => {
   const bare = await open({ schema: uniqueName('bare') })
-  const subscription = bare.subscription(uniqueName('aloud'), {})
+  const subscription = bare.subscription(uniqueName('ends'), {})
   await ended(
     subscription,
     subscription.process(() => {}),
