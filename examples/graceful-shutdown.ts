@@ -22,7 +22,7 @@ meow.subscription('mailer', { category: 'order' }).process(async ({ data }, { si
   console.log('mailing', data.state)
   if (data.state === 'paid') {
     process.kill(process.pid, 'SIGTERM') // as a deployment would
-    await once(signal, 'abort') // the handler is told to hurry; it may as well take its time
+    await once(signal, 'abort') // the signal asks the handler to hurry; it may also ignore that
   }
   console.log('mailed', data.state)
 })

@@ -198,7 +198,7 @@ test('many observers of one selection cost what one costs', async () => {
     await lender.append(stream, event(n + 1))
     for (const seen of [first, ...joined]) await seen.has(n + 2)
   }
-  // For each the append, a look at the horizons, the page with it; rarely one more look, or a connection that is new.
+  // For each event: the append, and a fetch of the horizon with its page; rarely one more fetch, or a new connection.
   assert.ok(queries.length - start <= 50, `${queries.length - start} queries for ten events`)
   for (const { subscription } of [first, ...joined]) subscription.unsubscribe()
   await lender.close()

@@ -79,7 +79,7 @@ test('anything may be sent on its channels: it is a hint at most', async () => {
   for (const { has } of seen) await has(1)
 
   const sql = await pgClient()
-  const { rows } = await sql.query(`select ${storeSchema}.wake_channel($1) as bell`, [name])
+  const { rows } = await sql.query(`select ${storeSchema}.wake_channel($1) as wake_up`, [name])
   const junk = [
     'text',
     '9007199254740991',
@@ -94,7 +94,7 @@ test('anything may be sent on its channels: it is a hint at most', async () => {
     '0x10',
   ]
   junk.push('Infinity', "'; drop table events", '1 2', 'x'.repeat(7999), '\u{1f408}')
-  for (const channel of [`${storeSchema}.${category}`, storeSchema, rows[0].bell]) {
+  for (const channel of [`${storeSchema}.${category}`, storeSchema, rows[0].wake_up]) {
     for (const payload of junk) await sql.query('select pg_notify($1, $2)', [channel, payload])
     await sql.query(`notify "${channel}"`)
   }

@@ -1,5 +1,5 @@
 // @long @direct
-// What a process holds of events is bounded by bytes, however it reads them; and an event that is larger still passes.
+// The memory that a process uses for events is limited in bytes, however it reads them; a larger event still passes.
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'

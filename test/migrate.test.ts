@@ -1,4 +1,4 @@
-// migrate() by many at once, in a schema of any name, under any search_path; and what connect() refuses.
+// migrate(): called by many at once, in a schema of any name, under any search_path; and which stores connect() refuses.
 import { execFile } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { promisify } from 'node:util'
@@ -179,7 +179,7 @@ for (const schema of names) {
   })
 }
 
-test('a hostile search_path, in migrate and ever after', async () => {
+test('a hostile search_path, in migrate and later', async () => {
   const evil = uniqueName('evil')
   const schema = uniqueName('good')
   const body = `language plpgsql as $$ begin raise exception 'hijacked'; end $$`

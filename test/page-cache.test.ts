@@ -1,4 +1,4 @@
-// Recent events are served from memory: without a gap, without a repeat, and only so many.
+// Recent events are served from memory: without a gap, without a repeat, and only up to the capacity.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { RecordedEvent } from '../src/events/event.ts'
@@ -22,7 +22,7 @@ test('serves the rest of a page, and the page after it', () => {
   assert.is(cache.read(6), undefined)
 })
 
-test('a page that does not follow the last begins anew; an old one changes nothing', () => {
+test('a page that does not follow the last one replaces the content; an old one changes nothing', () => {
   const cache = new PageCache(10)
   cache.push(page(0, [1], 1))
   cache.push(page(7, [8], 8))
@@ -58,7 +58,7 @@ test('keeps as many events as it may, and not many more pages without events', (
   assert.ok(cache.read(1900))
 })
 
-test('whatever is pushed and read, a read is the truth or nothing, 2,000 seeds', () => {
+test('whatever is pushed and read, a read returns the right events or nothing, 2,000 seeds', () => {
   const seeds = seeded('page-cache')
   for (let run = 0; run < 2_000; run++) {
     const { seed, int, chance } = random(seeds.int(0, 4_294_967_295))

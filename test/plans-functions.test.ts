@@ -1,5 +1,5 @@
-// What the functions and triggers ask inside, and how much each read touches: no scan of the table, no walk past what is
-// wanted, at 100,000 events.
+// The queries inside functions and triggers, and how many blocks each read touches: no scan of the table and no reading past
+// the wanted events, at 100,000 events.
 import type pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

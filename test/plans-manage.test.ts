@@ -1,5 +1,5 @@
-// What managing asks of the log: no scan of the table and no sort of its events, at 100,000 of them, whether the server
-// plans for the values at hand or once for all; and where the index alone answers, nothing else is touched.
+// The queries of an administrator: no scan of the table and no sort of its events, at 100,000 events, whether the server plans
+// for the given values or once for all. If an index is enough, nothing else is read.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Statement } from '../src/database/statement.ts'
@@ -92,7 +92,7 @@ function sorted({ Plans = [] }: Node): Node[] {
   return inputs.flatMap((node) => [node, ...sorted(node)])
 }
 
-/** By both ways of planning: no scan of the events, no sort of them, and so many blocks of them and their indexes at most. */
+/** With custom and generic plans: no scan and no sort of the events, and at most this many blocks of them and their indexes. */
 async function isLean(text: string, values: unknown[], blocks: number, maySort = false): Promise<Planned[]> {
   const all: Planned[] = []
   for (const mode of ['force_custom_plan', 'force_generic_plan']) {
@@ -187,14 +187,14 @@ test('of 40 subscriptions that are far behind no more than 2,500 events each, an
   assert.ok(each > 500 && each < 2_500 + 16 * 32 * 1.5 + 100, `${each} events each`)
 })
 
-test('of subscriptions that have caught up nothing is looked at', async () => {
+test('for subscriptions that have caught up, no event is read', async () => {
   for (let n = 0; n < 20; n++) await subscribe(`up${n}`, n % 2 ? ['big'] : null, n % 3 ? ['T1'] : null, null)
   await sql.query('update checkpoints set position = $1', [COUNT])
   const all = await isLean(own(statements.subscriptions), [null, true], 200)
   assert.ok(examined(all) < 20, `${examined(all)} events`)
 })
 
-test('of a parked stream with all that waits behind it no more is looked at than its two ends', async () => {
+test('of a parked stream and all of its waiting events, only the first and the last are read', async () => {
   await sql.query(
     `insert into events (version, category, stream_id, type, data) select n, 'deep', 'one', 'T', '{}' from generate_series(0, 4999) as n`,
   )
@@ -245,17 +245,17 @@ test('of 1,000 blocked streams, each with 10 events: the first 10 events, and al
   await isLean(own(statements.replayParked), ['parked', 's0'], 40)
 })
 
-test('a look of waitFor', async () => {
+test('a check of waitFor', async () => {
   await subscribe('wait', ['big'], ['T1'], null)
   for (const position of [1, COUNT / 2, 2 * COUNT])
     await isLean(own(statements.reached), ['wait', position], 10)
 })
 
-test('what settled waits for: nothing below the checkpoints is looked at', async () => {
+test('settled: nothing below the checkpoints is read', async () => {
   await subscribe('settle', ['big'], ['T1'], null)
   await subscribe('settle all', null, null, null)
   await sql.query('update checkpoints set position = $1', [COUNT - 100])
-  const wanted = await isLean(own(statements.settling), [null], 200, true) // of what is above them
+  const wanted = await isLean(own(statements.settling), [null], 200, true) // events above the checkpoints
   assert.ok(examined(wanted) < 2 * 2 * 110, `${examined(wanted)} events`)
   for (const name of ['settle', 'settle all']) {
     const found = await isLean(own(statements.settled), [name, COUNT], 200)
@@ -276,7 +276,7 @@ test('a checkpoint for which nobody waits looks for waiters by their index', asy
   )
 })
 
-test('who stalls, of 200 categories', async () => {
+test('blocking transactions, with 200 categories', async () => {
   await sql.query(`begin; select announce('c7')`)
   await isLean(own(statements.stallers), [], 1_000)
 })

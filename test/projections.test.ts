@@ -1,5 +1,5 @@
-// A projection: version 1 is built and becomes what readers query; version 2 is built beside it and takes over; one can go back, and
-// drop what is not live.
+// A projection: version 1 is built and becomes what readers query; version 2 is built beside it and takes over; you can go
+// back, and drop versions that are not live.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { ProjectionDefinition } from '../src/index.ts'

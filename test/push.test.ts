@@ -1,4 +1,5 @@
-// Push: a notification brings an event, not the poll, which is a minute away here; without push the poll does.
+// Push: events arrive because of a notification, not because of the poll, which is a minute away here; without push, the poll
+// brings them.
 import { setImmediate as turn } from 'node:timers/promises'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -53,7 +54,7 @@ pushed('an event that another process appends arrives promptly, in every kind of
   await worker.stop()
 })
 
-test('whoever appends pushes: the SQL function, a raw INSERT, a category with a long name', async () => {
+test('every way of appending notifies: the SQL function, a raw INSERT, a category with a long name', async () => {
   const sql = await pgClient()
   for (const category of [
     uniqueName('raw'),

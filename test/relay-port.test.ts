@@ -1,6 +1,6 @@
 // @direct
-// Another broker is a small file: three functions. What it fails at is tried again in order, what it refuses is set aside, and
-// no more is on its way to it than the window says.
+// Another broker is a small file: three functions. Failed messages are tried again in order, refused ones are parked, and at
+// most as many messages as the window allows are under way.
 import { execFile } from 'node:child_process'
 import { cp, mkdir, mkdtemp, open, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -118,7 +118,7 @@ test('whatever fails is tried again before what follows it, as often as it takes
   assert.equal(await meow.parked(category), [])
 })
 
-test('what is refused is set aside with its stream, the others go on, and it can be put back', async () => {
+test('a refused message is parked with its stream, other streams go on, and it can be replayed', async () => {
   const category = uniqueName('refused')
   await append(category, 30, 3)
   const stored: Message[] = []

@@ -1,5 +1,5 @@
-// Dump and restore into a new cluster, of the same version and of a newer one, taken while writers and executors are at
-// work: subscriptions go on, nothing is lost, nothing repeated. A restore by halves is refused, with what mends it.
+// Dump and restore into a new cluster, of the same version and of a newer one, taken while writers and executors work:
+// subscriptions continue, and no event is lost or repeated. An incomplete restore is refused, with a remedy.
 import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

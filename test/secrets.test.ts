@@ -183,7 +183,7 @@ test('a subscription’s methods', async () => {
       )
 })
 
-test('connect: each option, and what is none', async () => {
+test('connect: each option, and invalid ones', async () => {
   const base = {
     connectionString: address.href,
     schema: storeSchema,

@@ -1,5 +1,5 @@
-// settled() resolves as soon as subscriptions have handled or parked all that was appended before the call, told by
-// notifications: polls are a minute apart here.
+// settled() resolves as soon as subscriptions have handled or parked all that was appended before the call, Notifications wake
+// it: polls are a minute apart here.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { SubscriptionNotFoundError, TimeoutError, ValidationError } from '../src/index.ts'

@@ -1,5 +1,6 @@
 // @serial @direct
-// However the chief of a siege ends, none of its processes is left: its server, its workers, nor one that it has frozen.
+// However the main process of a siege ends, it leaves no process: neither its server, nor its workers, nor one that it has
+// frozen.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'

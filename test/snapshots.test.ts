@@ -1,4 +1,5 @@
-// Snapshots: a long stream is decided on as a short one is. A cache: what is wrong, old or gone costs time, and nothing else.
+// Snapshots: a long stream is decided on as a short one is. Snapshots are a cache: a wrong, old or missing one costs time, and
+// nothing else.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Decider, Logger, Meow, RecordedEvent } from '../src/index.ts'
@@ -44,7 +45,7 @@ async function rowsOf<T>(action: () => Promise<T>): Promise<[rows: number, resul
   return [reads.reduce((sum, { rows }) => sum + rows, 0), result]
 }
 
-/** A stream of so many events, each of which adds 1. */
+/** A stream of this many events; each adds 1. */
 async function stream({ category }: Summing, streamId: string, length: number): Promise<void> {
   await sql.query(
     `insert into events (version, category, stream_id, type, data)
@@ -79,7 +80,7 @@ test('a stream of 100,000 events is decided on by as many rows as one of 100', a
   assert.is(Math.min(...reads[1]!), 1)
 })
 
-test('a snapshot is taken once so many events were folded, and not before', async () => {
+test('a snapshot is taken once snapshotEvery events were folded, and not before', async () => {
   const decider = summing()
   const taken: (number | undefined)[] = []
   for (let n = 0; n < 22; n++) {

@@ -1,5 +1,5 @@
-// Any object with query(text, values) can be the client of a transaction, whatever it makes of types; what it must not answer is
-// said at once, and it is not waited for for ever.
+// Any object with query(text, values) can be the client of a transaction, whatever types it returns; a wrong answer is an error
+// at once, and there is a time limit.
 import pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

@@ -1,6 +1,6 @@
 // @direct
-// worker.stop({ timeoutMs }): a handler that never ends is given up. Its event is handled elsewhere at once, and whatever it does
-// afterwards counts for nothing.
+// worker.stop({ timeoutMs }): a handler that never ends is given up. Its event is handled elsewhere at once, and whatever it
+// does afterwards has no effect.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { ConnectOptions, HandlerContext, Meow, RecordedEvent, Worker } from '../src/index.ts'
@@ -285,7 +285,7 @@ test('a server that does not answer delays the end by 5 s at most', async () => 
   await proxy.close()
 })
 
-test('what can not be a limit is refused, and stops nothing', async () => {
+test('an invalid limit is refused, and stops nothing', async () => {
   const name = uniqueName('limit')
   const handled: number[] = []
   const store = await openStore()

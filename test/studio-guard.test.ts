@@ -1,5 +1,6 @@
 // @direct
-// Whom the studio answers: nobody without its token, no page of another site, and without `write` nothing changes.
+// Which requests the studio answers: none without its token, none of a page of another site; and without `write` nothing
+// changes.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ConnectionError, ValidationError } from '../src/index.ts'
@@ -162,7 +163,7 @@ test('only GET and HEAD, and what they answer may be read by nobody else', async
   for (const { body } of answers.slice(2, 4)) assert.is(body, '')
 })
 
-test('odd addresses are answered, not stumbled over', async () => {
+test('odd addresses get an answer, not a crash', async () => {
   for (const path of [
     '//evil.example/',
     '/../package.json',
@@ -204,7 +205,7 @@ function post(to: typeof studio, body: unknown, { headers = {}, ...rest }: Ask =
   return ask(to, '/api/replay', { method: 'POST', body: json, headers: all, ...rest })
 }
 
-test('read only, nothing is replayed, whoever asks', async () => {
+test('read only: no request can replay anything', async () => {
   const what = await parked()
   const { status, json } = await post(studio, what)
   assert.is(status, 403)

@@ -1,4 +1,4 @@
-// status$ of a subscription counts each event once, says what is so, ends with the store, and keeps nothing alive.
+// status$ of a subscription counts each event once, is true, ends with the store, and keeps nothing alive.
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { test } from 'uvu'
@@ -61,7 +61,7 @@ test('the error that ends one executor is told while another goes on, and until 
   await next.stop()
 })
 
-test('what there is to catch up with is counted for who watches, and for nobody else', async () => {
+test('the lag is counted only while somebody observes the status', async () => {
   const { pool, queries } = countingPool()
   const store = await openStore({ pool })
   const { subscription } = await given(100, { maxInFlight: 2 }, store)
@@ -123,7 +123,7 @@ test('a store does not keep the subscriptions that were used', async () => {
   )
 })
 
-test('who lost all that it had waits, whatever is appended', async () => {
+test('an executor that lost all of its partitions is waiting, whatever is appended', async () => {
   const other = await openStore({ pollIntervalMs: 3_600_000 })
   await listening(other)
   const { name, append, subscription } = await given(1, { leaseMs: 3_600_000 }, other)
@@ -131,7 +131,7 @@ test('who lost all that it had waits, whatever is appended', async () => {
   await until(() => current(subscription.status$).state === 'live', { what: 'it to be live' })
   const sql = await pgClient()
   await sql.query(`set search_path = ${storeSchema}`)
-  // Another took it; the bell makes it look.
+  // Another executor took it; a wake-up makes this one claim again.
   await sql.query(`update checkpoints set epoch = epoch + 1, owner = 'other' where subscription = $1`, [name])
   await sql.query(`select pg_notify(wake_channel($1), '')`, [name])
   await until(() => current(subscription.status$).state === 'waiting', { what: 'it to wait' })

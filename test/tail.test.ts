@@ -1,5 +1,5 @@
-// The engine of a live stream over ports in memory, under a seeded schedule: nothing lost, repeated or out of order,
-// whatever happens to the notifications. Its promises hold by the horizon; planted defects show that this test can tell.
+// The tail with ports in memory, under a seeded schedule: no event is lost, repeated or out of order, whatever happens to the
+// notifications. Only the horizon makes this true; planted defects show that this test can fail.
 import { setMaxListeners } from 'node:events'
 import { setImmediate as turn } from 'node:timers/promises'
 import { test } from 'uvu'
@@ -264,7 +264,7 @@ for (const defect of ['no horizon', 'one snapshot', 'head after locks'] as const
   })
 }
 
-test('at rest it does not look, whatever was forged', async () => {
+test('at rest it does not fetch the horizon, whatever notifications were forged', async () => {
   const world = new World(random(1), { notifications: 'sound' })
   const tail = world.tail()
   const stop = new AbortController()
@@ -287,7 +287,7 @@ test('at rest it does not look, whatever was forged', async () => {
   tail.close()
 })
 
-test('a look begins within the notification; what it finds of the next ones is not looked for again', async () => {
+test('a notification starts a fetch at once; events of later notifications that it finds are not fetched again', async () => {
   const asked: number[] = []
   let answer = (_horizon: number) => {}
   const tail = new Tail({
@@ -327,7 +327,7 @@ test('a look begins within the notification; what it finds of the next ones is n
   tail.close()
 })
 
-test('a reader that is aborted hears of it at once; others are served on', async () => {
+test('a reader that is aborted ends at once; the others continue', async () => {
   const world = new World(random(1), { notifications: 'sound' })
   const tail = world.tail()
   const stop = new AbortController()

@@ -1,5 +1,5 @@
 // @direct
-// Where OpenTelemetry is not installed, or is there and nobody is registered, all goes as it did, and events carry no more.
+// If OpenTelemetry is not installed, or no SDK is registered, everything works as without it, and events have no more metadata.
 import { execFile } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

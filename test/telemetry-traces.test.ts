@@ -1,5 +1,5 @@
 // @direct
-// Spans: of appends, of reads, of handlers; one trace from an append to its last effect, through whatever processes.
+// Spans of appends, reads and handlers: one trace from an append to its last effect, across processes.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'

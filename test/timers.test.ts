@@ -1,5 +1,5 @@
 // A timer appends once, in the order of due times, never early by the database's clock; the same key replaces; a transaction decides
-// whether it exists; a timer that fails holds no other up and stays visible.
+// whether it exists; a timer that fails delays no other and stays visible.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { ScheduledTimer, StreamWrite } from '../src/index.ts'
@@ -124,7 +124,7 @@ test('one store fires in the order of due times', async () => {
   )
 })
 
-test('a conflict fails at once and stays visible; others go on; it can be run, or scheduled anew', async () => {
+test('a conflict fails at once and stays visible; others go on; it can be run, or scheduled again', async () => {
   const { stream, write, types, key } = given()
   await meow.append(stream, { type: 'First', data: {} })
   await meow.schedule(`${key}1`, { inMs: 0 }, { ...write('Bad'), expectedVersion: 'no-stream' })

@@ -1,4 +1,4 @@
-// transactional: deferred constraints are checked behind each event, and stay deferred for the next ones.
+// transactional: deferred constraints are checked after each event, and stay deferred for the next ones.
 import type pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

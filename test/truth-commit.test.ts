@@ -1,5 +1,5 @@
 // Appends whose answer does not come because of what happens right before or right after their COMMIT: the backend is
-// killed, the server crashes, the network swallows the reply. Each is done, once, and says so.
+// killed, the server crashes, the network swallows the reply. Each event is written once, and the append says so.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { AppendResult, Meow } from '../src/index.ts'

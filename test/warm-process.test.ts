@@ -94,7 +94,7 @@ for (const [name, { text, reason, timeoutMs = 60_000 }] of Object.entries(broken
     assert.is(results[1]!.passed, 1)
   })
 
-test('what a file leaves open is told at the end', async () => {
+test('what a file leaves open is reported at the end', async () => {
   const { results, end } = await run([`setInterval(() => {}, 1000)\n${good}`], { endsWithinMs: 500 })
   assert.is(results[0]!.reason, undefined)
   assert.match(end ?? '', /keeps their process running/)

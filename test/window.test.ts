@@ -27,7 +27,7 @@ test('the example of its comment', () => {
   assert.is(window.size, 0)
 })
 
-test('what nothing was selected of is passed over at once', () => {
+test('positions without selected events are passed at once', () => {
   const window = new AckWindow(5, systemClock)
   window.pass(1000)
   assert.is(window.watermark, 1000)

@@ -46,7 +46,7 @@ export interface Effects<T extends string = string> {
     events: NewEventOf<S> | readonly NewEventOf<S>[],
     options?: { expectedVersion?: ExpectedVersion; failIf?: FailIf },
   ): AppendEffect
-  /** Let this instance have the input `{ type: '$timer', name, due }` at a moment, or in so many ms. The same name replaces. */
+  /** Let this instance have the input `{ type: '$timer', name, due }` at a moment, or after this many ms. The same name replaces. */
   schedule(name: T, due: Due): ScheduleEffect<T>
   /** Take a timer of this instance back. If there is none, nothing happens. */
   cancel(name: T): CancelEffect<T>

@@ -58,7 +58,7 @@ export interface ProjectionMethods {
 
   /**
    * Drops a version of a projection with its tables and its subscription. Its processes end with an error. A version that was live
-   * once does not come back if an old process starts it; one that was never live can be built anew under the same number.
+   * once does not come back if an old process starts it; one that was never live can be built again under the same number.
    *
    * @throws ProjectionRefusedError if the version is live, or other objects depend on its tables: the message names them
    * @throws ProjectionNotFoundError if there is no such version

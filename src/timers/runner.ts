@@ -50,8 +50,8 @@ const BUSY = { firstMs: 5, maxMs: 200 }
  *                                    -> later: sleep until then -> ask
  *
  * A notification of an earlier timer ends the sleep. If notifications do not arrive, it asks at each poll interval. While it
- * listens and no timer is due it asks nothing. The database's clock decides what is due, so a sleep that is too short costs a
- * question and fires nothing.
+ * listens and no timer is due, it sends no query. The database's clock decides what is due, so a sleep that is too short costs
+ * a question and fires nothing.
  */
 export class TimerRunner {
   readonly #db: Database

@@ -221,7 +221,7 @@ export class Timers implements TimerSource {
     if (isLast)
       settings.logger.error(
         details,
-        `timer "${key}" could not append to stream "${stream.category}/${stream.streamId}" and is kept as failed: schedule it anew, run it (runTimer, meowmx timers run), or unschedule it`,
+        `timer "${key}" could not append to stream "${stream.category}/${stream.streamId}" and is kept as failed: schedule it again, run it (runTimer, meowmx timers run), or unschedule it`,
       )
     else settings.logger.warn(details, `timer "${key}" could not append; trying again`)
     return {

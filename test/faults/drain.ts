@@ -5,9 +5,9 @@ import type { Meow } from '../../src/index.ts'
 const REPLAY_MS = 1_000
 
 /**
- * Waits until nothing is left to handle, and returns how long that took; or what is left after so long, in words. Streams
- * that were set aside are put back first: they may be many events, one after the other, so what counts then is that they
- * become less.
+ * Waits until nothing is left to handle. Returns how long that took or, after the time limit, a text that says what is left.
+ * Streams that were set aside are put back first: they may be many events, one after the other, so what counts then is that
+ * they become less.
  */
 export async function drained(control: Meow, name: string, boundMs: number): Promise<number | string> {
   const begin = performance.now()

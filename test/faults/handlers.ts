@@ -14,7 +14,7 @@ export interface HandlerOptions {
   handlerMs: readonly [number, number]
 }
 
-/** Handlers of which a share fails, in all the ways there are: by hanging, throwing, and breaking their transaction. */
+/** Handlers; a share of them fails in every possible way: they hang, throw, or break their transaction. */
 export function handlers({ begin, done, effect, dice, handlerMs }: HandlerOptions) {
   let share = 0
 

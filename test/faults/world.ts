@@ -38,7 +38,7 @@ const UNHURRIED = '-c statement_timeout=0 -c lock_timeout=0'
 export class World<V extends Victim = Victim> {
   readonly server: OwnServer
   readonly schema: string
-  /** Never through a proxy, and kept, so that it works where no connection is left. */
+  /** Connected without a proxy and kept open, so that it works even if the server accepts no more connections. */
   readonly sql: pg.Pool
   readonly slots: Slot<V>[] = []
   /** All processes that there ever were. */

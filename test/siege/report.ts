@@ -14,7 +14,7 @@ export interface Report {
   readonly seed: number
   readonly seconds: number
   readonly figures: Figure[]
-  /** What broke, in words: nothing, if all is well. */
+  /** The broken promises, as text; empty if there are none. */
   readonly findings: string[]
   /** Where the logs of its processes are, if something broke. */
   logs?: string

@@ -28,7 +28,7 @@ export class Checks {
   readonly #begun = new Set<number>()
   readonly #failed = new Set<string>() // streams, since the last success
   readonly #waiting = new Set<string>() // of these, what is not parked
-  readonly #beside = new Map<string, Set<string>>() // if a stream's last failure was in an outage: who waited, too
+  readonly #beside = new Map<string, Set<string>>() // the streams that waited, too, if the last failure of this stream was in an outage
   readonly #parked = new Map<string, Set<string>>() // the same, of streams that are parked
   readonly #at = new Map<string, string>() // what a machine's streams are at
   readonly #selects: (event: Pick<Stored, 'category'>) => boolean

@@ -71,7 +71,7 @@ export class Consumer implements Waiting {
     return [...this.#parked.values()].flat()
   }
 
-  /** Events that a worker may begin now, at most so many, of streams of which nothing earlier is under way or waits. */
+  /** Events that a worker may begin now, at most `limit`: no earlier event of their streams is under way or waits. */
   take(limit: number): Item[] {
     this.#fill()
     const now = this.#time.now()

@@ -5,7 +5,7 @@ import { freeze } from '../../support/freeze.ts'
 
 const nothing = () => {}
 
-/** The server is told something for all sessions at once, until it is told otherwise. */
+/** Changes a setting of the server for all sessions, until it is changed back. */
 const setting =
   (name: string, value: string): Fault =>
   async (world) => {
