@@ -10,8 +10,8 @@
 -- 'building': it is not complete. Otherwise it has an error (MW016, with what is in the way).
 --
 -- While it switches, the live version can't move: its checkpoints are locked. So the next one shows all that the live one has
--- shown, and no reader goes back in time. What runs on behind that lock, a long query that reads a view, must not hold up all
--- who come after it: locks are waited for no longer than 50 ms, and the caller tries again (55P03).
+-- shown, and no reader goes back in time. A long query that reads a view and waits for that lock must not delay all later
+-- readers: locks are waited for no longer than 50 ms, and the caller tries again (55P03).
 create or replace function switch_projection(
   _name text, _version int, _generation int, _how text, _within_ms int default 200
 ) returns text

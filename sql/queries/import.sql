@@ -5,7 +5,7 @@
 --   too), $8 times; null for an id, a version, metadata or a time: a new one, the next of the stream, {}, now
 --   $9  true: versions do not count, each follows what its stream has
 -- Tombstones of erased streams are taken from a role that may erase (functions/erase_stream.sql).
--- Tags travel in the metadata; they are locked before the first event takes its position.
+-- Tags are part of the metadata; they are locked before the first event takes its position.
 -- Returns how many were written, how many were known, and the number, from 1, of the first that is known otherwise.
 with allowed as materialized (
   select meowmx.allow_tombstones(), meowmx.allow_tags(), meowmx.lock_tags('{}', array(

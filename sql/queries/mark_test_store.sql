@@ -1,4 +1,4 @@
--- Mark a store as one for tests, in the comment of its schema, behind what may stand there. Only while it is empty, so that no
+-- Marks a store as one for tests, at the end of the comment on its schema. It must be empty, so that no
 -- store with events of value is ever marked. ($place$ quotes the name of the table, whatever characters that of the schema has.)
 do $mark$
 declare

@@ -16,7 +16,7 @@ export interface CorsOptions {
 /** Options that `eventFeed` and `stateFeed` share. `T` is what `authorize` is asked for. */
 export interface FeedOptions<T> {
   /**
-   * Whether the request may read this. It is asked for each request, and again while a connection stays open. Only `true` is a
+   * Whether the request may read this. It is called for each request, and again while a connection stays open. Only `true` is a
    * yes. If it throws, the request fails with status 500 and the error is logged.
    */
   authorize: (request: Request, target: T) => boolean | Promise<boolean>

@@ -168,7 +168,7 @@ export class Tail {
       if (this.#horizon > from) {
         const fresh = from >= 0 ? page?.(this.#horizon) : undefined
         if (fresh) this.#cache.push(fresh)
-        // The first of several notifications began this fetch. It may have found what the later ones told of.
+        // The first of several notifications began this fetch. It may already have found the events of the later ones.
         if (!this.#mayHaveMissed && this.#promised <= this.#horizon) this.#wakesAnswered = this.#wakes
         return fresh
       }

@@ -29,7 +29,7 @@ export interface ProjectionStatus
     >,
     Pace {}
 
-/** The longest time for which `waitFor` waits for one version before it looks which one is live, in ms. */
+/** How long `waitFor` waits for one version before it checks which one is live, in ms. */
 const LOOK_MS = 500
 
 /** One version of a projection. `meow.projection` makes it. */

@@ -8,7 +8,7 @@ import { parse } from '../core/validate.ts'
 import type { Worker } from '../subscriptions/worker.ts'
 import type { TimerRunner } from './runner.ts'
 
-/** Keeps the timers of a process running until it is stopped, or the store closes. */
+/** Lets the process fire timers until the worker is stopped or the store closes. */
 export class TimerWorker implements Worker {
   readonly ready: Promise<void>
   readonly done: Promise<void>

@@ -99,7 +99,7 @@ export class Consumer implements Waiting {
     this.changed.fire()
   }
 
-  /** Sets the stream aside from this event on. */
+  /** Parks the stream from this event on. */
   park(item: Item, error: unknown): void {
     const key = streamKey(item.event)
     const behind = this.#items.filter(({ event }) => streamKey(event) === key)
