@@ -12,7 +12,7 @@ import type { Setting } from './setting.ts'
 import { data } from './setting.ts'
 import { median, now, quantile, speedOf } from './statistics.ts'
 
-/** How each file of peers/ lets itself be used. `load` imports a package from where the peers are installed. */
+/** What each file of peers/ exports. `load` imports a package from where the peers are installed. */
 interface Peer {
   packages: string[]
   setUp(url: string, load: Load): Promise<void>

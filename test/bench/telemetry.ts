@@ -17,7 +17,7 @@ const EVENTS = 20_000
 
 /**
  * What telemetry costs this process, in CPU a call, against `telemetry: false`, which is as if it were not installed: with the
- * API and nobody registered, and with the SDK, which exports into nothing.
+ * API but no SDK registered, and with an SDK that exports nowhere.
  */
 export async function telemetry(setting: Setting): Promise<Sample[]> {
   const place = await setting.database()
@@ -52,7 +52,7 @@ export async function telemetry(setting: Setting): Promise<Sample[]> {
   ]
 }
 
-/** µs of CPU that each of so many calls took. */
+/** The µs of CPU of each call, over this many calls. */
 async function cpuOf(run: () => Promise<number>): Promise<number> {
   const before = process.cpuUsage()
   const calls = await run()

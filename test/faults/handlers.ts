@@ -49,7 +49,7 @@ export function handlers({ begin, done, effect, dice, handlerMs }: HandlerOption
     else done(event)
   }
 
-  /** From now on so many of them fail, from 0 to 1. */
+  /** From now on this share of them fails, from 0 to 1. */
   const trouble = (failing: number) => {
     share = failing
   }

@@ -36,7 +36,7 @@ export interface Member {
   readonly warnings: string[]
   /** How its workers ended; null: well. */
   readonly ends: (string | null)[]
-  /** What it wrote to stderr: nothing, unless something went wrong that nobody saw coming. */
+  /** What it wrote to stderr: nothing, unless there was an unexpected error. */
   stderr: string
   /** A SIGKILL was sent. */
   killed: boolean

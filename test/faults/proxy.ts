@@ -3,15 +3,15 @@ import { startProxy } from '../support/proxy.ts'
 
 /** A proxy that knows enough of PostgreSQL's protocol to swallow an answer. */
 export interface FaultProxy extends Way {
-  /** Swallows the answer to the next things that commit, and resets their connections: done or not, nobody knows. */
+  /** Drops the answers to the next commits and resets their connections, so that nobody knows whether they were done. */
   loseAnswers(count: number): void
   /** Swallows notifications, while everything else passes. */
   loseNotifications(on: boolean): void
-  /** Resets connections that are there to listen, and each new one; all others pass. */
+  /** Resets LISTEN connections, and each new one; all others pass. */
   banListeners(ban: boolean): void
 }
 
-/** What of ours commits: a COMMIT, or a statement that is a transaction by itself. */
+/** Which statements of the library commit: a COMMIT, or a statement that is a transaction by itself. */
 const COMMITS = /\bcommit\b|\bappend_|\.(advance|claim|release|park|replayed)\(/i
 const NAMED = /\b(meowmx_[0-9a-f]{32})\0([^\0]*)/g // a statement that is prepared
 const LISTENER = 'application_name\0meowmx listener '

@@ -22,7 +22,7 @@ export interface Report {
 
 export const figure = (what: string, value: number, unit = ''): Figure => ({ what, value, unit, ok: true })
 
-/** A figure that must be at most so much. */
+/** A figure that has an upper bound. */
 export function atMost(what: string, value: number, unit: string, most: number): Figure {
   return { what, value, unit, bound: `at most ${round(most)}`, ok: value <= most }
 }

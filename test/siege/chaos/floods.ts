@@ -17,7 +17,7 @@ const setting =
     }
   }
 
-/** Somebody holds a table of the store, so that whoever wants to write there waits. */
+/** Locks a table of the store, so that every writer waits. */
 const locked =
   (table: string): Fault =>
   async (world) => {

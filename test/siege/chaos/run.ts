@@ -15,15 +15,15 @@ import { dismiss, drain, prepare, recruit, SCHEMA, SETTING, SUBSCRIPTIONS } from
 import { chaosFaults, floodsLast } from './floods.ts'
 
 export interface ChaosOptions {
-  /** Decides what happens and when, though not the timing of each run. */
+  /** Decides what happens and when, but not the exact timing. */
   seed: number
   seconds: number
   processes: number
-  /** Is handed all that the run left behind. */
+  /** Gets all the evidence of the run. */
   keep?: (evidence: Evidence) => void
 }
 
-/** A durable server and many processes; faults by seed; then none, until all is handled; then everything is checked. */
+/** A durable server and many processes: first with faults by seed, then without until everything is handled, then everything is checked. */
 export async function chaos({ seed, seconds, processes, keep }: ChaosOptions): Promise<Report> {
   const report: Report = { run: 'chaos', seed, seconds, figures: [], findings: [] }
   const directory = await mkdtemp(join(tmpdir(), 'meowmx-siege-'))

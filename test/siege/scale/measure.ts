@@ -3,7 +3,7 @@ import type pg from 'pg'
 import type { Meow } from '../../../src/index.ts'
 import type { Size } from './fill.ts'
 
-/** How long to wait for a push; what takes longer counts as this. */
+/** How long to wait for a push; a longer time counts as this. */
 const ARRIVAL_MS = 60_000
 
 /** A filled store, and ways to it. */
@@ -14,7 +14,7 @@ export interface Filled {
   readonly size: Size
 }
 
-/** How long it takes, in ms: the least of several times, the first of which does not count; once, if that takes long. */
+/** How long a call takes, in ms: the shortest of several times without the first; a single time if the call is slow. */
 export async function least(action: () => Promise<unknown>): Promise<number> {
   return (await times(action))[0]!
 }
