@@ -51,7 +51,7 @@ async function given() {
 
 const errors = () => said.filter(([level]) => level === 'error').map(([, message]) => String(message))
 
-/** It has ended by an error that matches, and everybody who looks can see it. */
+/** It has ended with a matching error, and all places show it. */
 async function ended(
   { name, status$ }: DurableSubscription,
   { done }: Pick<Worker, 'done'>,
@@ -116,7 +116,7 @@ test('one that is altered meanwhile', async () => {
   const worker = subscription.process(() => {})
   await worker.ready
   const sql = await pgClient()
-  // As alterSubscription leaves it behind for an executor that was frozen until its lease had run out.
+  // The state after alterSubscription for an executor that was frozen until its lease expired.
   await sql.query(`update ${storeSchema}.subscriptions set revision = gen_random_uuid() where name = $1`, [
     name,
   ])

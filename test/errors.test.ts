@@ -60,7 +60,7 @@ async function freePort(): Promise<number> {
   return port
 }
 
-/** Everything a store can be asked for that reaches the database. */
+/** Every call of a store that reaches the database. */
 const calls: [string, (meow: Meow) => Promise<unknown>][] = [
   ['append', (meow) => meow.append(stream, event)],
   ['appendAll', (meow) => meow.appendAll([{ stream, events: event }])],

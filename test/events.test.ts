@@ -53,7 +53,7 @@ test('from the end, and from after a position', async () => {
   const after = collect(meow.events({ category: stream.category }, { from: { after: events[6]!.position } }))
   const end = collect(meow.events({ category: stream.category }, { from: 'end' }))
   await after.has(3)
-  // Where the end was is told by what comes first: append until something does.
+  // The first event shows where the end was: append until one arrives.
   for (let n = 10; end.all.length === 0; n++) await meow.append(stream, event(n))
   const first = end.all[0]!.data.n
   assert.ok(first >= 10)

@@ -39,7 +39,7 @@ test('executors that leave and executors that claim never deadlock', async () =>
   const other = await sqlExecutor(name, { owner: 'other' })
   const sql = await pgClient()
   await sql.query(`set search_path = ${storeSchema}`)
-  // The leaver was not heard of for long; the other has the second partition, whose row is in use just now.
+  // The leaving executor has not called for long; the other one has the second partition, whose row is locked at this moment.
   await sql.query(`update checkpoints set owner = 'other' where subscription = $1 and partition = 1`, [name])
   await sql.query(`update executors set alive_until = now() where subscription = $1 and owner = 'leaver'`, [
     name,

@@ -13,7 +13,7 @@ import { until } from './support/until.ts'
 const QUERY_MS = 1_000
 const event = { type: 'T', data: {} }
 
-/** Once the server has said this code, it hears nothing more until `thaw`: so the rollback that follows gets no answer. */
+/** After the server has sent this code, it receives nothing more until `thaw`, so the rollback that follows gets no answer. */
 let silentAfter: string | undefined
 let isSilent = false
 const proxy = await startProxy(databaseUrl(), () => ({

@@ -110,7 +110,7 @@ test('floods from a role without rights', async () => {
     assert.ok(asked < BURST / 5, `${asked} queries of ours for ${BURST} notifications, ${kind}`)
     assert.ok(Math.max(...lags) < 3_000, `an event took ${Math.max(...lags)} ms among ${kind}`)
 
-    // And none once it is over: what is asked while ten questions of somebody else's are answered is the renewal at most.
+    // And none once it is over: while ten foreign queries are answered, it sends at most the renewal of its leases.
     const after = queries.length
     for (let i = 0; i < 10; i++) await admin.query('select pg_sleep(0.02)')
     assert.ok(queries.length - after <= 5, `${queries.slice(after).join('\n')}\nafter ${kind}`)

@@ -43,7 +43,7 @@ async function given(count: number) {
   return { category, name, append, options: { schema, category, name, leaseMs } }
 }
 
-/** All that a checkpoint ever was: it never moves backward, nor does its epoch. */
+/** Every value that a checkpoint had: neither it nor its epoch ever moves backward. */
 async function checkAudit(name: string, last: number): Promise<void> {
   const { rows } = await (await pgClient()).query(
     `select position::int, epoch::int from ${schema}.audit where subscription = $1 order by n`,

@@ -96,7 +96,7 @@ test('terminated: push is back within 200 ms, and nothing is lost that was appen
     arrivals,
     back,
   )
-  // The middle one, and beside what a login takes: what else this machine does is not the listener's.
+  // The median, without the time of a login, so that other work of this machine does not count.
   const most = 150 + 4 * median(logins!)
   assert.ok(median(arrivals!) < most && median(back!) < most, `${most} ms`)
   assert.equal(

@@ -20,7 +20,7 @@ async function info(name: string): Promise<SubscriptionInfo | undefined> {
   return (await meow.subscriptions()).find((one) => one.name === name)
 }
 
-/** The notifications of a channel that the executor's connection hears. */
+/** The notifications of a channel, received on a connection of its own. */
 async function listen({ client }: SqlExecutor, channelOf: string, name: string): Promise<string[]> {
   const { rows } = await client.query(`select ${channelOf}($1) as channel`, [name])
   const heard: string[] = []
@@ -98,7 +98,7 @@ test('takes the leases away, forgets the parked events, and wakes the executors;
 test('waits for a running transactional handler, whose transaction is then rolled back', async () => {
   const [name, category] = [uniqueName('reset'), uniqueName('reset')]
   const { events: recorded } = await meow.append({ category, streamId: 'a' }, events)
-  // Whoever waits in a circle waits for ever here.
+  // A deadlock would wait for ever here.
   const url = new URL(directUrl())
   url.searchParams.set('options', '-c deadlock_timeout=1h')
   const patient = await openStore({ connectionString: url.href, listen: false, queryTimeoutMs: 10_000 })
@@ -120,7 +120,7 @@ test('waits for a running transactional handler, whose transaction is then rolle
       },
       { what: 'the call to wait for the row' },
     )
-    // The row that is set aside refers to the subscription, which is being changed.
+    // The row of the parked stream refers to the subscription, which is being changed.
     assert.is(await owner.park(recorded[1]!), true)
     await owner.client.query('commit')
     await calling

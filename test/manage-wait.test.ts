@@ -70,8 +70,8 @@ async function entered(name: string, count = 1): Promise<void> {
 }
 
 /**
- * Somebody who waits for what does not come: the channel is listened to already, so that whoever comes after him looks
- * again only if he is called.
+ * A caller that waits for something that never comes: it already listens to the channel, so later callers read again only if a
+ * notification wakes them.
  */
 async function listeningFor(name: string, position: number): Promise<ReturnType<typeof waiting>> {
   const { rows } = await sql.query('select waiting_channel($1) as channel', [name])
@@ -81,7 +81,7 @@ async function listeningFor(name: string, position: number): Promise<ReturnType<
   return far
 }
 
-/** What a look at the store would say. */
+/** The answer that reading the store would give. */
 async function reached(name: string, position: number): Promise<boolean> {
   const { rows } = await sql.query(statements.reached.text.replaceAll('meowmx.', `${storeSchema}.`), [
     name,

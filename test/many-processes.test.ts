@@ -43,7 +43,7 @@ test('5 executors and 3 writers, 16 partitions and 20 categories', async () => {
     const { pools, listeners } = await fleet.connections()
     most = { pools: Math.max(most.pools, pools), listeners: Math.max(most.listeners, listeners) }
   }
-  /** So many events more, each counted where it was handled. */
+  /** Appends this many more events, and counts each where it was handled. */
   const more = async (count: number) => {
     const enough = fleet.begun.length + count
     await until(() => fleet.begun.length >= enough, { timeoutMs, what: `${count} more events` })

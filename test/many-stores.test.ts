@@ -68,7 +68,7 @@ test('stores in one database share one connection, named after the oldest; each 
     [`meowmx listener ${names[0]}`],
   )
 
-  // Its backend ends, and what is sent meanwhile is not heard: each store is told, and looks.
+  // Its backend ends, and notifications that are sent meanwhile are lost: each store is woken, and fetches its horizon.
   const states = stores.map((store) => collect(store.status$))
   const sql = await pgClient()
   await sql.query('select pg_terminate_backend($1)', [found[0]!.pid])
@@ -82,7 +82,7 @@ test('stores in one database share one connection, named after the oldest; each 
     assert.is((seen[1]!.cause as { code: string }).code, 'ERR_CONNECTION')
   }
 
-  // The oldest leaves: the others are heard as before, and the next connection is named after one of them.
+  // The oldest store closes: the others are notified as before, and the next connection is named after one of them.
   await stores[0]!.close()
   assert.is(current(stores[0]!.status$)?.state, undefined, 'completed')
   assert.is(states[0]!.all.at(-1)!.state, 'closed')
@@ -130,7 +130,7 @@ test('a store that observes nothing listens to nothing, so no append wakes it; o
   const { all, append } = await observed([store], [name])
   await append()
   all[0]!.subscription.unsubscribe()
-  // Its echo may just have come, and the next one be 15 s away.
+  // Its liveness probe may just have succeeded, and the next one is 15 s away.
   const timeoutMs = 40_000
   await until(async () => (await channels()).length === 0, {
     what: 'it to listen to nothing again',

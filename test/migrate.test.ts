@@ -48,7 +48,7 @@ unless(throughPooler, test)(
         open({ schema, listen: false, maxConnections: 8, queryTimeoutMs: 120_000 }),
       ),
     )
-    // Nobody gets the lock before all stand in line for it.
+    // No caller gets the lock before all of them wait for it.
     await sql.query('begin')
     await sql.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [`meowmx migrate ${schema}`])
     const child = new URL('./support/migrate-child.ts', import.meta.url).pathname

@@ -401,7 +401,7 @@ test('an event that a filter() drops is logged once, with its position and the n
   const [{ text, subscription, partition, streamId }] = about(dropped.position)
   assert.equal([subscription, partition, streamId], [name, 0, 'Dropped'])
   assert.match(text, `${dropped.position}`)
-  // Once: while later ones are delivered, and dropped, and told of when it is their turn.
+  // Once, while later ones are delivered and dropped; each is logged when it is its turn.
   await append('Kept')
   await seen.has(3)
   const passed = performance.now() + 400

@@ -42,7 +42,7 @@ test('whatever a store does, no connection gets a query while another one runs o
     ),
   ]
   await Promise.all(workers.map(({ ready }) => ready))
-  // Categories that interleave leave gaps in each, so that the horizons are asked for, and pages behind them.
+  // Interleaved categories have gaps, so that horizons and the pages after them are fetched.
   for (let round = 0; round < 20; round++) {
     await Promise.all([
       meow.append({ category, streamId: 'a' }, event),

@@ -16,7 +16,7 @@ const meow: Meow = await openStore({ schema, listen: false })
 const sql = await pgClient()
 test.after(closeAll)
 
-// A third of all in one category, the rest in 200, and a handful that is rare: of a category, of a type.
+// A third of all events in one category, the rest in 200, and a few of a rare category and of a rare type.
 await sql.query(
   `insert into ${schema}.events (version, category, stream_id, type, data)
    select n / 5000, case when n % 5000 % 3 = 0 then 'big' else 'c' || n % 200 end, 's' || n % 5000,

@@ -86,7 +86,7 @@ async function plans(text: string, values: unknown[], mode: string): Promise<Pla
   return found
 }
 
-/** What a sort sorts: not what is asked on the way. */
+/** The sort keys, without subqueries. */
 function sorted({ Plans = [] }: Node): Node[] {
   const inputs = Plans.filter((node) => !/InitPlan|SubPlan/.test(node['Parent Relationship'] ?? ''))
   return inputs.flatMap((node) => [node, ...sorted(node)])
@@ -238,7 +238,7 @@ test('of 1,000 blocked streams, each with 10 events: the first 10 events, and al
   const { rows } = await sql.query('select count(*)::int from parked_events')
   assert.is(rows[0].count, 1_000)
   await isLean(own(statements.parked), ['parked', 10, 16_000_000], 40)
-  // Each stream's way down the index, and its events, each in another block.
+  // For each stream, the blocks of the index down to it, and its events, each in another block.
   await isLean(own(statements.replayParked), ['parked', null], 20_000)
   const all = await isLean(own(statements.subscriptions), [null, false], 20_000)
   assert.ok(examined(all) < 2 * 4 * 1_000, `${examined(all)} events`)

@@ -99,7 +99,7 @@ test('a view keeps what depends on it if its columns stay; else the switch names
   const more =
     'create table totals (customer text primary key, orders int not null, amount bigint not null, note text)'
   const second = meow.projection(define(2, { setup: more })).start()
-  await live(2) // a column more behind the others breaks nothing
+  await live(2) // another column after the others breaks nothing
   assert.equal((await sql.query(`select note from ${expose}.totals`)).rows, [{ note: null }])
   const changed = 'create table totals (amount bigint, orders int not null, customer text primary key)'
   const third = meow.projection(define(3, { setup: changed })).start()

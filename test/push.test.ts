@@ -149,7 +149,7 @@ test('an idle poll asks one short question, for all tails together', async () =>
   const begin = [queries.length, looks()] as const
   await until(() => looks() - begin[1] >= 20, { what: 'some polls' })
   const others = queries.length - begin[0] - (looks() - begin[1])
-  // One of ten tails that wake together asks, with the page behind it; the next look serves the other nine.
+  // Of ten tails that wake together, one fetches the horizon and its page; the next fetch serves the other nine.
   assert.ok(others <= looks() - begin[1], `${others} other queries with ${looks() - begin[1]} looks`)
   await polling.close()
   await pool.end()

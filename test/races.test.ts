@@ -130,7 +130,7 @@ test('groups, single appends and callers in transactions, all on the same stream
   let written = 0
   const groups = stores.slice(0, 3).map(async (store, s) => {
     for (let i = 0; i < 20; i++) {
-      // In one order of streams: in several they would deadlock, which is sorted out, but takes a second each time.
+      // In one order of streams: otherwise they would deadlock, which is resolved, but takes a second each time.
       const streams = [0, 1, 2].map((n) => (i + n * (s + 1)) % 5).sort()
       const writes = streams.map((n) => ({ stream: stream(n), events: { type: 'T', data: i } }))
       const results = await store.appendAll(writes)

@@ -26,7 +26,7 @@ test.after(async () => {
   await proxy.close()
 })
 
-/** What Jest's environment hands on of Node's; all else that is built in is the realm's own. */
+/** The objects of Node that Jest's environment passes on; all other built-in objects belong to the realm. */
 const HANDED_ON = [
   'AbortController AbortSignal Buffer DOMException Event EventTarget TextDecoder TextEncoder URL URLSearchParams Uint8Array',
   'ArrayBuffer clearImmediate clearInterval clearTimeout console crypto performance process queueMicrotask setImmediate',

@@ -47,7 +47,7 @@ function fileBroker(path: string): Broker {
   }
 }
 
-/** A broker that is as bad as told. */
+/** A broker that fails as the test says. */
 const badBroker = (publish: Broker['publish']): Broker => ({
   open: async () => {},
   publish,

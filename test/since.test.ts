@@ -31,7 +31,7 @@ const moments = [
   new Date(8.64e15),
 ]
 
-/** From where on everything must come: the first event at or after the moment. */
+/** The event from which everything must be delivered: the first one at or after the moment. */
 const expected = (since: Date) => {
   const first = events.findIndex(({ recordedAt }) => recordedAt >= since)
   return first < 0 ? [] : events.slice(first)

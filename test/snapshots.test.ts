@@ -99,7 +99,7 @@ test('without snapshotEvery nobody remembers anything', async () => {
   assert.equal(await remembered(decider), [])
 })
 
-/** A stream of 30 events, and a snapshot of 29 of them that says something else: so it shows who believes it. */
+/** A stream of 30 events, and a snapshot of 29 of them that says something else: so a reader that uses it is recognized. */
 async function lying(options: Partial<Summing> = {}): Promise<Summing> {
   const decider = summing({ name: 'sum', ...options })
   await stream(decider, 'a', 29)

@@ -185,7 +185,7 @@ test('a replayed event whose handler hangs is replayed elsewhere', async () => {
   assert.equal(await meow.parked(name), [])
 })
 
-/** Sessions that are at work for this test, or have a transaction open. */
+/** Sessions of this test that run a query or have an open transaction. */
 const sessions = (name: string) =>
   `select from pg_stat_activity where query like '%${name}%' and state <> 'idle' and pid <> pg_backend_pid()`
 

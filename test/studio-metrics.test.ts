@@ -24,7 +24,7 @@ interface Metrics {
   value(name: string, labels?: Labels): number | undefined
 }
 
-/** Reads the text format, version 0.0.4, and nothing that is not it. */
+/** Reads the text format, version 0.0.4, and rejects anything else. */
 function parse(text: string): Metrics {
   const types = new Map<string, string>()
   const samples = new Map<string, number>()

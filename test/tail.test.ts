@@ -31,7 +31,7 @@ interface Transaction {
   positions: number[]
 }
 
-/** A store in memory: transactions announce, take positions, commit or roll back; readers look in several steps. */
+/** A store in memory: transactions announce, take positions, commit or roll back; readers fetch in several steps. */
 class World {
   readonly #random: Random
   readonly #schedule: Schedule
@@ -137,7 +137,7 @@ class World {
       await this.step()
       return [
         new Horizons(rows),
-        // Asked by several at once, a look is shared, and brings no page.
+        // A fetch that several ask for is shared, and brings no page.
         this.#random.chance(0.7) ? cut(found, after) : undefined,
       ]
     }
@@ -278,7 +278,7 @@ test('at rest it does not fetch the horizon, whatever notifications were forged'
   tail.wake(Number.MAX_SAFE_INTEGER)
   world.commit(world.append(world.begin()))
   await until(() => world.run().then(() => tail.horizon === 3), { what: 'the horizon' })
-  // What held back would look 5 times in this time.
+  // A tail that is held back would fetch 5 times in this time.
   const { looks } = world
   for (const end = Date.now() + 70; Date.now() < end; ) await world.run()
   assert.ok(world.looks - looks <= 1, `${world.looks - looks} looks at rest`)

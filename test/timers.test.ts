@@ -13,7 +13,7 @@ const meow = await openStore()
 const sql = await pgClient()
 test.after(closeAll)
 
-/** A stream of its own, and what stands in it. */
+/** A stream of its own, and its events. */
 function given() {
   const stream = { category: uniqueName('timers'), streamId: 's' }
   const write = (type = 'Rang', data: unknown = {}): StreamWrite => ({ stream, events: { type, data } })

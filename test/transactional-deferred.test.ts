@@ -10,7 +10,7 @@ test.after(closeAll)
 
 /**
  * A worker whose handler writes the child before its parent, in one batch of an event for each of these streams: `bad`
- * throws, `orphan` writes no parent. What is parked in the end, and what is written.
+ * throws, `orphan` writes no parent. The events that are parked in the end, and the rows that are written.
  */
 async function outcome(streams: string[]): Promise<{ parked: Record<string, string>; written: string[] }> {
   const name = uniqueName('deferred')

@@ -19,7 +19,7 @@ test.before(async () => {
   process.env.DATABASE_URL = server.connectionString
   await openStore({ listen: false })
   const sql = await pgClient()
-  // The last thing before a commit: waits for whoever has the lock.
+  // The last step before a commit: waits for the lock.
   await sql.query(`
     create function ${storeSchema}.pause() returns trigger language plpgsql as $$
       begin perform pg_advisory_xact_lock_shared(4711); return null; end $$;
@@ -58,7 +58,7 @@ const kinds: Record<string, (meow: Meow, category: string) => Promise<AppendResu
     ]),
 }
 
-/** What the answers say is what is in the table: every event once, where and as they say, and no other. */
+/** The table has exactly the events of the answers: every event once, at its position and with its content, and no other. */
 async function compare(meow: Meow, category: string, results: AppendResult[]): Promise<void> {
   const { events } = await meow.read({ category }, { limit: 10_000 })
   const said = results.flatMap((result) => result.events)

@@ -166,7 +166,7 @@ test(`${CUTS} cuts at random moments: what an append says is so`, async () => {
       events.map(({ id }) => id),
       call.writes.flatMap(({ events }) => events.map(({ id }) => id)),
     )
-    // Once more by what the error carries: what was written is told, what was not is done or refused now.
+    // Appends again what the error carries: events that were written are reported, the others are written or refused now.
     const again: Call = { writes: writes as Write[], outcome: undefined, results: [] }
     await run(direct, again)
     const was = written(call, before)

@@ -15,7 +15,7 @@ test.after(() => rmSync(dir, { recursive: true }))
 const { signal } = new AbortController()
 const good = "test('good', () => {})\ntest.run()"
 
-/** Runs files with these texts, below an import of uvu, in one process; returns what was found of each, and at the end. */
+/** Runs files with these texts, after an import of uvu, in one process. Returns the result of each file, and of the end. */
 async function run(texts: readonly string[], { timeoutMs = 60_000, endsWithinMs = 30_000 } = {}) {
   const warm = new WarmProcess({ GIVEN: 'yes' })
   const results = []

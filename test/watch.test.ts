@@ -21,7 +21,7 @@ test.before(async () => {
 })
 test.after(closeAll)
 
-/** The state is the list of all data: what is lost, repeated or out of order shows. */
+/** The state is the list of all data, so lost, repeated and misplaced events are visible. */
 const listing = (options: object = {}): Decider<number, RecordedEvent, number[]> => ({
   category: uniqueName('list'),
   initial: [],

@@ -72,7 +72,7 @@ test('random acks against a model, 2,000 seeds', () => {
   }
 })
 
-/** Deliver, pass, ack and write checkpoints at random, and say after each step what must hold. */
+/** Delivers, passes, acks and writes checkpoints at random, and checks all rules after each step. */
 function compare(random: Random): void {
   const start = random.int(0, 100)
   const window = new AckWindow(start, systemClock)

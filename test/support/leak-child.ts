@@ -36,7 +36,7 @@ const durable = meow.subscription(name, { category, leaseMs: 60_000 })
 const until = (wanted: string) =>
   firstValueFrom(durable.status$.pipe(filter(({ state }) => state === wanted)))
 
-/** Observed for a while in which nothing comes. */
+/** Observes for a while without events. */
 async function observe(observable: Observable<unknown>): Promise<void> {
   const subscription = observable.subscribe()
   await turn()
@@ -153,7 +153,7 @@ async function run(way: string, times: number): Promise<number> {
   return heap()
 }
 
-// Somebody stays: what is shared does not end with each that goes.
+// One observer stays, so that what they share does not end with each of the others.
 meow.events({ category }, { from: after }).subscribe()
 meow.events({ category, streamId: '2' }, { from: after }).subscribe()
 memory.events({}).subscribe()

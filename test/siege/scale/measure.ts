@@ -39,7 +39,7 @@ export async function push({ meow }: Filled): Promise<number> {
   const category = 'unrelated'
   let seen = () => {}
   const events = meow.events({ category }, { from: 'end' }).subscribe(() => seen())
-  await delay(200) // it listens by then; else the first time takes longer
+  await delay(200) // it listens by then; otherwise the first measurement would take longer
   try {
     const all = await times(async () => {
       const arrives = new Promise<void>((resolve) => {
