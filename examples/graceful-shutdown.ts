@@ -1,4 +1,4 @@
-// SIGTERM: the event in hand is finished and its checkpoint written, nothing else is begun, and the process ends by itself.
+// SIGTERM: the running handler finishes and its checkpoint is written, no other event begins, and the process ends by itself.
 import { once } from 'node:events'
 import { connect } from 'meowmx'
 import { openDatabase } from './support/database.ts'

@@ -320,7 +320,7 @@ for (const library of libraries) {
     assert.is(await rejects(aborted, Error), stop)
   })
 
-  test(`${name}: one transaction has one client, and what is no client or no transaction is refused`, async () => {
+  test(`${name}: one transaction has one client, and anything else is refused`, async () => {
     await library.transaction(async ({ own, client, again }) => {
       assert.is(again(), client)
       const append = meow.append(newStream(), event(0), { client: own as SqlClient })

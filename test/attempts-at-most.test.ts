@@ -77,7 +77,7 @@ for (const [what, fail] of Object.entries(ways))
       assert.is(await handled(), 4)
     })
 
-test('a plain handler, too, and its attempts are 1, 2, 3 …', async () => {
+test('a handler without a transaction, too; its attempts are 1, 2, 3 …', async () => {
   const name = uniqueName('most')
   for (const streamId of ['a', 'b'])
     await meow.append({ category: name, streamId }, { type: 'Happened', data: {} })

@@ -244,7 +244,7 @@ test('transactional: of a batch that fails nothing is kept, of the halves that s
   await worker.stop()
 })
 
-test('what can not be right is refused, with its path', async () => {
+test('invalid options are refused, with their paths', async () => {
   const { subscription } = given()
   const refused = (handler: unknown, options: unknown, path: string) =>
     assert.throws(

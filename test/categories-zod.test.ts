@@ -378,7 +378,7 @@ test('an event that can not be upcast fails its reader, and parks only its own s
   subscription.unsubscribe()
 })
 
-test('a definition that can not be right is refused, with the path', () => {
+test('an invalid definition is refused, with the path', () => {
   const schema = z.object({})
   const define =
     (schemas: any, name: any = 'order', options?: any) =>

@@ -48,7 +48,7 @@ test('stdout, after some of it', async () => {
   }
 })
 
-test('doctor still says by its exit code whether there are problems, or that nobody read to the end', async () => {
+test('the exit code of doctor still says whether there are problems, or that the output was not read', async () => {
   const { code, stderr } = await unread('stdout', ['doctor', ...store])
   assert.ok([0, 3].includes(code!), `exit code ${code}`)
   assert.not.match(stderr, /EPIPE/)

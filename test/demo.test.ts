@@ -42,7 +42,7 @@ async function assertDropped(stdout: string): Promise<void> {
   assert.not((await schemas()).includes(schema), `${schema} is left behind`)
 }
 
-/** Process ids of the demo's processes, ours and those of nobody else: they know the schema by their environment. */
+/** Process ids of the demo's processes of this test only: they have the schema in their environment. */
 function processes(schema: string): string[] {
   return readdirSync('/proc').filter((pid) => {
     try {

@@ -42,7 +42,7 @@ function says(error: Error, ...words: (string | RegExp)[]): void {
   for (const word of words) assert.match(error.message, word)
 }
 
-/** The server under test, as somebody else, or another one. */
+/** The server under test with another login, or another server. */
 function urlFor(change: { user?: string; password?: string; database?: string; port?: number }): string {
   const url = new URL(databaseUrl())
   if (change.user !== undefined) url.username = change.user

@@ -45,7 +45,7 @@ async function run(concurrency: number): Promise<void> {
   const comes = (count: number) =>
     until(() => handled() >= count, { timeoutMs: 60_000, what: `${count} events, handled ${handled()}` })
 
-  // The one half is waiting, the other comes while they are at work.
+  // Half of the events wait at the start, the others come while the executors work.
   await comes(1_000)
   const coming = appendAtRandom(meow, category, (EVENTS * 3) / 10, dice)
   await comes(3_000)

@@ -302,7 +302,7 @@ async function scramble(partitions: number, dice: Random): Promise<void> {
         'update checkpoints set lease_until = clock_timestamp() where subscription = $1 and partition = $2',
         [name, partition],
       )
-  // Once nobody comes or goes, two rounds make it even.
+  // Once no executor starts or leaves, two rounds make the shares even.
   for (const _ of upTo(2)) for (const owner of owners) await claimOnce(owner, sql)
   const now = await checkpoints(name)
   assert.ok(now.every(({ owner }) => owner !== null))

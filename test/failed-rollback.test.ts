@@ -1,5 +1,5 @@
 // @direct
-// A connection whose rollback fails is closed: nobody else gets it, and finds its transaction open.
+// A connection whose rollback fails is closed: no other borrower gets it with the open transaction.
 import { setTimeout as delay } from 'node:timers/promises'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

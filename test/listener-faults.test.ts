@@ -64,7 +64,7 @@ async function becomes(meow: Meow, state: string): Promise<number> {
   return Math.round(performance.now() - begin)
 }
 
-test('terminated: push is back within 200 ms, and nothing is lost that was appended in between', async () => {
+test('terminated: push is back within 200 ms, and no event that was appended meanwhile is lost', async () => {
   const meow = await openStore({ schema, pollIntervalMs: 60_000 })
   const stream = { category: uniqueName('ended'), streamId: '1' }
   const seen = collect(meow.events({ category: stream.category }))

@@ -153,7 +153,7 @@ test('replayParked puts back all streams or one, wakes the executors, and counts
   assert.is((await meow.parked(name)).length, 6, 'listed until they are handled')
 })
 
-test('what can not be right is refused, and so is a name that nobody has', async () => {
+test('invalid input is refused, and so is an unknown name', async () => {
   const name = uniqueName('nobody')
   assert.is((await rejects(meow.parked(name), SubscriptionNotFoundError)).subscription, name)
   assert.is((await rejects(meow.replayParked(name), SubscriptionNotFoundError)).subscription, name)

@@ -49,7 +49,7 @@ test('to the start, the end, after a position: each partition goes on there', as
   }
 })
 
-test('the end is the horizon of what it selects, below what an open append holds back', async () => {
+test('the end is the horizon of the selection, below events that an open append holds back', async () => {
   const category = uniqueName('reset')
   const names = { own: uniqueName('own'), other: uniqueName('other'), all: uniqueName('all') }
   await createSubscription(names.own, { categories: [category] })
@@ -131,7 +131,7 @@ test('waits for a running transactional handler, whose transaction is then rolle
   }
 })
 
-test('deleted: nothing is left, executors are told, and the name is free again', async () => {
+test('deleted: nothing is left, executors end with an error, and the name is free again', async () => {
   const [name, category] = [uniqueName('delete'), uniqueName('delete')]
   const { events: recorded } = await meow.append({ category, streamId: 'a' }, events)
   await createSubscription(name, { categories: [category], partitions: 2 })
@@ -178,7 +178,7 @@ test('locks that were taken crosswise: tried again, as often as it takes', async
   assert.is((await info(name))!.position, 8)
 })
 
-test('what can not be right is refused, and so is a name that nobody has', async () => {
+test('invalid input is refused, and so is an unknown name', async () => {
   const name = uniqueName('nobody')
   for (const to of ['start', 'end', { after: 1 }] as const) {
     assert.is((await rejects(meow.resetSubscription(name, to), SubscriptionNotFoundError)).subscription, name)

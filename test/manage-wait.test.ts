@@ -174,7 +174,7 @@ test('if the subscription has no event at the position, all partitions count', a
   await waits[1]!.promise
 })
 
-test('parked counts as passed, for the event and what waits behind it', async () => {
+test('parked events count as handled: the failed one and the later ones of its stream', async () => {
   {
     const { name, executor, events } = await setUp()
     const far = await listeningFor(name, events[2]!.position + 1_000_000)
@@ -340,7 +340,7 @@ test('a waiter that was never heard of again is swept up', async () => {
   await wait.promise
 })
 
-test('what can not be right is refused', async () => {
+test('invalid options are refused', async () => {
   const refused: [call: Promise<unknown>, path: string][] = [
     [meow.waitFor('', 1), 'name'],
     [meow.waitFor('x', -1), 'position'],

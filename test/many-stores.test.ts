@@ -33,7 +33,7 @@ async function listeners(names: readonly string[]): Promise<{ pid: number; name:
   return rows
 }
 
-/** Each observes its store: what is appended there, through a store of its own that nobody listens with, comes. */
+/** Each observes its store: events that are appended there, by another store object without LISTEN, arrive. */
 async function observed(stores: readonly Meow[], names: readonly string[]) {
   const category = uniqueName('seen')
   const all = stores.map((store) => collect(store.events({ category })))
@@ -208,10 +208,10 @@ test('opened and closed at any moment, many at once: every open store is notifie
   await until(async () => (await listeners(names)).length === 0, { what: 'no listener' })
 })
 
-test('a store that nobody observes asks nothing, and has no timer', async () => {
+test('a store that nobody observes sends no queries, and has no timer', async () => {
   const names = schemas(6)
   const { pool, queries } = countingPool({ max: 2, idleTimeoutMillis: 0 }) // that timer is the pool's
-  // Migrated by others, so that nothing of ours is cached.
+  // Migrated by other connections, so that this process has cached nothing.
   for (const name of names) await (await open(name, { listen: false })).close()
   const watched = countingPool({ max: 1, idleTimeoutMillis: 0 })
   const watching = await open(names[0]!, { pool: watched.pool, pollIntervalMs: 20 })

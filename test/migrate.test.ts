@@ -324,7 +324,7 @@ test("triggers of the user's own are the user's affair", async () => {
   await meow.append({ category: 'c', streamId: 's' }, event)
 })
 
-test('who may not create a schema is told so', async () => {
+test('a role that may not create a schema gets an error that says so', async () => {
   const role = uniqueName('role')
   await sql.query(`create role ${role} login`)
   const url = new URL(connectionString)

@@ -69,7 +69,7 @@ test('a handler that does not wait for it gets no error', async () => {
   for (const handle of [
     (_, { worker }) => void worker.stop(),
     (_, { store }) => void store.close(),
-    (_, { worker }) => void worker.stop().then(() => undefined), // what follows waits for nobody
+    (_, { worker }) => void worker.stop().then(() => undefined), // the rest waits for nothing
   ] as Handle[]) {
     const { outcome, worker, store, name } = await run(handle)
     await outcome
@@ -173,7 +173,7 @@ test('close() in the function of handle(), without waiting for it, is as ever', 
   await other.close()
 })
 
-test('a handler that waits for its own event is told why that took so long', async () => {
+test('a handler that waits for its own event gets an error that says why it took so long', async () => {
   const { outcome, worker, store } = await run(({ position }, { store, name }) =>
     store.waitFor(name, position, { timeoutMs: 50 }),
   )

@@ -263,7 +263,7 @@ test('settled: nothing below the checkpoints is read', async () => {
   }
 })
 
-test('a checkpoint for which nobody waits looks for waiters by their index', async () => {
+test('a checkpoint without waiters looks for them in their index', async () => {
   await sql.query(`
     insert into waiters select 'other' || n, 1, gen_random_uuid(), clock_timestamp() + interval '1 h'
     from generate_series(1, 1000) as n; analyze waiters`)

@@ -125,7 +125,7 @@ test('a rebuild whose setup fails is given up, and the live version goes on', as
   await worker.stop()
 })
 
-test('a rebuild gives the same, from other tables, and leaves nothing behind', async () => {
+test('a rebuild gives the same rows, in other tables, and leaves no old tables', async () => {
   const { name, define, append, rows } = await given()
   for (const n of upTo(20)) await append(`${n}`, order('ann', n))
   const rebuilding: boolean[] = []

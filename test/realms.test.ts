@@ -154,7 +154,7 @@ test('an AbortSignal of another implementation works', async () => {
   await until(() => completed, { what: 'it to complete' })
 })
 
-test('nothing in src asks for `instanceof` of what is built in', () => {
+test('nothing in src uses `instanceof` with a built-in class', () => {
   const builtIn =
     /instanceof (Error|\w+Error|Date|Map|Set|RegExp|Promise|AbortSignal|ArrayBuffer|Uint8Array|Array|Object|Number|String|Boolean|WeakMap|WeakSet|URL|Buffer|Function|Symbol)\b/g
   const files = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
@@ -173,7 +173,7 @@ test('nothing in src asks for `instanceof` of what is built in', () => {
         )
         .map(([found]) => `${name}: ${found}`)
     })
-  // Outcomes of appends are the errors that we made ourselves.
+  // The outcomes of appends are errors of the library itself.
   const outcomes =
     /^(append\/(append|write|projected)|processes\/instances|timers\/timers|testing\/.*)\.ts: instanceof Error$/
   assert.equal(

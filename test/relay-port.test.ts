@@ -79,7 +79,7 @@ test('a file is a broker', async () => {
   assertOrder(lines)
 })
 
-test('no more is on its way than the window says, and of a stream one at a time', async () => {
+test('at most as many messages as the window says are under way, and one of each stream', async () => {
   const category = uniqueName('window')
   await append(category, 200, 20)
   const onTheWay = new Set<string>()
@@ -180,7 +180,7 @@ test('a broker that is away for long holds no partition: one who reaches it take
   assert.is(opens.at(-1), 'close')
 })
 
-test('options that can not be right, and a name that selects otherwise, are refused', async () => {
+test('invalid options, and a name with another selector, are refused', async () => {
   const category = uniqueName('options')
   const broker = badBroker(async () => {})
   const wrong = (options: object, path: string) => {

@@ -192,7 +192,7 @@ test('in SQL nobody can write them: no writer with any setting, and no owner wit
           assert.match(error.hint!, /erase/)
           await client.query('rollback')
         }
-  // Who may erase can copy a tombstone, and nothing else that is reserved, whatever it looks like.
+  // A role that may erase can copy a tombstone, and no other reserved event, whatever it looks like.
   for (const [type, data, metadata, accepted] of [
     ['$erased', '{"events":1}', '{"tombstone":true}', true],
     ['$erased', '{"events":1,"reason":"ticket 4711"}', '{"tombstone":true}', true],

@@ -85,7 +85,7 @@ test('it waits for each subscription, also for one that selects everything', asy
   await rejects(meow.settled({ timeoutMs: 50 }), TimeoutError)
 })
 
-test('parked counts as handled; what is on its way back does not', async () => {
+test('parked events count as handled; events that are being replayed do not', async () => {
   const [category, name] = [uniqueName('settled'), uniqueName('settled')]
   let fails = true
   let open = () => {}

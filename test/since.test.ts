@@ -119,7 +119,7 @@ test('an append that is open may still commit such an event below: it is not lef
   )
 })
 
-test('what is no moment is refused, with its path', async () => {
+test('an invalid moment is refused, with its path', async () => {
   for (const since of [new Date(Number.NaN), 'yesterday', '', 5, null, undefined])
     for (const [call, path] of [
       [() => firstValueFrom(meow.events({}, { from: { since } as never })), 'options.from'],

@@ -92,7 +92,7 @@ test('a snapshot is taken once snapshotEvery events were folded, and not before'
   assert.equal(await meow.state(decider, 'a'), { state: { sum: 22 }, version: 21 })
 })
 
-test('without snapshotEvery nobody remembers anything', async () => {
+test('without snapshotEvery no snapshot is saved', async () => {
   const { snapshotEvery: _, ...decider } = summing()
   await stream(decider, 'a', 30)
   await meow.decide(decider, 'a', 1)
@@ -125,7 +125,7 @@ test('a snapshot of another version, another decider, another name, or of later 
   assert.not(await believed(decider))
 })
 
-test('deciders without a name are told apart by what they fold, and from which state', async () => {
+test('deciders without a name are distinguished by their evolve and their initial state', async () => {
   const { name: _, ...decider } = await lying()
   assert.not(await believed(decider))
   await meow.decide(decider, 'a', 1)
@@ -150,7 +150,7 @@ test('a snapshot beyond the stream, or of an event that is no longer the one tha
   }
 })
 
-test('who is outrun decides on the events that came after the snapshot too', async () => {
+test('a decider that lost a race decides on the events after the snapshot, too', async () => {
   const decider = summing()
   await stream(decider, 'a', 29)
   await meow.decide(decider, 'a', 1)

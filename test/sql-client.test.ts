@@ -90,7 +90,7 @@ test('one without a transaction is refused by what needs one', async () => {
 const pool = new pg.Pool() // never connected
 const makers = Object.entries(adapters as unknown as Record<string, (tx: unknown) => SqlClient>)
 for (const [name, from] of makers)
-  test(`${name} refuses what is no transaction`, async () => {
+  test(`${name} refuses anything but a transaction`, async () => {
     for (const tx of [undefined, null, 7, 'tx', {}, [], () => {}, pool, client, Promise.resolve()]) {
       const error = await rejects(
         Promise.resolve().then(() => from(tx)),

@@ -56,7 +56,7 @@ async function handledElsewhere(name: string, category: string, count: number): 
   return handled
 }
 
-test('a handler that hangs is given up: named in the log, and its event handled elsewhere, without what is acked behind it', async () => {
+test('a handler that hangs is given up: the log names it, and its event is handled elsewhere, but not the later acked ones', async () => {
   const name = uniqueName('limit')
   const { store, warnings } = await warned()
   const { calls, handler, begun } = stuckHandler()

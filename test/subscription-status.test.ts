@@ -23,7 +23,7 @@ async function given(streams: number, options: SubscriptionOptions = {}, store =
   return { name, append, subscription: store.subscription(name, { category, ...options }) }
 }
 
-test('two executors of one process tell what there is once, not twice', async () => {
+test('two executors of one process count each event once, not twice', async () => {
   const { subscription } = await given(100, { partitions: 4, maxInFlight: 2 })
   const { all: statuses } = collect(subscription.status$)
   const stuck = [collect(subscription.deliveries()), collect(subscription.deliveries())]
@@ -35,7 +35,7 @@ test('two executors of one process tell what there is once, not twice', async ()
   for (const { subscription } of stuck) subscription.unsubscribe()
 })
 
-test('the error that ends one executor is told while another goes on, and until a new one begins', async () => {
+test('the status shows the error that ended one executor while another runs, and until a new one begins', async () => {
   const { append, subscription } = await given(0, { partitions: 2 })
   const failed = new Error('for good')
   const workers = [0, 1].map(() =>
@@ -149,7 +149,7 @@ test('an executor that lost all of its partitions is waiting, whatever is append
   await worker.stop()
 })
 
-test('ready of a worker that is stopped before it could register rejects with an error of ours', async () => {
+test('ready of a worker that is stopped before it could register rejects with an error of the library', async () => {
   const { pool, hold } = holdingPool()
   const other = await openStore({ pool })
   const held = hold('.subscribe(')

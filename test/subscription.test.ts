@@ -353,7 +353,7 @@ test('with nothing to do it is live, too', async () => {
   running.unsubscribe()
 })
 
-test('acks that nobody looks at, and that fail, are logged and harm nothing', async () => {
+test('acks that fail and are not awaited are logged and do no harm', async () => {
   const log = new EventEmitter()
   const logger = Object.fromEntries(
     ['debug', 'info', 'warn', 'error'].map((level) => [

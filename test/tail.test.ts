@@ -19,7 +19,7 @@ import { until } from './support/until.ts'
 const logger = { debug() {}, info() {}, warn() {}, error() {} }
 
 interface Schedule {
-  /** What becomes of notifications. All of them lost, the poll alone wakes. */
+  /** What happens to notifications. All of them lost, the poll alone wakes. */
   notifications: 'sound' | 'lossy' | 'forged'
   /** A mistake in the ports, which the run must find. */
   defect?: 'no horizon' | 'one snapshot' | 'head after locks'
@@ -47,7 +47,7 @@ class World {
     this.#schedule = schedule
   }
 
-  /** A step of somebody's, to be run when the schedule picks it. */
+  /** A step of a writer or a reader; it runs when the schedule picks it. */
   step(): Promise<void> {
     return new Promise((resolve) => this.#steps.push(resolve))
   }

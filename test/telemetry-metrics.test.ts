@@ -205,7 +205,7 @@ test('an unreachable database does not delay a collection', async () => {
   proxy.blackhole()
   const collected = metering.sum('meowmx.subscription.lag', { [GROUP]: name })
   const lag = await Promise.race([collected, delay(30_000, 'late', { ref: false })])
-  assert.is(lag, 2) // what it knows of by itself
+  assert.is(lag, 2) // the subscriptions that it runs itself
   await proxy.close()
   seen.subscription.unsubscribe()
   await other.close()

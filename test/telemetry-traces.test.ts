@@ -313,7 +313,7 @@ test('handle: a span for each event, whether fn returns a promise, an Observable
   assert.is(tracing.spans(from.category).at(-1)!.attributes['error.type'], 'ECONNREFUSED')
 })
 
-test('deliveries that are taken by hand have no span: nobody knows what work on them is', async () => {
+test('deliveries that are acked by hand have no span: it is unknown when work on them begins and ends', async () => {
   const from = stream()
   await meow.append(from, event)
   const deliveries = collect(

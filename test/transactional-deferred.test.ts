@@ -50,7 +50,7 @@ test('one that fails leaves them deferred for those of its batch', async () => {
   assert.equal(written, ['a', 'b', 'c', 'd'])
 })
 
-test('who leaves one violated fails alone', async () => {
+test('a handler that leaves one violated fails alone', async () => {
   const { parked, written } = await outcome(['a', 'orphan', 'b'])
   assert.equal(Object.keys(parked), ['orphan'])
   assert.match(parked.orphan!, /foreign key/)

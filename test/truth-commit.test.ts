@@ -66,7 +66,7 @@ async function compare(meow: Meow, category: string, results: AppendResult[]): P
     said.toSorted((a, b) => a.position - b.position),
     events,
   )
-  // Of ids that are the caller's nobody knows whether an earlier call wrote them.
+  // With ids of the caller, it is unknown whether an earlier call wrote them.
   const made = results.filter(({ events }) => !events.some(({ type }) => type === 'Own'))
   assert.ok(made.every(({ deduplicated }) => !deduplicated))
 }
@@ -145,7 +145,7 @@ for (const [kind, append] of Object.entries(kinds)) {
       appending.catch(() => {})
       const pids = await waiting('SyncRep')
       await admin.query('alter system reset synchronous_standby_names')
-      // As the answer waits: nobody reads the file again before the process is gone.
+      // While the answer waits, the file is not read again before the process has ended.
       await end(pids)
       const again = await pgClient()
       await again.query('select pg_reload_conf()')

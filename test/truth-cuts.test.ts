@@ -149,7 +149,7 @@ test(`${CUTS} cuts at random moments: what an append says is so`, async () => {
     }
   }
   const unknown = calls.filter(({ outcome }) => outcome === 'unknown')
-  // What was sent and got lost may still be on its way.
+  // A query whose answer was lost may still arrive at the server.
   await until(async () => (await direct.stallers()).length === 0, { what: 'the last of it' })
   const before = await look()
   check(before)

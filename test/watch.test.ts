@@ -67,7 +67,7 @@ test('a stream that is not there yet has the initial state', async () => {
   seen.subscription.unsubscribe()
 })
 
-test('many who watch one stream share one load and one tail; who comes later gets the latest at once', async () => {
+test('watchers of one stream share one load and one tail; a later one gets the latest state at once', async () => {
   const counted = countingPool()
   const store = await openStore({ pool: counted.pool, pollIntervalMs: 60_000 })
   await listening(store)

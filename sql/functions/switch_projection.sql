@@ -63,7 +63,7 @@ begin
   if _live.name is not null then
     perform from checkpoints c where c.subscription = _live.subscription order by c.partition for share;
     _position := (select max(c.position) from checkpoints c where c.subscription = _live.subscription);
-    -- One that nobody works on any more never gets there, and may be needed all the same: to go back to it.
+    -- A version without a process never catches up, but it must still be possible to go back to it.
     if not await_projected(_next.subscription, _position, _within_ms) and (_how = 'auto' or exists (
       select from checkpoints c where c.subscription = _next.subscription and c.lease_until > clock_timestamp()
     )) then

@@ -1,6 +1,6 @@
--- Append events that were recorded elsewhere, as they are: ids, versions, their time, and their order. One statement, so all
--- of them or none; what has an id that is known is passed over, unless it is known otherwise, which is told: nothing is
--- written then.
+-- Append events that were recorded elsewhere, as they are: ids, versions, their time, and their order. One statement, so all of
+-- them or none. Events whose ids are already recorded are skipped. If one is recorded with other content, nothing is written,
+-- and it is returned.
 --   $1 ids, $2 categories, $3 stream ids, $4 versions, $5 types, $6 data, $7 metadata (JSON as text: to the character, and \u0000
 --   too), $8 times; null for an id, a version, metadata or a time: a new one, the next of the stream, {}, now
 --   $9  true: versions do not count, each follows what its stream has

@@ -9,7 +9,7 @@ begin
   if strpos(_comment, _mark) > 0 then
     return;
   end if;
-  lock table meowmx.subscriptions, meowmx.events in share row exclusive mode; -- nobody adds anything meanwhile
+  lock table meowmx.subscriptions, meowmx.events in share row exclusive mode; -- no other session can add anything meanwhile
   if exists (select from meowmx.events) or exists (select from meowmx.subscriptions) then
     raise exception 'schema % has events or subscriptions', _schema using errcode = 'MW014';
   end if;

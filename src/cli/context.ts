@@ -9,7 +9,7 @@ import { UsageError } from './arguments.ts'
 import { Output } from './output.ts'
 import { messageOf, Stderr } from './stderr.ts'
 
-/** How long a command waits for its work when it is told to stop: less than the 30 s that Kubernetes grants. */
+/** How long a command waits for its work after SIGTERM: less than the 30 s that Kubernetes grants. */
 export const STOP_TIMEOUT_MS = 25_000
 
 /** The options that every command takes. */

@@ -115,7 +115,7 @@ interface Watch {
   readonly signal: AbortSignal
   /** How long the server may be silent, in ms. */
   silence: number
-  /** When the server was last heard of; Infinity while the consumer works: nobody listens. */
+  /** When the server last sent something; Infinity while the consumer works, because nothing is read then. */
   heard: number
 }
 

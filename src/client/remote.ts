@@ -67,7 +67,7 @@ export function remote(url: string | URL, options: RemoteOptions = {}): Remote {
   const transport: Transport = { fetch: (...given) => fetch(...given), headers }
   const statuses = new Statuses()
 
-  /** Runs until it ends, fails or is stopped; an error of it after it was stopped is nobody's. */
+  /** Runs until it ends, fails or is stopped; an error after it was stopped is ignored. */
   const run = (
     work: (signal: AbortSignal, status: ReturnType<Statuses['add']>) => Promise<void>,
     ended: (error?: unknown) => void,

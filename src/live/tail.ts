@@ -120,7 +120,7 @@ export class Tail {
           return page
         })
         .finally(() => this.#reads.delete(after))
-      read.catch(() => {}) // never unhandled: perhaps nobody waits for it any more
+      read.catch(() => {}) // never unhandled: perhaps no caller waits for it any more
       this.#reads.set(after, read)
     }
     return read

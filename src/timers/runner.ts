@@ -43,8 +43,7 @@ const JITTER_MS = 5
 const BUSY = { firstMs: 5, maxMs: 200 }
 
 /**
- * Fires the timers of a store as long as somebody holds it: each worker of the process does. However many hold it, there is one
- * loop.
+ * Fires the timers of a store as long as a worker of the process holds it. There is one loop, however many workers hold it.
  *
  *     ask when the next timer is due -> due: fire a batch of each source -> ask
  *                                    -> later: sleep until then -> ask

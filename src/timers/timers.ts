@@ -159,11 +159,11 @@ export class Timers implements TimerSource {
     return claimed.length
   }
 
-  /** False: somebody holds a lock that it needs. */
+  /** False: another session holds a lock that it needs. */
   async #fireAlone(timer: Claimed): Promise<boolean> {
     const fire = async (client: pg.ClientBase) => {
       const [found] = await this.#claim(client, timer.key)
-      if (found?.due !== timer.due || found.attempts !== timer.attempts) return // somebody else was here
+      if (found?.due !== timer.due || found.attempts !== timer.attempts) return // another process has fired it
       const [outcome] = await this.#append(client, [timer])
       if (outcome instanceof Error) await this.#settle([], [this.#failed(timer, outcome)], client)
       else await this.#settle([timer.key], [], client)

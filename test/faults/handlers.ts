@@ -45,7 +45,7 @@ export function handlers({ begin, done, effect, dice, handlerMs }: HandlerOption
     await work(signal)
     if (trouble === 3) throw new Error('after')
     if (trouble === 4)
-      await client!.query('select 1 / 0').catch(() => {}) // and nobody hears of it
+      await client!.query('select 1 / 0').catch(() => {}) // and nobody notices it
     else done(event)
   }
 

@@ -34,7 +34,7 @@ export interface Member {
   readonly done: { readonly id: string; readonly at: number }[]
   state: string
   readonly warnings: string[]
-  /** How its workers ended; null: well. */
+  /** How its workers ended; null: without an error. */
   readonly ends: (string | null)[]
   /** What it wrote to stderr: nothing, unless there was an unexpected error. */
   stderr: string

@@ -89,8 +89,8 @@ export async function faultRun({
     takeovers: 0,
     executors: [],
   }
-  // Without fsync, written data survives a crash of the server, but not one of the machine. What only a WAL writer would
-  // write is lost, so that positions come again.
+  // Without fsync, written data survives a crash of the server, but not one of the machine. Data that only a WAL writer would
+  // write is lost, so that positions are assigned again.
   const server = await ownServer({
     max_connections: 60,
     max_prepared_transactions: 5,

@@ -82,7 +82,7 @@ export class Machine {
     this.#world.timers.forget(this)
   }
 
-  /** The server notifies. `dropped`: and nobody hears of it. */
+  /** The server notifies. `dropped`: without a sign. */
   notify(channel: string, payload: string): void {
     const listener = this.#listener
     if (!listener?.channels.has(channel)) return

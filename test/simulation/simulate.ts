@@ -48,7 +48,7 @@ export interface Setup {
   /** Every category, or one of the two. */
   everything: boolean
   /**
-   * reliable: no notification is lost but by a connection that breaks, and there is practically no poll. lossy: any may be
+   * reliable: a notification is lost only if a connection breaks, and there is practically no poll. lossy: any may be
    * lost without a sign. none: nobody listens.
    */
   push: 'reliable' | 'lossy' | 'none'

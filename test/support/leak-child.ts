@@ -23,7 +23,7 @@ const meow = await connect(
 )
 const memory = memoryStore()
 const category = name
-const { signal } = new AbortController() // of a caller, who never aborts it
+const { signal } = new AbortController() // of a caller that never aborts it
 const decider: Api.Decider<never, unknown, null> = {
   category,
   initial: null,

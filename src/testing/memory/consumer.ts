@@ -1,4 +1,4 @@
-// What a store in memory keeps of a subscription: its checkpoint, the events in hand, and those that are parked.
+// The state of a subscription in memory: its checkpoint, its unacked events, and its parked events.
 import { Condition } from '../../core/condition.ts'
 import { errorToStore } from '../../core/error-to-store.ts'
 import type { RecordedEvent } from '../../events/event.ts'
@@ -19,7 +19,7 @@ export interface Item {
   readonly isReplayed: boolean
 }
 
-/** Takes events when it is told that there may be some. */
+/** Takes events when there may be some. */
 interface Taker {
   pump(): void
 }

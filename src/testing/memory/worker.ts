@@ -53,7 +53,7 @@ export class MemoryWorker implements Worker {
     this.#handling = handling
     this.#time = time
     this.done = this.#ended.promise
-    this.done.catch(() => {}) // who wants to know awaits it
+    this.done.catch(() => {}) // callers that want the result await it
     this.ready = refusal ? Promise.reject(refusal) : Promise.resolve()
     this.ready.catch(() => {})
     if (refusal) this.fail(refusal)

@@ -31,7 +31,7 @@ export async function chaos({ seed, seconds, processes, keep }: ChaosOptions): P
     max_connections: 100,
     max_prepared_transactions: 5,
     max_locks_per_transaction: 256,
-    wal_writer_delay: '10s', // what only a WAL writer would write is lost in a crash, so that positions come again
+    wal_writer_delay: '10s', // data that only a WAL writer would write is lost in a crash, so that positions are assigned again
   })
   const world = await World.make<Process>(server, SCHEMA, seed)
   try {
