@@ -32,7 +32,7 @@ function given(options: Partial<SubscriptionOptions> = {}) {
 for (const transactional of [false, true]) {
   const how = transactional ? ', transactional' : ''
 
-  test(`all that is there, in order, 500 at most; the checkpoint moves with each batch${how}`, async () => {
+  test(`batches take the waiting events in order, at most 500; the checkpoint moves with each batch${how}`, async () => {
     const { name, append, process } = given()
     for (const streamId of ['a', 'b', 'c']) await append(streamId, 400)
     const batches: RecordedEvent[][] = []

@@ -129,7 +129,7 @@ async function replay(store: Meow, name: string, away: () => Promise<void>, erro
 }
 
 for (const [what, begin] of Object.entries(begunWrites)) {
-  test(`close() does not wait for a server that is away: ${what}`, async () => {
+  test(`close() does not wait for an unreachable server: ${what}`, async () => {
     const name = uniqueName('leave')
     await meow.append({ category: name, streamId: 'a' }, { type: 'Happened', data: {} })
     const proxy = await startProxy(databaseUrl())

@@ -301,7 +301,7 @@ test('a category’s events, by their schema', async () => {
   }
 })
 
-test('an outage is logged, a connection that breaks while nobody uses it too', async () => {
+test('an outage is logged, and so is an idle connection that breaks', async () => {
   await Promise.all([1, 2, 3, 4, 5, 6].map(() => meow.read({})))
   const sql = await pgClient()
   const { rows } = await sql.query(

@@ -15,7 +15,7 @@ test.after(closeAll)
 
 const category = 'timed'
 const start = Date.parse('2026-01-31T14:00:00.000Z')
-/** One event a second, each 0.6 ms after it; some a while out of step. */
+/** One event per second, 0.6 ms after the full second; some have times that are out of order. */
 const COUNT = 2_000
 await sql.query(
   `insert into events (recorded_at, version, category, stream_id, type, data)

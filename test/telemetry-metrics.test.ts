@@ -31,7 +31,7 @@ const event = { type: 'T', data: 1 }
 const DESTINATION = 'messaging.destination.name'
 const GROUP = 'messaging.consumer.group.name'
 
-test('appends and reads: how many, how long, why not', async () => {
+test('appends and reads: their number, duration and errors', async () => {
   const [one, other] = [uniqueName('order'), uniqueName('order')]
   const to = { category: one, streamId: 'a' }
   await meow.append(to, [event, event, event])

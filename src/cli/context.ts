@@ -139,7 +139,7 @@ export class Context {
     this.#stop.abort()
   }
 
-  /** Handles an error of stdout. EPIPE means that the reader has enough; every other error is a failure. */
+  /** Handles an error of stdout. EPIPE means that the reader has ended; every other error is a failure. */
   #outputFailed(error: Error): void {
     const code = (error as NodeJS.ErrnoException).code === 'EPIPE' ? 0 : 1
     if (code !== 0) this.stderr.note(`meowmx: stdout: ${messageOf(error)}`)

@@ -45,7 +45,7 @@ export interface Remote {
   iterate<E = RecordedEvent>(selector: RemoteSelector, options?: RemoteEventsOptions): AsyncIterable<E>
   /** The state of a stream, and every newer one, from `stateFeed`. States may be left out if they follow each other quickly. */
   watch<S = unknown>(name: string, streamId: string): Observable<{ state: S; version: number }>
-  /** How the connections of this remote are: the current value first, then each change. It never completes. */
+  /** The state of this remote's connections: the current value first, then each change. It never completes. */
   readonly status$: Observable<RemoteStatus>
 }
 

@@ -45,7 +45,7 @@ export interface FeedOptions<T> {
 
 /** Options of `eventFeed`. */
 export interface EventFeedOptions extends FeedOptions<FeedSelector> {
-  /** Whether `…/all` may be asked for, if `authorize` says yes, too. Default false. */
+  /** Whether `…/all` may be requested, if `authorize` permits it, too. Default false. */
   all?: boolean | undefined
   /** What is sent of an event: a JSON value, or `undefined` to leave the event out. Default: the event. It must be pure. */
   map?: ((event: RecordedEvent) => unknown) | undefined

@@ -27,7 +27,7 @@ export interface ProjectionDefinition<C extends string | AnyCategory = string | 
   name: string
   /** A whole number, minimum 1. Every change of the tables or of their content needs a new version. */
   version: number
-  /** Makes the tables: SQL, or a function that runs it. Names have no schema, for each version has a schema of its own. */
+  /** Makes the tables: SQL, or a function that runs it. Names have no schema, because each version has a schema of its own. */
   setup: string | ((client: pg.ClientBase) => unknown)
   /**
    * Writes events into the tables: those of one partition, in order, in one transaction with the checkpoint. So each event counts

@@ -73,7 +73,7 @@ export class ProjectionVersions {
       if (outcome === 'live') return true
       if (outcome === 'busy') return undefined
       const info = (await listProjections(this.#db, name)).filter((one) => one.version === version).at(-1)
-      // One that is or was complete, and has a process, gets there by itself.
+      // A version that is or was complete, and has a process, catches up by itself.
       if (info?.isRunning && info.completedAt !== null) return undefined
       throw new ProjectionRefusedError(
         name,
@@ -93,7 +93,8 @@ export class ProjectionVersions {
     options: SwitchOptions,
   ): Promise<void> {
     const { name, version } = target
-    // In two transactions: processes that write into its tables learn of the first one, and then the second one is not in their way.
+    // In two transactions: the first one ends the processes that write into its tables, so that the second one does not wait
+    // for them.
     for (const statement of [statements.dropProjection, statements.dropProjected] as const)
       await this.#within(options, `dropping version ${version} of projection "${name}"`, () =>
         unlessLocked(name, async () => {
@@ -138,7 +139,7 @@ export class ProjectionVersions {
     await this.#dropOlder(taken)
   }
 
-  /** What a rebuild has replaced is of no use any more. */
+  /** The generation that a rebuild has replaced is not needed any more. */
   async #dropOlder({ name, version, generation }: ProjectionInfo): Promise<void> {
     for (const one of await listProjections(this.#db, name))
       if (one.version === version && one.generation < generation && one.state !== 'live')
@@ -158,7 +159,7 @@ export class ProjectionVersions {
     }
   }
 
-  /** Workers end with their subscriptions; what waits is rejected. */
+  /** Workers end with their subscriptions; waiting calls reject. */
   close(): void {
     this.#closing.abort(new ClosedError())
   }

@@ -23,6 +23,6 @@ export function firing<T>(
   })
 }
 
-/** Whether another session holds a lock that was needed. It may have been an inline projection that needed it. */
+/** Whether another session holds a lock that was needed. Perhaps an inline projection needed it. */
 export const isLocked = (error: unknown): boolean =>
   hasState(error, SQLSTATE.lockTimeout) || hasState(causeOfProjection(error), SQLSTATE.lockTimeout)

@@ -49,7 +49,7 @@ export interface TimerMethods {
 
   /**
    * Fires timers until the worker is stopped. A process that runs any worker does that by itself; this is for one that runs none.
-   * All workers of a process share one loop, which asks nothing of the database while no timer is due.
+   * All workers of a process share one loop, which sends no query while no timer is due.
    *
    * @returns the worker; `ready` and `done` reject if this role may not fire timers (SECURITY.md: a writer may)
    * @throws ClosedError if the store is closed

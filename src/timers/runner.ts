@@ -33,11 +33,11 @@ export interface TimerSource {
   fire(): Promise<number>
 }
 
-/** After so long it asks again for a privilege, or for a table, that was missing. */
+/** After this time it checks again for a missing privilege or table. */
 const DENIED_MS = 30_000
-/** The longest sleep before both clocks are looked at: a laptop may have slept, too. */
+/** The longest sleep before both clocks are checked, because a laptop may have been suspended. */
 const LOOK_MS = 60_000
-/** Processes that wake for the same timer do not ask at the same moment. */
+/** Processes that wake for the same timer should not query at the same moment. */
 const JITTER_MS = 5
 /** Pauses while others have locked all that is due. */
 const BUSY = { firstMs: 5, maxMs: 200 }
@@ -50,7 +50,7 @@ const BUSY = { firstMs: 5, maxMs: 200 }
  *
  * A notification of an earlier timer ends the sleep. If notifications do not arrive, it asks at each poll interval. While it
  * listens and no timer is due, it sends no query. The database's clock decides what is due, so a sleep that is too short costs
- * a question and fires nothing.
+ * one query and fires nothing.
  */
 export class TimerRunner {
   readonly #db: Database
@@ -243,5 +243,5 @@ interface Turn {
   readonly nextAt: number
 }
 
-/** Whether a privilege or a table is missing. Both can be made good while this process runs. */
+/** Whether a privilege or a table is missing. Both can be repaired while this process runs. */
 const isDenied = (error: unknown) => hasState(error, SQLSTATE.noRights) || error instanceof SchemaError

@@ -21,7 +21,7 @@ export interface ScheduledTimer {
   readonly stream: StreamRef
   /** What it will append. */
   readonly events: NewEvent[]
-  /** The version that the stream must have then; absent if any will do. */
+  /** The version that the stream must have then; absent if any version is accepted. */
   readonly expectedVersion?: ExpectedVersion
   /** Present if it was due and the append failed. */
   readonly failure?: TimerFailure

@@ -1,4 +1,4 @@
-// `runTimers`: a worker that does nothing else than firing timers.
+// `runTimers`: a worker that only fires timers.
 import { abortable } from '../core/abort.ts'
 import { deferred } from '../core/deferred.ts'
 import type { Logger } from '../core/logger.ts'

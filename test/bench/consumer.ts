@@ -61,7 +61,7 @@ export class Consumer {
     return (await this.#ask('times')).times
   }
 
-  /** Once it has seen so many. */
+  /** Resolves once it has seen this many. */
   async seen(count: number, timeoutMs = 120_000): Promise<State> {
     let state!: State
     const enough = async () => {

@@ -27,7 +27,10 @@ interface Writer {
 const NAMES = ['meowmx', 'emmett-postgresql', 'graphile-worker', 'pg-boss']
 const CLIENTS = [1, 8, 32]
 
-/** Markdown: appends a second, and the time from append to handler in another process, of each; they take turns. */
+/**
+ * A Markdown table for each library: appends per second, and the time from an append to a handler in another process; they are
+ * measured in turn.
+ */
 export async function peers(setting: Setting, repeats: number): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'meowmx-peers-'))
   try {

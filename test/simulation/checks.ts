@@ -164,7 +164,7 @@ export class Checks {
     }
   }
 
-  /** An event need not be handled any more, and must not be. */
+  /** An event was discarded: it must not be handled any more. */
   discarded(position: number): void {
     this.#discarded.add(position)
     this.completed.add(position)

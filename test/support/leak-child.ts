@@ -1,8 +1,8 @@
 /**
  * A process, run with --expose-gc, in which observers and waits come and go by the hundred, on a store to which nothing is
- * appended. Takes `{ root, schema, name, cycles }` as JSON, cycles by the name of the way; says of each by how much the heap has
- * grown after so many, and after three times as many: `{ way, once, thrice, listeners }`, in bytes, with the listeners that are
- * left on the caller's signal.
+ * appended. Takes `{ root, schema, name, cycles }` as JSON, cycles by the name of the way; prints for each way how much the
+ * heap has grown after this many cycles, and after three times as many: `{ way, once, thrice, listeners }`, in bytes, with the
+ * listeners that are left on the caller's signal.
  */
 import { getEventListeners } from 'node:events'
 import { setImmediate as turn } from 'node:timers/promises'

@@ -19,7 +19,7 @@ import type { Worker } from '../../subscriptions/worker.ts'
 import type { Consumer, Item } from './consumer.ts'
 import type { MemoryTime } from './time.ts'
 
-/** Without chance, so that a test knows when it is tried again: each pause is the longest that the options allow. */
+/** Not random, so that a test knows when a handler is tried again: each pause is the longest that the options allow. */
 export const steady = { ...systemClock, random: () => 1 }
 
 /** How a worker handles events. */

@@ -16,7 +16,7 @@ export async function play({ options, meow, dice, log, say }: Stage): Promise<Pl
   const everyone = options.categories
   let open = 0
 
-  /** What one observer sees, written down; `ended` is called at the last event there is. */
+  /** Logs what one observer sees; `ended` is called at the last event. */
   const watcher = (categories: readonly string[] | null, after: number, ended?: () => void) => {
     const observer = `${++count}`
     const missing = new Set(categories ?? everyone)
