@@ -241,7 +241,7 @@ for (const library of libraries) {
     assert.equal(rows, [{ state: 3 }]) // by the second command, because the third folded one event
   })
 
-  test(`${name}: inline projections write in it, and one that fails takes only its append along`, async () => {
+  test(`${name}: inline projections write in it, and one that fails undoes only its own append`, async () => {
     const { category } = newStream()
     const remove = meow.project(category, async (events, client) => {
       for (const { data, streamId } of events) {

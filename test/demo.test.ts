@@ -48,7 +48,7 @@ function processes(schema: string): string[] {
     try {
       return readFileSync(join('/proc', pid, 'environ'), 'utf8').includes(`DEMO_SCHEMA=${schema}\0`)
     } catch {
-      return false // not a process, or no longer one
+      return false // it is not a process, or has ended
     }
   })
 }

@@ -61,7 +61,7 @@ test('stop({ timeoutMs }) while a timer of an instance needs a lock that a stran
   await until(async () => (await types('held')).length === 2, { what: 'the timer that was delayed' })
 })
 
-test('a deadline: pays in time, or too late; causation, now, ended', async () => {
+test('a deadline: paid in time, or too late; also the causation of effects, `now`, and ended instances', async () => {
   const category = uniqueName('order')
   const deadline = defineProcessManager({
     name: uniqueName('deadline'),

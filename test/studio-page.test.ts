@@ -41,7 +41,7 @@ let meow: Meow
 let reading: Studio
 let writing: Studio
 let browser: Browser
-let page: Page // of who may only read
+let page: Page // with a token that may only read
 let writer: Page
 let worker: Worker
 let mended = false

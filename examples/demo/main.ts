@@ -1,6 +1,6 @@
 /**
  * `npm run demo`: 20,000 flights are appended by one process, while three others build a read model of them through one
- * subscription; the one that works is killed half-way. At the end the read model must equal a computation over the file.
+ * subscription; the one at work is killed half-way. At the end the read model must equal a computation over the file.
  * DEMO_FLIGHTS=4000 takes fewer flights; DEMO_BREAK=1 falsifies that computation, so that the demo must fail.
  */
 import { randomBytes } from 'node:crypto'

@@ -13,8 +13,8 @@ export interface Figures {
  * The read model: departures and delays of each airport, in a table.
  *
  * A subscription delivers at least once, so writing the same event again must change nothing. Each row knows the version
- * of the last event that it contains, and takes only later ones. PostgreSQL compares under the lock of the row, so this holds
- * even if an executor that was presumed dead writes at the same time as the one that took over.
+ * of the last event that it contains, and takes only later ones. PostgreSQL compares under the lock of the row, so this
+ * holds even where an executor that was presumed dead writes at the same time as the one that took over.
  */
 export class ReadModel {
   readonly #pool: pg.Pool
@@ -23,7 +23,7 @@ export class ReadModel {
 
   constructor(connectionString: string, schema: string) {
     this.#pool = new pg.Pool({ connectionString, max: 1 })
-    this.#pool.on('error', () => {}) // idle and cut off: the next query opens a connection, or says why not
+    this.#pool.on('error', () => {}) // idle and cut off: the next query connects anew, or says why not
     this.#schema = pg.escapeIdentifier(schema)
     this.#table = `${this.#schema}.departures`
   }

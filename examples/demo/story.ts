@@ -31,7 +31,7 @@ export class Story {
   readonly #readModel: ReadModel
   readonly #view: View
   readonly #signal: AbortSignal
-  readonly #pushed = new Latencies() // without the events that waited for an owner
+  readonly #pushed = new Latencies() // without those who waited for an owner
   #outage = false
   #figures: Figures = { appended: 0, handled: 0, repeats: 0 }
   #problem: unknown

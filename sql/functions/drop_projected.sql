@@ -1,5 +1,5 @@
--- Drops the schemas of a projection's versions that are dropped. A version that was never live is deleted completely, so that
--- it can be built again; one that was live keeps its row, so that a process of an old release can't bring it back.
+-- Drops the schemas of a projection's versions that are dropped. A version that was never live leaves nothing, so that it can be
+-- built anew; one that was live keeps its row, so that a process of an old release can't bring it back.
 create or replace function drop_projected(_name text) returns void
 language plpgsql
 set search_path from current

@@ -1,6 +1,6 @@
--- Ends a version of a projection: its subscription is deleted, so its processes end. The schema with its tables is dropped by
--- drop_projected, when no process writes to it any more. It is refused if the version is live, or if other objects depend on
--- its tables. _generation null: all of them
+-- Ends a version of a projection: its subscription is deleted, so its processes find out. The schema with its tables is dropped by
+-- drop_projected, when nobody writes any more. Refused for what is live, and if others depend on the tables.
+-- _generation  null: all of them
 create or replace function drop_projection(_name text, _version int, _generation int default null) returns void
 language plpgsql
 set search_path from current

@@ -1,13 +1,13 @@
 -- Puts the views of a projection on the tables of this version. A view stays the same object if the columns that it has stay as
--- they are: then others may depend on it. If not, it is created again, with its owner, privileges, comments and options; if
--- objects depend on it, this is refused, and the error names them. Views without a table in this version are dropped.
+-- they are: then others may depend on it. If not, it is made again, with its owner, its privileges, its comments and its options; then
+-- what depends on it is named and refused. Views without a table in this version are dropped.
 create or replace function expose_projection(_next projections) returns void
 language plpgsql
 set search_path from current
 as $$
 declare
   _target   constant text := quote_ident(_next.expose);
-  _there    jsonb; -- the existing views
+  _there    jsonb; -- what is to be known of the views that there are
   _dropped  oid[];
   _found    text[];
   _table    record;

@@ -1,14 +1,13 @@
--- An append with tags or a condition locks tags before it checks the condition and before it takes a position: the tags of its
--- events in shared mode, and one tag of each item of its condition in exclusive mode. Every event that matches the item carries
--- that tag. The locks are kept until the transaction ends.
+-- An append with tags or a condition locks them, before it looks and before it takes a position: shared what it writes, exclusive one
+-- tag of each item of its condition, which every event that matches the item carries. The locks are kept until the transaction ends.
 --
--- So between the check and the commit of a conditional append nobody can write an event that matches, and later events have
--- higher positions.
+-- So between the look and the commit of a conditional append nobody can write an event that matches; and what is written after it
+-- takes a higher position.
 --
 -- Without _wait it returns false if somebody else has one of them; then the transaction has to end.
 --
--- A call takes all of its locks in the order of their keys, so that two calls never wait for each other. More than 256 would
--- fill the lock table, which all share: then one lock stands for all tags. Appends with fewer share it.
+-- All of a call are taken in the order of their keys, so that two calls never wait for each other. More than 256 would fill the lock
+-- table, which all share: then one lock stands for all tags. Appends with fewer share it.
 create or replace function lock_tags(_exclusive text[], _shared text[], _wait boolean) returns boolean
 language plpgsql
 set search_path from current

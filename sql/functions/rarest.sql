@@ -1,5 +1,5 @@
--- The tag that the fewest events carry, above _low and up to _high. It counts no more than necessary: first up to 64 events for
--- each tag, then up to 4,096 and so on, until one of them has fewer.
+-- The tag that the fewest events carry, above _low and up to _high. It counts no further than it must: first up to 64 events a tag,
+-- then up to 4,096 and so on, until one of them has fewer.
 create or replace function rarest(_tags text[], _low bigint, _high bigint) returns text
 language plpgsql stable
 set search_path from current

@@ -10,8 +10,8 @@
 -- 'building': it is not complete. Otherwise it has an error (MW016, with what is in the way).
 --
 -- While it switches, the live version can't move: its checkpoints are locked. So the next one shows all that the live one has
--- shown, and no reader goes back in time. A long query that reads a view and waits for that lock must not delay all later
--- readers: locks are waited for no longer than 50 ms, and the caller tries again (55P03).
+-- shown, and no reader goes back in time. What runs on behind that lock, a long query that reads a view, must not hold up all
+-- who come after it: locks are waited for no longer than 50 ms, and the caller tries again (55P03).
 create or replace function switch_projection(
   _name text, _version int, _generation int, _how text, _within_ms int default 200
 ) returns text
@@ -63,7 +63,7 @@ begin
   if _live.name is not null then
     perform from checkpoints c where c.subscription = _live.subscription order by c.partition for share;
     _position := (select max(c.position) from checkpoints c where c.subscription = _live.subscription);
-    -- A version without a process never catches up, but it must still be possible to go back to it.
+    -- One that nobody works on any more never gets there, and may be needed all the same: to go back to it.
     if not await_projected(_next.subscription, _position, _within_ms) and (_how = 'auto' or exists (
       select from checkpoints c where c.subscription = _next.subscription and c.lease_until > clock_timestamp()
     )) then

@@ -1,6 +1,6 @@
--- The differences between a store and what this version installs, one in each row. $1: its schema; $2 and $3: the names of its
--- functions, and their bodies ('': it is not compared); $4: its triggers, as table.trigger; $5: its indexes. Then the roles
--- that may read events, and lack a privilege that such a role needs.
+-- In what a store differs from what this version installs, a row each. $1: its schema; $2 and $3: the names of its functions, and
+-- their bodies ('': it is not compared); $4: its triggers, as table.trigger; $5: its indexes. Then the roles that may read events,
+-- and lack a privilege that such a role needs.
 with store as materialized (
   select oid from pg_namespace where nspname = $1
 ), relations as materialized (

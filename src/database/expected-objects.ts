@@ -1,4 +1,4 @@
-// The objects that the files of sql/ create, by name: a store of this version has all of them.
+// What a store has if it is as this version installs it: what the files of sql/ make, by name.
 import { definitions, functionNames, isTrigger, schemaFiles } from './definitions.ts'
 
 const all = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map(([, name]) => name!)
@@ -14,7 +14,7 @@ const ALWAYS = ['events.announce', 'events.append_only', 'events.appended']
 export const expectedObjects = {
   functions: functionNames,
   bodies: functionNames.map((name) => bodyOf(definitions.find((one) => one.name === name)!.text)),
-  /** It leaves out those that health.ts checks whenever a store is opened. */
+  /** Without those that health.ts looks at each time a store is opened. */
   triggers: definitions.map(({ name }) => name).filter((name) => isTrigger(name) && !ALWAYS.includes(name)),
   indexes: [
     ...all(schema, /create (?:unique )?index (\w+) on/g),

@@ -73,7 +73,7 @@ export class ProjectionVersions {
       if (outcome === 'live') return true
       if (outcome === 'busy') return undefined
       const info = (await listProjections(this.#db, name)).filter((one) => one.version === version).at(-1)
-      // A version that is or was complete, and has a process, catches up by itself.
+      // One that is or was complete, and has a process, gets there by itself.
       if (info?.isRunning && info.completedAt !== null) return undefined
       throw new ProjectionRefusedError(
         name,
@@ -93,8 +93,7 @@ export class ProjectionVersions {
     options: SwitchOptions,
   ): Promise<void> {
     const { name, version } = target
-    // In two transactions: the first one ends the processes that write into its tables, so that the second one does not wait
-    // for them.
+    // In two transactions: processes that write into its tables learn of the first one, and then the second one is not in their way.
     for (const statement of [statements.dropProjection, statements.dropProjected] as const)
       await this.#within(options, `dropping version ${version} of projection "${name}"`, () =>
         unlessLocked(name, async () => {
@@ -139,7 +138,7 @@ export class ProjectionVersions {
     await this.#dropOlder(taken)
   }
 
-  /** The generation that a rebuild has replaced is not needed any more. */
+  /** What a rebuild has replaced is of no use any more. */
   async #dropOlder({ name, version, generation }: ProjectionInfo): Promise<void> {
     for (const one of await listProjections(this.#db, name))
       if (one.version === version && one.generation < generation && one.state !== 'live')
@@ -159,7 +158,7 @@ export class ProjectionVersions {
     }
   }
 
-  /** Workers end with their subscriptions; waiting calls reject. */
+  /** Workers end with their subscriptions; what waits is rejected. */
   close(): void {
     this.#closing.abort(new ClosedError())
   }

@@ -71,9 +71,8 @@ export function seenKeyOf(db: Queries): () => Promise<Buffer> {
 }
 
 /**
- * The first page fetches the horizon of the store before it reads, so all pages see all events at or below it. Above it, the
- * positions that were seen are listed. An event that commits between two pages, at a position that was already passed, counts
- * as not seen.
+ * The first page fetches the horizon of the store before it reads: what is at or below it, all pages see whole. Above it counts what was
+ * seen, one by one; an event that commits between two pages, below the first one's end, is among the unseen.
  */
 export async function query<C extends AnyCategory>(
   db: Queries,

@@ -33,24 +33,25 @@ export interface TimerSource {
   fire(): Promise<number>
 }
 
-/** After this time it checks again for a missing privilege or table. */
+/** After so long it asks again for a privilege, or for a table, that was missing. */
 const DENIED_MS = 30_000
-/** The longest sleep before both clocks are checked, because a laptop may have been suspended. */
+/** The longest sleep before both clocks are looked at: a laptop may have slept, too. */
 const LOOK_MS = 60_000
-/** Processes that wake for the same timer should not query at the same moment. */
+/** Processes that wake for the same timer do not ask at the same moment. */
 const JITTER_MS = 5
 /** Pauses while others have locked all that is due. */
 const BUSY = { firstMs: 5, maxMs: 200 }
 
 /**
- * Fires the timers of a store as long as a worker of the process holds it. There is one loop, however many workers hold it.
+ * Fires the timers of a store as long as somebody holds it: each worker of the process does. However many hold it, there is one
+ * loop.
  *
  *     ask when the next timer is due -> due: fire a batch of each source -> ask
  *                                    -> later: sleep until then -> ask
  *
  * A notification of an earlier timer ends the sleep. If notifications do not arrive, it asks at each poll interval. While it
- * listens and no timer is due, it sends no query. The database's clock decides what is due, so a sleep that is too short costs
- * one query and fires nothing.
+ * listens and no timer is due it asks nothing. The database's clock decides what is due, so a sleep that is too short costs a
+ * question and fires nothing.
  */
 export class TimerRunner {
   readonly #db: Database
@@ -243,5 +244,5 @@ interface Turn {
   readonly nextAt: number
 }
 
-/** Whether a privilege or a table is missing. Both can be repaired while this process runs. */
+/** Whether a privilege or a table is missing. Both can be made good while this process runs. */
 const isDenied = (error: unknown) => hasState(error, SQLSTATE.noRights) || error instanceof SchemaError

@@ -8,7 +8,7 @@ export interface Stored {
   readonly version: number
 }
 
-/** A transaction that appends: it announces, takes positions, and ends. */
+/** A transaction that appends: announced, it takes positions, and ends. */
 export interface Transaction {
   readonly category: string
   readonly streamId: string
@@ -45,11 +45,11 @@ interface Parked {
   discarded: boolean
 }
 
-/** Called for the checks and for the network. */
+/** What checks and the network hear of. */
 export interface DatabaseEvents {
   notify(channel: string, payload: string): void
   committed(rows: readonly Stored[]): void
-  /** A checkpoint was written by the owner with this `epoch`. */
+  /** A checkpoint was written, by whom holds `epoch`. */
   checkpoint(partition: number, epoch: number, before: number): void
   /** A partition was given to an executor. */
   granted(partition: number, epoch: number): void
@@ -59,7 +59,7 @@ export interface DatabaseEvents {
   parked(streamId: string, position: number, replaying: boolean): void
 }
 
-/** Planted defects of parts that are SQL in reality. */
+/** For mutants of what is SQL in reality. */
 export interface Flaws {
   /** A stale epoch is accepted. */
   unfenced?: boolean
@@ -85,8 +85,8 @@ type HorizonRow = [key: string | null, horizon: string, head: string]
 export const WAKE_UP = '#wake-up'
 
 /**
- * The parts of PostgreSQL and of sql/ that the subscription engine uses, in memory: each statement happens at one moment, as
- * under READ COMMITTED. test/simulation-model.test.ts compares it with the real one.
+ * What of PostgreSQL and of sql/ the subscribing engine can see, in memory: each statement happens at one moment, as under
+ * READ COMMITTED. test/simulation-model.test.ts compares it with the real one.
  */
 export class SimulatedDatabase {
   readonly events: Stored[] = [] // committed, in the order of positions
@@ -113,7 +113,7 @@ export class SimulatedDatabase {
     this.#flaws = flaws
   }
 
-  /** The last position that was assigned. */
+  /** The last position that was handed out. */
   get head(): number {
     return this.#head
   }
@@ -124,7 +124,7 @@ export class SimulatedDatabase {
 
   // ------------------------------------------------------------------------------------------------- appending
 
-  /** Returns undefined if another transaction appends to the stream: this one would wait for it. */
+  /** Where another transaction appends to the stream this one would wait for it: undefined. */
   begin(category: string, streamId: string): Transaction | undefined {
     if (this.open.some((other) => other.streamId === streamId)) return undefined
     const transaction = { category, streamId, announced: this.#head, rows: [], decided: 0, notifiesUpTo: 0 }
@@ -413,7 +413,7 @@ export class SimulatedDatabase {
     return [['t']]
   }
 
-  /** An administrator discards the event that a stream is parked for; returns its position. */
+  /** An administrator discards the event for which a stream is parked; returns its position. */
   discard(streamId: string): number {
     const parked = this.parked.get(streamId)!
     Object.assign(parked, { replaying: true, attempts: 0, discarded: true })

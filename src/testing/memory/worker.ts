@@ -61,7 +61,7 @@ export class MemoryWorker implements Worker {
     time.wake()
   }
 
-  /** Aborts when it begins nothing any more. */
+  /** Aborts when the worker begins no further event. */
   get stopped(): AbortSignal {
     return this.#stopping.signal
   }

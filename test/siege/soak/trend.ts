@@ -1,4 +1,4 @@
-/** A value at a time (in ms). */
+/** A value, with its time in ms. */
 export interface Point {
   readonly at: number
   readonly value: number
