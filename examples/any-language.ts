@@ -11,7 +11,7 @@ await meow.migrate()
 const client = new pg.Client(database.connectionString)
 await client.connect()
 await client.query('listen "meowmx.order"')
-const pushed = once(client, 'notification') // the payload is a position: a hint to read on from where one was
+const pushed = once(client, 'notification') // the payload is a position: a hint to continue reading
 
 const placed = `[{"type": "OrderPlaced", "data": {"price": 9}}, {"type": "OrderPaid", "data": {}}]`
 const appended = await client.query(`select * from meowmx.append('order', '42', $1, 'no-stream')`, [placed])

@@ -1,4 +1,5 @@
-// What JSON has not, such as a date: a codec says both ways, and a Date is a Date where it is appended and where it is read.
+// Values that JSON does not have, such as dates: a codec converts in both directions, so appends take a Date and reads return a
+// Date.
 import { connect, defineCategory } from 'meowmx'
 import { z } from 'zod'
 import { openDatabase } from './support/database.ts'

@@ -1,4 +1,4 @@
-// A durable subscription as an Observable: what is acked stays done, and a restart goes on behind it.
+// A durable subscription as an Observable: acked events stay done, and a restart continues after them.
 import { connect } from 'meowmx'
 import { concatMap, lastValueFrom, take } from 'rxjs'
 import { openDatabase } from './support/database.ts'

@@ -1,4 +1,4 @@
-// SIGTERM: the event in hand is finished and its checkpoint written, nothing else is begun, and the process ends by itself.
+// SIGTERM: the running handler finishes and its checkpoint is written, no other event begins, and the process ends by itself.
 import { once } from 'node:events'
 import { connect } from 'meowmx'
 import { openDatabase } from './support/database.ts'
@@ -22,7 +22,7 @@ meow.subscription('mailer', { category: 'order' }).process(async ({ data }, { si
   console.log('mailing', data.state)
   if (data.state === 'paid') {
     process.kill(process.pid, 'SIGTERM') // as a deployment would
-    await once(signal, 'abort') // the handler is told to hurry; it may as well take its time
+    await once(signal, 'abort') // the signal asks the handler to hurry; it may also ignore that
   }
   console.log('mailed', data.state)
 })

@@ -15,7 +15,7 @@ for (const attempt of [1, 2, 3]) {
   console.log(`attempt ${attempt}: version ${version}, deduplicated ${deduplicated}`)
 }
 
-// The same id with something else in it is no retry, but a mistake.
+// The same id with other data is a mistake, not a retry.
 try {
   await meow.append(account, { ...deposit, data: { amount: 1_000_000 } })
 } catch (error) {

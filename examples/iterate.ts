@@ -1,4 +1,4 @@
-// Events pulled at the consumer's own pace: a report over all there is, then whatever comes.
+// Events pulled at the consumer's own pace: a report over all stored events, then over new ones.
 import { connect } from 'meowmx'
 import { openDatabase } from './support/database.ts'
 

@@ -12,7 +12,7 @@ await meow.append(show, { type: 'ShowAnnounced', data: { seats: 3 } }, { expecte
 const freeSeats = (events: RecordedEvent[]) =>
   events.reduce((free, { data }) => free + (data.seats ?? -data.sold), 0)
 
-/** Decide on what is there; where somebody was faster, decide again on what is there now. */
+/** Decide on the current events; if another writer got there first, decide again on the new ones. */
 async function sell(clerk: string, sold: number, loaded?: RecordedEvent[]): Promise<string> {
   const events = loaded ?? (await meow.load(show))
   if (freeSeats(events) < sold) return `${clerk}: only ${freeSeats(events)} left`

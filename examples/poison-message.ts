@@ -11,7 +11,7 @@ await meow.migrate()
 const pay = (invoice: string, amount: unknown) =>
   meow.append({ category: 'invoice', streamId: invoice }, { type: 'Paid', data: { amount } })
 await pay('A', '10.00')
-await pay('B', 'CHF 20.00') // nobody has thought of that
+await pay('B', 'CHF 20.00') // a case that was forgotten
 await pay('B', '21.00')
 await pay('C', '30.00')
 

@@ -17,7 +17,7 @@ async function execute(connectionString: string): Promise<void> {
     .subscription('packing', { category: 'parcel', partitions: 4 })
     .process(({ streamId, version }) => process.send!({ streamId, version }))
   await once(process, 'disconnect')
-  await worker.stop() // finishes what it has in hand, and gives its partitions back
+  await worker.stop() // finishes its deliveries, and releases its partitions
 }
 
 async function share(): Promise<void> {

@@ -1,4 +1,5 @@
-// Unit tests without a database: a decider by given, when, then; what uses a store by one in memory. Any test runner will do.
+// Unit tests without a database: deciders with given, when, then; code that uses a store with a store in memory. Any test
+// runner will do.
 import assert from 'node:assert/strict'
 import { type Decider, defineCategory, type EventOf, type EventStore } from 'meowmx'
 import { given, memoryStore, stored } from 'meowmx/testing'

@@ -34,7 +34,7 @@ await meow.append(asStored, [
   },
 ])
 await meow.append(ann, Customer.AddressChanged({ street: 'Corso Como 10', city: 'Milano', country: 'IT' }))
-// A newer release is at work already: this one does not know what it means.
+// A newer release already runs: this one does not know its events.
 await meow.append(asStored, {
   type: 'AddressChanged',
   data: { lines: ['Poste restante'] },

@@ -88,7 +88,7 @@ test('a controller that follows several signals leaves no listener behind on any
   first.abort('first')
   assert.is(both.signal.reason, 'first')
   assert.is(listeners(second.signal), 0)
-  // Of those that follow one which has aborted already, nothing is to be heard.
+  // Signals after one that has already aborted get no listener.
   assert.is(abortWith(first.signal, second.signal).signal.reason, 'first')
   assert.is(abortWith(second.signal, first.signal).signal.reason, 'first')
   assert.is(listeners(second.signal), 0)

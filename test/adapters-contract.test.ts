@@ -241,7 +241,7 @@ for (const library of libraries) {
     assert.equal(rows, [{ state: 3 }]) // by the second command, because the third folded one event
   })
 
-  test(`${name}: inline projections write in it, and one that fails takes only its append along`, async () => {
+  test(`${name}: inline projections write in it, and one that fails undoes only its own append`, async () => {
     const { category } = newStream()
     const remove = meow.project(category, async (events, client) => {
       for (const { data, streamId } of events) {
@@ -320,7 +320,7 @@ for (const library of libraries) {
     assert.is(await rejects(aborted, Error), stop)
   })
 
-  test(`${name}: one transaction has one client, and what is no client or no transaction is refused`, async () => {
+  test(`${name}: one transaction has one client, and anything else is refused`, async () => {
     await library.transaction(async ({ own, client, again }) => {
       assert.is(again(), client)
       const append = meow.append(newStream(), event(0), { client: own as SqlClient })

@@ -190,7 +190,7 @@ test('of a zod category: typed when loaded, checked when saved', async () => {
   assert.is((await rejects(meow.saveAggregate(sum), ValidationError)).path, 'events[0].data.cents')
 })
 
-test('what is no aggregate is refused, with the path', async () => {
+test('anything but an aggregate is refused, with the path', async () => {
   const cases: [Promise<unknown>, string][] = [
     [meow.loadAggregate({ category } as never, 'a'), 'Class'],
     [meow.loadAggregate(class {} as never, 'a'), 'stream.category'],

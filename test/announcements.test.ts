@@ -59,7 +59,7 @@ test('an announcement that a pool repeats in another transaction has no effect',
   assert.is(((await rejects(client.query(insert(2)), Error)) as pg.DatabaseError).code, 'MW002')
   await client.query('rollback')
 
-  // The flag with which the append function says that it has announced.
+  // The flag of the append function, which says that it has announced.
   await client.query('select set_config($1, $2, false)', [name, `!${announcement}`])
   assert.is(((await rejects(client.query(insert(2)), Error)) as pg.DatabaseError).code, 'MW002')
   await client.query(append)

@@ -19,7 +19,7 @@ const ways: Record<string, Fail> = {
     throw new Error('no')
   },
   'hides that its query failed': (client) => client.query('select 1/0').catch(() => {}),
-  // Known at the commit alone, and nobody can tell of which event.
+  // It is known only at the commit, and not for which event.
   'violates a deferred constraint': (client) =>
     client.query(`insert into ${effects} (name, poison) values ('twice', true), ('twice', true)`),
   'ends its session': (client) => client.query('select pg_terminate_backend(pg_backend_pid())'),
@@ -33,7 +33,7 @@ for (const [what, fail] of Object.entries(ways))
     test(`a transactional handler that ${what}: ${maxAttempts} at most`, async () => {
       const name = uniqueName('most')
       const poisons = ['p1', 'p2', 'p3']
-      // Good ones before, between and behind the bad ones, all in one batch.
+      // Good events before, between and after the bad ones, all in one batch.
       for (const streamId of ['a', 'b', 'p1', 'c', 'p2', 'p3', 'd'])
         await meow.append({ category: name, streamId }, { type: 'Happened', data: {} })
       const calls = new Map<string, number>()
@@ -77,7 +77,7 @@ for (const [what, fail] of Object.entries(ways))
       assert.is(await handled(), 4)
     })
 
-test('a plain handler, too, and its attempts are 1, 2, 3 …', async () => {
+test('a handler without a transaction, too; its attempts are 1, 2, 3 …', async () => {
   const name = uniqueName('most')
   for (const streamId of ['a', 'b'])
     await meow.append({ category: name, streamId }, { type: 'Happened', data: {} })

@@ -32,7 +32,7 @@ function given(options: Partial<SubscriptionOptions> = {}) {
 for (const transactional of [false, true]) {
   const how = transactional ? ', transactional' : ''
 
-  test(`all that is there, in order, 500 at most; the checkpoint moves with each batch${how}`, async () => {
+  test(`batches take the waiting events in order, at most 500; the checkpoint moves with each batch${how}`, async () => {
     const { name, append, process } = given()
     for (const streamId of ['a', 'b', 'c']) await append(streamId, 400)
     const batches: RecordedEvent[][] = []
@@ -244,7 +244,7 @@ test('transactional: of a batch that fails nothing is kept, of the halves that s
   await worker.stop()
 })
 
-test('what can not be right is refused, with its path', async () => {
+test('invalid options are refused, with their paths', async () => {
   const { subscription } = given()
   const refused = (handler: unknown, options: unknown, path: string) =>
     assert.throws(

@@ -7,7 +7,7 @@ import { PageCache } from '../src/live/page-cache.ts'
 import { Budget } from '../src/read/budget.ts'
 import type { Page } from '../src/read/page.ts'
 
-/** A page of one event, of so many bytes. */
+/** A page with one event of this many bytes. */
 const page = (after: number, bytes: number): Page => ({
   events: [{ position: after + 1 } as RecordedEvent],
   hashes: [0],

@@ -100,7 +100,7 @@ const ways: [string, Format, boolean][] = [
 ]
 for (const [name, format, minify] of ways) {
   test(`${name}, ${format}${minify ? ', minified' : ''}`, async () => {
-    // What it is made of is out of its reach.
+    // The bundle can't reach its sources.
     const alone = mkdtempSync(join(tmpdir(), 'meowmx-bundle-'))
     const file = join(alone, format === 'esm' ? 'out.mjs' : 'out.cjs')
     await bundlers[name]!(format, minify, file)

@@ -100,7 +100,7 @@ test('a conflict or a duplicate leaves the transaction usable', async () => {
   assert.is(await notes(stream.category), 2)
 })
 
-// What the rival's commit means for an append that waited for it.
+// How the rival's commit affects an append that waited for it.
 const many = (data: unknown) => [event(data), event(data)]
 for (const [kind, events] of [
   ['one event', event('mine')],

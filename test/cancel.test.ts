@@ -22,7 +22,7 @@ test.after(closeAll)
 const TIME_MS = 1_500
 const LONG = 'select pg_sleep(300)'
 
-/** What connections of this name are running, and those that wait for a lock. */
+/** The queries of connections with this name, and which of them wait for a lock. */
 async function running(application: string): Promise<string[]> {
   const { rows } = await watcher.query(
     `select query from pg_stat_activity where application_name = $1 and state = 'active'`,
@@ -80,7 +80,7 @@ for (const [kind, open] of Object.entries(lent)) {
       await lock('events', 'subscriptions')
       const error = await rejects(call(store), TimeoutError)
       assert.match(error.message, /longer than 1500 ms/)
-      await stopped(application) // while the lock is there for which it waited
+      await stopped(application) // while the lock that it waited for is still held
       await locking.query('rollback')
       await end()
     })
@@ -94,7 +94,7 @@ test('a live read, which has several queries under way at once', async () => {
   const subscription = store.events({ category }).subscribe((event) => got.push(event))
   await meow.append({ category, streamId }, { type: 'T', data: null })
   await until(() => got.length === 1, { what: 'the first event' })
-  // A look that finds the sequence where it was reads no events.
+  // If the sequence has not moved, no events are read.
   await locking.query(`begin; select count(*) from ${storeSchema}.append('${uniqueName('open')}', 's', '{"type": "T"}');
     lock table ${storeSchema}.events in access exclusive mode`)
   const application = `meowmx ${storeSchema}`
@@ -120,7 +120,7 @@ test('a caller’s own query is not cancelled, even if our query waits too long 
     const error = await rejects(runQuery(client, { text: 'select 1' }, TIME_MS), Error)
     assert.is(error.message, QUERY_TIMEOUT)
     assert.equal(await running(application), ['select pg_sleep(6), 7 as seven'])
-    // A pipeline is given up with all that is in it; any other connection goes on.
+    // A pipelined connection is closed with all of its queries; any other connection continues.
     if (!pipeline) assert.is((await theirs).rows[0].seven, 7)
     else assert.match((await theirs).message, /terminated/)
     await stopped(application)

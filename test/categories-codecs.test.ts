@@ -188,7 +188,7 @@ test('deciders get and make what is decoded: decide, state, watch, snapshots, gi
     .then(Visit.Came({ at, by: 'train' }))
 })
 
-test('what is no decoded data, or would not be read again, is refused with the path before anything is written', async () => {
+test('data that is not decoded, or could not be read again, is refused with the path before anything is written', async () => {
   const codec = (decode: (text: any) => any, encode: (at: any) => any) =>
     z.object({ list: z.array(z.codec(z.any(), z.date(), { decode, encode })) })
   const good = z.object({ list: z.array(date) })

@@ -238,7 +238,7 @@ test('load, read, events, iterate, process and deliveries see the same', async (
   const selector = { category: V3 }
   assert.equal((await meow.read(selector)).events, expected)
   assert.equal((await meow.read(selector, { direction: 'backward' })).events, expected.toReversed())
-  // Who observes the same category by its name shares the tail with who knows its schemas.
+  // An observer of the category by name shares the tail with an observer that uses its schemas.
   const [typed, untyped] = await Promise.all([
     firstValueFrom(meow.events(selector).pipe(take(5), toArray())),
     firstValueFrom(meow.events({ category: name }).pipe(take(5), toArray())),
@@ -378,7 +378,7 @@ test('an event that can not be upcast fails its reader, and parks only its own s
   subscription.unsubscribe()
 })
 
-test('a definition that can not be right is refused, with the path', () => {
+test('an invalid definition is refused, with the path', () => {
   const schema = z.object({})
   const define =
     (schemas: any, name: any = 'order', options?: any) =>

@@ -17,7 +17,7 @@ async function handle(events: number): Promise<{ written: number; ms: number }> 
   const written = () => queries.filter((query) => query.includes('.advance(')).length
   const { position } = (await meow.read({ category: name }, { direction: 'backward', limit: 1 })).events[0]!
   const begin = performance.now()
-  // A turn of the event loop an event: each is acked by itself.
+  // One turn of the event loop for each event, so each is acked alone.
   const handler = () => new Promise<void>((resolve) => setImmediate(resolve))
   const worker = meow.subscription(name, { category: name, maxInFlight: 5 * events }).process(handler)
   const covered = async () =>

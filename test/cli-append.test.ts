@@ -21,7 +21,7 @@ test('migrate applies what is to be applied, and nothing the second time', async
   assert.equal(again, { code: 0, stdout: '{"applied":[]}\n', stderr: '' })
 })
 
-test('append: one event, with version and id; a conflict is told in one line', async () => {
+test('append: one event, with version and id; a conflict is one line', async () => {
   const id = '0190a8c0-0000-7000-8000-000000000001'
   const words = [
     'append',

@@ -182,7 +182,7 @@ test('LISTEN that leads elsewhere', async () => {
   await sql.query(`drop database ${database} with (force)`)
 })
 
-test('parked events, a dead executor, a table that nobody vacuums, and a clock that is off', async () => {
+test('parked events, a dead executor, a table that is not vacuumed, and a wrong clock', async () => {
   await sql.query(`alter table ${storeSchema}.checkpoints set (autovacuum_enabled = false)`)
   const failing = meow.subscription('mailer', { category: 'a' }).process(
     () => {

@@ -71,7 +71,7 @@ test('a command that does not exist ends the worker, and nothing is parked', asy
   assert.equal([position, lag, parked], [0, 1, 0])
 })
 
-test('stallers names who holds appends back', async () => {
+test('stallers lists the blocking transactions', async () => {
   const category = uniqueName('held')
   await meow.append({ category, streamId: 'a' }, { type: 'T', data: 1 })
   const client = await pgClient({ application_name: 'batch job' })

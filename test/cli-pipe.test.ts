@@ -11,7 +11,7 @@ const meow = await openStore()
 await meow.append({ category, streamId: '1' }, Array(2_000).fill({ type: 'T', data: 'x'.repeat(100) }))
 test.after(closeAll)
 
-/** Runs with what it says on one of its streams read by nobody. */
+/** Runs it while nobody reads one of its output streams. */
 async function unread(stream: 'stdout' | 'stderr', words: string[], { after = 0 } = {}) {
   const running = startCli(words, { input: `{"type":"T","data":1}\n` })
   const source = running.child[stream]!
@@ -48,7 +48,7 @@ test('stdout, after some of it', async () => {
   }
 })
 
-test('doctor still says by its exit code whether there are problems, or that nobody read to the end', async () => {
+test('the exit code of doctor still says whether there are problems, or that the output was not read', async () => {
   const { code, stderr } = await unread('stdout', ['doctor', ...store])
   assert.ok([0, 3].includes(code!), `exit code ${code}`)
   assert.not.match(stderr, /EPIPE/)

@@ -43,7 +43,7 @@ const commands = [...(await cli(['--help'])).stdout.matchAll(/^ {2}([a-z-]+)(?: 
   .map(([, name]) => name!)
   .filter((name) => name !== 'help')
 
-/** Each command is started for one of these: all for each of them would take minutes. */
+/** Each command is started with one of these: starting every command with every one would take minutes. */
 const oneOf = <T>(cases: readonly T[], n: number): T => cases[n % cases.length]!
 
 test('each command, if there is no server at the address, or something else than PostgreSQL', async () => {

@@ -63,7 +63,7 @@ test('a token of the environment stays, for Prometheus, and is not printed', asy
   }
 })
 
-test('a token that can not be right: 2, and one line that does not tell it, whatever the server', async () => {
+test('an invalid token: exit code 2, and one line that does not contain it, whatever the server', async () => {
   const words = ['studio', '--url', 'postgres://127.0.0.1:1/x']
   const tokens = ['', 'brief', 'sixteen characters', `${'a'.repeat(16)}?`]
   const results = await Promise.all(
@@ -79,7 +79,7 @@ test('a token that can not be right: 2, and one line that does not tell it, what
   assert.match((await cli(['studio', '--help'])).stdout, 'MEOWMX_STUDIO_TOKEN')
 })
 
-test('what can not be right is refused', async () => {
+test('invalid options are refused', async () => {
   assert.is((await cli(['studio', '--port', '65536', ...store])).code, 2)
   assert.is((await cli(['studio', '--port', 'x', ...store])).code, 2)
   const nowhere = await cli(['studio', '--host', '192.0.2.1', ...store])

@@ -110,7 +110,7 @@ test('--exec: a line of JSON on stdin, exit code 0 acks; what fails is tried aga
 test('told to end, it waits for a command no longer than --stop-timeout-ms, and ends it: the event comes again at once', async () => {
   const [name, category] = [uniqueName('stop'), uniqueName('cat')]
   const { position } = await meow.append({ category, streamId: 'a' }, { type: 'T', data: 1 })
-  // It does not mind SIGTERM, nor does what it started.
+  // It ignores SIGTERM, and so do its child processes.
   const command = `trap '' TERM; echo $$ >> '${join(dir, name)}'; while true; do sleep 0.1; done`
   const limit = ['--stop-timeout-ms', '200', '--lease-ms', '600000']
   const worker = startCli(['worker', name, '--category', category, '--exec', command, ...limit, ...store])

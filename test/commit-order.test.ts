@@ -57,7 +57,7 @@ test('24 writers, 14 observers: exactly the committed events, in order, not dela
   const naive = readNaively(await pgClient())
 
   const end = Date.now() + WRITING_MS
-  // A slow machine takes longer to write as much.
+  // A slow machine needs more time to write this much.
   const latest = end + 60_000
   const enough = () => observers.some(({ seen }) => seen.length > 2_500)
   const writers = [
@@ -202,7 +202,7 @@ function pages(name: string, meow: Meow, selector: Selector, dice: Random): Obse
   return observer
 }
 
-/** What many do: take what is there above the last position seen. */
+/** A common mistake: read everything above the last position that was seen. */
 function readNaively(client: pg.Client) {
   const seen = new Set<number>()
   let stopped = false
@@ -350,7 +350,7 @@ async function openForeignTransactions() {
   )
 }
 
-/** Where they part, in words; '' where they are the same. */
+/** The first difference, as text; '' if they are the same. */
 function difference(actual: number[], expected: number[]): string {
   const [got, due] = [new Set(actual), new Set(expected)]
   const missing = expected.filter((position) => !got.has(position))

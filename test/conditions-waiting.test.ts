@@ -18,7 +18,7 @@ test('while a condition is open, other tags and appends without tags go on', asy
   const [one, other] = [await pgClient(), await pgClient()]
   await one.query('begin')
   await meow.append(stream(category, '1'), event(tag), { client: one, ...on(tag) })
-  // More than there are slots for, so that nothing is left if they took what others need.
+  // More than there are slots, so that none would be left if these took the slots of others.
   const waiting = Array.from({ length: 8 }, (_, i) => meow.append(stream(category, `w${i}`), event(tag)))
   const own = uniqueName('t')
   await meow.append(stream(category, 'same tick'), event(own)) // in one batch with those

@@ -183,7 +183,7 @@ test('bad conditions are refused, and nothing is written', async () => {
   await refused('options.failIf.after', { query, after: foreign })
   await refused('options.failIf.after', { query, after: seen.replace(/^s1\.\d+/, (head) => `${head}9`) })
   await refused('options.failIf.after', { query, after: seen.slice(0, -1) })
-  // What this store has made, and lost since: a failover to a standby that lacked the last commits.
+  // A value that this store signed before it lost events: a failover to a standby that lacked the last commits.
   const sql = await pgClient()
   const lost = (await sql.query(`select ${storeSchema}.sign_seen(9007199254740991, '{}') as seen`)).rows[0]
     .seen

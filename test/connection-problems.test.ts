@@ -115,7 +115,7 @@ test('application_name of an address or of the environment does not replace ours
   }
 })
 
-/** Listens, greets each connection, and answers the first that it is told; its address. */
+/** Starts a server that greets each connection and answers its first message. Returns the address. */
 async function answering(server: Server): Promise<string> {
   server.listen(0, '127.0.0.1').unref()
   await once(server, 'listening')

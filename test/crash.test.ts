@@ -11,7 +11,7 @@ import { until } from './support/until.ts'
 
 const event = { type: 'Happened', data: {} }
 const stream = { category: 'crash', streamId: '1' }
-// What only a WAL writer would write stays in memory, to be lost.
+// Data that only a WAL writer would write stays in memory, and is lost in the crash.
 const settings = { wal_writer_delay: '10s', max_prepared_transactions: 2, autovacuum: false }
 
 let server: OwnServer
@@ -86,7 +86,7 @@ test('positions that a crash takes back are used again; live observers get each 
   }
 
   for (const end of ['open', 'rolled back'] as const) {
-    // The server writes by itself now and then, and what it has written no crash takes back.
+    // The server writes its data now and then by itself, and a crash does not undo that.
     let reused = false
     for (let tries = 0; tries < 5 && !reused; tries++) reused = await crashAfterAppend(end)
     assert.ok(reused, 'no position was handed out again: this test shows nothing')

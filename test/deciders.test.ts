@@ -143,7 +143,7 @@ test("in a caller's transaction a conflict is decided again, and leaves it usabl
   const racing: typeof hamlet = {
     ...hamlet,
     decide: (command, state) => {
-      // Sent on the same connection first, in the same transaction: what was loaded is old.
+      // It is sent first on the same connection, in the same transaction, so the loaded state is old.
       if (calls++ === 0) faster = meow.append(stream, { type: 'SeatsSold', data: { seats: 10 } }, { client })
       return hamlet.decide(command, state)
     },

@@ -43,13 +43,13 @@ async function assertDropped(stdout: string): Promise<void> {
   assert.equal(left, [], `${left} is left behind`)
 }
 
-/** Process ids of the demo's processes, ours and those of nobody else: they know the schema by their environment. */
+/** Process ids of the demo's processes of this test only: they have the schema in their environment. */
 function processes(schema: string): string[] {
   return readdirSync('/proc').filter((pid) => {
     try {
       return readFileSync(join('/proc', pid, 'environ'), 'utf8').includes(`DEMO_SCHEMA=${schema}\0`)
     } catch {
-      return false // not a process, or no longer one
+      return false // it is not a process, or has ended
     }
   })
 }

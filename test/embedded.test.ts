@@ -275,7 +275,7 @@ async function assertRejects(promise: Promise<unknown>, message: RegExp): Promis
   assert.match(error.message, message)
 }
 
-// As root: as others, too. They must be able to read this project.
+// If this is root, the tests run as other users, too. They must be able to read this project.
 const nobody = { uid: 65534, gid: 65534 }
 const readable =
   isRoot && spawnSync(process.execPath, ['-e', `fs.accessSync(${JSON.stringify(root)})`], nobody).status === 0

@@ -42,7 +42,7 @@ function says(error: Error, ...words: (string | RegExp)[]): void {
   for (const word of words) assert.match(error.message, word)
 }
 
-/** The server under test, as somebody else, or another one. */
+/** The server under test with another login, or another server. */
 function urlFor(change: { user?: string; password?: string; database?: string; port?: number }): string {
   const url = new URL(databaseUrl())
   if (change.user !== undefined) url.username = change.user
@@ -60,7 +60,7 @@ async function freePort(): Promise<number> {
   return port
 }
 
-/** Everything a store can be asked for that reaches the database. */
+/** Every call of a store that reaches the database. */
 const calls: [string, (meow: Meow) => Promise<unknown>][] = [
   ['append', (meow) => meow.append(stream, event)],
   ['appendAll', (meow) => meow.appendAll([{ stream, events: event }])],

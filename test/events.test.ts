@@ -53,7 +53,7 @@ test('from the end, and from after a position', async () => {
   const after = collect(meow.events({ category: stream.category }, { from: { after: events[6]!.position } }))
   const end = collect(meow.events({ category: stream.category }, { from: 'end' }))
   await after.has(3)
-  // Where the end was is told by what comes first: append until something does.
+  // The first event shows where the end was: append until one arrives.
   for (let n = 10; end.all.length === 0; n++) await meow.append(stream, event(n))
   const first = end.all[0]!.data.n
   assert.ok(first >= 10)
@@ -198,7 +198,7 @@ test('many observers of one selection cost what one costs', async () => {
     await lender.append(stream, event(n + 1))
     for (const seen of [first, ...joined]) await seen.has(n + 2)
   }
-  // For each the append, a look at the horizons, the page with it; rarely one more look, or a connection that is new.
+  // For each event: the append, and a fetch of the horizon with its page; rarely one more fetch, or a new connection.
   assert.ok(queries.length - start <= 50, `${queries.length - start} queries for ten events`)
   for (const { subscription } of [first, ...joined]) subscription.unsubscribe()
   await lender.close()

@@ -45,7 +45,7 @@ async function run(concurrency: number): Promise<void> {
   const comes = (count: number) =>
     until(() => handled() >= count, { timeoutMs: 60_000, what: `${count} events, handled ${handled()}` })
 
-  // The one half is waiting, the other comes while they are at work.
+  // Half of the events wait at the start, the others come while the executors work.
   await comes(1_000)
   const coming = appendAtRandom(meow, category, (EVENTS * 3) / 10, dice)
   await comes(3_000)
@@ -111,7 +111,7 @@ async function run(concurrency: number): Promise<void> {
   console.log(`concurrency ${concurrency}: ${JSON.stringify(said)}`)
   assert.ok(said.ofKilled <= maxInFlight, `${said.ofKilled} of the killed one's came again`)
   assert.ok(said.ofFrozen <= maxInFlight, `${said.ofFrozen} of the frozen one's came again`)
-  // A machine that is so slow that the third one's lease ran out has had one takeover more.
+  // On a slow machine the third lease may have expired too, which is one takeover more.
   const stalls = third.warnings.filter((it) => it.includes('a lease is lost')).length > 0
   if (stalls) console.log(third.warnings.join('\n'))
   else assert.is(said.repeated, said.ofKilled + said.ofFrozen, 'clean hand-overs repeat nothing')

@@ -86,7 +86,7 @@ const park = (name: string, { partition, epoch }: Held, position: number) =>
 const replayed = (name: string, { partition, epoch }: Held, position: number | null) =>
   one<boolean>(`select replayed($1, $2, $3, 'c', 's', $4)`, [name, partition, epoch, position])
 
-/** Its leases are over, and so is its being alive. */
+/** Its leases have expired, and it does not count as alive. */
 async function expire(name: string, owner: string): Promise<void> {
   const past = `clock_timestamp() - interval '1 ms'`
   await sql.query(`update checkpoints set lease_until = ${past} where subscription = $1 and owner = $2`, [
@@ -251,7 +251,7 @@ test('ten that claim at the same time: no partition has two owners, and the shar
   for (const partitions of [1, 7, 8, 32]) await scramble(partitions, dice)
 })
 
-/** Executors that come, claim, give back what is too much, and go, each on a connection of its own. */
+/** Executors that start, claim, release what is above their share, and leave, each on a connection of its own. */
 async function scramble(partitions: number, dice: Random): Promise<void> {
   const name = await subscription(partitions)
   const rounds = 30
@@ -302,7 +302,7 @@ async function scramble(partitions: number, dice: Random): Promise<void> {
         'update checkpoints set lease_until = clock_timestamp() where subscription = $1 and partition = $2',
         [name, partition],
       )
-  // Once nobody comes or goes, two rounds make it even.
+  // Once no executor starts or leaves, two rounds make the shares even.
   for (const _ of upTo(2)) for (const owner of owners) await claimOnce(owner, sql)
   const now = await checkpoints(name)
   assert.ok(now.every(({ owner }) => owner !== null))

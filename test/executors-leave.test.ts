@@ -39,7 +39,7 @@ test('executors that leave and executors that claim never deadlock', async () =>
   const other = await sqlExecutor(name, { owner: 'other' })
   const sql = await pgClient()
   await sql.query(`set search_path = ${storeSchema}`)
-  // The leaver was not heard of for long; the other has the second partition, whose row is in use just now.
+  // The leaving executor has not called for long; the other one has the second partition, whose row is locked at this moment.
   await sql.query(`update checkpoints set owner = 'other' where subscription = $1 and partition = 1`, [name])
   await sql.query(`update executors set alive_until = now() where subscription = $1 and owner = 'leaver'`, [
     name,
@@ -129,7 +129,7 @@ async function replay(store: Meow, name: string, away: () => Promise<void>, erro
 }
 
 for (const [what, begin] of Object.entries(begunWrites)) {
-  test(`close() does not wait for a server that is away: ${what}`, async () => {
+  test(`close() does not wait for an unreachable server: ${what}`, async () => {
     const name = uniqueName('leave')
     await meow.append({ category: name, streamId: 'a' }, { type: 'Happened', data: {} })
     const proxy = await startProxy(databaseUrl())

@@ -78,7 +78,7 @@ test('a clean stop with many streams at once repeats nothing', async () => {
     },
     { concurrency: 2 },
   )
-  // a1 waits behind a0, and all of b is done.
+  // a1 waits for a0, and all events of b are handled.
   await until(() => handled.length === 10, { what: 'the other stream' })
   const stopped = first.stop()
   go()
@@ -251,7 +251,7 @@ test('the end of one replay delivers nothing of another parked stream', async ()
     timeoutMs: 2_000,
     what: 'both to wait',
   }).catch(
-    () => {}, // or whatever else becomes of what comes meanwhile
+    () => {}, // or any other outcome of events that arrive meanwhile
   )
   ends.release()
   await meow.waitFor(name, position)

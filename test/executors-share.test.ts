@@ -42,7 +42,7 @@ function given(options: SubscriptionOptions, connectOptions: ConnectOptions = {}
       },
     }
   }
-  /** Waits until all is shared so; returns how long that took, in ms. */
+  /** Waits until the partitions are shared like this; returns how long that took, in ms. */
   const become = async (wanted: number[], timeoutMs: number) => {
     const begin = performance.now()
     let now: number[] = []

@@ -30,7 +30,7 @@ async function run(batchSize: number, failures: number): Promise<void> {
   const [category, name] = [uniqueName('exactly'), uniqueName('exactly')]
   const table = `${schema}.${uniqueName('effects')}`
   const sql = await pgClient()
-  // No unique index: what happens twice is to be seen.
+  // No unique index, so that a repeated effect is visible.
   await sql.query(
     `create table ${table} (n bigint generated always as identity, position bigint, stream text, version int, executor int)`,
   )

@@ -1,5 +1,5 @@
 // @direct
-// A connection whose rollback fails is closed: nobody else gets it, and finds its transaction open.
+// A connection whose rollback fails is closed: no other borrower gets it with the open transaction.
 import { setTimeout as delay } from 'node:timers/promises'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -13,15 +13,15 @@ import { until } from './support/until.ts'
 const QUERY_MS = 1_000
 const event = { type: 'T', data: {} }
 
-/** Once the server has said this code, it hears nothing more until `thaw`: so the rollback that follows gets no answer. */
-let deafAfter: string | undefined
-let isDeaf = false
+/** After the server has sent this code, it receives nothing more until `thaw`, so the rollback that follows gets no answer. */
+let silentAfter: string | undefined
+let isSilent = false
 const proxy = await startProxy(databaseUrl(), () => ({
   there() {},
   back(chunk) {
-    if (!deafAfter || !chunk.includes(`C${deafAfter}\0`)) return chunk
-    deafAfter = undefined
-    isDeaf = true
+    if (!silentAfter || !chunk.includes(`C${silentAfter}\0`)) return chunk
+    silentAfter = undefined
+    isSilent = true
     proxy.blackhole('there')
     return chunk
   },
@@ -50,9 +50,9 @@ const open = () => openStore({ connectionString: proxy.url, ...settings })
 
 /** The rollback was sent in vain, and given up. */
 async function thaw() {
-  await until(() => isDeaf, { what: 'the error that is rolled back' })
+  await until(() => isSilent, { what: 'the error that is rolled back' })
   await delay(3 * QUERY_MS)
-  isDeaf = false
+  isSilent = false
   proxy.thaw()
 }
 
@@ -70,7 +70,7 @@ for (const [what, [code, query]] of Object.entries(failures)) {
     const forget = store.project(category, (_, client) => client.query(query).then(undefined, () => {}))
     const before = await backends()
     assert.is(before.length, 1)
-    deafAfter = code
+    silentAfter = code
     const failed = rejects(store.append({ category, streamId: 'a' }, event), Error)
     await thaw()
     const error = (await failed) as MeowError & { code: string }
@@ -91,7 +91,7 @@ for (const [what, [code, query]] of Object.entries(failures)) {
       async ({ position }, { client }) => {
         if (used === undefined) {
           used = Number((await client.query('select pg_backend_pid() as pid')).rows[0].pid)
-          deafAfter = code
+          silentAfter = code
           await client.query(query).catch(() => {})
           if (code === '25P02') await client.query('select 1') // which fails, and so does the handler
         }
@@ -117,7 +117,7 @@ test('migrate(), of a role that may not', async () => {
   const store = await connect({ ...settings, connectionString: url.href, schema: uniqueName('schema') })
   const before = await backends()
   assert.is(before.length, 1)
-  deafAfter = '42501'
+  silentAfter = '42501'
   const failed = rejects(store.migrate(), ConnectionError)
   await thaw()
   assert.match((await failed).message, 'missing rights')

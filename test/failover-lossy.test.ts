@@ -72,7 +72,7 @@ test('events that an asynchronous standby lacks: their positions are used again,
   await way.cut()
   await pair.kill()
   await pair.promote()
-  // Another process is there first: the positions are somebody else's by the time that ours sees them.
+  // Another process appends first, so other events have these positions when this process sees them.
   const other = await connect(theWay({ connectionString: pair.standby, schema, listen: false }))
   const begun = (await other.append({ category: 'rare', streamId: '1' }, event)).events[0]!
   const again = await other.append(stream, Array(60).fill(event))

@@ -28,7 +28,7 @@ const fakers: Record<string, () => () => void> = {
   },
 }
 
-/** What the last append left to do is done. */
+/** The pending work of the last append is done. */
 const rest = () => new Promise((resolve) => setImmediate(resolve))
 
 /** Lets this many microtasks run; promises are never faked. */
@@ -95,7 +95,7 @@ for (const [name, fake] of Object.entries(fakers)) {
     await turns(20)
     restore()
     await third
-    // Whatever is waited for now is waited for under fakes.
+    // From here on everything waits with fake timers.
     restore = fake()
     const waiting = meow
       .waitFor(category, (await third).position + 1_000_000, { timeoutMs: 200 })

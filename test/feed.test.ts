@@ -14,7 +14,7 @@ const page = (after: number, position: number): Page => ({
   position,
 })
 
-/** Pages of ten positions up to `end`; who asks beyond it waits until the feed is closed. */
+/** Pages of ten positions up to `end`; a request beyond it waits until the feed is closed. */
 function readTo(end: number) {
   const asked: number[] = []
   const feed = new Feed(

@@ -41,7 +41,7 @@ test.after(async () => {
 
 const event = { type: 'T', data: {} }
 
-/** Fills the queue; while the returned session is there, in its open transaction, nothing makes room. */
+/** Fills the queue; as long as the returned session is in its open transaction, nothing frees it. */
 async function fillQueue(): Promise<pg.Client> {
   const offender = await client()
   await offender.query('listen nothing')

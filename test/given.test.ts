@@ -38,7 +38,7 @@ const booking: Decider<string[], EventOf<typeof Show>, State> = {
 const announced = Show.ShowAnnounced({ seats: 3 })
 const sold = (...seats: string[]) => Show.SeatsSold({ seats })
 
-/** The failure that a check ends with; fails where it holds. */
+/** The failure of a check; fails if the check passes. */
 function fails(check: () => unknown): AssertionError {
   try {
     check()

@@ -2,24 +2,16 @@
 import type pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Handler, Meow, SubscriptionOptions } from '../src/index.ts'
+import type { Handler } from '../src/index.ts'
 import { ValidationError } from '../src/index.ts'
 import { soon } from './support/own-subscription.ts'
-import { listening } from './support/status.ts'
-import { closeAll, openStore, pgClient } from './support/store.ts'
-import { transactionalSubscription } from './support/transactional.ts'
+import { closeAll } from './support/store.ts'
+import { openTransactional } from './support/transactional.ts'
 import { until } from './support/until.ts'
 import { upTo } from './support/up-to.ts'
 
-let meow: Meow
-let sql: pg.Client
-test.before(async () => {
-  meow = await openStore({ pollIntervalMs: 60_000 })
-  await listening(meow)
-  sql = await pgClient()
-})
+const { meow, given } = await openTransactional()
 test.after(closeAll)
-const given = (options?: Partial<SubscriptionOptions>) => transactionalSubscription(meow, sql, options)
 
 test('concurrency above 1 is refused, and the error names partitions as the alternative', async () => {
   const { subscribe } = await given()

@@ -36,7 +36,7 @@ for (const query of ['select * from horizons()', 'select * from stallers()', 'se
       await stranger.query('select pg_advisory_lock(7, i) from generate_series($1::int, $2) i', [from, to])
       times.push(await least(query))
     }
-    // pg_locks itself is all that there is to do.
+    // Reading pg_locks itself is the only cost.
     const itself = await least('select count(*) from pg_locks')
     await stranger.query('select pg_advisory_unlock_all()')
     await stranger.end()

@@ -157,7 +157,7 @@ test('all that describes an error, a cause or a value takes each of them', () =>
   assert.is(redact(plain), plain)
 })
 
-test('an upcaster, and a schema, that throw them: an error of ours that says where', async () => {
+test('an upcaster or a schema that throws them: an error of the library that says where', async () => {
   const meow = await openStore()
   let thrown: unknown
   const category = uniqueName('hostile')

@@ -16,7 +16,7 @@ test.after(closeAll)
 const nested = (levels: number, leaf: string) =>
   `${'{"a":['.repeat(levels / 2)}${leaf}${']}'.repeat(levels / 2)}`
 
-/** The events of a category by every way that there is to read them, parked and replayed ones too. */
+/** The events of a category, read in every way, also as parked and replayed events. */
 async function everyWay(category: string, count: number): Promise<[way: string, events: RecordedEvent[]][]> {
   const live = collect(meow.events({ category }))
   const pulled: RecordedEvent[] = []

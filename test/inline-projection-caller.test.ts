@@ -44,7 +44,7 @@ test('effects follow the transaction of the caller, and a failed append leaves t
   assert.is((await rejects(meow.append(of(name), event(), options), ValidationError)).path, 'options.client')
 })
 
-test('concurrent appends in one transaction: the failure of one undoes no other', async () => {
+test('concurrent appends in one transaction: if one fails, the others stay', async () => {
   const { name } = await noting()
   const plain = uniqueName('plain')
   await sql.query('begin')

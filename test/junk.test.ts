@@ -66,8 +66,8 @@ test('floods from a role without rights', async () => {
   const stranger = await pgClient({ connectionString: url.href })
   const refused = await stranger.query(`select from ${storeSchema}.events`).catch((error) => error)
   assert.is(refused.code, '42501', 'the role has no rights on the store')
-  const { rows } = await admin.query(`select ${storeSchema}.wake_channel($1) as bell`, [name])
-  const channels = [storeSchema, `${storeSchema}.${category}`, rows[0].bell as string]
+  const { rows } = await admin.query(`select ${storeSchema}.wake_channel($1) as channel`, [name])
+  const channels = [storeSchema, `${storeSchema}.${category}`, rows[0].channel as string]
 
   let version = -1
   const lags: number[] = []
@@ -110,7 +110,7 @@ test('floods from a role without rights', async () => {
     assert.ok(asked < BURST / 5, `${asked} queries of ours for ${BURST} notifications, ${kind}`)
     assert.ok(Math.max(...lags) < 3_000, `an event took ${Math.max(...lags)} ms among ${kind}`)
 
-    // And none once it is over: what is asked while ten questions of somebody else's are answered is the renewal at most.
+    // And none once it is over: while ten foreign queries are answered, it sends at most the renewal of its leases.
     const after = queries.length
     for (let i = 0; i < 10; i++) await admin.query('select pg_sleep(0.02)')
     assert.ok(queries.length - after <= 5, `${queries.slice(after).join('\n')}\nafter ${kind}`)

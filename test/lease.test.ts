@@ -1,4 +1,4 @@
-// One owner at a time, whatever becomes of executors and their connections: killed, frozen, cut off, with a wrong clock.
+// One owner at a time, whatever happens to executors and their connections: killed, frozen, cut off, with a wrong clock.
 // Another executor takes over within leaseMs + 1 s, an executor with a lost lease can't ack, and no checkpoint ever moves
 // backward (I4, I5, I6, I7).
 import { test } from 'uvu'
@@ -43,7 +43,7 @@ async function given(count: number) {
   return { category, name, append, options: { schema, category, name, leaseMs } }
 }
 
-/** All that a checkpoint ever was: it never moves backward, nor does its epoch. */
+/** Every value that a checkpoint had: neither it nor its epoch ever moves backward. */
 async function checkAudit(name: string, last: number): Promise<void> {
   const { rows } = await (await pgClient()).query(
     `select position::int, epoch::int from ${schema}.audit where subscription = $1 order by n`,
@@ -119,7 +119,7 @@ test('frozen past its lease: the zombie can ack nothing, moves no checkpoint, an
   await checkAudit(name, last)
 })
 
-test('frozen in its handler: the event in hand is its last one, and does not count', async () => {
+test('frozen in its handler: it handles no further event, and its ack does not count', async () => {
   const { name, append, options } = await given(10)
   const zombie = await startExecutor({ ...options, how: 'wait' })
   await zombie.says('begun', 0)
@@ -148,7 +148,7 @@ test('frozen in its handler: the event in hand is its last one, and does not cou
   }
 })
 
-test('frozen, and nobody came: it goes on, and its acks count', async () => {
+test('frozen without another executor: it continues, and its acks count', async () => {
   const { name, append, options } = await given(3)
   const sleeper = await startExecutor({ ...options, how: 'hold' })
   await sleeper.says('held', 2)

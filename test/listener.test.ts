@@ -79,7 +79,7 @@ test('anything may be sent on its channels: it is a hint at most', async () => {
   for (const { has } of seen) await has(1)
 
   const sql = await pgClient()
-  const { rows } = await sql.query(`select ${storeSchema}.wake_channel($1) as bell`, [name])
+  const { rows } = await sql.query(`select ${storeSchema}.wake_channel($1) as wake_up`, [name])
   const junk = [
     'text',
     '9007199254740991',
@@ -94,7 +94,7 @@ test('anything may be sent on its channels: it is a hint at most', async () => {
     '0x10',
   ]
   junk.push('Infinity', "'; drop table events", '1 2', 'x'.repeat(7999), '\u{1f408}')
-  for (const channel of [`${storeSchema}.${category}`, storeSchema, rows[0].bell]) {
+  for (const channel of [`${storeSchema}.${category}`, storeSchema, rows[0].wake_up]) {
     for (const payload of junk) await sql.query('select pg_notify($1, $2)', [channel, payload])
     await sql.query(`notify "${channel}"`)
   }
@@ -108,7 +108,7 @@ test('anything may be sent on its channels: it is a hint at most', async () => {
   }
   assert.equal(await pids(application), before, 'the same connection all along')
 
-  // A forged position does not make it deaf to what an open append holds back.
+  // A forged position does not hide events that an open append holds back.
   await sql.query('begin')
   await writer.append({ category, streamId: 'open' }, event, { client: sql })
   await writer.append({ category, streamId: '1' }, event)
@@ -165,7 +165,7 @@ test('without a server to listen to, the poll continues; when it is back, push c
   const proxy = await startProxy(databaseUrl())
   await proxy.cut()
   const meow = await openStore({ listenConnectionString: proxy.url, pollIntervalMs: 50 })
-  const category = uniqueName('deaf')
+  const category = uniqueName('no-server')
   const seen = collect(meow.events({ category }))
   for (const n of upTo(3)) {
     await writer.append({ category, streamId: '1' }, event)

@@ -1,4 +1,5 @@
-// What JSON would lose of data or metadata is refused, with the path, in whatever realm it was made; what it keeps is stored.
+// Values in data or metadata that JSON would lose are refused, with the path, whatever realm created them; all others are
+// stored.
 import { createContext, runInContext } from 'node:vm'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

@@ -184,7 +184,7 @@ test('a subscription of one stream keeps to one category', async () => {
   assert.equal((await info(name)).selector, { category: other, streamId: 's' })
 })
 
-test('what can not be right is refused, and so is a name that nobody has', async () => {
+test('invalid input is refused, and so is an unknown name', async () => {
   const name = uniqueName('nobody')
   const error = await rejects(meow.alterSubscription(name, { partitions: 2 }), SubscriptionNotFoundError)
   assert.is(error.subscription, name)

@@ -155,7 +155,7 @@ test('parked streams are counted; of many, their events are estimated, and of on
   }
 })
 
-test('what is on its way back is lag, of a long stream too, up to the checkpoint', async () => {
+test('events that are being replayed are lag, also those of a long stream, up to the checkpoint', async () => {
   const name = await subscribe({}, [COUNT - 10_000])
   const { rows } = await sql.query(
     `insert into parked_events (subscription, category, stream_id, position, attempts, error, replaying)
@@ -192,7 +192,7 @@ test('the last version up to a position, at every position of the store', async 
   }
 })
 
-test('of some by their names, in the order of names; of nobody nothing', async () => {
+test('by names, in the order of names; unknown names return nothing', async () => {
   const names = [await subscribe({}, end), await subscribe({}, end)]
   const found = await meow.subscriptions({ names: [...names, 'nobody'].reverse() })
   assert.equal(

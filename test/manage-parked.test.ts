@@ -59,7 +59,7 @@ test('nothing is parked, then the event that failed and its followers', async ()
 test('streams in the order in which they were blocked, the limit counts events', async () => {
   const { name, executor, streams } = await setUp([3, 3, 3])
   const [c, b, a] = streams as [RecordedEvent[], RecordedEvent[], RecordedEvent[]]
-  // By the position where they are blocked, not by when or by name.
+  // Ordered by the position where they are blocked, not by time or name.
   for (const event of [a[0]!, c[2]!, b[1]!]) await executor.park(event)
   const all = [c[2]!, b[1]!, b[2]!, a[0]!, a[1]!, a[2]!]
   assert.equal(events(await meow.parked(name)), all)
@@ -153,7 +153,7 @@ test('replayParked puts back all streams or one, wakes the executors, and counts
   assert.is((await meow.parked(name)).length, 6, 'listed until they are handled')
 })
 
-test('what can not be right is refused, and so is a name that nobody has', async () => {
+test('invalid input is refused, and so is an unknown name', async () => {
   const name = uniqueName('nobody')
   assert.is((await rejects(meow.parked(name), SubscriptionNotFoundError)).subscription, name)
   assert.is((await rejects(meow.replayParked(name), SubscriptionNotFoundError)).subscription, name)

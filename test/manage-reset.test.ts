@@ -20,7 +20,7 @@ async function info(name: string): Promise<SubscriptionInfo | undefined> {
   return (await meow.subscriptions()).find((one) => one.name === name)
 }
 
-/** The notifications of a channel that the executor's connection hears. */
+/** The notifications of a channel, received on a connection of its own. */
 async function listen({ client }: SqlExecutor, channelOf: string, name: string): Promise<string[]> {
   const { rows } = await client.query(`select ${channelOf}($1) as channel`, [name])
   const heard: string[] = []
@@ -49,7 +49,7 @@ test('to the start, the end, after a position: each partition goes on there', as
   }
 })
 
-test('the end is the horizon of what it selects, below what an open append holds back', async () => {
+test('the end is the horizon of the selection, below events that an open append holds back', async () => {
   const category = uniqueName('reset')
   const names = { own: uniqueName('own'), other: uniqueName('other'), all: uniqueName('all') }
   await createSubscription(names.own, { categories: [category] })
@@ -76,7 +76,7 @@ test('takes the leases away, forgets the parked events, and wakes the executors;
   const owner = await sqlExecutor(name)
   for (const partition of [0, 1]) await owner.advance(recorded[2]!.position, partition)
   await owner.park(recorded[0]!)
-  const bell = await listen(owner, 'wake_channel', name)
+  const wakeUps = await listen(owner, 'wake_channel', name)
   await meow.resetSubscription(name, 'start')
   const { partitions, parked } = (await info(name))!
   const free = { position: 0, owner: null, leaseUntil: null }
@@ -85,7 +85,7 @@ test('takes the leases away, forgets the parked events, and wakes the executors;
     { partition: 1, ...free },
   ])
   assert.is(parked, 0)
-  await until(() => bell.length > 0, { what: 'the wake-up' })
+  await until(() => wakeUps.length > 0, { what: 'the wake-up' })
   assert.is(await owner.advance(99), false)
   assert.is(await owner.park(recorded[1]!), false)
   assert.is((await info(name))!.position, 0)
@@ -98,7 +98,7 @@ test('takes the leases away, forgets the parked events, and wakes the executors;
 test('waits for a running transactional handler, whose transaction is then rolled back', async () => {
   const [name, category] = [uniqueName('reset'), uniqueName('reset')]
   const { events: recorded } = await meow.append({ category, streamId: 'a' }, events)
-  // Whoever waits in a circle waits for ever here.
+  // A deadlock would wait for ever here.
   const url = new URL(directUrl())
   url.searchParams.set('options', '-c deadlock_timeout=1h')
   const patient = await openStore({ connectionString: url.href, listen: false, queryTimeoutMs: 10_000 })
@@ -120,7 +120,7 @@ test('waits for a running transactional handler, whose transaction is then rolle
       },
       { what: 'the call to wait for the row' },
     )
-    // The row that is set aside refers to the subscription, which is being changed.
+    // The row of the parked stream refers to the subscription, which is being changed.
     assert.is(await owner.park(recorded[1]!), true)
     await owner.client.query('commit')
     await calling
@@ -131,15 +131,15 @@ test('waits for a running transactional handler, whose transaction is then rolle
   }
 })
 
-test('deleted: nothing is left, executors are told, and the name is free again', async () => {
+test('deleted: nothing is left, executors end with an error, and the name is free again', async () => {
   const [name, category] = [uniqueName('delete'), uniqueName('delete')]
   const { events: recorded } = await meow.append({ category, streamId: 'a' }, events)
   await createSubscription(name, { categories: [category], partitions: 2 })
   const owner = await sqlExecutor(name)
   await owner.park(recorded[0]!)
-  const bell = await listen(owner, 'wake_channel', name)
+  const wakeUps = await listen(owner, 'wake_channel', name)
   await meow.deleteSubscription(name)
-  await until(() => bell.length > 0, { what: 'the wake-up' })
+  await until(() => wakeUps.length > 0, { what: 'the wake-up' })
   assert.is(await info(name), undefined)
   for (const table of ['checkpoints', 'executors', 'parked_events']) {
     const { rows } = await sql.query(`select from ${table} where subscription = $1`, [name])
@@ -178,7 +178,7 @@ test('locks that were taken crosswise: tried again, as often as it takes', async
   assert.is((await info(name))!.position, 8)
 })
 
-test('what can not be right is refused, and so is a name that nobody has', async () => {
+test('invalid input is refused, and so is an unknown name', async () => {
   const name = uniqueName('nobody')
   for (const to of ['start', 'end', { after: 1 }] as const) {
     assert.is((await rejects(meow.resetSubscription(name, to), SubscriptionNotFoundError)).subscription, name)

@@ -70,8 +70,8 @@ async function entered(name: string, count = 1): Promise<void> {
 }
 
 /**
- * Somebody who waits for what does not come: the channel is listened to already, so that whoever comes after him looks
- * again only if he is called.
+ * A caller that waits for something that never comes: it already listens to the channel, so later callers read again only if a
+ * notification wakes them.
  */
 async function listeningFor(name: string, position: number): Promise<ReturnType<typeof waiting>> {
   const { rows } = await sql.query('select waiting_channel($1) as channel', [name])
@@ -81,7 +81,7 @@ async function listeningFor(name: string, position: number): Promise<ReturnType<
   return far
 }
 
-/** What a look at the store would say. */
+/** The answer that reading the store would give. */
 async function reached(name: string, position: number): Promise<boolean> {
   const { rows } = await sql.query(statements.reached.text.replaceAll('meowmx.', `${storeSchema}.`), [
     name,
@@ -174,7 +174,7 @@ test('if the subscription has no event at the position, all partitions count', a
   await waits[1]!.promise
 })
 
-test('parked counts as passed, for the event and what waits behind it', async () => {
+test('parked events count as handled: the failed one and the later ones of its stream', async () => {
   {
     const { name, executor, events } = await setUp()
     const far = await listeningFor(name, events[2]!.position + 1_000_000)
@@ -278,8 +278,8 @@ test('closing the store ends it', async () => {
 
 test('without push it is found by the poll', async () => {
   const { name, executor, events } = await setUp()
-  const deaf = await openStore({ listen: false, pollIntervalMs: 20 })
-  const wait = waiting(name, events[0]!.position, deaf)
+  const polling = await openStore({ listen: false, pollIntervalMs: 20 })
+  const wait = waiting(name, events[0]!.position, polling)
   await entered(name)
   await executor.advance(events[0]!.position)
   await wait.promise
@@ -340,7 +340,7 @@ test('a waiter that was never heard of again is swept up', async () => {
   await wait.promise
 })
 
-test('what can not be right is refused', async () => {
+test('invalid options are refused', async () => {
   const refused: [call: Promise<unknown>, path: string][] = [
     [meow.waitFor('', 1), 'name'],
     [meow.waitFor('x', -1), 'position'],

@@ -12,7 +12,7 @@ import { until } from './support/until.ts'
 const timeoutMs = 40_000
 
 test('5 executors and 3 writers, 16 partitions and 20 categories', async () => {
-  // Of our own, to see nobody else's connections and queries.
+  // A server of its own, so that only these connections and queries are seen.
   const server = await startPostgres({
     settings: { fsync: false, shared_preload_libraries: 'pg_stat_statements' },
   })
@@ -43,7 +43,7 @@ test('5 executors and 3 writers, 16 partitions and 20 categories', async () => {
     const { pools, listeners } = await fleet.connections()
     most = { pools: Math.max(most.pools, pools), listeners: Math.max(most.listeners, listeners) }
   }
-  /** So many events more, each counted where it was handled. */
+  /** Appends this many more events, and counts each where it was handled. */
   const more = async (count: number) => {
     const enough = fleet.begun.length + count
     await until(() => fleet.begun.length >= enough, { timeoutMs, what: `${count} more events` })
@@ -75,7 +75,7 @@ test('5 executors and 3 writers, 16 partitions and 20 categories', async () => {
     assert.ok(most.pools <= 10 * maxConnections, `${most.pools} connections of pools`)
     assert.ok(most.listeners <= 10, `${most.listeners} listeners`)
 
-    // Who has nothing to do: a claim each third of a lease, a poll a second, a question each 2 s whether push is alive.
+    // An idle process: one claim per third of a lease, one poll per second, and a liveness check every 2 s.
     await sql.query('select pg_stat_statements_reset()')
     const began = performance.now()
     const calls = async () => {

@@ -33,7 +33,7 @@ async function listeners(names: readonly string[]): Promise<{ pid: number; name:
   return rows
 }
 
-/** Each observes its store: what is appended there, through a store of its own that nobody listens with, comes. */
+/** Each observes its store: events that are appended there, by another store object without LISTEN, arrive. */
 async function observed(stores: readonly Meow[], names: readonly string[]) {
   const category = uniqueName('seen')
   const all = stores.map((store) => collect(store.events({ category })))
@@ -68,7 +68,7 @@ test('stores in one database share one connection, named after the oldest; each 
     [`meowmx listener ${names[0]}`],
   )
 
-  // Its backend ends, and what is sent meanwhile is not heard: each store is told, and looks.
+  // Its backend ends, and notifications that are sent meanwhile are lost: each store is woken, and fetches its horizon.
   const states = stores.map((store) => collect(store.status$))
   const sql = await pgClient()
   await sql.query('select pg_terminate_backend($1)', [found[0]!.pid])
@@ -82,7 +82,7 @@ test('stores in one database share one connection, named after the oldest; each 
     assert.is((seen[1]!.cause as { code: string }).code, 'ERR_CONNECTION')
   }
 
-  // The oldest leaves: the others are heard as before, and the next connection is named after one of them.
+  // The oldest store closes: the others are notified as before, and the next connection is named after one of them.
   await stores[0]!.close()
   assert.is(current(stores[0]!.status$)?.state, undefined, 'completed')
   assert.is(states[0]!.all.at(-1)!.state, 'closed')
@@ -130,7 +130,7 @@ test('a store that observes nothing listens to nothing, so no append wakes it; o
   const { all, append } = await observed([store], [name])
   await append()
   all[0]!.subscription.unsubscribe()
-  // Its echo may just have come, and the next one be 15 s away.
+  // Its liveness probe may just have succeeded, and the next one is 15 s away.
   const timeoutMs = 40_000
   await until(async () => (await channels()).length === 0, {
     what: 'it to listen to nothing again',
@@ -208,10 +208,10 @@ test('opened and closed at any moment, many at once: every open store is notifie
   await until(async () => (await listeners(names)).length === 0, { what: 'no listener' })
 })
 
-test('a store that nobody observes asks nothing, and has no timer', async () => {
+test('a store that nobody observes sends no queries, and has no timer', async () => {
   const names = schemas(6)
   const { pool, queries } = countingPool({ max: 2, idleTimeoutMillis: 0 }) // that timer is the pool's
-  // Migrated by others, so that nothing of ours is cached.
+  // Migrated by other connections, so that this process has cached nothing.
   for (const name of names) await (await open(name, { listen: false })).close()
   const watched = countingPool({ max: 1, idleTimeoutMillis: 0 })
   const watching = await open(names[0]!, { pool: watched.pool, pollIntervalMs: 20 })

@@ -1,5 +1,5 @@
 // Pages in, events out, in virtual time: a page's events come at once and in order, then the next page is asked for.
-// In the marbles a group such as (ab) stands at its bracket, and takes as many frames as it has characters.
+// In marbles, a group such as (ab) happens at its opening bracket, and takes as many frames as it has characters.
 import { EMPTY, NEVER, retry, throwError } from 'rxjs'
 import { TestScheduler } from 'rxjs/testing'
 import { test } from 'uvu'
@@ -23,7 +23,7 @@ const events = { a: event(1), b: event(2), c: event(3), d: event(5) }
 const marbles = (run: Parameters<TestScheduler['run']>[0]) =>
   new TestScheduler((actual, expected) => assert.equal(actual, expected)).run(run)
 
-test('asks for a page once the last one is handed on', () => {
+test('asks for the next page once the last one is emitted', () => {
   marbles(({ cold, expectObservable, expectSubscriptions }) => {
     const queue = [cold('--(A|)', pages), cold('-----(B|)', pages), cold('----', pages)] as const
     let asked = 0
@@ -35,7 +35,7 @@ test('asks for a page once the last one is handed on', () => {
   })
 })
 
-test('goes on for ever by default, over pages without events', () => {
+test('continues for ever by default, also after pages without events', () => {
   marbles(({ cold, expectObservable }) => {
     const queue = ['-(A|)', '-------(B|)', '--(C|)', '---(D|)'].map((marbles) => cold(marbles, pages))
     expectObservable(observe(() => queue.shift() ?? NEVER)).toBe('-(ab)---c----d-', events)
@@ -67,7 +67,7 @@ test('completes with the page that reaches `until`, and asks for none after it',
   }
 })
 
-test('where there is nothing up to `until`, it completes without a word', () => {
+test('if there is no event up to `until`, it completes without one', () => {
   marbles(({ cold, expectObservable }) => {
     expectObservable(observe(() => cold('--(E|)', { E: page(0, 0) }), 0)).toBe('--|')
   })
@@ -80,7 +80,7 @@ test('an error of a page is an error of the Observable, after the events before 
   })
 })
 
-test('a consumer that has enough ends it in the middle of a page', () => {
+test('a consumer that unsubscribes ends it in the middle of a page', () => {
   marbles(({ cold, expectObservable, flush }) => {
     let asked = 0
     const seen: number[] = []
@@ -99,7 +99,7 @@ test('a consumer that has enough ends it in the middle of a page', () => {
   })
 })
 
-test('subscribed to again, it asks anew: retry() works', () => {
+test('a second subscription starts from the beginning: retry() works', () => {
   marbles(({ cold, expectObservable }) => {
     const queue = [throwError(() => 'lost'), cold('--(A|)', pages), NEVER]
     expectObservable(observe(() => queue.shift()!).pipe(retry(1))).toBe('--(ab)', events)

@@ -1,5 +1,5 @@
 // @long @direct
-// What a process holds of events is bounded by bytes, however it reads them; and an event that is larger still passes.
+// The memory that a process uses for events is limited in bytes, however it reads them; a larger event still passes.
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
@@ -68,7 +68,7 @@ test(`${large.events} events of 2.5 MB pass a heap of ${HEAP_MB} MB, however the
   assert.equal(await seen(ways, large), all(ways, large.events))
 })
 
-test('so they do when they are stored compressed, through connections of ours or lent ones', async () => {
+test('also if they are stored compressed, on the store’s own connections or lent ones', async () => {
   const ways = ['iterate', 'process', 'read', 'a lent pool']
   assert.equal(await seen(ways, compressible), all(ways, compressible.events))
 })

@@ -1,5 +1,6 @@
 // @direct
-// What is a memory store's own: its clock, which tests advance; no transactions, each store apart. All else: contract.test.ts.
+// What only a store in memory has: a clock that tests advance, no transactions, and no connection to other stores. All else:
+// contract.test.ts.
 import { firstValueFrom } from 'rxjs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -17,7 +18,7 @@ const counter: Decider<number, { data: { n: number } }, number> = {
   decide: (n) => ({ type: 'T', data: { n } }),
 }
 
-test('the clock is yours: it may stand still, and is not yours to turn back afterwards', async () => {
+test('the clock is the test’s: it may stand still; changing a returned Date later does not change events', async () => {
   const at = new Date('2026-01-02T03:04:05.678Z')
   const store = memoryStore({ now: () => at })
   const id = crypto.randomUUID()
@@ -66,7 +67,7 @@ test('there are no transactions: a client is refused, whatever it is given to', 
   await store.append(stream, event, { client: undefined } as object)
 })
 
-test('an observer hears of an event after the append has returned to its caller, never inside of it', async () => {
+test('an observer gets an event after the append has returned to its caller, never during it', async () => {
   const store = memoryStore()
   const heard: number[] = []
   store.events({}).subscribe(({ position }) => heard.push(position))

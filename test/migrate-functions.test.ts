@@ -1,5 +1,5 @@
-// Functions and triggers of a store are those of the package: migrate() installs the ones whose text has changed and drops the
-// ones that are gone; until then a store with others is refused, and one of a newer package is left as it is.
+// Functions and triggers of a store are those of the package: migrate() installs the ones whose text has changed and drops
+// those that the package no longer has. Until then a store with other functions is refused; functions of a newer package stay.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { definitions, functionNames } from '../src/database/definitions.ts'
@@ -63,7 +63,7 @@ test('a function whose text has changed is refused until migrate() has installed
   )
 })
 
-test('what the package no longer has is dropped, with its trigger; what is of the user stays', async () => {
+test('functions that the package no longer has are dropped, with their triggers; those of the user stay', async () => {
   const schema = uniqueName('gone')
   await openStore({ schema, listen: false })
   await sql.query(`
@@ -131,7 +131,7 @@ test('a role that may only read connects, migrates nothing, and says what a stal
 
 const one = (name: string, text: string) => ({ name, text })
 
-test('what a function needs when it is made is installed before it', () => {
+test('what a function needs when it is created is installed before it', () => {
   const trigger = one('t.a', 'create or replace trigger a after insert on t execute function tell();')
   const early = one('b', 'create or replace function b() returns int\nlanguage sql\nreturn c() + 1;')
   const needed = one('c', 'create or replace function c() returns int\nlanguage sql\nreturn 1; -- b()')

@@ -1,6 +1,6 @@
 // @direct
-// A store of the oldest layout, with all that one can hold, is brought up to date: nothing is lost, no grant either,
-// subscriptions go on, and it is as one that was made today. What a release has is never edited.
+// A store of the oldest layout, with everything that it can contain, is updated: no event and no grant is lost, subscriptions
+// continue, and the result is the same as a new store. Released files are never edited.
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { test } from 'uvu'
@@ -65,7 +65,7 @@ test('released SQL files are never edited', () => {
   assert.equal(files, Object.values(released).flatMap(Object.keys))
 })
 
-test('from wherever a store was, it comes to be as one that is made today', async () => {
+test('from any earlier state, the result is the same as a new store', async () => {
   const fresh = uniqueName('fresh')
   await openStore({ schema: fresh, listen: false })
   const wanted = await shapeOf(fresh)
@@ -83,7 +83,7 @@ test('from wherever a store was, it comes to be as one that is made today', asyn
   }
 })
 
-test('the oldest layout, full of events, is taken along', async () => {
+test('the oldest layout, with events, is migrated', async () => {
   const schema = await storeOf(oldFolder, oldest)
   await sql.query(`set search_path = ${schema}`)
   await sql.query(`

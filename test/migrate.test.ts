@@ -1,4 +1,4 @@
-// migrate() by many at once, in a schema of any name, under any search_path; and what connect() refuses.
+// migrate(): called by many at once, in a schema of any name, under any search_path; and which stores connect() refuses.
 import { execFile } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { promisify } from 'node:util'
@@ -48,7 +48,7 @@ unless(throughPooler, test)(
         open({ schema, listen: false, maxConnections: 8, queryTimeoutMs: 120_000 }),
       ),
     )
-    // Nobody gets the lock before all stand in line for it.
+    // No caller gets the lock before all of them wait for it.
     await sql.query('begin')
     await sql.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [`meowmx migrate ${schema}`])
     const child = new URL('./support/migrate-child.ts', import.meta.url).pathname
@@ -179,7 +179,7 @@ for (const schema of names) {
   })
 }
 
-test('a hostile search_path, in migrate and ever after', async () => {
+test('a hostile search_path, in migrate and later', async () => {
   const evil = uniqueName('evil')
   const schema = uniqueName('good')
   const body = `language plpgsql as $$ begin raise exception 'hijacked'; end $$`
@@ -324,7 +324,7 @@ test("triggers of the user's own are the user's affair", async () => {
   await meow.append({ category: 'c', streamId: 's' }, event)
 })
 
-test('who may not create a schema is told so', async () => {
+test('a role that may not create a schema gets an error that says so', async () => {
   const role = uniqueName('role')
   await sql.query(`create role ${role} login`)
   const url = new URL(connectionString)

@@ -1,5 +1,6 @@
 // @direct
-// What migrationPlan() returns does what migrate() does: run by somebody else, connect() is content afterwards, and the store is the same.
+// The SQL of migrationPlan() does what migrate() does: after another client has run it, connect() accepts the store, and the
+// store is the same.
 import { readdirSync, readFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

@@ -42,7 +42,7 @@ async function exported(): Promise<Map<string, Set<string>>> {
 }
 
 const metrics = await exported()
-/** Of no blocking transaction there is none. */
+/** Without a blocking transaction this metric has no value. */
 metrics.set('meowmx_oldest_staller_timestamp_seconds', new Set())
 
 interface Asked {

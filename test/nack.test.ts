@@ -1,4 +1,5 @@
-// deliveries(): a nacked delivery comes again with the later ones of its stream; the others go on; the window bounds all.
+// deliveries(): a nacked delivery comes again, followed by the later ones of its stream; other streams go on; the window limits
+// all of them.
 import { filter, tap } from 'rxjs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -68,7 +69,7 @@ test('it comes again, one attempt on, with the later ones of its stream, all in 
   running.unsubscribe()
 })
 
-test('acks of what is taken back resolve, and do nothing', async () => {
+test('acks of deliveries that were taken back resolve, and do nothing', async () => {
   const { all, has, of, running, position, append } = await given({ a: 3, b: 1 })
   await has(4)
   const [a0, a1, a2] = [of('a0'), of('a1'), of('a2')]
@@ -102,7 +103,7 @@ test('not before delayMs', async () => {
   running.unsubscribe()
 })
 
-test('the events that come meanwhile of a nacked stream wait behind it', async () => {
+test('events of a nacked stream that arrive meanwhile wait until it comes again', async () => {
   const { all, has, of, running, append } = await given({ a: 1 })
   await has(1)
   of('a0').nack({ delayMs: 150 })
@@ -120,7 +121,7 @@ test('the events that come meanwhile of a nacked stream wait behind it', async (
   running.unsubscribe()
 })
 
-test('nacked at once, again and again: what is behind it is not acked before it is', async () => {
+test('nacked at once, again and again: later events of the stream are not acked before it', async () => {
   const acked: string[] = []
   const { append, running } = await given({ a: 4, b: 3 }, {}, (delivery) => {
     if (delivery.event.version % 2 === 0 && delivery.attempt < 4) return delivery.nack()
@@ -141,7 +142,7 @@ test('nacked at once, again and again: what is behind it is not acked before it 
   running.unsubscribe()
 })
 
-test('what comes again is nacked in the very call: the next one waits', async () => {
+test('nacked again during the same call: the next delivery waits', async () => {
   const seen: string[] = []
   const { has, of, running } = await given({ a: 3 }, {}, (delivery) => {
     seen.push(told(delivery))
@@ -201,7 +202,7 @@ test('nack after ack does nothing, to it or to any other', async () => {
   running.unsubscribe()
 })
 
-test('never more than maxInFlight in hand, nacked ones among them', async () => {
+test('never more than maxInFlight are unacked, including nacked ones', async () => {
   const dice = seeded('window')
   let inHand = 0
   let most = 0
@@ -299,7 +300,7 @@ test('its methods can be taken apart', async () => {
   running.unsubscribe()
 })
 
-test('options of nack that can not be right', async () => {
+test('invalid options of nack', async () => {
   const { all, has, running } = await given({ a: 1 })
   await has(1)
   const wrong: [options: unknown, path: RegExp][] = [
@@ -368,7 +369,7 @@ test('parking behind a lost lease: LeaseLostError, and nothing is parked', async
   running.unsubscribe()
 })
 
-test('what a filter() drops is told of: once, with its position, and what waits behind it', async () => {
+test('an event that a filter() drops is logged once, with its position and the number of events that wait for it', async () => {
   const warnings: any[] = []
   const logger = {
     debug() {},
@@ -400,7 +401,7 @@ test('what a filter() drops is told of: once, with its position, and what waits 
   const [{ text, subscription, partition, streamId }] = about(dropped.position)
   assert.equal([subscription, partition, streamId], [name, 0, 'Dropped'])
   assert.match(text, `${dropped.position}`)
-  // Once: while later ones are delivered, and dropped, and told of when it is their turn.
+  // Once, while later ones are delivered and dropped; each is logged when it is its turn.
   await append('Kept')
   await seen.has(3)
   const passed = performance.now() + 400
@@ -411,7 +412,7 @@ test('what a filter() drops is told of: once, with its position, and what waits 
   await other.close()
 })
 
-test('a replayed delivery that nobody acks is told of, too', async () => {
+test('a replayed delivery that nobody acks is logged, too', async () => {
   const warnings: any[] = []
   const logger = {
     debug() {},

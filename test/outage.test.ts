@@ -1,5 +1,5 @@
-// The server goes away and comes back: streams, iterations and subscriptions go on where they were, and nobody is told of
-// it by an error (I7). Polls are a minute apart.
+// The server goes away and comes back: Observables, iterations and subscriptions continue where they were, without an error
+// (I7). Polls are a minute apart.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Meow } from '../src/index.ts'

@@ -1,4 +1,5 @@
-// A handler that waits for what waits for it hears of it, instead of both waiting for ever; whoever does not wait is left alone.
+// A handler that waits for something that waits for the handler gets an error, instead of both waiting for ever; a handler that
+// does not wait gets none.
 import { concatMap, from, lastValueFrom, timer } from 'rxjs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -54,7 +55,7 @@ const deadlocks: Record<string, Handle> = {
 }
 for (const [what, handle] of Object.entries(deadlocks))
   for (const options of [{}, { transactional: true }, { concurrency: 4 }] as const)
-    test(`${what} is refused inside of its handler, and done nevertheless: ${JSON.stringify(options)}`, async () => {
+    test(`${what} rejects inside of its handler, but still happens: ${JSON.stringify(options)}`, async () => {
       const { outcome, worker, store, name } = await run(handle, options)
       const error = await rejects(outcome, DeadlockError)
       assert.is(error.code, 'ERR_DEADLOCK')
@@ -64,11 +65,11 @@ for (const [what, handle] of Object.entries(deadlocks))
       await store.close()
     })
 
-test('without waiting for it all is as ever', async () => {
+test('a handler that does not wait for it gets no error', async () => {
   for (const handle of [
     (_, { worker }) => void worker.stop(),
     (_, { store }) => void store.close(),
-    (_, { worker }) => void worker.stop().then(() => undefined), // what follows waits for nobody
+    (_, { worker }) => void worker.stop().then(() => undefined), // the rest waits for nothing
   ] as Handle[]) {
     const { outcome, worker, store, name } = await run(handle)
     await outcome
@@ -172,7 +173,7 @@ test('close() in the function of handle(), without waiting for it, is as ever', 
   await other.close()
 })
 
-test('a handler that waits for its own event is told why that took so long', async () => {
+test('a handler that waits for its own event gets an error that says why it took so long', async () => {
   const { outcome, worker, store } = await run(({ position }, { store, name }) =>
     store.waitFor(name, position, { timeoutMs: 50 }),
   )

@@ -1,4 +1,4 @@
-// A page ends where its events are too large together: nothing is lost or repeated by that, and small events take one query.
+// A page ends when its events get too large together: no event is lost or repeated, and small events take one query.
 import { randomBytes } from 'node:crypto'
 import type pg from 'pg'
 import { filter, firstValueFrom } from 'rxjs'
@@ -152,7 +152,7 @@ test('load returns all that was asked for, whatever the bound', async () => {
   assert.equal(await meow.load(stream, { fromVersion: 3, toVersion: 40, limit: 30 }), events.slice(3, 33))
 })
 
-test('an event that is larger than the whole budget comes through every way there is', async () => {
+test('an event that is larger than the whole budget can be read in every way', async () => {
   const meow = await openStore({ maxBufferedBytes: 65_536 })
   const stream = { category: uniqueName('giant'), streamId: 's' }
   const text = randomBytes(500_000).toString('hex')

@@ -1,5 +1,5 @@
-// A partition that the database refuses is told in the status until it makes progress itself, whatever other partitions do, and
-// partitions that are lost together are one failure of each.
+// The status shows a partition that the database refuses until this partition makes progress again, whatever other partitions
+// do. Partitions that are lost together count as one failure each.
 import type pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

@@ -1,5 +1,5 @@
-// PgBouncer in transaction mode: no two transactions need the same session, and only LISTEN goes round it. The whole suite
-// goes this way by `npm run test:pgbouncer`.
+// PgBouncer in transaction mode: no two transactions need the same session, and only LISTEN bypasses it. `npm run
+// test:pgbouncer` runs the whole suite in this way.
 import pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

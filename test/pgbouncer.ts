@@ -1,6 +1,7 @@
 /**
  * Runs the tests through a PgBouncer in transaction mode: `node --import ./test/support/typescript.js test/pgbouncer.ts [what test/run.ts takes]`.
- * DATABASE_URL is the pooler's, under a name of its own for each file (MEOWMX_TEST_DATABASES), so that none has the connections of another; MEOWMX_DIRECT_URL, for what tests need a session for, the server's. LISTEN can't pass, and
+ * DATABASE_URL is the address of the pooler, with another database name for each file (MEOWMX_TEST_DATABASES), so that files do
+ * not share connections. MEOWMX_DIRECT_URL is the address of the server, for tests that need a session. LISTEN can't pass, and
  * named statements can't before 1.21, so stores do without both. Skipped, with a word, where there is no pgbouncer.
  */
 import { spawn } from 'node:child_process'

@@ -1,4 +1,4 @@
-// A lent pool whose connections are no pipelines is asked one thing after the other: pg 8 queues what comes meanwhile, and
+// A lent pool whose connections do not pipeline gets one query after the other: pg 8 queues queries that come meanwhile, and
 // warns that pg 9 will not.
 import pg from 'pg'
 import { test } from 'uvu'
@@ -10,7 +10,7 @@ import { until } from './support/until.ts'
 const event = { type: 'Happened', data: {} }
 test.after(closeAll)
 
-test('whatever a store does, no connection is asked while it is at work', async () => {
+test('whatever a store does, no connection gets a query while another one runs on it', async () => {
   const pool = new pg.Pool({ connectionString: databaseUrl(), max: 5 })
   let asked = 0
   const early: string[] = []
@@ -42,7 +42,7 @@ test('whatever a store does, no connection is asked while it is at work', async 
     ),
   ]
   await Promise.all(workers.map(({ ready }) => ready))
-  // Categories that interleave leave gaps in each, so that the horizons are asked for, and pages behind them.
+  // Interleaved categories have gaps, so that horizons and the pages after them are fetched.
   for (let round = 0; round < 20; round++) {
     await Promise.all([
       meow.append({ category, streamId: 'a' }, event),

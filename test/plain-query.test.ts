@@ -1,4 +1,4 @@
-// Where pg lacks what our own queries need, all queries run as queries of pg, and a store works all the same.
+// If pg lacks something that our own queries need, all queries run as queries of pg, and a store works the same way.
 import { spawnSync } from 'node:child_process'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

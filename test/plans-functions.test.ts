@@ -1,5 +1,5 @@
-// What the functions and triggers ask inside, and how much each read touches: no scan of the table, no walk past what is
-// wanted, at 100,000 events.
+// The queries inside functions and triggers, and how many blocks each read touches: no scan of the table and no reading past
+// the wanted events, at 100,000 events.
 import type pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -16,7 +16,7 @@ const meow: Meow = await openStore({ schema, listen: false })
 const sql = await pgClient()
 test.after(closeAll)
 
-// A third of all in one category, the rest in 200, and a handful that is rare: of a category, of a type.
+// A third of all events in one category, the rest in 200, and a few of a rare category and of a rare type.
 await sql.query(
   `insert into ${schema}.events (version, category, stream_id, type, data)
    select n / 5000, case when n % 5000 % 3 = 0 then 'big' else 'c' || n % 200 end, 's' || n % 5000,

@@ -1,5 +1,5 @@
-// What managing asks of the log: no scan of the table and no sort of its events, at 100,000 of them, whether the server
-// plans for the values at hand or once for all; and where the index alone answers, nothing else is touched.
+// The queries of an administrator: no scan of the table and no sort of its events, at 100,000 events, whether the server plans
+// for the given values or once for all. If an index is enough, nothing else is read.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Statement } from '../src/database/statement.ts'
@@ -86,13 +86,13 @@ async function plans(text: string, values: unknown[], mode: string): Promise<Pla
   return found
 }
 
-/** What a sort sorts: not what is asked on the way. */
+/** The sort keys, without subqueries. */
 function sorted({ Plans = [] }: Node): Node[] {
   const inputs = Plans.filter((node) => !/InitPlan|SubPlan/.test(node['Parent Relationship'] ?? ''))
   return inputs.flatMap((node) => [node, ...sorted(node)])
 }
 
-/** By both ways of planning: no scan of the events, no sort of them, and so many blocks of them and their indexes at most. */
+/** With custom and generic plans: no scan and no sort of the events, and at most this many blocks of them and their indexes. */
 async function isLean(text: string, values: unknown[], blocks: number, maySort = false): Promise<Planned[]> {
   const all: Planned[] = []
   for (const mode of ['force_custom_plan', 'force_generic_plan']) {
@@ -187,14 +187,14 @@ test('of 40 subscriptions that are far behind no more than 2,500 events each, an
   assert.ok(each > 500 && each < 2_500 + 16 * 32 * 1.5 + 100, `${each} events each`)
 })
 
-test('of subscriptions that have caught up nothing is looked at', async () => {
+test('for subscriptions that have caught up, no event is read', async () => {
   for (let n = 0; n < 20; n++) await subscribe(`up${n}`, n % 2 ? ['big'] : null, n % 3 ? ['T1'] : null, null)
   await sql.query('update checkpoints set position = $1', [COUNT])
   const all = await isLean(own(statements.subscriptions), [null, true], 200)
   assert.ok(examined(all) < 20, `${examined(all)} events`)
 })
 
-test('of a parked stream with all that waits behind it no more is looked at than its two ends', async () => {
+test('of a parked stream and all of its waiting events, only the first and the last are read', async () => {
   await sql.query(
     `insert into events (version, category, stream_id, type, data) select n, 'deep', 'one', 'T', '{}' from generate_series(0, 4999) as n`,
   )
@@ -238,24 +238,24 @@ test('of 1,000 blocked streams, each with 10 events: the first 10 events, and al
   const { rows } = await sql.query('select count(*)::int from parked_events')
   assert.is(rows[0].count, 1_000)
   await isLean(own(statements.parked), ['parked', 10, 16_000_000], 40)
-  // Each stream's way down the index, and its events, each in another block.
+  // For each stream, the blocks of the index down to it, and its events, each in another block.
   await isLean(own(statements.replayParked), ['parked', null], 20_000)
   const all = await isLean(own(statements.subscriptions), [null, false], 20_000)
   assert.ok(examined(all) < 2 * 4 * 1_000, `${examined(all)} events`)
   await isLean(own(statements.replayParked), ['parked', 's0'], 40)
 })
 
-test('a look of waitFor', async () => {
+test('a check of waitFor', async () => {
   await subscribe('wait', ['big'], ['T1'], null)
   for (const position of [1, COUNT / 2, 2 * COUNT])
     await isLean(own(statements.reached), ['wait', position], 10)
 })
 
-test('what settled waits for: nothing below the checkpoints is looked at', async () => {
+test('settled: nothing below the checkpoints is read', async () => {
   await subscribe('settle', ['big'], ['T1'], null)
   await subscribe('settle all', null, null, null)
   await sql.query('update checkpoints set position = $1', [COUNT - 100])
-  const wanted = await isLean(own(statements.settling), [null], 200, true) // of what is above them
+  const wanted = await isLean(own(statements.settling), [null], 200, true) // events above the checkpoints
   assert.ok(examined(wanted) < 2 * 2 * 110, `${examined(wanted)} events`)
   for (const name of ['settle', 'settle all']) {
     const found = await isLean(own(statements.settled), [name, COUNT], 200)
@@ -263,7 +263,7 @@ test('what settled waits for: nothing below the checkpoints is looked at', async
   }
 })
 
-test('a checkpoint for which nobody waits looks for waiters by their index', async () => {
+test('a checkpoint without waiters looks for them in their index', async () => {
   await sql.query(`
     insert into waiters select 'other' || n, 1, gen_random_uuid(), clock_timestamp() + interval '1 h'
     from generate_series(1, 1000) as n; analyze waiters`)
@@ -276,7 +276,7 @@ test('a checkpoint for which nobody waits looks for waiters by their index', asy
   )
 })
 
-test('who stalls, of 200 categories', async () => {
+test('blocking transactions, with 200 categories', async () => {
   await sql.query(`begin; select announce('c7')`)
   await isLean(own(statements.stallers), [], 1_000)
 })

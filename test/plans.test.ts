@@ -1,5 +1,5 @@
-// No read scans the table or sorts what it reads, at 100,000 events, whether the server plans for the values at hand or
-// once for all, and also in the form in which clients of other libraries get it.
+// No read scans the table or sorts what it reads, at 100,000 events, whether the server plans for the given values or once for
+// all, and also in the form that clients of other libraries get.
 import type pg from 'pg'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'

@@ -1,5 +1,5 @@
 // A process manager: state, effects, timers and the checkpoint commit together, one input of an instance at a time; a failed input is
-// tried again and then parked, a failed timer is kept as failed; ended instances ignore what is late.
+// tried again and then parked, a failed timer is kept as failed; ended instances ignore later inputs.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { FailIf, ProcessManager, RecordedEvent } from '../src/index.ts'
@@ -61,7 +61,7 @@ test('stop({ timeoutMs }) while a timer of an instance needs a lock that a stran
   await until(async () => (await types('held')).length === 2, { what: 'the timer that was delayed' })
 })
 
-test('a deadline: pays in time, or too late; causation, now, ended', async () => {
+test('a deadline: paid in time, or too late; also the causation of effects, `now`, and ended instances', async () => {
   const category = uniqueName('order')
   const deadline = defineProcessManager({
     name: uniqueName('deadline'),
@@ -187,7 +187,7 @@ test('a conflict of an append undoes state, effects and timers', async () => {
   assert.is((await instance('b'))!.timers[0]!.name, 'never')
 })
 
-test('timers: the same name replaces, cancel takes back, a chain goes on; late events of an ended instance are ignored', async () => {
+test('timers: the same name replaces, cancel deletes, a chain continues; late events of an ended instance are ignored', async () => {
   const { manager, append, instance } = given({
     initial: { rung: 0 },
     react: ({ rung }: { rung: number }, input, { id, append: emit, schedule, cancel, end }) => {
@@ -267,7 +267,7 @@ test('a state of another version is migrated, and fails without migrate', async 
   await third.stop()
 })
 
-test('keepEndedMs: 0 begins anew; deleteProcessInstance and deleteSubscription remove instances and timers', async () => {
+test('keepEndedMs: 0 begins a new instance; deleteProcessInstance and deleteSubscription remove instances and timers', async () => {
   const { manager, append, instance } = given({
     initial: 0,
     keepEndedMs: 0,

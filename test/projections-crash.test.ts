@@ -70,7 +70,7 @@ test('killed again and again, while it builds, switches and rebuilds', async () 
     [[1, 2], 2, 1],
     [[1, 2], 2, 2],
   ] as const) {
-    // It is refused as long as no process runs, so it is asked for again.
+    // It is refused while no process runs, so the call is repeated.
     let asked = generation === 1
     const ask = () => {
       asked = true
@@ -82,7 +82,7 @@ test('killed again and again, while it builds, switches and rebuilds', async () 
     for (let kills = 0; !isSteady; kills++) {
       const child = start([...versions])
       await once(child.stdout!, 'data')
-      // The first few die soon, in whatever they are doing; the last one may finish.
+      // The first few are killed soon, at a random moment; the last one may finish.
       const until = kills < 4 ? dice.int(20, 600) : 60_000
       for (const end = Date.now() + until; Date.now() < end && !isSteady; await delay(5)) {
         if (!asked) ask()

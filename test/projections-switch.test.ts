@@ -1,5 +1,6 @@
-// The switch of a projection: readers see one version or the other, never neither or both, and never go back in time; what it would
-// break is named and refused; a long query holds up nobody; several tables with indexes and foreign keys.
+// The switch of a projection: readers see one version or the other, never neither or both, and never go back in time; a switch
+// that would break other objects is refused, and they are named; a long query delays no other reader; several tables with
+// indexes and foreign keys.
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { integer, pgSchema, text } from 'drizzle-orm/pg-core'
 import { Kysely, PostgresDialect } from 'kysely'
@@ -99,7 +100,7 @@ test('a view keeps what depends on it if its columns stay; else the switch names
   const more =
     'create table totals (customer text primary key, orders int not null, amount bigint not null, note text)'
   const second = meow.projection(define(2, { setup: more })).start()
-  await live(2) // a column more behind the others breaks nothing
+  await live(2) // another column after the others breaks nothing
   assert.equal((await sql.query(`select note from ${expose}.totals`)).rows, [{ note: null }])
   const changed = 'create table totals (amount bigint, orders int not null, customer text primary key)'
   const third = meow.projection(define(3, { setup: changed })).start()
@@ -224,14 +225,14 @@ test('Drizzle and Kysely read through a switch that adds a column', async () => 
   const second = meow.projection(define(2, { setup: changed, handle })).start()
   await live(2)
   assert.equal(await read(), expected)
-  // A named statement keeps the columns of its first run: without a list of columns it fails until it is prepared anew.
+  // A named statement keeps the columns of its first run: without a list of columns it fails until it is prepared again.
   assert.is((await rejects(pool.query(all), pg.DatabaseError)).code, '0A000')
   await pool.end()
   await Promise.all([first.stop(), second.stop()])
   await meow.dropProjection(name, 1)
 })
 
-test('an old release beside a new one: what is older does not take over, and is kept up to date', async () => {
+test('an old release beside a new one: the older version does not take over, and stays up to date', async () => {
   const { name, category, expose, define, append, live, isLive } = await given()
   const old = await openStore({ pollIntervalMs: 100 })
   await append('1', order('ann', 1))

@@ -1,5 +1,5 @@
-// A projection: version 1 is built and becomes what readers query; version 2 is built beside it and takes over; one can go back, and
-// drop what is not live.
+// A projection: version 1 is built and becomes what readers query; version 2 is built beside it and takes over; you can go
+// back, and drop versions that are not live.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { ProjectionDefinition } from '../src/index.ts'
@@ -219,7 +219,7 @@ test('a subscription that was left behind is replaced, so no event is left out',
   await worker.stop()
 })
 
-test('a rebuild gives the same, from other tables, and leaves nothing behind', async () => {
+test('a rebuild gives the same rows, in other tables, and leaves no old tables', async () => {
   const { name, define, append, rows } = await given()
   for (const n of upTo(20)) await append(`${n}`, order('ann', n))
   const rebuilding: boolean[] = []

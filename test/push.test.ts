@@ -1,4 +1,5 @@
-// Push: a notification brings an event, not the poll, which is a minute away here; without push the poll does.
+// Push: events arrive because of a notification, not because of the poll, which is a minute away here; without push, the poll
+// brings them.
 import { setImmediate as turn } from 'node:timers/promises'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -53,7 +54,7 @@ pushed('an event that another process appends arrives promptly, in every kind of
   await worker.stop()
 })
 
-test('whoever appends pushes: the SQL function, a raw INSERT, a category with a long name', async () => {
+test('every way of appending notifies: the SQL function, a raw INSERT, a category with a long name', async () => {
   const sql = await pgClient()
   for (const category of [
     uniqueName('raw'),
@@ -148,7 +149,7 @@ test('an idle poll asks one short question, for all tails together', async () =>
   const begin = [queries.length, looks()] as const
   await until(() => looks() - begin[1] >= 20, { what: 'some polls' })
   const others = queries.length - begin[0] - (looks() - begin[1])
-  // One of ten tails that wake together asks, with the page behind it; the next look serves the other nine.
+  // Of ten tails that wake together, one fetches the horizon and its page; the next fetch serves the other nine.
   assert.ok(others <= looks() - begin[1], `${others} other queries with ${looks() - begin[1]} looks`)
   await polling.close()
   await pool.end()

@@ -99,7 +99,7 @@ test('with an expected version each version has exactly one winner', async () =>
   assert.is(await checkDense(category), wins.size)
 })
 
-test('read, decide, append, try again: no decision on a stale version gets in', async () => {
+test('read, decide, append, try again: no decision on a stale version is written', async () => {
   const stream = { category: uniqueName('counter'), streamId: 'a' }
   await Promise.all(
     stores.map(async (store) => {
@@ -130,7 +130,7 @@ test('groups, single appends and callers in transactions, all on the same stream
   let written = 0
   const groups = stores.slice(0, 3).map(async (store, s) => {
     for (let i = 0; i < 20; i++) {
-      // In one order of streams: in several they would deadlock, which is sorted out, but takes a second each time.
+      // In one order of streams: otherwise they would deadlock, which is resolved, but takes a second each time.
       const streams = [0, 1, 2].map((n) => (i + n * (s + 1)) % 5).sort()
       const writes = streams.map((n) => ({ stream: stream(n), events: { type: 'T', data: i } }))
       const results = await store.appendAll(writes)
@@ -163,7 +163,7 @@ test('groups, single appends and callers in transactions, all on the same stream
   assert.is(await checkDense(category), written)
 })
 
-test('a deadlock with a caller’s transaction: the batch gives way, and is run again', async () => {
+test('a deadlock with a caller’s transaction: the batch is rolled back, and runs again', async () => {
   const category = uniqueName('deadlock')
   const [a, b] = [
     { category, streamId: 'a' },

@@ -1,5 +1,6 @@
 // @serial
-// What was read and handed on is garbage at once: it does not outlive V8's scavenges (src/database/fast-query.ts says how it comes to).
+// Events that were read and passed on are garbage at once: they do not survive V8's scavenges (src/database/fast-query.ts says
+// why they might).
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { test } from 'uvu'
@@ -22,7 +23,7 @@ test.before(async () => {
 })
 test.after(closeAll)
 
-test('of what a process allocates that reads, little survives a scavenge', async () => {
+test('little of the memory that a reading process allocates survives a scavenge', async () => {
   const file = new URL('support/reading-child.ts', import.meta.url).pathname
   const { stdout } = await promisify(execFile)(
     process.execPath,

@@ -1,6 +1,6 @@
 // @direct
-// In a realm of its own, as Jest runs tests in (its Error, Map and Date are others than those of Node's own modules), all is as it
-// is elsewhere: no decision hangs on `instanceof` of what is built in.
+// In a realm of its own, in which Jest runs tests (its Error, Map and Date differ from those of Node's modules), everything
+// works as elsewhere: nothing depends on `instanceof` of built-in classes.
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -26,7 +26,7 @@ test.after(async () => {
   await proxy.close()
 })
 
-/** What Jest's environment hands on of Node's; all else that is built in is the realm's own. */
+/** The objects of Node that Jest's environment passes on; all other built-in objects belong to the realm. */
 const HANDED_ON = [
   'AbortController AbortSignal Buffer DOMException Event EventTarget TextDecoder TextEncoder URL URLSearchParams Uint8Array',
   'ArrayBuffer clearImmediate clearInterval clearTimeout console crypto performance process queueMicrotask setImmediate',
@@ -67,7 +67,7 @@ test('it is another realm', async () => {
   assert.not(new library.ClosedError() instanceof Error)
 })
 
-test('workers, Observables and iterations go on behind an outage, by the errors of sockets of the other realm', async () => {
+test('workers, Observables and iterations continue after an outage, although the errors of sockets are of another realm', async () => {
   const store = await library.connect({
     connectionString: proxy.url,
     schema: storeSchema,
@@ -108,7 +108,7 @@ test('workers, Observables and iterations go on behind an outage, by the errors 
   await store.close()
 })
 
-test('a server that resets each connection is one that is away', async () => {
+test('a server that resets each connection counts as unreachable', async () => {
   const resetting = createServer((socket) => void socket.resetAndDestroy()).listen(0, '127.0.0.1')
   await once(resetting, 'listening')
   const { port } = resetting.address() as { port: number }
@@ -119,7 +119,7 @@ test('a server that resets each connection is one that is away', async () => {
   resetting.close()
 })
 
-test('what is of another realm is known for what it is', () => {
+test('errors, Maps and Dates of another realm are recognized', () => {
   const of = (code: string) => runInNewContext(code)
   assert.ok(isLost(of(`Object.assign(new Error('no'), { code: 'ECONNRESET' })`)))
   assert.ok(isTransient(of(`Object.assign(new Error('no'), { code: '53100', severity: 'FEHLER' })`)))
@@ -134,7 +134,7 @@ test('what is of another realm is known for what it is', () => {
   assert.is(error.password, '***')
 })
 
-test('an AbortSignal of another make will do', async () => {
+test('an AbortSignal of another implementation works', async () => {
   // As a polyfill makes it: no EventTarget of Node's.
   const listeners = new Set<() => void>()
   const signal = {
@@ -154,7 +154,7 @@ test('an AbortSignal of another make will do', async () => {
   await until(() => completed, { what: 'it to complete' })
 })
 
-test('nothing in src asks for `instanceof` of what is built in', () => {
+test('nothing in src uses `instanceof` with a built-in class', () => {
   const builtIn =
     /instanceof (Error|\w+Error|Date|Map|Set|RegExp|Promise|AbortSignal|ArrayBuffer|Uint8Array|Array|Object|Number|String|Boolean|WeakMap|WeakSet|URL|Buffer|Function|Symbol)\b/g
   const files = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
@@ -173,7 +173,7 @@ test('nothing in src asks for `instanceof` of what is built in', () => {
         )
         .map(([found]) => `${name}: ${found}`)
     })
-  // Outcomes of appends are the errors that we made ourselves.
+  // The outcomes of appends are errors of the library itself.
   const outcomes =
     /^(append\/(append|write|projected)|processes\/instances|timers\/timers|testing\/.*)\.ts: instanceof Error$/
   assert.equal(

@@ -1,5 +1,5 @@
 // @direct
-// If the role of a store can not get a lock, a connection or a right for a while, consumers try again and go on afterwards.
+// If the role of a store lacks a lock, a connection or a privilege for a while, consumers try again and continue afterwards.
 import pg from 'pg'
 import { firstValueFrom, lastValueFrom } from 'rxjs'
 import { test } from 'uvu'

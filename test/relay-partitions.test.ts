@@ -51,7 +51,7 @@ relayed('with subjectPartitions the partition stands between category and type',
   assert.ok(seen.size > 1, 'more than one partition')
 })
 
-test('a number of partitions that is none is refused', async () => {
+test('an invalid number of partitions is refused', async () => {
   const meow = await openStore()
   for (const subjectPartitions of [0, 1.5, 1_025, '8' as any])
     assert.throws(

@@ -1,6 +1,6 @@
 // @direct
-// Another broker is a small file: three functions. What it fails at is tried again in order, what it refuses is set aside, and
-// no more is on its way to it than the window says.
+// Another broker is a small file: three functions. Failed messages are tried again in order, refused ones are parked, and at
+// most as many messages as the window allows are under way.
 import { execFile } from 'node:child_process'
 import { cp, mkdir, mkdtemp, open, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -47,7 +47,7 @@ function fileBroker(path: string): Broker {
   }
 }
 
-/** A broker that is as bad as told. */
+/** A broker that fails as the test says. */
 const badBroker = (publish: Broker['publish']): Broker => ({
   open: async () => {},
   publish,
@@ -79,7 +79,7 @@ test('a file is a broker', async () => {
   assertOrder(lines)
 })
 
-test('no more is on its way than the window says, and of a stream one at a time', async () => {
+test('at most as many messages as the window says are under way, and one of each stream', async () => {
   const category = uniqueName('window')
   await append(category, 200, 20)
   const onTheWay = new Set<string>()
@@ -118,7 +118,7 @@ test('whatever fails is tried again before what follows it, as often as it takes
   assert.equal(await meow.parked(category), [])
 })
 
-test('what is refused is set aside with its stream, the others go on, and it can be put back', async () => {
+test('a refused message is parked with its stream, other streams go on, and it can be replayed', async () => {
   const category = uniqueName('refused')
   await append(category, 30, 3)
   const stored: Message[] = []
@@ -180,7 +180,7 @@ test('a broker that is away for long holds no partition: one who reaches it take
   assert.is(opens.at(-1), 'close')
 })
 
-test('options that can not be right, and a name that selects otherwise, are refused', async () => {
+test('invalid options, and a name with another selector, are refused', async () => {
   const category = uniqueName('options')
   const broker = badBroker(async () => {})
   const wrong = (options: object, path: string) => {

@@ -262,7 +262,7 @@ relayed('user and password go by the address; a wrong one is refused, and said',
   })
   await caughtUp(meow, category)
 
-  // Once at work it waits for its login to be put right.
+  // Once it runs, it waits until its login works again.
   await server.kill()
   await server.start(`authorization { users: [{user: "all", password: "all"}] }`, 'all:all')
   events.push(...(await append(meow, category, 10)))

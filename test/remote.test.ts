@@ -248,7 +248,7 @@ test('it ends with a clear error if it is refused, after one more try with fresh
   assert.equal([nowhere.error.code, nowhere.error.status], ['ERR_REMOTE_REFUSED', 404])
 })
 
-test('a server that falls silent is left', async () => {
+test('the connection to a silent server is closed', async () => {
   const category = uniqueName('silent')
   let silent = true
   const quiet = await serve(async (request) => {

@@ -1,4 +1,5 @@
-// decide() with an idempotency key: whatever happens at once, in two processes or in a caller's transaction, one decision counts.
+// decide() with an idempotency key: of repeats at the same time, in two processes or in a caller's transaction, one decision
+// counts.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Decider } from '../src/index.ts'

@@ -13,7 +13,7 @@ const retry = { maxAttempts: 3, minDelayMs: 1, maxDelayMs: 3 }
 for (const transactional of [false, true]) {
   for (const restart of [false, true]) {
     const how = `${transactional ? 'transactional' : 'plain'}, ${restart ? 'by another executor' : 'by the same executor'}`
-    test(`attempts are counted anew, ${how}`, async () => {
+    test(`attempts are counted from 1 again, ${how}`, async () => {
       const name = uniqueName('attempts')
       await meow.append({ category: name, streamId: 'a' }, Array(2).fill({ type: 'Happened', data: {} }))
       const seen: [version: number, attempt: number][] = []
@@ -50,7 +50,7 @@ for (const transactional of [false, true]) {
   }
 }
 
-test('a look at what is parked, answered late, puts nothing back once more', async () => {
+test('a late answer with the parked streams does not replay anything twice', async () => {
   const name = uniqueName('attempts')
   const { pool, hold } = holdingPool()
   const store = await openStore({ pool })

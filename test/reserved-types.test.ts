@@ -1,6 +1,6 @@
 // @direct
-// Types that begin with $ are the store's own: nobody can append one, in any way. A store with erased streams can be copied
-// by who may erase.
+// Types that begin with $ are the store's own: nobody can append one, in any way. A store with erased streams can be copied by
+// a role that may erase.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -164,7 +164,7 @@ const inserting = [
   (schema: string) => `insert into ${schema}.events (version, category, stream_id, type, data, metadata)
            select n, $1, '42', case when n = 2 then $2::text else 'Fine' end, '{"events":1}', '{"tombstone":true}' from generate_series(0, 3) as n`,
 ]
-test('in SQL nobody can write them: not a writer by any setting, not an owner who does not say that he copies', async () => {
+test('in SQL nobody can write them: no writer with any setting, and no owner without the setting for copies', async () => {
   const login = async (role: string) => {
     await sql.query(`create role ${roles}_a_${role} in role ${roles}_${role}`)
     return pgClient({ connectionString: await loginOf(sql, `${roles}_a_${role}`) })
@@ -192,7 +192,7 @@ test('in SQL nobody can write them: not a writer by any setting, not an owner wh
           assert.match(error.hint!, /erase/)
           await client.query('rollback')
         }
-  // Who may erase can copy a tombstone, and nothing else that is reserved, whatever it looks like.
+  // A role that may erase can copy a tombstone, and no other reserved event, whatever it looks like.
   for (const [type, data, metadata, accepted] of [
     ['$erased', '{"events":1}', '{"tombstone":true}', true],
     ['$erased', '{"events":1,"reason":"ticket 4711"}', '{"tombstone":true}', true],
@@ -235,7 +235,7 @@ test('the command refuses to append them, or to import others than tombstones', 
   assert.equal((await meow.read({ category })).events, [])
 })
 
-test('a store with erased streams is copied by who may erase; another hears why not', async () => {
+test('a role that may erase can copy a store with erased streams; another gets an error that says why not', async () => {
   const source = uniqueName('source')
   const from = await openStore({ schema: source })
   const person = { category: 'person', streamId: '42' }

@@ -1,4 +1,5 @@
-// Tests can empty a store that is marked as theirs, and no other; whoever is connected goes on, or hears why not.
+// Tests can empty a store that is marked as a test store, and no other; clients that are connected continue, or get an error
+// that says why not.
 import { BehaviorSubject } from 'rxjs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -85,7 +86,7 @@ test('empties all tables; the same object appends, reads and subscribes at once'
   await second.stop()
 })
 
-test('observers go on, of this object and of others; who comes later is not served what is gone', async () => {
+test('observers of this store object and of others continue; later ones do not get deleted events', async () => {
   const { meow, other } = await testStore()
   const stores = [meow, other]
   const heard = stores.map(() => [] as number[])
@@ -111,7 +112,7 @@ test('observers go on, of this object and of others; who comes later is not serv
   for (const observer of early) observer.unsubscribe()
 })
 
-test('whoever watches a stream has its new state', async () => {
+test('watchers of a stream get its new state', async () => {
   const { meow, other } = await testStore()
   const watches = [meow, other].map((store) => {
     const latest = new BehaviorSubject<{ state: { n: number }; version: number } | null>(null)
@@ -218,7 +219,7 @@ test('only an empty store can be marked, and that again; what the comment of its
   await rejects(resetStore(meow), ValidationError)
 })
 
-test('what is no store in PostgreSQL is refused', async () => {
+test('anything but a store in PostgreSQL is refused', async () => {
   for (const strange of [memoryStore(), undefined, {}])
     await rejects(resetStore(strange as Meow), ValidationError)
 })

@@ -1,5 +1,5 @@
-// Dump and restore into a new cluster, of the same version and of a newer one, taken while writers and executors are at
-// work: subscriptions go on, nothing is lost, nothing repeated. A restore by halves is refused, with what mends it.
+// Dump and restore into a new cluster, of the same version and of a newer one, taken while writers and executors work:
+// subscriptions continue, and no event is lost or repeated. An incomplete restore is refused, with a remedy.
 import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -103,7 +103,7 @@ const names = (events: RecordedEvent[]) => events.map(({ streamId, version }) =>
 const events = async (sql: pg.Client): Promise<string[]> =>
   (await sql.query(`select e::text from ${schema}.events e order by position`)).rows.map(({ e }) => e)
 
-/** A store with `mails` at rest: some sent, those of p parked, those of q on their way back, some new. */
+/** A store in which `mails` does not run: some are sent, those of p are parked, those of q are being replayed, some are new. */
 async function someMails(meow: Meow): Promise<{ sent: RecordedEvent[]; fresh: string[] }> {
   const sent: RecordedEvent[] = []
   const append = (streamId: string, count: number) =>
@@ -118,7 +118,7 @@ async function someMails(meow: Meow): Promise<{ sent: RecordedEvent[]; fresh: st
   return { sent, fresh: ['a 3', 'a 4', 'c 0', 'c 1'] }
 }
 
-/** Takes a dump in the middle of everything: what it holds at least, and what was at rest. */
+/** Takes a dump while everything runs. Returns what it contains at least, and the state of what did not run. */
 async function dumpAtWork(url: string, dump: () => Promise<unknown>) {
   const meow = await store(url)
   const sql = await client(url)
@@ -185,7 +185,7 @@ for (const [what, [dump, restore], version] of [
       const refused = await sql.query(`delete from ${schema}.events`).catch(({ code }) => code)
       assert.is(refused, 'MW001', 'its triggers are on')
 
-      // What was at rest is as it was.
+      // What did not run is unchanged.
       const [subscriptions, parked] = await Promise.all([meow.subscriptions(), meow.parked('mails')])
       const only = (all: typeof subscriptions) => all.filter(({ name }) => name === 'mails')
       assert.equal(only(subscriptions), only(was.atRest[0]))
@@ -217,7 +217,7 @@ for (const [what, [dump, restore], version] of [
   )
 }
 
-/** `tally` was at work when the dump was taken, in transactions, and its owner is gone. */
+/** `tally` ran transactions when the dump was taken, and its executor has ended. */
 async function goesOn(meow: Meow, sql: pg.Client): Promise<void> {
   const epochs = async () =>
     (await sql.query(`select epoch::int, owner from ${schema}.checkpoints where subscription = 'tally'`)).rows

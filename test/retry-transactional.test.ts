@@ -1,27 +1,18 @@
 // transactional: a failing event is retried, and only its stream waits; after the last attempt it is parked, or the worker stops.
-import type pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Meow, RecordedEvent, SubscriptionOptions } from '../src/index.ts'
+import type { RecordedEvent } from '../src/index.ts'
 import { checkpoint } from './support/checkpoints.ts'
 import { named } from './support/named.ts'
 import { outcome } from './support/outcome.ts'
 import { soon } from './support/own-subscription.ts'
-import { listening } from './support/status.ts'
-import { closeAll, openStore, pgClient } from './support/store.ts'
-import { transactionalSubscription } from './support/transactional.ts'
+import { closeAll } from './support/store.ts'
+import { openTransactional } from './support/transactional.ts'
 import { until } from './support/until.ts'
 import { upTo } from './support/up-to.ts'
 
-let meow: Meow
-let sql: pg.Client
-test.before(async () => {
-  meow = await openStore({ pollIntervalMs: 60_000 })
-  await listening(meow)
-  sql = await pgClient()
-})
+const { meow, given } = await openTransactional()
 test.after(closeAll)
-const given = (options?: Partial<SubscriptionOptions>) => transactionalSubscription(meow, sql, options)
 
 test('what was written before a failing event is kept, and only the stream of that event waits', async () => {
   const { name, append, process, write, written, hasWritten } = await given()

@@ -145,7 +145,7 @@ const writes: [name: string, rights: string[]][] = [
 ]
 for (const [name, rights] of writes) {
   test(`of all tables and sequences, ${name} may change ${rights.length ? rights.join(', ') : 'none'}`, async () => {
-    // Who has a right may not hand it on: PostgreSQL takes that for a warning, and does nothing.
+    // A role that has a privilege may not grant it: PostgreSQL takes that for a warning, and does nothing.
     if (name !== 'public')
       await of(`a_${name}`).sql.query(`grant all on all tables in schema ${schema} to public`)
     const { rows } = await admin.query(
@@ -309,7 +309,7 @@ for (const [name, kinds] of calls) {
   })
 }
 
-test('a projector runs projections; who may manage and is a member of its login switches, rebuilds and drops them', async () => {
+test('a projector runs projections; a manager that is a member of its login can switch, rebuild and drop them', async () => {
   const [projector, manager] = [of('a_projector'), of('a_manager')]
   const define = (version: number) =>
     defineProjection({
@@ -424,7 +424,7 @@ test('a writer who forges an announcement harms the delivery of his own events a
   assert.equal(all.slice(1), [...honest.events, ...later.events])
 })
 
-test('an eraser erases, by the library and in SQL; nobody else does; and he rewrites nothing', async () => {
+test('an eraser can erase, with the library and in SQL; no other role can; and an eraser can’t rewrite events', async () => {
   const { meow } = of('shop')
   const stream = { category: 'customer', streamId: '42' }
   const named = { type: 'Named', data: { name: 'Ada' }, metadata: { ip: '::1' } }

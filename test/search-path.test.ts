@@ -1,7 +1,7 @@
 // @direct
 // A stranger who may create in `public` sets traps there: operators and functions with the names that the library uses,
 // for all types it uses. PostgreSQL prefers one that fits exactly to its own that takes any type, or needs a conversion.
-// None of them is ever run by whoever migrates, appends, reads, subscribes or manages.
+// None of them ever runs when others migrate, append, read, subscribe or manage.
 import { readdirSync, readFileSync } from 'node:fs'
 import pg from 'pg'
 import { test } from 'uvu'

@@ -48,7 +48,7 @@ function look(where: string | (() => string), error: unknown): void {
     throw new Error(`${typeof where === 'string' ? where : where()} tells the password: …${found}…`)
 }
 
-/** Calls, and looks at each error that comes of it, then or later. What was begun is ended. */
+/** Calls it, and checks each error that results, at once or later. What was begun is ended. */
 async function call(name: string, run: () => unknown, args: unknown[] = []): Promise<void> {
   const told: unknown[] = []
   const tell = (error: unknown) => void told.push(error)
@@ -183,7 +183,7 @@ test('a subscription’s methods', async () => {
       )
 })
 
-test('connect: each option, and what is none', async () => {
+test('connect: each option, and invalid ones', async () => {
   const base = {
     connectionString: address.href,
     schema: storeSchema,
@@ -265,7 +265,7 @@ test('all else that is exported, of each entry of the package', async () => {
       if (typeof value !== 'function' || apart.includes(key)) continue
       const isClass = /^class /.test(String(value))
       for (const args of planted(base[key] ?? USUAL, plants)) {
-        // Started as it should be, it would only take time.
+        // A valid call would start a server, which takes time.
         if (key === 'startPostgres' && (typeof args[0] !== 'object' || !('dataDir' in (args[0] ?? {}))))
           continue
         if (value.prototype instanceof MeowError)
@@ -301,7 +301,7 @@ test('a category’s events, by their schema', async () => {
   }
 })
 
-test('an outage is logged, a connection that breaks while nobody uses it too', async () => {
+test('an outage is logged, and so is an idle connection that breaks', async () => {
   await Promise.all([1, 2, 3, 4, 5, 6].map(() => meow.read({})))
   const sql = await pgClient()
   const { rows } = await sql.query(

@@ -90,7 +90,7 @@ for (const [what, selector, wanted] of selectors) {
   })
 }
 
-test('without a single ack the checkpoint passes what is left out, far behind the last that is wanted', async () => {
+test('without a single ack the checkpoint passes events that are not selected, far above the last selected one', async () => {
   const [category, name] = [uniqueName('passing'), uniqueName('passing')]
   const append = async (type: string, count = 1) =>
     (await meow.append({ category, streamId: type }, Array(count).fill({ type, data: {} }))).events

@@ -1,5 +1,5 @@
 // @direct
-// A server that is told to be short with everybody (lock_timeout, statement_timeout) delays workers and ends none of them.
+// A server with short timeouts for everybody (lock_timeout, statement_timeout) delays workers and ends none of them.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { closeAll, databaseUrl, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'

@@ -1,5 +1,5 @@
 // @direct
-// Connection strings that list several servers, as libpq has them.
+// Connection strings that list several servers, in libpq's format.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { mayWorkElsewhere, noServerError, ReadOnlyError, Servers } from '../src/database/servers.ts'

@@ -115,7 +115,7 @@ test('which plans are taken', async () => {
   )
 })
 
-test('a role that is set to read only is told so', async () => {
+test('a role that is set to read only gets an error that says so', async () => {
   const connectionString = await database({ default_transaction_read_only: 'on' })
   await using meow = await connect({ connectionString })
   const error = await rejects(meow.migrate(), ConnectionError)

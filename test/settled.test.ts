@@ -1,5 +1,5 @@
-// settled() resolves as soon as subscriptions have handled or parked all that was appended before the call, told by
-// notifications: polls are a minute apart here.
+// settled() resolves as soon as subscriptions have handled or parked all that was appended before the call, Notifications wake
+// it: polls are a minute apart here.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { SubscriptionNotFoundError, TimeoutError, ValidationError } from '../src/index.ts'
@@ -85,7 +85,7 @@ test('it waits for each subscription, also for one that selects everything', asy
   await rejects(meow.settled({ timeoutMs: 50 }), TimeoutError)
 })
 
-test('parked counts as handled; what is on its way back does not', async () => {
+test('parked events count as handled; events that are being replayed do not', async () => {
   const [category, name] = [uniqueName('settled'), uniqueName('settled')]
   let fails = true
   let open = () => {}

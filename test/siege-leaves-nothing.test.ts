@@ -1,5 +1,6 @@
 // @serial @direct
-// However the chief of a siege ends, none of its processes is left: its server, its workers, nor one that it has frozen.
+// However the main process of a siege ends, it leaves no process: neither its server, nor its workers, nor one that it has
+// frozen.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -56,7 +57,7 @@ for (const signal of ['SIGINT', 'SIGKILL'] as const) {
   })
 }
 
-test('a frozen process goes on when who froze it is killed', async () => {
+test('a frozen process continues when the process that froze it is killed', async () => {
   const victim = spawn('sleep', ['1000'], { stdio: 'ignore' })
   const script = `const { freeze } = await import('${path('support/freeze.ts')}'); freeze(${victim.pid}); setInterval(() => {}, 1000)`
   const chief = start('--input-type=module', '-e', script)
@@ -71,7 +72,7 @@ test('a frozen process goes on when who froze it is killed', async () => {
   }
 })
 
-test('what can not be run is said, and is a failure', async () => {
+test('a command that cannot run is reported, and is a failure', async () => {
   const chief = start(path('siege/main.ts'), 'chaos', '--minutes', 'many')
   let told = ''
   chief.stderr.setEncoding('utf8').on('data', (text) => {

@@ -1,4 +1,4 @@
-// The database of the simulation does what PostgreSQL does with our SQL: the same random calls on both, the same answers.
+// The simulated database behaves like PostgreSQL with our SQL: the same random calls on both give the same answers.
 import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
 import { test } from 'uvu'
@@ -103,7 +103,7 @@ async function transactions(dice: Random): Promise<void> {
   for (const { client } of open) await client.query('rollback')
 }
 
-test('claims, checkpoints, releases, and what is set aside, by owners old and new', async () => {
+test('claims, checkpoints, releases and parked streams, by old and new owners', async () => {
   for (let round = 0; round < 5; round++) await owners(random(dice.int(0, 2 ** 31)))
 })
 
@@ -225,7 +225,7 @@ async function owners(dice: Random): Promise<void> {
   }
 }
 
-test('who notifies for all, what appends leave to him, and who hears what', async () => {
+test('the publisher, the notifications that appends leave to it, and who receives which', async () => {
   for (let round = 0; round < 5; round++) await publishers(random(dice.int(0, 2 ** 31)))
 })
 
@@ -234,7 +234,7 @@ async function publishers(dice: Random): Promise<void> {
   const sql = await connect()
   const [{ schema }] = (await sql.query('select current_schema() as schema')).rows
   let now = 10_000
-  // A clock that stands still until it is told to go.
+  // A clock that stands still until the test moves it.
   await sql.query(`create table clock as select ${now}::bigint as now`)
   await sql.query(
     'create or replace function now_ms() returns bigint language sql volatile return (select now from clock)',
@@ -254,7 +254,7 @@ async function publishers(dice: Random): Promise<void> {
   const [a, b, all] = keys[0]!.map(String)
   const numbers: Record<string, number> = { [a!]: 1, [b!]: 2, [all!]: 100 }
   const owners = [randomUUID(), randomUUID()]
-  // What a look came to, in the words of both.
+  // The result of a fetch, in a form that both have.
   let real = ['{}', '{}', '0', 0] as [string, string, string, number]
   let simulated = real
   const idle = [await connect(), await connect(), await connect()]
@@ -332,7 +332,7 @@ async function publishers(dice: Random): Promise<void> {
         now += dice.pick([1, 100, 499, 500, 1_000, -300])
         await sql.query('update clock set now = $1', [now])
     }
-    await ear.query('select') // whatever was sent is heard before the answer
+    await ear.query('select') // notifications arrive before the answer
     assert.equal([...heard.real].sort(), [...heard.model].sort())
     heard.real.clear()
     heard.model.clear()

@@ -15,7 +15,7 @@ test.after(closeAll)
 
 const category = 'timed'
 const start = Date.parse('2026-01-31T14:00:00.000Z')
-/** One event a second, each 0.6 ms after it; some a while out of step. */
+/** One event per second, 0.6 ms after the full second; some have times that are out of order. */
 const COUNT = 2_000
 await sql.query(
   `insert into events (recorded_at, version, category, stream_id, type, data)
@@ -31,7 +31,7 @@ const moments = [
   new Date(8.64e15),
 ]
 
-/** From where on everything must come: the first event at or after the moment. */
+/** The event from which everything must be delivered: the first one at or after the moment. */
 const expected = (since: Date) => {
   const first = events.findIndex(({ recordedAt }) => recordedAt >= since)
   return first < 0 ? [] : events.slice(first)
@@ -119,7 +119,7 @@ test('an append that is open may still commit such an event below: it is not lef
   )
 })
 
-test('what is no moment is refused, with its path', async () => {
+test('an invalid moment is refused, with its path', async () => {
   for (const since of [new Date(Number.NaN), 'yesterday', '', 5, null, undefined])
     for (const [call, path] of [
       [() => firstValueFrom(meow.events({}, { from: { since } as never })), 'options.from'],

@@ -1,4 +1,5 @@
-// Snapshots: a long stream is decided on as a short one is. A cache: what is wrong, old or gone costs time, and nothing else.
+// Snapshots: a long stream is decided on as a short one is. Snapshots are a cache: a wrong, old or missing one costs time, and
+// nothing else.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Decider, Logger, Meow, RecordedEvent } from '../src/index.ts'
@@ -44,7 +45,7 @@ async function rowsOf<T>(action: () => Promise<T>): Promise<[rows: number, resul
   return [reads.reduce((sum, { rows }) => sum + rows, 0), result]
 }
 
-/** A stream of so many events, each of which adds 1. */
+/** A stream of this many events; each adds 1. */
 async function stream({ category }: Summing, streamId: string, length: number): Promise<void> {
   await sql.query(
     `insert into events (version, category, stream_id, type, data)
@@ -79,7 +80,7 @@ test('a stream of 100,000 events is decided on by as many rows as one of 100', a
   assert.is(Math.min(...reads[1]!), 1)
 })
 
-test('a snapshot is taken once so many events were folded, and not before', async () => {
+test('a snapshot is taken once snapshotEvery events were folded, and not before', async () => {
   const decider = summing()
   const taken: (number | undefined)[] = []
   for (let n = 0; n < 22; n++) {
@@ -91,14 +92,14 @@ test('a snapshot is taken once so many events were folded, and not before', asyn
   assert.equal(await meow.state(decider, 'a'), { state: { sum: 22 }, version: 21 })
 })
 
-test('without snapshotEvery nobody remembers anything', async () => {
+test('without snapshotEvery no snapshot is saved', async () => {
   const { snapshotEvery: _, ...decider } = summing()
   await stream(decider, 'a', 30)
   await meow.decide(decider, 'a', 1)
   assert.equal(await remembered(decider), [])
 })
 
-/** A stream of 30 events, and a snapshot of 29 of them that says something else: so it shows who believes it. */
+/** A stream of 30 events, and a snapshot of 29 of them that says something else: so a reader that uses it is recognized. */
 async function lying(options: Partial<Summing> = {}): Promise<Summing> {
   const decider = summing({ name: 'sum', ...options })
   await stream(decider, 'a', 29)
@@ -124,7 +125,7 @@ test('a snapshot of another version, another decider, another name, or of later 
   assert.not(await believed(decider))
 })
 
-test('deciders without a name are told apart by what they fold, and from which state', async () => {
+test('deciders without a name are distinguished by their evolve and their initial state', async () => {
   const { name: _, ...decider } = await lying()
   assert.not(await believed(decider))
   await meow.decide(decider, 'a', 1)
@@ -149,7 +150,7 @@ test('a snapshot beyond the stream, or of an event that is no longer the one tha
   }
 })
 
-test('who is outrun decides on the events that came after the snapshot too', async () => {
+test('a decider that lost a race decides on the events after the snapshot, too', async () => {
   const decider = summing()
   await stream(decider, 'a', 29)
   await meow.decide(decider, 'a', 1)

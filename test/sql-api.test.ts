@@ -244,7 +244,7 @@ test('INSERT, COPY and MERGE are read, pushed and continued like any append', as
   assert.is((await meow.categories()).find((one) => one.category === category)!.events, 6 + merges)
 })
 
-test('INSERT … ON CONFLICT DO NOTHING of what is there already notifies nobody', async () => {
+test('INSERT … ON CONFLICT DO NOTHING of an existing event sends no notification', async () => {
   const category = uniqueName('conflict')
   await append(category, 'a', { type: 'T' })
   const listener = await listen(`${schema}.${category}`, schema)

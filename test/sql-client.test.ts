@@ -1,5 +1,5 @@
-// Any object with query(text, values) can be the client of a transaction, whatever it makes of types; what it must not answer is
-// said at once, and it is not waited for for ever.
+// Any object with query(text, values) can be the client of a transaction, whatever types it returns; a wrong answer is an error
+// at once, and there is a time limit.
 import pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -90,7 +90,7 @@ test('one without a transaction is refused by what needs one', async () => {
 const pool = new pg.Pool() // never connected
 const makers = Object.entries(adapters as unknown as Record<string, (tx: unknown) => SqlClient>)
 for (const [name, from] of makers)
-  test(`${name} refuses what is no transaction`, async () => {
+  test(`${name} refuses anything but a transaction`, async () => {
     for (const tx of [undefined, null, 7, 'tx', {}, [], () => {}, pool, client, Promise.resolve()]) {
       const error = await rejects(
         Promise.resolve().then(() => from(tx)),

@@ -1,6 +1,6 @@
 // @direct
-// worker.stop({ timeoutMs }): a handler that never ends is given up. Its event is handled elsewhere at once, and whatever it does
-// afterwards counts for nothing.
+// worker.stop({ timeoutMs }): a handler that never ends is given up. Its event is handled elsewhere at once, and whatever it
+// does afterwards has no effect.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { ConnectOptions, HandlerContext, Meow, RecordedEvent, Worker } from '../src/index.ts'
@@ -56,7 +56,7 @@ async function handledElsewhere(name: string, category: string, count: number): 
   return handled
 }
 
-test('a handler that hangs is given up: named in the log, and its event handled elsewhere, without what is acked behind it', async () => {
+test('a handler that hangs is given up: the log names it, and its event is handled elsewhere, but not the later acked ones', async () => {
   const name = uniqueName('limit')
   const { store, warnings } = await warned()
   const { calls, handler, begun } = stuckHandler()
@@ -185,7 +185,7 @@ test('a replayed event whose handler hangs is replayed elsewhere', async () => {
   assert.equal(await meow.parked(name), [])
 })
 
-/** Sessions that are at work for this test, or have a transaction open. */
+/** Sessions of this test that run a query or have an open transaction. */
 const sessions = (name: string) =>
   `select from pg_stat_activity where query like '%${name}%' and state <> 'idle' and pid <> pg_backend_pid()`
 
@@ -285,7 +285,7 @@ test('a server that does not answer delays the end by 5 s at most', async () => 
   await proxy.close()
 })
 
-test('what can not be a limit is refused, and stops nothing', async () => {
+test('an invalid limit is refused, and stops nothing', async () => {
   const name = uniqueName('limit')
   const handled: number[] = []
   const store = await openStore()

@@ -1,27 +1,18 @@
 // transactional: stop() lets the running transaction commit and begins no other; no effect is lost or repeated.
-import type pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Meow, RecordedEvent, SubscriptionOptions } from '../src/index.ts'
+import type { RecordedEvent } from '../src/index.ts'
 import { checkpoint } from './support/checkpoints.ts'
 import { gate } from './support/gate.ts'
 import { named } from './support/named.ts'
 import { outcome } from './support/outcome.ts'
-import { listening } from './support/status.ts'
-import { closeAll, openStore, pgClient } from './support/store.ts'
-import { transactionalSubscription } from './support/transactional.ts'
+import { closeAll } from './support/store.ts'
+import { openTransactional } from './support/transactional.ts'
 import { until } from './support/until.ts'
 import { upTo } from './support/up-to.ts'
 
-let meow: Meow
-let sql: pg.Client
-test.before(async () => {
-  meow = await openStore({ pollIntervalMs: 60_000 })
-  await listening(meow)
-  sql = await pgClient()
-})
+const { meow, given } = await openTransactional()
 test.after(closeAll)
-const given = (options?: Partial<SubscriptionOptions>) => transactionalSubscription(meow, sql, options)
 
 test('stop() lets the running transaction commit and begins no other; no event comes again', async () => {
   const { name, append, process, write, written } = await given()

@@ -1,4 +1,5 @@
-// Work by stream: nothing lost, each stream in order and one at a time, never too much at once, and none starves.
+// Work by stream: nothing is lost, each stream is handled in order and one event at a time, never too many at once, and no
+// stream starves.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Streams } from '../src/subscriptions/streams.ts'

@@ -1,5 +1,6 @@
 // @direct
-// Whom the studio answers: nobody without its token, no page of another site, and without `write` nothing changes.
+// Which requests the studio answers: none without its token, none of a page of another site; and without `write` nothing
+// changes.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ConnectionError, ValidationError } from '../src/index.ts'
@@ -60,7 +61,7 @@ test('the token is taken from the header, or from the address', async () => {
   assert.is(await status('/api/hello', { token: null, headers: { cookie: `token=${token}` } }), 401)
 })
 
-test('a token of ones own is the one that is known, at each start', async () => {
+test('a given token is used at each start', async () => {
   for (const token of ['16.characters_~-', 'a'.repeat(200)])
     for (let start = 0; start < 2; start++) {
       const own = await startStudio(meow, { token })
@@ -73,7 +74,7 @@ test('a token of ones own is the one that is known, at each start', async () => 
     }
 })
 
-test('a name that somebody had point here is refused, on every path', async () => {
+test('a foreign host name that points here is refused, on every path', async () => {
   const foreign = [
     'evil.example',
     `evil.example:${port}`,
@@ -126,7 +127,7 @@ test('no page of another site is answered, nor of another port of this machine',
     )
 })
 
-test('only GET and HEAD, and what they answer may be read by nobody else', async () => {
+test('only GET and HEAD, and no other site may read the answers', async () => {
   for (const method of ['PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE'])
     assert.is(await status('/api/hello', { method }), 405, method)
   const preflight = {
@@ -162,7 +163,7 @@ test('only GET and HEAD, and what they answer may be read by nobody else', async
   for (const { body } of answers.slice(2, 4)) assert.is(body, '')
 })
 
-test('odd addresses are answered, not stumbled over', async () => {
+test('odd addresses get an answer, not a crash', async () => {
   for (const path of [
     '//evil.example/',
     '/../package.json',
@@ -204,7 +205,7 @@ function post(to: typeof studio, body: unknown, { headers = {}, ...rest }: Ask =
   return ask(to, '/api/replay', { method: 'POST', body: json, headers: all, ...rest })
 }
 
-test('read only, nothing is replayed, whoever asks', async () => {
+test('read only: no request can replay anything', async () => {
   const what = await parked()
   const { status, json } = await post(studio, what)
   assert.is(status, 403)
@@ -261,7 +262,7 @@ test('with write, only what the page itself sends is done', async () => {
   assert.equal((await post(writing, { subscription })).json, { replayed: 0 })
 })
 
-test('what can not be right is refused', async () => {
+test('invalid options are refused', async () => {
   const refused: [options: any, path: string][] = [
     [{ port: 65_536 }, 'options.port'],
     [{ port: '80' }, 'options.port'],

@@ -1,5 +1,5 @@
 // @direct
-// /metrics: what Prometheus is told is what the store says, in Prometheus' own format, whatever names there are.
+// /metrics shows Prometheus the numbers of the store, in the format of Prometheus, whatever the names are.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { connect } from '../src/index.ts'
@@ -24,7 +24,7 @@ interface Metrics {
   value(name: string, labels?: Labels): number | undefined
 }
 
-/** Reads the text format, version 0.0.4, and nothing that is not it. */
+/** Reads the text format, version 0.0.4, and rejects anything else. */
 function parse(text: string): Metrics {
   const types = new Map<string, string>()
   const samples = new Map<string, number>()
@@ -64,7 +64,7 @@ const scrape = async () => {
   return parse(body)
 }
 
-/** Answers are remembered for a while: the first ones that tell of it. */
+/** Answers are cached for a while: these are the first that show it. */
 async function fresh(known: (metrics: Metrics) => boolean, what: string): Promise<Metrics> {
   let metrics = await scrape()
   const look = async () => {
@@ -136,7 +136,7 @@ test('of an append that stays open', async () => {
   )
 })
 
-test('of a program of ones own, by what the package exports', async () => {
+test('of one’s own program, with the exports of the package', async () => {
   const [published, { startStudio }] = await Promise.all([import('meowmx'), import('meowmx/studio')])
   await using store = await published.connect({ connectionString: databaseUrl(), schema: storeSchema })
   await using served = await startStudio(store, { token: 'known-to-prometheus' })

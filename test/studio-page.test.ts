@@ -41,7 +41,7 @@ let meow: Meow
 let reading: Studio
 let writing: Studio
 let browser: Browser
-let page: Page // of who may only read
+let page: Page // with a token that may only read
 let writer: Page
 let worker: Worker
 let mended = false
@@ -319,7 +319,7 @@ inBrowser('names and payloads are text, wherever they are shown', async () => {
   }
   assert.is(await page.locator('main img, main script').count(), 0)
   assert.is(await page.evaluate('globalThis.pwned'), undefined)
-  // Nor can a script of ours make markup of text: Trusted Types refuse.
+  // Nor can the page's own script turn text into markup: Trusted Types refuse.
   assert.match(
     await page.evaluate(
       `(() => { try { document.body.innerHTML = '<b>x</b>' } catch (error) { return String(error) } })()`,
@@ -330,7 +330,7 @@ inBrowser('names and payloads are text, wherever they are shown', async () => {
 })
 
 inBrowser('a page of another origin can neither read it, nor post to it, nor lead to it', async () => {
-  // Another port is another origin, of the same site: what stands nearest to a page of ours.
+  // Another port is another origin of the same site: the closest that a foreign page can get.
   const other = createServer((_, response) => response.setHeader('content-type', 'text/html').end('<p>x'))
   await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
   const { port } = other.address() as AddressInfo

@@ -1,5 +1,5 @@
 // @direct
-// The studio shows what is parked: the first event of each stream, its error, and how many events wait behind it.
+// The studio shows what is parked: the first event of each stream, its error, and how many later events wait for it.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { startStudio } from '../src/studio/index.ts'
@@ -15,7 +15,7 @@ test.after(async () => {
   await closeAll()
 })
 
-test('a parked stream is shown by its first event, its error, and the number of events behind it', async () => {
+test('a parked stream is shown by its first event, its error, and the number of later events that wait for it', async () => {
   const name = uniqueName('parked')
   const stream = (streamId: string) => ({ category: name, streamId })
   const short = await meow.append(stream('short'), several(3, { a: 1 }))

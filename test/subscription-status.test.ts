@@ -1,4 +1,4 @@
-// status$ of a subscription counts each event once, says what is so, ends with the store, and keeps nothing alive.
+// status$ of a subscription counts each event once, is true, ends with the store, and keeps nothing alive.
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { test } from 'uvu'
@@ -23,7 +23,7 @@ async function given(streams: number, options: SubscriptionOptions = {}, store =
   return { name, append, subscription: store.subscription(name, { category, ...options }) }
 }
 
-test('two executors of one process tell what there is once, not twice', async () => {
+test('two executors of one process count each event once, not twice', async () => {
   const { subscription } = await given(100, { partitions: 4, maxInFlight: 2 })
   const { all: statuses } = collect(subscription.status$)
   const stuck = [collect(subscription.deliveries()), collect(subscription.deliveries())]
@@ -35,7 +35,7 @@ test('two executors of one process tell what there is once, not twice', async ()
   for (const { subscription } of stuck) subscription.unsubscribe()
 })
 
-test('the error that ends one executor is told while another goes on, and until a new one begins', async () => {
+test('the status shows the error that ended one executor while another runs, and until a new one begins', async () => {
   const { append, subscription } = await given(0, { partitions: 2 })
   const failed = new Error('for good')
   const workers = [0, 1].map(() =>
@@ -61,7 +61,7 @@ test('the error that ends one executor is told while another goes on, and until 
   await next.stop()
 })
 
-test('what there is to catch up with is counted for who watches, and for nobody else', async () => {
+test('the lag is counted only while somebody observes the status', async () => {
   const { pool, queries } = countingPool()
   const store = await openStore({ pool })
   const { subscription } = await given(100, { maxInFlight: 2 }, store)
@@ -123,7 +123,7 @@ test('a store does not keep the subscriptions that were used', async () => {
   )
 })
 
-test('who lost all that it had waits, whatever is appended', async () => {
+test('an executor that lost all of its partitions is waiting, whatever is appended', async () => {
   const other = await openStore({ pollIntervalMs: 3_600_000 })
   await listening(other)
   const { name, append, subscription } = await given(1, { leaseMs: 3_600_000 }, other)
@@ -131,7 +131,7 @@ test('who lost all that it had waits, whatever is appended', async () => {
   await until(() => current(subscription.status$).state === 'live', { what: 'it to be live' })
   const sql = await pgClient()
   await sql.query(`set search_path = ${storeSchema}`)
-  // Another took it; the bell makes it look.
+  // Another executor took it; a wake-up makes this one claim again.
   await sql.query(`update checkpoints set epoch = epoch + 1, owner = 'other' where subscription = $1`, [name])
   await sql.query(`select pg_notify(wake_channel($1), '')`, [name])
   await until(() => current(subscription.status$).state === 'waiting', { what: 'it to wait' })
@@ -149,7 +149,7 @@ test('who lost all that it had waits, whatever is appended', async () => {
   await worker.stop()
 })
 
-test('ready of a worker that is stopped before it could register rejects with an error of ours', async () => {
+test('ready of a worker that is stopped before it could register rejects with an error of the library', async () => {
   const { pool, hold } = holdingPool()
   const other = await openStore({ pool })
   const held = hold('.subscribe(')

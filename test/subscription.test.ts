@@ -1,5 +1,5 @@
-// A durable subscription: acks in any order, a checkpoint that never passes an unacked event, a window that bounds what
-// is under way, and a next time that begins at the checkpoint (I1, I4).
+// A durable subscription: acks in any order, a checkpoint that never passes an unacked event, a limit of unacked events, and a
+// restart that continues at the checkpoint (I1, I4).
 import { EventEmitter } from 'node:events'
 import { lastValueFrom, mergeMap, take, tap, toArray } from 'rxjs'
 import { test } from 'uvu'
@@ -92,7 +92,7 @@ test('no more than maxInFlight are unacked; each ack lets in another', async () 
   seen.subscription.unsubscribe()
 })
 
-test('one that is never acked lets others pass, but not without end', async () => {
+test('an event that is never acked lets others pass, up to the limit', async () => {
   const { name, append, events, subscribe } = await given(2_000, { maxInFlight: 256 })
   for (const _ of upTo(4)) events.push(...(await append(2_000)))
   events.push(...(await append(1_000)))
@@ -110,7 +110,7 @@ test('one that is never acked lets others pass, but not without end', async () =
   subscription.unsubscribe()
 })
 
-test('the next time begins at the checkpoint: what was acked above a gap comes again', async () => {
+test('a restart begins at the checkpoint: events that were acked above a gap come again', async () => {
   const { name, events, append, subscribe } = await given(10, { leaseMs: 300 })
   const first = await openStore()
   const { all, has, completed } = collect(subscribe(first).deliveries())
@@ -219,7 +219,7 @@ test('what the selector leaves out, the checkpoint passes', async () => {
   seen.subscription.unsubscribe()
 })
 
-test('unsubscribed, what is in hand can still be acked', async () => {
+test('after unsubscribing, deliveries can still be acked', async () => {
   const { name, events, subscribe } = await given(3)
   const { all, has, subscription } = collect(subscribe().deliveries())
   await has(3)
@@ -233,7 +233,7 @@ test('unsubscribed, what is in hand can still be acked', async () => {
   assert.is((await checkpoint(name)).position, events[2]!.position)
 })
 
-test('what is never acked holds the partition for leaseMs, and no longer', async () => {
+test('a delivery that is never acked keeps the partition for leaseMs, and no longer', async () => {
   const { name, subscribe } = await given(3, { leaseMs: 300 })
   const { all, has, subscription } = collect(subscribe().deliveries())
   await has(3)
@@ -353,7 +353,7 @@ test('with nothing to do it is live, too', async () => {
   running.unsubscribe()
 })
 
-test('acks that nobody looks at, and that fail, are logged and harm nothing', async () => {
+test('acks that fail and are not awaited are logged and do no harm', async () => {
   const log = new EventEmitter()
   const logger = Object.fromEntries(
     ['debug', 'info', 'warn', 'error'].map((level) => [

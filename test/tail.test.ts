@@ -1,5 +1,5 @@
-// The engine of a live stream over ports in memory, under a seeded schedule: nothing lost, repeated or out of order,
-// whatever happens to the notifications. Its promises hold by the horizon; planted defects show that this test can tell.
+// The tail with ports in memory, under a seeded schedule: no event is lost, repeated or out of order, whatever happens to the
+// notifications. Only the horizon makes this true; planted defects show that this test can fail.
 import { setMaxListeners } from 'node:events'
 import { setImmediate as turn } from 'node:timers/promises'
 import { test } from 'uvu'
@@ -19,7 +19,7 @@ import { until } from './support/until.ts'
 const logger = { debug() {}, info() {}, warn() {}, error() {} }
 
 interface Schedule {
-  /** What becomes of notifications. All of them lost, the poll alone wakes. */
+  /** What happens to notifications. All of them lost, the poll alone wakes. */
   notifications: 'sound' | 'lossy' | 'forged'
   /** A mistake in the ports, which the run must find. */
   defect?: 'no horizon' | 'one snapshot' | 'head after locks'
@@ -31,7 +31,7 @@ interface Transaction {
   positions: number[]
 }
 
-/** A store in memory: transactions announce, take positions, commit or roll back; readers look in several steps. */
+/** A store in memory: transactions announce, take positions, commit or roll back; readers fetch in several steps. */
 class World {
   readonly #random: Random
   readonly #schedule: Schedule
@@ -47,7 +47,7 @@ class World {
     this.#schedule = schedule
   }
 
-  /** A step of somebody's, to be run when the schedule picks it. */
+  /** A step of a writer or a reader; it runs when the schedule picks it. */
   step(): Promise<void> {
     return new Promise((resolve) => this.#steps.push(resolve))
   }
@@ -137,7 +137,7 @@ class World {
       await this.step()
       return [
         new Horizons(rows),
-        // Asked by several at once, a look is shared, and brings no page.
+        // A fetch that several ask for is shared, and brings no page.
         this.#random.chance(0.7) ? cut(found, after) : undefined,
       ]
     }
@@ -264,7 +264,7 @@ for (const defect of ['no horizon', 'one snapshot', 'head after locks'] as const
   })
 }
 
-test('at rest it does not look, whatever was forged', async () => {
+test('at rest it does not fetch the horizon, whatever notifications were forged', async () => {
   const world = new World(random(1), { notifications: 'sound' })
   const tail = world.tail()
   const stop = new AbortController()
@@ -278,7 +278,7 @@ test('at rest it does not look, whatever was forged', async () => {
   tail.wake(Number.MAX_SAFE_INTEGER)
   world.commit(world.append(world.begin()))
   await until(() => world.run().then(() => tail.horizon === 3), { what: 'the horizon' })
-  // What held back would look 5 times in this time.
+  // A tail that is held back would fetch 5 times in this time.
   const { looks } = world
   for (const end = Date.now() + 70; Date.now() < end; ) await world.run()
   assert.ok(world.looks - looks <= 1, `${world.looks - looks} looks at rest`)
@@ -287,7 +287,7 @@ test('at rest it does not look, whatever was forged', async () => {
   tail.close()
 })
 
-test('a look begins within the notification; what it finds of the next ones is not looked for again', async () => {
+test('a notification starts a fetch at once; events of later notifications that it finds are not fetched again', async () => {
   const asked: number[] = []
   let answer = (_horizon: number) => {}
   const tail = new Tail({
@@ -327,7 +327,7 @@ test('a look begins within the notification; what it finds of the next ones is n
   tail.close()
 })
 
-test('a reader that is aborted hears of it at once; others are served on', async () => {
+test('a reader that is aborted ends at once; the others continue', async () => {
   const world = new World(random(1), { notifications: 'sound' })
   const tail = world.tail()
   const stop = new AbortController()

@@ -1,5 +1,6 @@
 // @direct
-// Metrics: what is appended, handled, tried again, set aside and lost, what is in flight, what lags, how push stands.
+// Metrics: how many events are appended, handled, tried again, parked and lost; how many are in flight; lags, and the state of
+// push.
 import { setTimeout as delay } from 'node:timers/promises'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -30,7 +31,7 @@ const event = { type: 'T', data: 1 }
 const DESTINATION = 'messaging.destination.name'
 const GROUP = 'messaging.consumer.group.name'
 
-test('appends and reads: how many, how long, why not', async () => {
+test('appends and reads: their number, duration and errors', async () => {
   const [one, other] = [uniqueName('order'), uniqueName('order')]
   const to = { category: one, streamId: 'a' }
   await meow.append(to, [event, event, event])
@@ -65,7 +66,7 @@ test('appends and reads: how many, how long, why not', async () => {
   for (const { value } of took) assert.ok((value as { sum: number }).sum < 60, 'seconds')
 })
 
-test('handlers: how many, how long, how often again, what is set aside', async () => {
+test('handlers: how many, how long, how many retries, how many are parked', async () => {
   for (const transactional of [false, true]) {
     const category = uniqueName('order')
     const name = uniqueName('sub')
@@ -138,7 +139,7 @@ unless(withoutPush, test)('notifications, and reconnects of the listener', async
   const seen = collect(other.events({ category }))
   const before = await metering.sum('meowmx.listener.notifications')
   const notified = async () => {
-    await meow.append({ category, streamId: 'a' }, event) // one before the LISTEN is told to nobody
+    await meow.append({ category, streamId: 'a' }, event) // an append before the LISTEN notifies nobody
     return (await metering.sum('meowmx.listener.notifications')) > before
   }
   await until(notified, { what: 'the notification' })
@@ -156,7 +157,7 @@ unless(withoutPush, test)('notifications, and reconnects of the listener', async
   await other.close()
 })
 
-test('nothing is counted by what there are many of', async () => {
+test('no metric has an attribute with many values', async () => {
   const { metrics, attributes } = await metering.names()
   assert.equal(attributes, [
     'error.type',
@@ -171,7 +172,7 @@ test('nothing is counted by what there are many of', async () => {
   assert.ok(metrics.includes('messaging.client.operation.duration'))
 })
 
-test('what has ended stands at nothing, whether its worker is stopped or its store closed', async () => {
+test('after an end the values are 0, whether the worker is stopped or the store closed', async () => {
   const category = uniqueName('order')
   await meow.append({ category, streamId: 'a' }, event)
   const other = await openStore()
@@ -193,7 +194,7 @@ test('what has ended stands at nothing, whether its worker is stopped or its sto
   assert.is((await inFlight(open))[0]!.value, 0)
 })
 
-test('a database that is away holds nobody up who collects', async () => {
+test('an unreachable database does not delay a collection', async () => {
   const category = uniqueName('order')
   const name = uniqueName('sub')
   for (const streamId of ['a', 'b', 'c']) await meow.append({ category, streamId }, event)
@@ -204,7 +205,7 @@ test('a database that is away holds nobody up who collects', async () => {
   proxy.blackhole()
   const collected = metering.sum('meowmx.subscription.lag', { [GROUP]: name })
   const lag = await Promise.race([collected, delay(30_000, 'late', { ref: false })])
-  assert.is(lag, 2) // what it knows of by itself
+  assert.is(lag, 2) // the subscriptions that it runs itself
   await proxy.close()
   seen.subscription.unsubscribe()
   await other.close()

@@ -1,5 +1,5 @@
 // @direct
-// Spans: of appends, of reads, of handlers; one trace from an append to its last effect, through whatever processes.
+// Spans of appends, reads and handlers: one trace from an append to its last effect, across processes.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
@@ -313,7 +313,7 @@ test('handle: a span for each event, whether fn returns a promise, an Observable
   assert.is(tracing.spans(from.category).at(-1)!.attributes['error.type'], 'ECONNREFUSED')
 })
 
-test('deliveries that are taken by hand have no span: nobody knows what work on them is', async () => {
+test('deliveries that are acked by hand have no span: it is unknown when work on them begins and ends', async () => {
   const from = stream()
   await meow.append(from, event)
   const deliveries = collect(

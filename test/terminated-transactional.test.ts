@@ -1,26 +1,16 @@
 // transactional: if connections are terminated, at whatever moment, each effect happens once and each stream is in order.
 import { randomUUID } from 'node:crypto'
-import type pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Meow, SubscriptionOptions } from '../src/index.ts'
 import { soon } from './support/own-subscription.ts'
 import { seeded } from './support/random.ts'
-import { listening } from './support/status.ts'
-import { closeAll, openStore, pgClient, storeSchema } from './support/store.ts'
-import { transactionalSubscription } from './support/transactional.ts'
+import { closeAll, openStore, storeSchema } from './support/store.ts'
+import { openTransactional } from './support/transactional.ts'
 import { until } from './support/until.ts'
 import { upTo } from './support/up-to.ts'
 
-let meow: Meow
-let sql: pg.Client
-test.before(async () => {
-  meow = await openStore({ pollIntervalMs: 60_000 })
-  await listening(meow)
-  sql = await pgClient()
-})
+const { meow, sql, given } = await openTransactional()
 test.after(closeAll)
-const given = (options?: Partial<SubscriptionOptions>) => transactionalSubscription(meow, sql, options)
 
 test('the connection of a transaction is terminated while its handler runs', async () => {
   const { name, append, process, write, written, hasWritten } = await given()

@@ -1,5 +1,5 @@
 // A timer appends once, in the order of due times, never early by the database's clock; the same key replaces; a transaction decides
-// whether it exists; a timer that fails holds no other up and stays visible.
+// whether it exists; a timer that fails delays no other and stays visible.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { ScheduledTimer, StreamWrite } from '../src/index.ts'
@@ -13,7 +13,7 @@ const meow = await openStore()
 const sql = await pgClient()
 test.after(closeAll)
 
-/** A stream of its own, and what stands in it. */
+/** A stream of its own, and its events. */
 function given() {
   const stream = { category: uniqueName('timers'), streamId: 's' }
   const write = (type = 'Rang', data: unknown = {}): StreamWrite => ({ stream, events: { type, data } })
@@ -124,7 +124,7 @@ test('one store fires in the order of due times', async () => {
   )
 })
 
-test('a conflict fails at once and stays visible; others go on; it can be run, or scheduled anew', async () => {
+test('a conflict fails at once and stays visible; others go on; it can be run, or scheduled again', async () => {
   const { stream, write, types, key } = given()
   await meow.append(stream, { type: 'First', data: {} })
   await meow.schedule(`${key}1`, { inMs: 0 }, { ...write('Bad'), expectedVersion: 'no-stream' })

@@ -1,5 +1,6 @@
 // @direct
-// No decision hangs on words of the server, which it translates: with one that speaks no English all ends as it does otherwise.
+// Nothing depends on messages of the server, which may be translated: with a server in another language everything has the same
+// result.
 import pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -53,7 +54,7 @@ test('the proxy speaks no English', async () => {
   assert.match(error.message, /^по-русски/)
 })
 
-test('a projection that keeps the failure of its query to itself: its cause is named, and the connection is fit for the next', async () => {
+test('a projection that hides the failure of its query: the cause is named, and the connection can be used again', async () => {
   const store = await foreign(one)
   const category = uniqueName('swallowed')
   const forget = store.project(category, async (_, client) => {
@@ -69,7 +70,7 @@ test('a projection that keeps the failure of its query to itself: its cause is n
   await store.close()
 })
 
-test('a projection that violates a deferred constraint: the append is refused, and the connection is fit for the next', async () => {
+test('a projection that violates a deferred constraint: the append is refused, and the connection can be used again', async () => {
   const store = await foreign(one)
   const category = uniqueName('deferred')
   const forget = store.project(category, (_, client) => orphan(client))
@@ -81,7 +82,7 @@ test('a projection that violates a deferred constraint: the append is refused, a
   await store.close()
 })
 
-test('in a transaction of the caller, what a projection spoiled is undone alone', async () => {
+test('in a transaction of the caller, only the effects of the failed projection are undone', async () => {
   const store = await foreign(one)
   const category = uniqueName('inside')
   store.project(category, async (events, client) => {

@@ -1,4 +1,4 @@
-// transactional: deferred constraints are checked behind each event, and stay deferred for the next ones.
+// transactional: deferred constraints are checked after each event, and stay deferred for the next ones.
 import type pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -10,7 +10,7 @@ test.after(closeAll)
 
 /**
  * A worker whose handler writes the child before its parent, in one batch of an event for each of these streams: `bad`
- * throws, `orphan` writes no parent. What is parked in the end, and what is written.
+ * throws, `orphan` writes no parent. The events that are parked in the end, and the rows that are written.
  */
 async function outcome(streams: string[]): Promise<{ parked: Record<string, string>; written: string[] }> {
   const name = uniqueName('deferred')
@@ -50,7 +50,7 @@ test('one that fails leaves them deferred for those of its batch', async () => {
   assert.equal(written, ['a', 'b', 'c', 'd'])
 })
 
-test('who leaves one violated fails alone', async () => {
+test('a handler that leaves one violated fails alone', async () => {
   const { parked, written } = await outcome(['a', 'orphan', 'b'])
   assert.equal(Object.keys(parked), ['orphan'])
   assert.match(parked.orphan!, /foreign key/)

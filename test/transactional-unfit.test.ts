@@ -1,4 +1,5 @@
-// transactional: a handler that leaves its session or its transaction unfit is tried again, and parked in the end, alone.
+// transactional: an event whose handler leaves its session or transaction unusable is tried again, and parked in the end; other
+// events are not.
 import type pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

@@ -1,4 +1,4 @@
-// transactional: what a handler wrote happens exactly once, also where the answer to a commit never comes.
+// transactional: what a handler wrote happens exactly once, even if the answer to a commit never arrives.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { startProxy } from './support/proxy.ts'

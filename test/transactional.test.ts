@@ -1,25 +1,16 @@
 // transactional: true. What a handler writes through its client is committed together with the checkpoint.
-import type pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Meow, SubscriptionOptions } from '../src/index.ts'
 import { checkpoint } from './support/checkpoints.ts'
 import { gate } from './support/gate.ts'
 import { streamsOf } from './support/sql-executor.ts'
 import { listening } from './support/status.ts'
 import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
-import { transactionalSubscription } from './support/transactional.ts'
+import { openTransactional } from './support/transactional.ts'
 import { upTo } from './support/up-to.ts'
 
-let meow: Meow
-let sql: pg.Client
-test.before(async () => {
-  meow = await openStore({ pollIntervalMs: 60_000 })
-  await listening(meow)
-  sql = await pgClient()
-})
+const { meow, sql, given } = await openTransactional()
 test.after(closeAll)
-const given = (options?: Partial<SubscriptionOptions>) => transactionalSubscription(meow, sql, options)
 
 test('what handlers write and the checkpoint become visible together', async () => {
   const { name, append, process, write, table, hasWritten } = await given()

@@ -1,5 +1,5 @@
 // Appends whose answer does not come because of what happens right before or right after their COMMIT: the backend is
-// killed, the server crashes, the network swallows the reply. Each is done, once, and says so.
+// killed, the server crashes, the network swallows the reply. Each event is written once, and the append says so.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { AppendResult, Meow } from '../src/index.ts'
@@ -19,7 +19,7 @@ test.before(async () => {
   process.env.DATABASE_URL = server.connectionString
   await openStore({ listen: false })
   const sql = await pgClient()
-  // The last thing before a commit: waits for whoever has the lock.
+  // The last step before a commit: waits for the lock.
   await sql.query(`
     create function ${storeSchema}.pause() returns trigger language plpgsql as $$
       begin perform pg_advisory_xact_lock_shared(4711); return null; end $$;
@@ -58,7 +58,7 @@ const kinds: Record<string, (meow: Meow, category: string) => Promise<AppendResu
     ]),
 }
 
-/** What the answers say is what is in the table: every event once, where and as they say, and no other. */
+/** The table has exactly the events of the answers: every event once, at its position and with its content, and no other. */
 async function compare(meow: Meow, category: string, results: AppendResult[]): Promise<void> {
   const { events } = await meow.read({ category }, { limit: 10_000 })
   const said = results.flatMap((result) => result.events)
@@ -66,7 +66,7 @@ async function compare(meow: Meow, category: string, results: AppendResult[]): P
     said.toSorted((a, b) => a.position - b.position),
     events,
   )
-  // Of ids that are the caller's nobody knows whether an earlier call wrote them.
+  // With ids of the caller, it is unknown whether an earlier call wrote them.
   const made = results.filter(({ events }) => !events.some(({ type }) => type === 'Own'))
   assert.ok(made.every(({ deduplicated }) => !deduplicated))
 }
@@ -145,7 +145,7 @@ for (const [kind, append] of Object.entries(kinds)) {
       appending.catch(() => {})
       const pids = await waiting('SyncRep')
       await admin.query('alter system reset synchronous_standby_names')
-      // As the answer waits: nobody reads the file again before the process is gone.
+      // While the answer waits, the file is not read again before the process has ended.
       await end(pids)
       const again = await pgClient()
       await again.query('select pg_reload_conf()')

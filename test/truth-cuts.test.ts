@@ -1,5 +1,5 @@
 // Appends of every kind while their connections break at random moments, in every way: each answer is compared with the
-// table (I9), and what is unknown is appended again by its ids, which gives what was written, once.
+// table (I9), and if it is unknown, the same ids are appended again, which writes them once.
 import { setTimeout as delay } from 'node:timers/promises'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -92,7 +92,7 @@ test(`${CUTS} cuts at random moments: what an append says is so`, async () => {
   let stopped = false
   const writers = Array.from({ length: 6 }, async () => {
     while (!stopped) {
-      // Mostly several at once, which travel together.
+      // Mostly several at once, which share a transaction.
       const together = Array.from({ length: dice.pick([1, 1, 4, 32]) }, () => {
         const writes = Array.from({ length: dice.chance(0.1) ? 3 : 1 }, () => compose(dice, category))
         const call: Call = { writes, outcome: undefined, results: [] }
@@ -149,7 +149,7 @@ test(`${CUTS} cuts at random moments: what an append says is so`, async () => {
     }
   }
   const unknown = calls.filter(({ outcome }) => outcome === 'unknown')
-  // What was sent and got lost may still be on its way.
+  // A query whose answer was lost may still arrive at the server.
   await until(async () => (await direct.stallers()).length === 0, { what: 'the last of it' })
   const before = await look()
   check(before)
@@ -166,7 +166,7 @@ test(`${CUTS} cuts at random moments: what an append says is so`, async () => {
       events.map(({ id }) => id),
       call.writes.flatMap(({ events }) => events.map(({ id }) => id)),
     )
-    // Once more by what the error carries: what was written is told, what was not is done or refused now.
+    // Appends again what the error carries: events that were written are reported, the others are written or refused now.
     const again: Call = { writes: writes as Write[], outcome: undefined, results: [] }
     await run(direct, again)
     const was = written(call, before)

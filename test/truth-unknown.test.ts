@@ -1,5 +1,5 @@
-// What an append says while a try of it may still be run: a backend is frozen between the query and its answer. No refusal
-// that could turn out to be untrue; and what OutcomeUnknownError carries is all that it takes to append again.
+// What an append answers while one of its attempts may still run: a backend is frozen between the query and its answer. It
+// never says "refused" if the attempt may still succeed; and OutcomeUnknownError has everything that is needed to append again.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Meow } from '../src/index.ts'
@@ -45,7 +45,7 @@ for (const [what, expectedVersion, group] of [
   ['a version that is not there yet', 0, false],
   ['a version that is not there yet, in a group', 0, true],
 ] as const) {
-  test(`refused for ${what}, while the first try is frozen: unknown, for it is done in the end`, async () => {
+  test(`refused for ${what}, while the first try is frozen: unknown, because it succeeds in the end`, async () => {
     const { far, pid } = await withBackend()
     const [stream, other] = [1, 2].map(() => ({ category: uniqueName('frozen'), streamId: '1' })) as [
       any,
@@ -95,7 +95,7 @@ for (const expectedVersion of ['no-stream', 0] as const) {
   })
 }
 
-test('a group whose answer is lost: its writes, ids included, are all that appendAll takes to do it once', async () => {
+test('an appendAll whose answer is lost: the writes of the error, with their ids, can be passed to appendAll, which writes them once', async () => {
   for (const done of [true, false]) {
     const proxy = await startFaultProxy(server.connectionString)
     const far = await openStore({ connectionString: proxy.url, listen: false, queryTimeoutMs })

@@ -16,7 +16,7 @@ truth.before(async () => {
 })
 truth.after(closeAll)
 
-/** Holds back whatever is appended to a stream, after it was sent: another transaction has its next version in hand. */
+/** Blocks appends to a stream after they were sent: another transaction has taken its next version. */
 async function occupied(stream: { category: string; streamId: string }): Promise<{ free(): Promise<void> }> {
   const client = await pgClient()
   await client.query('begin')

@@ -1,4 +1,4 @@
-// Type parsers that an application sets for all of pg change nothing of what the library makes of the server's answers.
+// Type parsers that an application sets for all of pg do not change how the library reads the server's answers.
 import pg from 'pg'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

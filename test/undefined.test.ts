@@ -1,5 +1,5 @@
-// A selector, a stream, an expected version that is undefined is refused, for it would mean more than was wanted; elsewhere
-// undefined means "not given".
+// A selector, a stream or an expected version that is undefined is refused, because it would select more or check less than
+// intended; elsewhere undefined means "not given".
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { connect, ValidationError } from '../src/index.ts'
@@ -87,7 +87,7 @@ test('a store in memory refuses the same', async () => {
   for (const refused of everywhere) await refuses(store, refused)
 })
 
-test('of two that open a stream by the version of what they have loaded, none passes for "any"', async () => {
+test('an undefined expected version, read from an empty array, is not taken for "any"', async () => {
   const meow = await openStore()
   const opened = { ...stream, streamId: 'opened' }
   const open = async () => {

@@ -1,4 +1,4 @@
-// While a stream waits for its next attempt, its later events stay behind, and other streams go on.
+// While a stream waits for its next attempt, its later events wait, too, and other streams go on.
 import { filter, firstValueFrom } from 'rxjs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

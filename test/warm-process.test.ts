@@ -15,7 +15,7 @@ test.after(() => rmSync(dir, { recursive: true }))
 const { signal } = new AbortController()
 const good = "test('good', () => {})\ntest.run()"
 
-/** Runs files with these texts, below an import of uvu, in one process; returns what was found of each, and at the end. */
+/** Runs files with these texts, after an import of uvu, in one process. Returns the result of each file, and of the end. */
 async function run(texts: readonly string[], { timeoutMs = 60_000, endsWithinMs = 30_000 } = {}) {
   const warm = new WarmProcess({ GIVEN: 'yes' })
   const results = []
@@ -94,7 +94,7 @@ for (const [name, { text, reason, timeoutMs = 60_000 }] of Object.entries(broken
     assert.is(results[1]!.passed, 1)
   })
 
-test('what a file leaves open is told at the end', async () => {
+test('what a file leaves open is reported at the end', async () => {
   const { results, end } = await run([`setInterval(() => {}, 1000)\n${good}`], { endsWithinMs: 500 })
   assert.is(results[0]!.reason, undefined)
   assert.match(end ?? '', /keeps their process running/)

@@ -1,4 +1,5 @@
-// watch: the state of a stream as it is, then after each event, pushed; nothing lost or repeated between load and live.
+// watch: the current state of a stream, then the state after each event, by push; no event is lost or repeated between load and
+// live.
 import { firstValueFrom, lastValueFrom, toArray } from 'rxjs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -20,7 +21,7 @@ test.before(async () => {
 })
 test.after(closeAll)
 
-/** The state is the list of all data: what is lost, repeated or out of order shows. */
+/** The state is the list of all data, so lost, repeated and misplaced events are visible. */
 const listing = (options: object = {}): Decider<number, RecordedEvent, number[]> => ({
   category: uniqueName('list'),
   initial: [],
@@ -66,7 +67,7 @@ test('a stream that is not there yet has the initial state', async () => {
   seen.subscription.unsubscribe()
 })
 
-test('many who watch one stream share one load and one tail; who comes later gets the latest at once', async () => {
+test('watchers of one stream share one load and one tail; a later one gets the latest state at once', async () => {
   const counted = countingPool()
   const store = await openStore({ pool: counted.pool, pollIntervalMs: 60_000 })
   await listening(store)
@@ -83,7 +84,7 @@ test('many who watch one stream share one load and one tail; who comes later get
   assert.equal(late.all, [{ state: [0, 1, 2], version: 2 }])
   assert.is(counted.queries.length, before)
   for (const { all } of first) assert.is(all.at(-1), late.all[0])
-  // The last one to leave frees it: the next one loads anew.
+  // The last one that unsubscribes frees it: the next one loads again.
   for (const { subscription } of [...first, late]) subscription.unsubscribe()
   await meow.append(ref(list), added(3))
   assert.equal((await firstValueFrom(store.watch(list, 'a'))).state, upTo(4))
@@ -118,7 +119,7 @@ test('nothing is lost or repeated between load and live, whenever one begins to 
   }
 })
 
-test('an append that is open elsewhere: what is committed is seen at once, what follows comes once it may', async () => {
+test('an open append elsewhere: committed events are seen at once, later ones when the horizon allows', async () => {
   const list = listing()
   const client = await pgClient()
   await client.query('begin')
@@ -151,7 +152,7 @@ test('it completes when the store closes, even while it loads; a closed store is
   await rejects(firstValueFrom(store.watch(list, 'a')), ClosedError)
 })
 
-test('what evolve throws is an error of all who watch; who watches again begins anew', async () => {
+test('an error of evolve reaches all watchers; a new watcher starts again', async () => {
   const list = listing()
   await meow.append(ref(list), added(0))
   const both = [collect(meow.watch(list, 'a')), collect(meow.watch(list, 'a'))]

@@ -27,7 +27,7 @@ test('the example of its comment', () => {
   assert.is(window.size, 0)
 })
 
-test('what nothing was selected of is passed over at once', () => {
+test('positions without selected events are passed at once', () => {
   const window = new AckWindow(5, systemClock)
   window.pass(1000)
   assert.is(window.watermark, 1000)
@@ -72,7 +72,7 @@ test('random acks against a model, 2,000 seeds', () => {
   }
 })
 
-/** Deliver, pass, ack and write checkpoints at random, and say after each step what must hold. */
+/** Delivers, passes, acks and writes checkpoints at random, and checks all rules after each step. */
 function compare(random: Random): void {
   const start = random.int(0, 100)
   const window = new AckWindow(start, systemClock)

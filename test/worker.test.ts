@@ -1,5 +1,5 @@
-// process(): a handler, one event after the other; how a worker begins, ends and fails, and how it hands over: promptly,
-// and so that nothing is handled twice.
+// process(): a handler gets one event after the other. How a worker begins, ends and fails, and how it hands over: promptly,
+// and without handling an event twice.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Handler, Meow, ProcessOptions, SubscriptionOptions } from '../src/index.ts'
@@ -63,7 +63,7 @@ test('one event after the other, in order, each acked when its handler is done',
   assert.equal(more, [20, 21, 22, 23, 24])
 })
 
-test('a thenable that does its work whenever it is asked, as query builders do, is asked once', async () => {
+test('a thenable that works each time it is awaited, like those of query builders, is awaited once', async () => {
   const { process, append } = await given(0)
   let asked = 0
   const then = (resolve: () => void) => {
@@ -77,7 +77,7 @@ test('a thenable that does its work whenever it is asked, as query builders do, 
   assert.is(asked, events.length)
 })
 
-test('stop() waits for the event in hand, whose signal aborts, and begins no other', async () => {
+test('stop() aborts the signal of the running handler, waits for it, and begins no other', async () => {
   const { name, events, process } = await given(10)
   let release = () => {}
   const handled: number[] = []
@@ -158,7 +158,7 @@ test('onExhausted stop: the worker ends with the error, logged; its event comes 
   }
 })
 
-test('handing over is prompt: by the bell, not by a lease or a poll of a minute', async () => {
+test('the hand-over is prompt: by a wake-up, not by a lease or a poll of a minute', async () => {
   const { append, process } = await given(0)
   const other = await openStore({ pollIntervalMs: 60_000 })
   await listening(other)
@@ -182,7 +182,7 @@ test('handing over is prompt: by the bell, not by a lease or a poll of a minute'
   await other.close()
 })
 
-test('without the bell, the next poll finds a free partition', async () => {
+test('without the wake-up, the next poll finds a free partition', async () => {
   const [first, second] = await Promise.all(
     [1, 2].map(() => openStore({ listen: false, pollIntervalMs: 50 })),
   )

@@ -1,4 +1,4 @@
--- Move checkpoints up and renew their leases. Returns the partitions that are still the caller's.
+-- Moves checkpoints up and renews their leases. Returns the partitions that are still the caller's.
 create or replace function advance(_subscription text, _lease_ms int, _partitions int[], _epochs bigint[], _positions bigint[])
 returns int[]
 language plpgsql
@@ -7,7 +7,7 @@ as $$
 declare
   _ours int[];
 begin
-  -- Always in one order, so that no two wait for each other.
+  -- Always in the same order, so that two calls never wait for each other.
   if cardinality(_partitions) > 1 then
     perform from checkpoints c where c.subscription = _subscription and c.partition = any (_partitions)
     order by c.partition for no key update;

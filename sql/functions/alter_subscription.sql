@@ -9,7 +9,7 @@ declare
   _position bigint;
   _epoch    bigint;
 begin
-  perform refuse_owned(_name); -- at once, where an owner's transaction is not to be waited for
+  perform refuse_owned(_name); -- fails at once, instead of waiting for an owner's transaction
   _new := seize(_name);
   perform refuse_owned(_name);
 
@@ -33,7 +33,8 @@ begin
   update subscriptions s set categories = _new.categories, types = _new.types, partitions = _new.partitions, revision = gen_random_uuid()
   where s.name = _name;
 
-  -- An owner whose lease has expired, and that has not noticed, must never be valid again: the new epochs are above all old ones.
+  -- An owner may not have noticed that its lease has expired. It must never be valid again, so the new epochs are above all old
+  -- ones.
   select min(c.position), max(c.epoch) into _position, _epoch from checkpoints c where c.subscription = _name;
   if _new.partitions = (select count(*) from checkpoints c where c.subscription = _name) then
     update checkpoints c set epoch = _epoch + 1, owner = null, lease_until = null where c.subscription = _name;

@@ -1,18 +1,18 @@
 -- An append announces itself before it takes a position.
 --
 -- The announcement is a shared advisory lock that carries p, the sequence's last value at that moment: all positions
--- that this transaction takes afterwards are above p. PostgreSQL lets the lock go when the transaction ends, however
--- it ends, and not before its commit can be seen. Readers (horizons.sql) stay at or below every announced p.
+-- that this transaction takes afterwards are above p. PostgreSQL releases the lock when the transaction ends, however it ends,
+-- and not before its commit is visible. Readers (horizons.sql) stay at or below every announced p.
 --
 -- Two-integer advisory locks: (store, p) once a transaction, and (category, p) once a category.
 --
--- Announce one category, or every category (null); cheap when it is announced already. Above 16 categories it announces
+-- Announces one category, or every category (null); cheap if it is already announced. Above 16 categories it announces
 -- every category instead: the lock table is shared by all and must not fill. `_flag` is '!' if the append function is about
--- to insert. Internal: it relies on the search_path of the functions that call it, for setting it on each append once more
--- costs more than the rest.
+-- to insert. Internal: it relies on the search_path of its callers, because setting it again on each append costs more than the
+-- rest.
 --
--- In a function that runs on each append, expressions are short, and what is seldom needed is a statement of its own: in each
--- transaction plpgsql prepares an expression again, all of it.
+-- Expressions are short here, and rare cases are statements of their own, because plpgsql prepares each expression as a whole
+-- again in each transaction.
 create or replace function announce(_category text, _flag text default '') returns void
 language plpgsql
 as $$

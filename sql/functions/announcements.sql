@@ -1,6 +1,6 @@
 -- The announcements of all open appends: a row for each lock. A lock counts only if the same transaction also holds the
--- store's lock. One pass over the locks finds this out, for any role may take as many as the server has room for. A join
--- would be a loop inside a loop: the planner takes pg_locks for a single row.
+-- store's lock. One pass over the locks finds this out, because any role may take as many locks as the server has room for. A
+-- join would be a nested loop, because the planner assumes that pg_locks has a single row.
 create or replace function announcements()
 returns table (owner text, pid int, key int, low bigint)
 language sql stable

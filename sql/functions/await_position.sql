@@ -1,4 +1,4 @@
--- Announce a waiter, for a while, or once more; and sweep up those whose while is over.
+-- Registers a waiter for a while, or renews it, and deletes those whose time is over.
 create or replace function await_position(_subscription text, _position bigint, _id uuid, _while_ms double precision) returns void
 language plpgsql
 set search_path from current

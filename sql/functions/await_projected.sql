@@ -1,4 +1,4 @@
--- Waits until is_projected is true, at most _most_ms. Each look has a snapshot of its own (READ COMMITTED).
+-- Waits until is_projected is true, at most _most_ms. Each check has a snapshot of its own (READ COMMITTED).
 create or replace function await_projected(_subscription text, _position bigint, _most_ms int) returns boolean
 language plpgsql
 set search_path from current

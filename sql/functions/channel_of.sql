@@ -1,4 +1,4 @@
--- Channel of a category, or (null) of the whole store. A name over PostgreSQL's 63 bytes gives way to its hash.
+-- Channel of a category, or (null) of the whole store. A name of more than PostgreSQL's 63 bytes is replaced by its hash.
 create or replace function channel_of(_schema text, _category text) returns text
 language sql immutable
 return case

@@ -35,7 +35,7 @@ begin
     raise exception 'there is no subscription "%"', _subscription using errcode = 'MW011';
   end if;
   if _revision <> _current then
-    raise exception 'subscription "%" was altered, or made anew, since this executor began', _subscription using errcode = 'MW010';
+    raise exception 'subscription "%" was altered, or deleted and created again, since this executor began', _subscription using errcode = 'MW010';
   end if;
   _now := clock_timestamp();
   _until := _now + _lease_ms * interval '1 ms';

@@ -1,8 +1,8 @@
 -- Locks instances of a process manager whose timers are due, without waiting for those that are locked, and returns the timers that
 -- are due, with the state of each one's instance. With _name: only that timer, due or not, and its instance is waited for.
 --
--- The instances come first, because who handles an event locks them first, too. What is due is read again afterwards: the
--- event may have cancelled it. A process manager that is paused has no timers.
+-- The instances are locked first, because a handler of an event locks them first, too. The timers are read again afterwards,
+-- because the event may have cancelled them. A process manager that is paused has no timers.
 create or replace function claim_process_timers(_process text, _limit int, _id text, _name text)
 returns table (id text, name text, due bigint, attempts int, cause json, state json, version int, now_ms bigint)
 language plpgsql

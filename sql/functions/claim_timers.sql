@@ -1,6 +1,6 @@
--- Locks the next timers that are due, for a transaction that appends what they hold and then settles them (settle_timers). Those
--- that others have locked are left to them, so several processes share the work, and each timer is fired once. With _key: only
--- that one, due or not; it is waited for.
+-- Locks the next timers that are due, for a transaction that appends their events and then settles them (settle_timers). It
+-- skips timers that others have locked, so several processes share the work, and each timer is fired once. With _key: only that
+-- one, due or not; it is waited for.
 --
 -- The times are in microseconds since 1970: ids of events are derived from them.
 create or replace function claim_timers(_limit int, _key text)

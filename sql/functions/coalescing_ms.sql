@@ -1,4 +1,4 @@
--- For how many ms a publisher's lease lasts, and so for how long appends leave their notifications to it at most.
+-- How many ms a publisher's lease lasts. So appends leave their notifications to it for at most this time.
 create or replace function coalescing_ms() returns int
 language sql immutable
 return 500;

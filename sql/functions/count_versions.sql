@@ -1,5 +1,5 @@
--- How many events of these types and with all of these tags (null: all) a stream has from version _from to _to. Of more than _most versions the rest is
--- estimated to be like them, unless neither matters.
+-- How many events of these types and with all of these tags (null: all) a stream has from version _from to _to. If there are
+-- more than _most versions, the rest is estimated to be like them, unless neither types nor tags matter.
 create or replace function count_versions(_category text, _stream_id text, _from int, _to int, _types text[], _most bigint, _tags text[])
 returns table (events bigint, is_estimate boolean)
 language sql stable

@@ -39,7 +39,7 @@ begin
       version_at(_categories[1], _stream_id, _horizon), _types, _most, _tags
     ) as c;
   elsif _low < _horizon then
-    -- One category after the other. Each may use what the earlier ones have left of the limit.
+    -- One category after the other. Each may use the part of the limit that the earlier ones did not need.
     with recursive next (n, most, walked, wanted, last, remaining) as (
       select 0, null::bigint, null::bigint, 0::bigint, null::bigint, _most
       union all

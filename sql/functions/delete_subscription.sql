@@ -1,4 +1,4 @@
--- Its executors, if there are any, find out.
+-- Its executors, if there are any, end with an error.
 create or replace function delete_subscription(_name text) returns void
 language plpgsql
 set search_path from current

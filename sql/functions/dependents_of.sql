@@ -1,4 +1,4 @@
--- The objects that would be lost if these relations were dropped, in words; those in _schema, and these themselves, aside.
+-- Describes the objects that would be lost if these relations were dropped, except those in _schema and these themselves.
 create or replace function dependents_of(_relations oid[], _schema text) returns text[]
 language sql stable
 begin atomic
@@ -12,7 +12,7 @@ begin atomic
       from pg_catalog.pg_depend d
       left join pg_catalog.pg_rewrite r on d.classid = 'pg_catalog.pg_rewrite'::regclass and r.oid = d.objid
       where d.deptype <> 'i'
-        -- Of what belongs to a relation (statistics, publications, its own policies) only what would be missed counts.
+        -- Objects that belong to a relation (statistics, publications, its own policies) count only if their loss matters.
         and (d.deptype <> 'a' or d.classid in (
           'pg_catalog.pg_class'::regclass, 'pg_catalog.pg_trigger'::regclass, 'pg_catalog.pg_constraint'::regclass,
           'pg_catalog.pg_attrdef'::regclass

@@ -1,6 +1,6 @@
--- Discards the event for which a stream is parked, and lets those that wait behind it be delivered again. Returns how many
--- streams these were, and how many events wait behind. Streams that are being replayed are left alone: their executor is at it.
--- _category: null, if only one category has such a stream.
+-- Discards the event that a stream is parked for, and lets the later ones be delivered again. Returns how many
+-- streams these were, and how many later events they have. Streams that are being replayed do not change, because an executor
+-- works on them. _category: null, if only one category has such a stream.
 create or replace function discard_parked(
   _subscription text, _stream_id text, _category text, _reason text, out discarded int, out replayed bigint
 )

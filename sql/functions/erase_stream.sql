@@ -1,4 +1,4 @@
--- Erases a stream: the data of its events is removed. What stays is that they happened, when, and in which order. So versions
+-- Erases a stream: the data of its events is removed. What remains is that they happened, when, and in which order. So versions
 -- have no gaps, and no checkpoint or reader is disturbed.
 --
 -- An erased event has the data {} and the metadata {"erased":true}. After the last one, a tombstone is appended: an event of type

@@ -1,4 +1,4 @@
--- The number that stands for what append() is told to expect.
+-- The number for the expected version that append() was given.
 create or replace function expected_version(_expected text) returns int
 language plpgsql immutable
 as $$

@@ -1,5 +1,5 @@
 -- A timer of an instance has failed: it is tried again in _again_ms, or, if that is null, is kept as failed. Nothing happens if it was
--- scheduled anew meanwhile.
+-- scheduled again meanwhile.
 create or replace function fail_process_timer(
   _process text, _id text, _name text, _due bigint, _error text, _again_ms double precision
 ) returns void

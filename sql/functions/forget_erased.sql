@@ -1,4 +1,4 @@
--- A state that was folded before an erasure must not be stored after it. (The lock comes first: the query sees what was
+-- A state that was computed before an erasure must not be stored after it. (The lock comes first: the query sees what was
 -- committed until then.)
 create or replace function forget_erased() returns trigger
 language plpgsql

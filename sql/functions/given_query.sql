@@ -1,4 +1,4 @@
--- A query as it is given, checked: an array of 1 to 32 items with 1 to 32 tags each.
+-- Checks a given query: an array of 1 to 32 items with 1 to 32 tags each.
 create or replace function given_query(_query json) returns json
 language plpgsql immutable
 set search_path from current

@@ -1,4 +1,5 @@
--- What append() is given as tags, checked and sorted, each once; null: none. At most 32, each of 1 to 255 characters.
+-- The tags that append() was given: checked, sorted and without duplicates; null: none. At most 32, each of 1 to 255
+-- characters.
 create or replace function given_tags(_tags json, _what text) returns text[]
 language plpgsql immutable
 as $$

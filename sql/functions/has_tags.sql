@@ -1,4 +1,5 @@
--- Whether the event at a position carries all of these tags, each of which is given once. Callers ask only if there are tags to ask for.
+-- Whether the event at a position carries all of these tags, each of which is given once. Callers use it only if a query has
+-- tags.
 create or replace function has_tags(_position bigint, _tags text[]) returns boolean
 language sql stable
 begin atomic

@@ -17,7 +17,8 @@
 -- by less than 2^32 since the announcement. (A transaction that appends again after that is refused: settle.sql.)
 --
 -- Step 3 also makes the horizon safe to keep. A crash can set a sequence back over positions that never committed, and the
--- next event takes one of them. A committed position is never handed out again: its flush wrote the sequence as well.
+-- next event takes one of them. A committed position is never assigned again, because its commit also flushed the sequence's
+-- value to disk.
 --
 -- It returns the horizons of now, for all readers at once: a row with key null for what no announcement holds back, and a row for
 -- each announced key. A category's horizon is the least of the rows null, -1 and its own key; the store's, of the rows
@@ -55,9 +56,9 @@ begin
     from announcements() group by key
   ) as held;
 
-  -- Each bound looks for a committed position only down to the bound below it, and takes that one's if there is none. So what
-  -- cannot be seen, the rows of an open bulk append, is passed over once, however many keys are announced. (The window goes
-  -- through the rows as unnest gives them; to sort them once more costs a tenth of all this.)
+  -- For each bound, a committed position is searched only down to the next lower bound; if there is none, that one's position
+  -- is used. So invisible rows, those of an open bulk append, are skipped once, however many keys are announced.
+  -- (The window goes through the rows as unnest gives them; to sort them once more costs a tenth of all this.)
   return query
     select key, coalesce(max((
       select position from events

@@ -1,5 +1,5 @@
--- Locks the instances of a process manager that inputs are for, in one order for all, and makes those that do not exist. What has
--- ended and need not be kept is deleted on the way. Returns each with its state, and the time.
+-- Locks the instances that inputs are for, always in the same order, and creates those that do not exist. It also deletes ended
+-- instances that need not be kept any more. Returns each with its state, and the time.
 create or replace function lock_instances(_process text, _ids text[], _initial json, _version int)
 returns table (id text, state json, version int, ended boolean, now_ms bigint)
 language plpgsql

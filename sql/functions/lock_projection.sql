@@ -1,4 +1,4 @@
--- Lets one transaction at a time change what there is of a projection: its versions, and which one is live.
+-- Lets one transaction at a time change the versions of a projection, and which one is live.
 create or replace function lock_projection(_name text) returns void
 language plpgsql
 set search_path from current

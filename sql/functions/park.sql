@@ -1,7 +1,7 @@
 -- Parks a stream from _position on, if the caller owns its partition (_epoch). _replaying: only until its executor tries
 -- again.
 --
--- An answer may be lost, so that this call comes twice, and an administrator may discard the event in between: then it stays
+-- If an answer is lost, this call comes twice, and an administrator may have discarded the event in between: then it stays
 -- discarded.
 create or replace function park(
   _subscription text, _partition int, _epoch bigint, _category text, _stream_id text, _position bigint,

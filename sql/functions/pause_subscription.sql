@@ -1,5 +1,5 @@
--- Pauses a subscription: from their next claim on, its executors begin no event and own no partition, until it is resumed. What
--- they are handling ends as always. If it is paused already, nothing changes.
+-- Pauses a subscription: from their next claim on, its executors begin no event and own no partition, until it is resumed.
+-- Events that they are handling end as usual. If it is paused already, nothing changes.
 create or replace function pause_subscription(_name text) returns void
 language plpgsql
 set search_path from current

@@ -1,9 +1,9 @@
--- The position after which to begin, to read all that was recorded at or after a moment: the one before the first such event; if
--- there is none, the last one.
+-- The position to start after, in order to read all events that were recorded at or after a moment: the one before the first
+-- such event or, if there is none, the last one.
 --
 -- Times are not indexed, but they have nearly the order of positions. So halving finds where the minute before that moment begins,
 -- and from there on each event is looked at: clocks may be out of step, and appends may have been open, for as long as that. If
--- events were imported with times in another order, there is no such place, and one of several is found.
+-- events were imported with times in another order, there may be several such places, and one of them is found.
 create or replace function position_at(_since timestamptz) returns bigint
 language plpgsql stable
 set search_path from current

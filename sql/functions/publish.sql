@@ -1,6 +1,6 @@
 -- Notification coalescing. NOTIFY takes a lock that all commits of the server share, and holds it while it commits. If many
--- transactions append at once, this lock is what they wait for. Then one process, the publisher, notifies for all: it takes a
--- lease, the trigger (appended.sql) no longer notifies, and the publisher calls publish() every few milliseconds.
+-- transactions append at once, they wait for this lock. Then one process, the publisher, notifies for all: it takes a lease,
+-- the trigger (appended.sql) no longer notifies, and the publisher calls publish() every few milliseconds.
 --
 --   claim_publishing -> renew_publishing(coalescing) -> publish, publish, renew, publish ...
 --     -> renew_publishing(not coalescing) -> publish until the horizon has passed the head -> end_publishing
@@ -9,7 +9,7 @@
 -- * The publisher reads the horizon from which it starts before it takes the lease: all events below it were notified.
 -- * The lease is visible to everybody before the first append omits its notification: claim and renew are two transactions.
 --   So a publisher that dies leaves a lease that expires and is not closed. Its column `published` says up to where events were
---   notified. A process that finds such a lease claims it, and goes on from there.
+--   notified. A process that finds such a lease claims it, and continues from there.
 -- * A publisher that ends lets appends notify again first. Then it goes on until the horizon has passed the head of that
 --   moment, for an append that omitted its notification may commit much later. Only then it closes the lease.
 -- * Each statement requires that the caller still owns the lease, and the expiry is written while the lease's row is locked.
@@ -36,7 +36,7 @@ as $$
 #variable_conflict use_variable
 declare
   _store constant int := store_key();
-  _all   bigint := least(free, bounds[array_position(keys, -1)]); -- of a category that nobody holds back by itself
+  _all   bigint := least(free, bounds[array_position(keys, -1)]); -- of a category that no append holds back separately
   _keys  int[];
   _bounds bigint[];
   _free  bigint;

@@ -1,6 +1,6 @@
 -- The first _limit events above _after that match a query (first_unseen says what that is), in the order of positions, and the horizon
--- of the store, which is fetched first: what is at or below it, the later statement sees whole. Without a match, one row that has the
--- horizon alone. For the next page the first one's horizon counts.
+-- of the store, which is fetched first, so the later statement sees all events at or below it. Without a match, it returns one
+-- row, with only the horizon. Later pages use the horizon of the first one.
 --
 -- The planner takes the statement for expensive: it expects 100 items, and does not see their tags. So the server would compile it
 -- each time, which takes 5 to 200 ms, where the query itself takes 0.1.

@@ -1,4 +1,4 @@
--- Takes apart what sign_seen() has made. MW021: this store has not made it.
+-- Takes apart what sign_seen() has made. MW021: it was not made by this store.
 create or replace function read_seen(_seen text, out horizon bigint, out positions bigint[])
 language plpgsql stable
 set search_path from current

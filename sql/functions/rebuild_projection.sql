@@ -1,5 +1,5 @@
--- Asks for the live version of a projection once more: a new generation, which the processes that run this version build beside
--- it. If one is under way already, it is that one. Returns its version and its generation.
+-- Requests a rebuild of the live version of a projection: a new generation, which the processes that run this version build
+-- beside it. If one is under way already, it is that one. Returns its version and its generation.
 create or replace function rebuild_projection(_name text, out version int, out generation int)
 language plpgsql
 set search_path from current

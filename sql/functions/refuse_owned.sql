@@ -1,4 +1,4 @@
--- Refuses if an executor owns a partition of the subscription, or waits for one.
+-- Raises an error if an executor owns a partition of the subscription, or waits for one.
 create or replace function refuse_owned(_name text) returns void
 language plpgsql
 set search_path from current

@@ -1,4 +1,4 @@
--- Refuses to delete or to move the subscription of a projection: its tables would no longer be what its checkpoint says.
+-- Refuses to delete or to move the subscription of a projection: its tables would no longer match its checkpoint.
 create or replace function refuse_projected(_subscription text) returns void
 language plpgsql
 set search_path from current

@@ -1,5 +1,6 @@
--- The right to columns of events is the right to empty them. A role that may change the whole table may also restore. A statement
--- that empties an event does not call this: a trigger that runs before each row would cost an erasure a quarter of its time.
+-- The privilege to update columns of events only permits to empty them. A role that may change the whole table may also
+-- restore. A statement that empties an event does not call this: a trigger that runs before each row would cost an erasure a
+-- quarter of its time.
 create or replace function refuse_rewrite() returns trigger
 language plpgsql
 set search_path from current

@@ -5,7 +5,7 @@ language plpgsql
 as $$
 begin
   if json_typeof(_event.metadata) <> 'object' or _event.metadata -> '$tags' is null then
-    return; -- it stands deeper, or in a text
+    return; -- it is nested deeper, or part of a text
   end if;
   if strict() then
     raise exception 'version % of stream "%" of category "%" has tags (metadata."$tags"), which an INSERT can not write',

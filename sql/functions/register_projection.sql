@@ -1,4 +1,4 @@
--- Finds a version of a projection, or notes down that it begins; returns its generations. It refuses a version that was dropped
+-- Finds a version of a projection, or registers it; returns its generations. It refuses a version that was dropped
 -- after it had been live, and a definition that is not the one its tables were made by.
 create or replace function register_projection(
   _name text, _version int, _schema_name text, _expose text, _subscription text,

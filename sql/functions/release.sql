@@ -22,7 +22,7 @@ begin
   )
   select coalesce(array_agg(partition), '{}') into _ours from freed;
   if _leaving then
-    -- Partitions that a claim took whose answer was not waited for.
+    -- Partitions of a claim whose answer was not waited for.
     update checkpoints c set owner = null, lease_until = null where c.subscription = _subscription and c.owner = _owner;
     delete from executors e where e.subscription = _subscription and e.owner = _owner;
   end if;

@@ -1,4 +1,4 @@
--- Lets a subscription go on after _position, also while executors are at work: they lose their leases, and parked streams are
+-- Lets a subscription continue after _position, also while executors work: they lose their leases, and parked streams are
 -- forgotten.
 create or replace function reset_subscription(_name text, _position bigint) returns void
 language plpgsql

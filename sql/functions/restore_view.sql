@@ -1,4 +1,4 @@
--- Gives a view that was made again what it had: owner, privileges and comments, of itself and of the columns that are still there.
+-- Gives a view that was created again its old owner, privileges and comments, also those of columns that still exist.
 create or replace function restore_view(_view regclass, _old jsonb) returns void
 language plpgsql
 set search_path from current
@@ -7,7 +7,7 @@ declare
   _one   record;
   _given jsonb;
 begin
-  -- What default privileges have granted it meanwhile goes.
+  -- Privileges that default privileges granted meanwhile are revoked.
   for _one in
     select distinct a.grantee from pg_class c cross join lateral aclexplode(c.relacl) a
     where c.oid = _view and (a.grantee <> c.relowner or jsonb_typeof(_old -> 'grants') = 'array')

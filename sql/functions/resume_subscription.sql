@@ -9,6 +9,6 @@ begin
     raise exception 'there is no subscription "%"', _name using errcode = 'MW011';
   end if;
   perform pg_notify(wake_channel(_name), '');
-  perform pg_notify(timer_channel(), ''); -- if it is a process manager, its timers go on
+  perform pg_notify(timer_channel(), ''); -- if it is a process manager, its timers fire again
 end
 $$;

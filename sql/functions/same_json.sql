@@ -1,5 +1,5 @@
--- Whether two are the same value: key order and white space aside. What jsonb can't hold (by a raw INSERT: \u0000, half a
--- surrogate pair) is the same as nothing but itself.
+-- Whether two JSON texts have the same value, except for the order of keys and white space. What jsonb can't hold (by a raw
+-- INSERT: \u0000, half a surrogate pair) equals only the same text.
 create or replace function same_json(_one json, _other json) returns boolean
 language plpgsql immutable
 set search_path from current

@@ -1,4 +1,4 @@
--- Writes what inputs have made of instances that the caller has locked.
+-- Writes the changes that inputs made to instances that the caller has locked.
 --
 --   _instances  [{"id", "state", "ended"}, ...]
 --   _cancelled  [{"id", "name"}, ...]: timers that are gone: fired or cancelled

@@ -1,5 +1,5 @@
--- Locks a subscription against claims, and then its checkpoints against their owners. It locks no more of the subscription's row
--- than that, for an owner that parks a stream refers to this row.
+-- Locks a subscription against claims, and then its checkpoints against their owners. It takes no stronger lock on the
+-- subscription's row, because an owner that parks a stream inserts a row that refers to it.
 create or replace function seize(_name text) returns subscriptions
 language plpgsql
 set search_path from current

@@ -1,4 +1,4 @@
--- A statement gave a category positions from _low to _high: check them, and notify the category. Internal, as announce().
+-- A statement gave a category positions from _low to _high: checks them, and notifies the category. Internal, as announce().
 create or replace function settle(_category text, _low bigint, _high bigint, _announced text, _coalescing boolean) returns void
 language plpgsql
 as $$
@@ -10,7 +10,7 @@ begin
   if _bound is null then
     _bound := announced_position(_announced, -1);
   end if;
-  -- Positions that the sequence did not just hand out: OVERRIDING SYSTEM VALUE, COPY with positions, CACHE > 1. Or the
+  -- Positions that the sequence did not just assign: OVERRIDING SYSTEM VALUE, COPY with positions, CACHE > 1. Or the
   -- sequence has moved so far that readers can't rebuild the announced position any more (horizons.sql).
   if (_low > _bound and _high - _bound < 4294967296 and _high <= least(last_position(), 9007199254740991)) is not true then
     if _bound is null and strict() then
@@ -26,7 +26,7 @@ begin
     end if;
   end if;
   if not _coalescing then
-    _channel := current_schema() || '.' || _category; -- as channel_of() says where it fits, for less
+    _channel := current_schema() || '.' || _category; -- the same as channel_of() if the name is short, but cheaper
     if octet_length(_channel) > 63 then
       _channel := channel_of(current_schema(), _category);
     end if;

@@ -1,5 +1,5 @@
 -- The end of claimed timers: those in _fired are deleted. Those in _failed are tried again in _again_ms, or, if that is null, are kept as
--- failed. A timer that was replaced since (it has another due time) is left alone.
+-- failed. A timer that was replaced meanwhile (it has another due time) does not change.
 create or replace function settle_timers(
   _fired text[], _failed text[], _due bigint[], _errors text[], _again_ms double precision[]
 ) returns void

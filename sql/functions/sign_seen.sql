@@ -1,5 +1,5 @@
--- What a query has seen, as a text that only this store can make: the horizon, the positions above it, and a signature with the key of
--- seen_key. src/append/seen.ts does the same.
+-- What a query has seen, as a text that only this store can create: the horizon, the positions above it, and a signature with
+-- the key of seen_key. src/append/seen.ts does the same.
 create or replace function sign_seen(_horizon bigint, _positions bigint[]) returns text
 language sql stable
 begin atomic

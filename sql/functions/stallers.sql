@@ -17,8 +17,8 @@ as $$
     select (select e.category from events e where e.category > names.category order by e.category limit 1)
     from names where names.category is not null
   ), waited as (
-    -- Each append holds the store's lock. If that is its only lock, it is not an append of ours: the store waits for it, and no
-    -- category does.
+    -- Each append holds the store's lock. If that is its only lock, it is not an append of this library: it holds back the
+    -- store, but no category.
     select distinct h.owner, h.pid, n.category, h.key = -1 as every
     from held h
     left join (select category, category_key(category) as key from names) as n on n.key = h.key

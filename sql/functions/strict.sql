@@ -1,5 +1,5 @@
--- Whether the promises on which the horizon is built must be kept. A restore may break them, by a role that may change events,
--- too; anybody can make the setting alone.
+-- Whether the rules that the horizon depends on must be kept. A restore may break them, if its role may also change events: the
+-- setting alone, which anybody can make, is not enough.
 create or replace function strict() returns boolean
 language sql stable
 return current_setting('meowmx.maintenance', true) is distinct from 'on' or not has_table_privilege('events', 'update');

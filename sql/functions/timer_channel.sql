@@ -1,4 +1,5 @@
--- The channel that wakes those who fire timers. The payload is the time of the new timer in ms since 1970, or nothing: look.
+-- The channel that wakes processes that fire timers. The payload is the time of the new timer in ms since 1970; if it is empty,
+-- read the timers.
 create or replace function timer_channel() returns text
 language plpgsql stable
 set search_path from current

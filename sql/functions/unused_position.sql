@@ -1,4 +1,4 @@
--- One below the first position, as long as none was handed out; else the last one.
+-- One below the first position if none was assigned yet; otherwise the last one.
 create or replace function unused_position() returns bigint
 language plpgsql
 as $$

@@ -1,5 +1,6 @@
 -- The version of a stream's last event at or below _position; -1 if there is none. Inside a stream only versions are
--- indexed, and positions have their order: mostly one of the first two probes is the answer, else halving finds it.
+-- indexed, and positions have their order: mostly one of the first two probes is the answer, otherwise a binary search finds
+-- it.
 create or replace function version_at(_category text, _stream_id text, _position bigint) returns int
 language plpgsql stable
 set search_path from current

@@ -1,5 +1,5 @@
 -- How many appends to this store wait for the lock that NOTIFY takes. In pg_locks it is a lock of the catalog of databases, on
--- no database. An append is known by the store's announcement. One pass over the locks, grouped by transaction, as in
+-- no database. An append is recognized by the store's announcement. One pass over the locks, grouped by transaction, as in
 -- announcements.sql.
 create or replace function waiting_for_notify() returns int
 language sql

@@ -1,4 +1,4 @@
--- Tells those who fire timers that there is one for this time. They ignore it if they wake earlier anyway.
+-- Notifies the processes that fire timers of a timer for this time. They ignore it if they wake earlier anyway.
 create or replace function wake_timers(_at timestamptz) returns void
 language plpgsql
 set search_path from current

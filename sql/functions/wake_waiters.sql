@@ -1,4 +1,4 @@
--- Wakes the waiters of a subscription if one of them can have waited for a position that a checkpoint has reached. If nobody
+-- Wakes the waiters of a subscription if one of them may wait for a position that a checkpoint has reached. If nobody
 -- waits, it costs one index probe. A waiter that came after this probe, but before the caller commits, sees that the
 -- checkpoint's row is being changed, and asks again (queries/reached.sql).
 create or replace function wake_waiters(_subscription text) returns void

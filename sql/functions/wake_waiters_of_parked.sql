@@ -1,5 +1,5 @@
--- Wakes the waiters of a subscription when a stream is parked, which counts as passed though its checkpoint may be far
--- behind, and when a replayed event was handled.
+-- Wakes the waiters of a subscription when a stream is parked (its events count as handled, although the checkpoint may be far
+-- below them), and when a replayed event was handled.
 create or replace function wake_waiters_of_parked() returns trigger
 language plpgsql
 set search_path from current

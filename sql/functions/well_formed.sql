@@ -1,8 +1,8 @@
--- Whether it is plain that every reader can read an event: names of at most 255 bytes, a version that leaves room for the next
+-- Whether every reader can obviously read an event: names of at most 255 bytes, a version that leaves room for the next
 -- one, a time whose year has four digits, JSON that fits into one JavaScript string, metadata that is a JSON object, and a type
 -- that is neither empty nor reserved ($ and what sorts before it).
 --
--- It runs for each row, so it is short, and it may say no to an event that is well formed: refuse_malformed() decides about
+-- It runs for each row, so it is short, and it may return false for a well-formed event: refuse_malformed() decides about
 -- those. For example, it looks at the stored size of JSON, which may be compressed: to 1/255 at most, so 1 MiB holds less than
 -- 384 MiB.
 create or replace function well_formed(

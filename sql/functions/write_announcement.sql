@@ -1,6 +1,6 @@
 -- Keeps what this transaction has announced, until it ends. `_flag` is '!' while the append function inserts, else ''.
 --
--- What only looks at the flag, or for '|-1=', or takes the flag away, does so by itself: announce_every, appended and
+-- Functions that only check the flag, check for '|-1=', or remove the flag do so themselves: announce_every, appended and
 -- done_inserting. Each further call costs 1 to 2 % of an append.
 create or replace function write_announcement(_flag text, _announced text) returns text
 language sql volatile

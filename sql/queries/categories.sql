@@ -1,5 +1,5 @@
 -- Each category by a loose index scan (one probe a category), then its counts from one index alone: no seq scan, but every
--- event of it is counted. What lies above position $1 (null: nothing) is counted once more, and taken off.
+-- event of it is counted. The events above position $1 (null: none) are counted once more and subtracted.
 with recursive names as (
   (select category from meowmx.events order by category limit 1)
   union all

@@ -1,4 +1,4 @@
--- The server, as doctor looks at it.
+-- What doctor checks of the server.
 select
   current_setting('server_version'), current_setting('server_version_num'), pg_is_in_recovery(),
   current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit'), current_setting('autovacuum'),

@@ -1,4 +1,4 @@
--- Transactions of this database that are open for longer than $1 ms, and what is prepared for as long; the oldest first.
+-- Transactions of this database, also prepared ones, that are open for longer than $1 ms; the oldest first.
 select pid, application_name, usename, state, (extract(epoch from clock_timestamp() - xact_start) * 1000)::bigint as age, null
 from pg_stat_activity
 where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'

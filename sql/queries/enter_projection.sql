@@ -1,5 +1,5 @@
 -- Sets the search_path of this transaction for a handler of a projection, whose schema comes first; returns whether readers have not
--- seen this version yet. No row: it was dropped.
+-- seen this version yet. It returns no row if the version was dropped.
 select
   p.activated_at is null,
   pg_catalog.set_config('search_path', case

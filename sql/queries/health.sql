@@ -1,5 +1,5 @@
--- What must hold for the horizon to be right: each trigger there and on; a sequence that caches nothing, only goes up and ends
--- at 2^53 - 1; no position above the sequence. $1 and $2: the table and its sequence, as text.
+-- The conditions for a correct horizon: each trigger exists and is enabled; the sequence caches nothing, only rises and ends at
+-- 2^53 - 1; no position is above the sequence. $1 and $2: the table and its sequence, as text.
 --
 -- And the functions, whose names are $3, and the triggers must work in this schema. If it was renamed or copied, they may be
 -- set or bound to the old one, and write there. `astray`: which ones are, and `astray_to`: in which schema they work.

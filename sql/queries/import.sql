@@ -1,12 +1,12 @@
--- Append events that were recorded elsewhere, as they are: ids, versions, their time, and their order. One statement, so all
--- of them or none; what has an id that is known is passed over, unless it is known otherwise, which is told: nothing is
--- written then.
+-- Append events that were recorded elsewhere, as they are: ids, versions, their time, and their order. One statement, so all of
+-- them or none. Events whose ids are already recorded are skipped. If one is recorded with other content, nothing is written.
 --   $1 ids, $2 categories, $3 stream ids, $4 versions, $5 types, $6 data, $7 metadata (JSON as text: to the character, and \u0000
 --   too), $8 times; null for an id, a version, metadata or a time: a new one, the next of the stream, {}, now
 --   $9  true: versions do not count, each follows what its stream has
 -- Tombstones of erased streams are taken from a role that may erase (functions/erase_stream.sql).
--- Tags travel in the metadata; they are locked before the first event takes its position.
--- Returns how many were written, how many were known, and the number, from 1, of the first that is known otherwise.
+-- Tags are part of the metadata; they are locked before the first event takes its position.
+-- Returns how many were written, how many were known, and the number, from 1, of the first one that is recorded with other
+-- content.
 with allowed as materialized (
   select meowmx.allow_tombstones(), meowmx.allow_tags(), meowmx.lock_tags('{}', array(
     select distinct tag from unnest($7::text[]) as m cross join lateral unnest(meowmx.tags_of(m::json)) as tag

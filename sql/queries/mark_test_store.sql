@@ -1,4 +1,4 @@
--- Mark a store as one for tests, in the comment of its schema, behind what may stand there. Only while it is empty, so that no
+-- Marks a store as one for tests, at the end of the comment on its schema. It must be empty, so that no
 -- store with events of value is ever marked. ($place$ quotes the name of the table, whatever characters that of the schema has.)
 do $mark$
 declare
@@ -9,7 +9,7 @@ begin
   if strpos(_comment, _mark) > 0 then
     return;
   end if;
-  lock table meowmx.subscriptions, meowmx.events in share row exclusive mode; -- nobody adds anything meanwhile
+  lock table meowmx.subscriptions, meowmx.events in share row exclusive mode; -- no other session can add anything meanwhile
   if exists (select from meowmx.events) or exists (select from meowmx.subscriptions) then
     raise exception 'schema % has events or subscriptions', _schema using errcode = 'MW014';
   end if;

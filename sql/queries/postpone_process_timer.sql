@@ -1,5 +1,5 @@
--- A timer of an instance could not get a lock: it is tried again later, the later the longer it is due, and no attempt counts. It waits
--- for nobody.
+-- A timer of an instance could not get a lock: it is tried again later, the later the longer it is due, and no attempt counts.
+-- It does not wait for locks.
 update meowmx.process_timers t
 set next_at = clock_timestamp() + least(interval '5 s', greatest(interval '250 ms', clock_timestamp() - t.due))
 where t.process = $1 and (t.id, t.name) = (

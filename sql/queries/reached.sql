@@ -1,6 +1,6 @@
--- Whether a subscription is past position $2: the checkpoint of that event's partition is, or its stream is parked,
--- and not on its way back; of an event that is not there, or not for this subscription, all checkpoints are. `changing`: a transaction
--- under way is changing one of them, and may not have seen a waiter. No row: there is no such subscription.
+-- Whether a subscription is past position $2: the checkpoint of that event's partition is, or its stream is parked and is not
+-- being replayed. If there is no such event, or the subscription does not select it, all checkpoints must be. `changing`: a
+-- transaction under way is changing one of them, and may not have seen a waiter. No row: there is no such subscription.
 select
   coalesce(
     (

@@ -1,5 +1,5 @@
 -- Whether a subscription has handled or parked all committed events up to position $2: none that it selects is above the
--- checkpoint of its partition, and no parked stream is on its way back. The columns are those of reached.sql.
+-- checkpoint of its partition, and no parked stream is being replayed. The columns are those of reached.sql.
 select
   not exists (
     select from meowmx.parked_events p where p.subscription = s.name and p.replaying and p.position <= $2

@@ -22,7 +22,7 @@ export function fromDrizzle(tx: DrizzleTransaction): SqlClient {
     what: 'what db.transaction() of Drizzle hands to its callback',
     isOne: ({ execute, rollback }) => typeof execute === 'function' && typeof rollback === 'function', // only a transaction has this
     query: async (tx, text, values) => {
-      // A text of ours is no template of theirs, so this stands in for what `sql` makes.
+      // Our texts are not templates of drizzle, so this replaces the result of `sql`.
       const result = await tx.execute({ getSQL: () => ({ toQuery: () => ({ sql: text, params: values }) }) })
       return Array.isArray(result) ? result : (result as { rows?: unknown }).rows // postgres.js resolves with the rows
     },

@@ -9,7 +9,7 @@ import { UsageError } from './arguments.ts'
 import { Output } from './output.ts'
 import { messageOf, Stderr } from './stderr.ts'
 
-/** How long a command waits for its work when it is told to stop: less than the 30 s that Kubernetes grants. */
+/** How long a command waits for its work after SIGTERM: less than the 30 s that Kubernetes grants. */
 export const STOP_TIMEOUT_MS = 25_000
 
 /** The options that every command takes. */
@@ -139,7 +139,7 @@ export class Context {
     this.#stop.abort()
   }
 
-  /** Handles an error of stdout. EPIPE means that the reader has enough; every other error is a failure. */
+  /** Handles an error of stdout. EPIPE means that the reader has ended; every other error is a failure. */
   #outputFailed(error: Error): void {
     const code = (error as NodeJS.ErrnoException).code === 'EPIPE' ? 0 : 1
     if (code !== 0) this.stderr.note(`meowmx: stdout: ${messageOf(error)}`)

@@ -9,7 +9,7 @@ import { integer } from './arguments.ts'
 import type { Context, Run } from './context.ts'
 import { approximate, count } from './stderr.ts'
 
-/** The time between two samples of the progress, in ms: to show how fast it is, and for `--watch`. */
+/** The time between two samples of the progress, in ms: for its speed, and for `--watch`. */
 const SAMPLE_MS = 500
 const WATCH_MS = 1_000
 
@@ -148,7 +148,7 @@ async function show(context: Context, all: readonly Shown[]): Promise<void> {
 
 const bar = (share: number): string => '█'.repeat(Math.floor(share * 10)).padEnd(10, '░')
 
-/** Tells the progress of a rebuild until the signal aborts. */
+/** Prints the progress of a rebuild until the signal aborts. */
 async function follow(
   meow: Meow,
   name: string,

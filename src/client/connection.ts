@@ -17,18 +17,18 @@ export interface Transport {
 /** The pause after failed attempt 1, 2, … in ms: it doubles, up to 10 s, and the half of it is random. */
 const FIRST_PAUSE_MS = 200
 const MAX_PAUSE_MS = 10_000
-/** A server that says nothing of its heartbeats is given this time, in ms. */
+/** The limit, in ms, for a server that does not announce its heartbeats. */
 const SILENCE_MS = 45_000
-/** A connection that lasted so long, in ms, was a good one: the next attempt comes soon. */
+/** A connection that lasted this long, in ms, was a good one: the next attempt comes soon. */
 const GOOD_MS = 5_000
 
-/** What the environment tells of the network, if it is a browser. */
+/** The events of the network, if this is a browser. */
 const environment = globalThis as {
   addEventListener?: (kind: string, call: () => void) => void
   removeEventListener?: (kind: string, call: () => void) => void
 }
 
-/** Repeats `attempt` until it returns true. It throws what no retry would mend, and the signal's reason when that aborts. */
+/** Repeats `attempt` until it returns true. It throws errors that no retry would solve, and the signal's reason when that aborts. */
 export async function untilDone(
   attempt: (progress: () => void) => Promise<boolean>,
   status: ReaderStatus,
@@ -115,11 +115,11 @@ interface Watch {
   readonly signal: AbortSignal
   /** How long the server may be silent, in ms. */
   silence: number
-  /** When the server was last heard of; Infinity while the consumer works: nobody listens. */
+  /** When the server last sent something; Infinity while the consumer works, because nothing is read then. */
   heard: number
 }
 
-/** Gives a request up if the server sends nothing for so long that it must have been heard of, or a browser is online again. */
+/** Gives a request up if the server is silent for longer than its heartbeats allow, or if a browser is online again. */
 async function watched<T>(signal: AbortSignal, work: (watch: Watch) => Promise<T>): Promise<T> {
   const stop = new AbortController()
   const leave = () => stop.abort(signal.reason)

@@ -65,7 +65,7 @@ export async function readEvents(
     return untilDone((progress) => pages(progress, end), status, signal)
   }
   if (from === 'end') {
-    // The end as it is now, also after a connection that broke before it said where it was.
+    // The end at this moment, also after a connection that broke before it sent its position.
     await untilDone(findEnd, status, signal)
     at = { offset: end! }
   }

@@ -45,7 +45,7 @@ export interface Remote {
   iterate<E = RecordedEvent>(selector: RemoteSelector, options?: RemoteEventsOptions): AsyncIterable<E>
   /** The state of a stream, and every newer one, from `stateFeed`. States may be left out if they follow each other quickly. */
   watch<S = unknown>(name: string, streamId: string): Observable<{ state: S; version: number }>
-  /** How the connections of this remote are: the current value first, then each change. It never completes. */
+  /** The state of this remote's connections: the current value first, then each change. It never completes. */
   readonly status$: Observable<RemoteStatus>
 }
 
@@ -67,7 +67,7 @@ export function remote(url: string | URL, options: RemoteOptions = {}): Remote {
   const transport: Transport = { fetch: (...given) => fetch(...given), headers }
   const statuses = new Statuses()
 
-  /** Runs until it ends, fails or is stopped; an error of it after it was stopped is nobody's. */
+  /** Runs until it ends, fails or is stopped; an error after it was stopped is ignored. */
   const run = (
     work: (signal: AbortSignal, status: ReturnType<Statuses['add']>) => Promise<void>,
     ended: (error?: unknown) => void,

@@ -34,7 +34,7 @@ export const wall: () => number = () => dateNow()
 /** Calls back when the running code, and the promises that it settles, are done. */
 export const soon = (call: () => void): void => nextTick(call)
 
-/** Resolves when all that can go on without waiting has gone on: after the callbacks of `soon`. */
+/** Resolves when all code that waits for nothing else has run: after the callbacks of `soon`. */
 export const turn = (): Promise<void> => new Promise((resolve) => immediate(() => resolve()))
 
 /** Calls back in `ms`. The returned function cancels this. With `ref: false` the process does not stay alive for it. */

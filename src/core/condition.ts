@@ -7,7 +7,7 @@ import { whenAborted } from './abort.ts'
 export class Condition {
   #waiting = new Set<() => void>()
 
-  /** Resolves when it fires next, with the result of `begin`. `begin` is called inside `fire`, so not a tick later. */
+  /** Resolves when it fires next, with the result of `begin`. `begin` is called synchronously, inside `fire`. */
   next<T = void>(begin?: () => T): Promise<T> {
     return new Promise((resolve) => this.#waiting.add(() => resolve(begin?.() as T)))
   }

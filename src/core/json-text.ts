@@ -74,7 +74,7 @@ function write(value: unknown, indent: number): string {
   return parts.join('')
 }
 
-/** JSON has no word for infinity, but a number that is too large is read as infinity. */
+/** JSON has no infinity, but a number that is too large is read as infinity. */
 function scalar(value: unknown): string {
   if (value === Infinity) return '1e999'
   return value === -Infinity ? '-1e999' : JSON.stringify(value)

@@ -1,6 +1,6 @@
 /**
- * A client with an open transaction, whatever opened it. A client of `pg` is one as it is; `meowmx/adapters` makes one of what other
- * libraries hand to a transaction.
+ * A client with an open transaction, whatever opened it. A client of `pg` can be used as it is; `meowmx/adapters` converts what
+ * other libraries pass to a transaction.
  */
 export interface SqlClient {
   /** Runs one statement with the values of `$1`, `$2` …, and resolves with its rows by column name. */

@@ -3,8 +3,8 @@ import { show, ValidationError } from './errors.ts'
 import { conceal } from './secrets.ts'
 
 /**
- * Refuses a property that is present but `undefined`, as happens with a variable that was never set. This is for properties
- * without which more is selected than the author can have meant. `meanings` tells, for each property, what that would be.
+ * Refuses a property that is present but `undefined`, as happens with a variable that was never set. Use it for properties
+ * whose absence selects more than the author can have meant. `meanings` tells, for each property, what that would be.
  */
 export function refuseUndefined(
   value: unknown,

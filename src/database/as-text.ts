@@ -1,6 +1,6 @@
-// Runs statements on clients of other libraries. Each has its own idea of types: one parses JSON and serializes text as JSON, one
-// returns bigint as text and another as bigint. So all parameters are sent as text, which the server casts, and all columns come
-// back as the text that the server would send to pg.
+// Runs statements on clients of other libraries. Each handles types differently: one parses JSON and serializes text as JSON,
+// one returns bigint as text and another as bigint. So all parameters are sent as text, which the server casts, and all columns
+// come back as the text that the server would send to pg.
 
 import { ValidationError } from '../core/errors.ts'
 import { Pieces } from '../core/pieces.ts'

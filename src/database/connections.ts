@@ -17,8 +17,8 @@ import { POOL_TIMEOUT, translate } from './translate.ts'
 /**
  * The number of connections that an idle store keeps outside the pool: one to append, one to read, one for a checkpoint.
  * pg-pool hands out an idle connection in `process.nextTick`; if a user's tests fake that, the caller waits for
- * ever (test/fake-timers). And the first event after a quiet hour does not wait for a login, as the pool closes idle
- * connections after 10 s. Not for speed: without them an append was not measurably slower (less than 10 %, within the noise).
+ * ever (test/fake-timers). Also, the pool closes idle connections after 10 s, and the first event after a quiet hour should not
+ * wait for a login. Not for speed: without them an append was not measurably slower (less than 10 %, within the noise).
  */
 const MAX_KEPT = 3
 
@@ -46,7 +46,7 @@ export class Connections {
   readonly #sockets = new Sockets() // of an owned pool
   readonly #kept: Connection[] = [] // checked out of an owned pool, and not in use
   readonly #discarded = new WeakSet<pg.ClientBase>()
-  readonly #checked = new WeakSet<pg.ClientBase>() // of an owned pool, and fit for use
+  readonly #checked = new WeakSet<pg.ClientBase>() // of an owned pool, and usable
   #closed = false
   #ended = false
 
@@ -228,7 +228,7 @@ export class Connections {
       }
       if (!this.#owned) forget = after(this.#settings.queryTimeoutMs, tooLate)
       const promised = this.#pool.connect(answer) as Promise<pg.PoolClient> | undefined
-      promised?.then?.((client) => answer(undefined, client), answer) // a wrapper of a pool may support promises only
+      promised?.then?.((client) => answer(undefined, client), answer) // a wrapper of a pool may return only promises
     })
     return connecting.finally(() => forget())
   }

@@ -7,7 +7,7 @@ const filesOf = (folder: string) =>
     .filter(([path]) => path.startsWith(folder))
     .map(([path, text]) => ({ file: path.slice(folder.length), text }))
 
-/** A file of sql/schema: tables, indexes, sequences. Once released it is never edited: what changes comes in a new one. */
+/** A file of sql/schema: tables, indexes, sequences. Once released it is never edited: a change needs a new file. */
 export interface SchemaFile {
   readonly id: number
   readonly name: string

@@ -79,7 +79,7 @@ const OF_SERVER = [
   S.internal,
 ]
 
-/** What a function of the store names is not there. */
+/** A function of the store refers to something that does not exist. */
 const NOT_FOUND = [S.noSchema, S.noTable, S.noFunction]
 
 /** Failures that no retry solves: not migrated or too new, no position left, refusals of the schema's functions. */

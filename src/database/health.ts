@@ -7,22 +7,22 @@ import { difference } from './installed.ts'
 import { refuseHidden } from './row-security.ts'
 import { statements } from './statements.ts'
 
-/** Refuse a schema that is newer than this library, or in a state in which readers could miss events. */
+/** Refuses a schema that is newer than this library, or in a state in which readers could miss events. */
 export async function checkHealth(db: Database): Promise<void> {
   await refuseHidden(db)
   const found = await difference(db)
-  const isMigrated = found.files.length === 0 // if not, all that needs the schema says to call migrate()
+  const isMigrated = found.files.length === 0 // if not, calls that need the schema say to call migrate()
   const { astray, ailments } = isMigrated ? await examine(db) : { ailments: [] }
   const reason = astray ?? staleness(db, found)
   db.refusal = reason && `${reason}: ${MEND}`
-  // Not rejected: it is `migrate()` that mends it.
+  // It does not reject, because `migrate()` repairs it.
   if (db.refusal) return db.settings.logger.error({ schema: db.schema }, db.refusal)
   if (!ailments[0]) return
   const { problem, mend } = ailments[0]
   throw new SchemaError(db.schema, `schema "${db.schema}" could lose events: ${problem}. To mend it: ${mend}`)
 }
 
-/** Of a store whose functions or triggers are those of another version: that they are. */
+/** Set if the functions or triggers of the store are those of another version. */
 export function staleness(db: Database, { isThere, definitions, obsolete }: Difference): string | undefined {
   const names = [...definitions.map(({ name }) => name), ...obsolete]
   if (!isThere || names.length === 0) return undefined
@@ -33,7 +33,7 @@ const MEND = 'call await meow.migrate() once, as the role that owns it'
 const LAST_POSITION = BigInt(Number.MAX_SAFE_INTEGER)
 
 interface Examination {
-  /** Of a schema that was renamed or copied: that its functions or triggers work elsewhere. `migrate()` mends it. */
+  /** Set if the schema was renamed or copied, so that its functions or triggers work on another one. `migrate()` mends it. */
   readonly astray?: string | undefined
   /** What else is wrong, and the statements that mend it. */
   readonly ailments: readonly { problem: string; mend: string }[]

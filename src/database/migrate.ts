@@ -13,7 +13,7 @@ import { statements } from './statements.ts'
 /** What `migrate` says if it has installed functions and triggers. */
 export const FUNCTIONS = 'functions'
 
-/** Makes the table that says which schema files were applied. */
+/** Creates the table that says which schema files were applied. */
 export const MIGRATIONS =
   'create table if not exists migrations (id int primary key, name text not null, applied_at timestamptz not null default clock_timestamp())'
 
@@ -21,8 +21,8 @@ export const MIGRATIONS =
 export const migrationLock = ({ schema }: Pick<Database, 'schema'>): string => `meowmx migrate ${schema}`
 
 /**
- * Bring the schema up to date, in one transaction: all of it or nothing. A lock makes concurrent callers wait for the
- * first, and find nothing left to do. A caller whose schema is up to date needs no rights but to read.
+ * Brings the schema up to date, in one transaction: all of it or nothing. A lock makes concurrent callers wait for the
+ * first, and find nothing left to do. If the schema is up to date, the caller only needs the privilege to read.
  */
 export async function migrate(db: Database): Promise<{ applied: string[] }> {
   await refuseHidden(db)
@@ -37,7 +37,7 @@ export async function migrate(db: Database): Promise<{ applied: string[] }> {
       const [row] = await db.query(statements.hasSchema, { name: db.quotedSchema }, client)
       const [hasSchema] = row!
       if (hasSchema !== 't') await client.query(`create schema ${db.quotedSchema}`)
-      // What a file names without a schema is ours; the last place for temporary tables keeps them from hiding ours.
+      // Names without a schema mean this store. Temporary tables come last, so that they can't hide tables of the store.
       await client.query(`set local search_path = ${db.quotedSchema}, pg_temp`)
       const applied = await bringUpToDate(db, client)
       await client.query('commit')
@@ -45,13 +45,13 @@ export async function migrate(db: Database): Promise<{ applied: string[] }> {
         db.settings.logger.info({ schema: db.schema, applied }, 'the schema is migrated')
       return { applied }
     } catch (error) {
-      await client.query('rollback').catch(() => db.discard(client)) // nobody else is to find the transaction open
+      await client.query('rollback').catch(() => db.discard(client)) // no other borrower may get the open transaction
       throw db.translate(error)
     }
   })
 }
 
-/** Apply what is missing, and say what that was. */
+/** Applies what is missing, and returns what that was. */
 async function bringUpToDate(db: Database, client: pg.ClientBase): Promise<string[]> {
   await client.query(MIGRATIONS)
   const found = await difference(db, client)
@@ -65,7 +65,7 @@ async function bringUpToDate(db: Database, client: pg.ClientBase): Promise<strin
     const names = { schema: db.schema, functions: functionNames }
     await runAll(client, await db.query(statements.unbind, names, client))
   }
-  // A schema file may have dropped functions: then all are installed.
+  // A schema file may have dropped functions, so all are installed.
   const todo = astray || applied.length > 0 ? definitions : found.definitions
   await install(db, client, todo)
   await drop(db, client, found.obsolete)
@@ -89,12 +89,12 @@ async function drop(db: Database, client: pg.ClientBase, names: readonly string[
   await db.query(statements.forgetFunctions, { names }, client)
 }
 
-/** Run the statements that a query has returned, one a row. */
+/** Runs the statements that a query has returned, one in each row. */
 async function runAll(client: pg.ClientBase, rows: readonly (readonly [string])[]): Promise<void> {
   for (const [statement] of rows) await client.query(statement)
 }
 
-/** Other encodings hold only some characters: events would be refused, depending on what is in them. */
+/** Other encodings can store only some characters, so some events would be refused. */
 export async function checkEncoding(db: Database): Promise<void> {
   const { database, encoding } = await encodingOf(db)
   if (encoding !== 'UTF8') throw new SchemaError(db.schema, `database "${database}" ${notUtf8(encoding)}`)

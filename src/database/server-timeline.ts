@@ -57,7 +57,7 @@ export class ServerTimeline {
     return () => void this.#listeners.delete(listener)
   }
 
-  /** Calls back when the newest event that was seen has gone on the same server. Positions stay valid. */
+  /** Calls back if the newest event that was seen is missing on the same server. Positions stay valid. */
   onEmptied(listener: () => void): void {
     this.#emptiedListeners.add(listener)
   }

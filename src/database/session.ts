@@ -5,7 +5,7 @@ import { after } from '../core/clock.ts'
 import type { SqlClient } from '../core/sql-client.ts'
 import { isServerError, isServerFailure, SessionEnded } from './failures.ts'
 
-/** The parts of pg's connection that we use. */
+/** The parts of pg's connection that are used here. */
 type Wire = EventEmitter & { readonly stream: Duplex }
 
 /** Errors after which the server was ready for the next query. */

@@ -1,6 +1,6 @@
 /**
- * The SQLSTATEs by which the library decides something, each with what it means. The short ones are the beginning of several:
- * of a class, or of a part of it. Those that begin with MW are raised by the functions of the store.
+ * The SQLSTATEs by which the library decides something, each with what it means. A short one stands for all SQLSTATEs that
+ * begin with it: a class, or a part of a class. Those that begin with MW are raised by the functions of the store.
  */
 export const SQLSTATE = {
   /** The connection broke, or could not be made. */

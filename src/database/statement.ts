@@ -33,7 +33,7 @@ type Split<List extends string> = List extends `${infer First}, ${infer Rest}`
     ? []
     : [List]
 
-/** What callers pass for `'streamId text, limit bigint'`: a value for each name. */
+/** The arguments for `'streamId text, limit bigint'`: a value for each name. */
 export type Arguments<Parameters extends string> = string extends Parameters
   ? Readonly<Record<string, unknown>>
   : {

@@ -104,7 +104,7 @@ const subscribe = {
     'name text, categories text[]?, types text[]?, streamId text?, partitions int, position bigint, tags text[]?',
   ),
   wakeChannel: value('wake_channel', 'subscription text'),
-  /** A row for each partition. If there is none, one row, which has the share. */
+  /** A row for each partition. If there is none, it returns one row, with the share. */
   claim: rows(
     'claim',
     `subscription text, owner text, leaseMs int, ${owned}, revision uuid?, paused boolean`,
@@ -180,7 +180,7 @@ const administer = {
   erase: file('erase', 'category text, streamId text, reason text?', `erased, ${noEvent}`),
   markTestStore: file('mark_test_store', '', ''),
   resetStore: file('reset_store', '', ''),
-  /** In the database of the original's tables, by a plain client. */
+  /** Runs in the database of the original library's tables, on a plain client. */
   legacyTables: file('legacy_tables', 'tables name[], schema text?', 'schema, table, columns, database'),
   legacyPosition: file('legacy_position', 'category text, transaction numeric, id numeric', 'position'),
 }

@@ -22,8 +22,8 @@ export interface CategoryOptions {
    */
   validateOnRead?: boolean | undefined
   /**
-   * By type, the tags that an event gets from its data, in addition to those that it is given. The data is as readers see it, checked
-   * and decoded. The functions must be pure.
+   * For each type, a function that makes tags from an event's data. They are added to the tags that the caller gives. The data
+   * is as readers see it, checked and decoded. The functions must be pure.
    */
   tags?: CategoryTags | undefined
 }
@@ -159,7 +159,7 @@ class CategoryModel implements EventModel {
     }
   }
 
-  /** The tags that the event is given, and those that are made of its data. */
+  /** The tags that the caller gives, and those that are made from the event's data. */
   #tagged(
     { type, tags }: NewEvent,
     { data, seen }: Pick<Storable, 'data' | 'seen'>,

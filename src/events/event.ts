@@ -106,7 +106,10 @@ const MAX_SECONDS = '8640000000000::float8'
 /** The library's own columns of the events table. Users may have added other columns. */
 export const ownColumns = 'position, recorded_at, id, version, category, stream_id, type, data, metadata'
 
-/** The columns of an event, each as the text that PostgreSQL sends. A category that is null was left out: the reader knows it. */
+/**
+ * The columns of an event, each as the text that PostgreSQL sends. The category is null if the query left it out because the
+ * reader knows it.
+ */
 export type EventRow<Category extends string | null = string> = readonly [
   position: string,
   recordedMs: string,
@@ -156,7 +159,7 @@ export const eventBytes = `pg_catalog.pg_column_size(metadata) + pg_catalog.pg_c
 
 type AnyEventRow = readonly [...EventRow<string | null>, ...string[]]
 
-/** Makes an event of one row; further columns are ignored. Events share the names that the reader knows. */
+/** Makes an event from one row; further columns are ignored. Events share the names that the reader knows. */
 export function toEvent(row: EventRow): RecordedEvent
 export function toEvent(row: AnyEventRow, category: string, streamId?: string): RecordedEvent
 export function toEvent(row: AnyEventRow, category = row[4]!, streamId = row[5]): RecordedEvent {

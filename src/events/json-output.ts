@@ -49,7 +49,7 @@ export interface Storing {
 }
 
 /**
- * Refuses a schema whose data can't be read back as it promises. `again`: what is read has to pass the schema again.
+ * Refuses a schema whose data can't be read back as it promises. `again`: the schema checks events again when they are read.
  *
  * @throws ValidationError with the path to the part and what to use instead
  */

@@ -6,7 +6,7 @@ import type { HandlerCall } from './event-context.ts'
  * How long a handler may still run after it has called `stop()` or `close()`. If it takes longer, it probably awaits that call.
  * In ms.
  */
-const PATIENCE_MS = 1_000
+const HANDLER_MS = 1_000
 
 /**
  * Rejects if a handler awaits a stop that waits for the same handler: without this, both would wait forever. If the handler
@@ -22,7 +22,7 @@ export function rejectOwnHandler(
 ): Promise<void> {
   if (!call) return ended
   const waiting = new Promise<void>((resolve, reject) => {
-    const forget = clock.after(PATIENCE_MS, () => {
+    const forget = clock.after(HANDLER_MS, () => {
       if (call.active) reject(new DeadlockError(what, call.subscription, call.position))
     })
     ended.finally(forget).then(resolve, reject)

@@ -24,8 +24,9 @@ const OTHER = new Set([
 ])
 
 /**
- * What would break readers if `after` took the place of `before`, a sentence each: events that are stored no longer fit, or what
- * readers rely on need not be there any more. With a higher version anything may change: upcasters lead to it.
+ * What would break readers if `after` took the place of `before`, one sentence for each problem: stored events no longer fit,
+ * or a property that readers rely on may be missing. With a higher version anything may change, because upcasters convert old
+ * events.
  */
 export function breakingChanges(before: object, after: object): string[] {
   const [old, now] = [before as Schema, after as Schema]

@@ -89,7 +89,7 @@ export async function longPoll(
     'Stream-Cursor': cursorAfter(only(query, 'cursor')),
     ...(isCurrent ? UP_TO_DATE : {}),
   })
-  let isKnown = false // without a horizon nobody knows whether there are more events
+  let isKnown = false // without a horizon it is unknown whether there are more events
   const live = await pages.follow(selection, from, stop.signal).catch((error) => {
     cancel()
     forget()

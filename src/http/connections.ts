@@ -12,7 +12,7 @@ export interface Connection {
   beat(): void
   /** Ends it so that the client connects again. */
   end(): void
-  /** Breaks it off: whatever waits to be sent is thrown away. */
+  /** Breaks it off, and drops everything that waits to be sent. */
   drop(): void
 }
 
@@ -24,7 +24,7 @@ interface Open {
   askAt: number
 }
 
-/** The most time between two looks at the open connections, in ms. */
+/** The longest time between two checks of the open connections, in ms. */
 const MAX_TICK_MS = 5_000
 
 /** One timer looks after all open connections: heartbeats, authorization, age, and clients that take nothing. */

@@ -31,7 +31,7 @@ export function preflight({ cors }: FeedSettings, request: Request): Response | 
     status: 204,
     headers: {
       'Access-Control-Allow-Methods': 'GET, HEAD',
-      // What a client's own `headers` need is for `authorize` to judge. Without an allowed origin this allows nothing.
+      // Other headers are accepted; `authorize` decides about their values. Without an allowed origin this allows nothing.
       'Access-Control-Allow-Headers': `Authorization, If-None-Match${asked ? `, ${asked}` : ''}`,
       'Access-Control-Max-Age': '600',
     },

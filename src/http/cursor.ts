@@ -1,4 +1,4 @@
-// Cursors of the Durable Streams protocol (8.1): a cache between us and clients must not answer one question for ever.
+// Cursors of the Durable Streams protocol (8.1): a cache between server and client must not answer the same request for ever.
 import { wall } from '../core/clock.ts'
 
 const EPOCH_MS = Date.UTC(2024, 9, 9)

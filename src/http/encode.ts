@@ -2,7 +2,10 @@
 import { jsonText } from '../core/json-text.ts'
 import type { RecordedEvent } from '../events/event.ts'
 
-/** Frames have at most so many events and, unless it is one event, characters: a slow connection gets further frame by frame. */
+/**
+ * The limits of a frame, in events and, unless it is a single event, in characters. With small frames, a slow connection makes
+ * progress.
+ */
 const FRAME_EVENTS = 500
 const FRAME_CHARACTERS = 65_536
 

@@ -54,7 +54,7 @@ export function liveEvents(pages: LivePages, encoder: Encoder, givenCursor: stri
         i = 0
         if (page.events.length > 0) continue
         position = page.position
-        // It has caught up without an event: say so once. Later a heartbeat says how far it has come.
+        // It has caught up without an event, and says so once. Later a heartbeat says how far it has come.
         if (sent < 0 && position >= pages.horizon()) return controlNow()
       }
     },

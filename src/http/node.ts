@@ -68,7 +68,7 @@ async function pipe(
   outgoing.end()
 }
 
-/** Resolves when there is room again, or the client has gone. */
+/** Resolves when there is room again, or the client has disconnected. */
 function drained(outgoing: ServerResponse): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {

@@ -16,7 +16,7 @@ export interface CorsOptions {
 /** Options that `eventFeed` and `stateFeed` share. `T` is what `authorize` is asked for. */
 export interface FeedOptions<T> {
   /**
-   * Whether the request may read this. It is asked for each request, and again while a connection stays open. Only `true` is a
+   * Whether the request may read this. It is called for each request, and again while a connection stays open. Only `true` is a
    * yes. If it throws, the request fails with status 500 and the error is logged.
    */
   authorize: (request: Request, target: T) => boolean | Promise<boolean>
@@ -45,7 +45,7 @@ export interface FeedOptions<T> {
 
 /** Options of `eventFeed`. */
 export interface EventFeedOptions extends FeedOptions<FeedSelector> {
-  /** Whether `…/all` may be asked for, if `authorize` says yes, too. Default false. */
+  /** Whether `…/all` may be requested, if `authorize` permits it, too. Default false. */
   all?: boolean | undefined
   /** What is sent of an event: a JSON value, or `undefined` to leave the event out. Default: the event. It must be pure. */
   map?: ((event: RecordedEvent) => unknown) | undefined

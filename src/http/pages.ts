@@ -12,7 +12,7 @@ import { PageReader } from '../read/page-reader.ts'
 import { Reader } from '../read/reader.ts'
 import { Problem } from './problem.ts'
 
-/** The bounds of a page: at most so many events and, unless it is one event, about so many bytes. */
+/** The limits of a page, in events and, unless it is a single event, in bytes (about). */
 const PAGE_EVENTS = 1_000
 const PAGE_BYTES = 1_048_576
 /** How many times a request reads on if it has found nothing yet. */

@@ -1,4 +1,4 @@
-// The errors that a client gets: problem details (RFC 9457) that tell nothing of the store.
+// The errors that a client gets: problem details (RFC 9457) that reveal nothing about the store.
 import { MeowError, ValidationError } from '../core/errors.ts'
 
 const TITLES: Readonly<Record<number, string>> = {

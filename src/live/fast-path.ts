@@ -5,7 +5,7 @@ import type { PageReader } from '../read/page-reader.ts'
 import type { TailPorts } from './tail.ts'
 
 /**
- * A faster way to find the horizon, which usually needs no look at the locks. If the events above `after` have no gap
+ * A faster way to find the horizon, which usually does not read the locks. If the events above `after` have no gap
  * between their positions, every position among them is committed, so no event can still appear there. This is usual while
  * appends go to one category. If other categories are written too, there are gaps, and the horizon must be fetched. The
  * fast path shortens the time from an append to an observer by a fifth (measured).

@@ -120,7 +120,7 @@ export class Tail {
           return page
         })
         .finally(() => this.#reads.delete(after))
-      read.catch(() => {}) // never unhandled: perhaps nobody waits for it any more
+      read.catch(() => {}) // never unhandled: perhaps no caller waits for it any more
       this.#reads.set(after, read)
     }
     return read
@@ -168,7 +168,7 @@ export class Tail {
       if (this.#horizon > from) {
         const fresh = from >= 0 ? page?.(this.#horizon) : undefined
         if (fresh) this.#cache.push(fresh)
-        // The first of several notifications began this fetch. It may have found what the later ones told of.
+        // The first of several notifications began this fetch. It may already have found the events of the later ones.
         if (!this.#mayHaveMissed && this.#promised <= this.#horizon) this.#wakesAnswered = this.#wakes
         return fresh
       }

@@ -146,13 +146,13 @@ export class ModelDecisions {
     if (writes.every(({ events }) => Array.isArray(events) && events.length === 0))
       return { state: before, results: [] }
     const options = { failIf: { query, after: seen }, ...(client ? { client } : {}) }
-    // A single write travels with others in one transaction; several are a group, which has one of its own.
+    // A single write shares a transaction with other appends; several writes have a transaction of their own.
     const [only] = writes
     const results =
       only && writes.length === 1 && Object.keys(only).length === 2
         ? [await this.#appender.append(only.stream, only.events, options)]
         : await this.#appender.appendAll(writes, options)
-    // The model chose the ids, and these events were appended before: the state that was read contains them.
+    // The model chose ids of events that were appended before: the state that was read contains them.
     if (results.some(({ deduplicated }) => deduplicated)) return { state: before, results }
     const view = viewOfCategories(categories, 'model.categories')
     const matching = results

@@ -124,7 +124,7 @@ export class Decisions {
     try {
       return await decide()
     } catch (error) {
-      // Another call with this key may have been quicker, and may have decided something else.
+      // Another call with this key may have been first, with another decision.
       const isRace = error instanceof VersionConflictError || error instanceof DuplicateEventError
       const meanwhile = isRace ? await recorded() : undefined
       if (meanwhile) return meanwhile
@@ -183,7 +183,7 @@ export class Decisions {
       ...(client ? { client } : {}),
       ...(key === undefined ? {} : { idempotencyKey: key }),
     })
-    // The decider chose the ids, and these events were appended before. The loaded state may already contain them.
+    // The decider chose ids of events that were appended before. The loaded state may already contain them.
     if (result.deduplicated)
       return { state: (await this.#states.read(decider, streamId, { client })).state, result }
     const { state } = fold(decider, before, result.events)

@@ -10,7 +10,7 @@ import type { Connect, Subscriber } from './subscriber.ts'
 /** A store that shares the connection. */
 export interface ListeningStore {
   readonly schema: string
-  /** The payload of a notification; null: some may have been missed, so the store has to look for itself. */
+  /** The payload of a notification; null: some may have been missed, so the store has to fetch by itself. */
   onNotification(channel: string, payload: string | null): void
   onState(state: 'listening' | 'reconnecting', cause?: unknown): void
 }
@@ -27,7 +27,7 @@ const PROBE_MS = 15_000
  *          ^                                                |
  *          '------------ pause (backoff) <--- lost ---------'
  *
- * - Notifications that were sent without a connection are lost, so every store looks for itself after each connect.
+ * - Notifications that were sent without a connection are lost, so every store fetches by itself after each connect.
  * - A connection may look alive and be stale (half-open, a promoted standby): a probe notifies a private channel, and has to
  *   come back.
  * - Several stores may listen to one channel: UNLISTEN is sent with the last of them.

@@ -21,7 +21,7 @@ export interface StoreStatus {
   retryingSince?: Date
 }
 
-/** Called with a notification's payload; null: some may have been missed, so look. */
+/** Called with a notification's payload; null: some may have been missed, so fetch. */
 type Handler = (payload: string | null) => void
 
 /** What a store listens to, on a connection that it may share with others. */

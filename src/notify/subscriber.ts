@@ -69,7 +69,7 @@ const ALIVE = 'meowmx_alive'
 const LATER_MS = 500
 
 /**
- * A LISTEN connection by pg-listen. Its own reconnecting gives up after seconds, and goes on after close(): with
+ * A LISTEN connection by pg-listen. pg-listen's own reconnecting gives up after seconds, and continues after close(); with
  * `retryLimit: 1` it only reports. Its timers and pg's may be fakes of a test (clock.ts), so timeouts are kept here.
  */
 export function makeSubscriber(

@@ -1,7 +1,7 @@
 import { causedBy } from '../events/event-context.ts'
 import type { Cause } from './reaction.ts'
 
-/** What a timer keeps of the input that made it, so that what it leads to belongs to the same correlation. */
+/** What a timer keeps of the input that scheduled it, so that its effects belong to the same correlation. */
 export function inheritedCause(cause: Cause): Cause {
   const { causationId: _, ...metadata } = causedBy(cause)
   return { id: cause.id, metadata }

@@ -12,7 +12,7 @@ import { batchOptionsSchema } from '../subscriptions/options.ts'
 import type { RetryOptions } from '../subscriptions/retry.ts'
 import type { Effect, Effects } from './effects.ts'
 
-/** An event as an input: `name` and `due` tell it from a timer. */
+/** An event as an input: `name` and `due` distinguish it from a timer. */
 export type EventInput<E> = E & { readonly name?: undefined; readonly due?: undefined }
 
 /** A timer of the instance that is due. */
@@ -55,8 +55,8 @@ export interface ProcessManager<C extends string | AnyCategory = any, S = any, T
   /** The state of a new instance. It must be JSON. */
   readonly initial: S
   /**
-   * What an input does to the state of its instance, and what it makes happen. It must be pure and synchronous: it may be
-   * called again with the same input, if a transaction is rolled back.
+   * Returns the new state of the instance after an input, and the effects of the input. It must be pure and synchronous: it may
+   * be called again with the same input, if a transaction is rolled back.
    */
   react(
     state: NoInfer<S>,
@@ -65,13 +65,16 @@ export interface ProcessManager<C extends string | AnyCategory = any, S = any, T
   ): { readonly state: NoInfer<S>; readonly effects?: readonly Effect<NoInfer<T>>[] }
   /** The version of the state's shape. Raise it when `S` changes. Default 1, minimum 1. */
   readonly version?: number | undefined
-  /** Makes a state of an older version one of this version. Without it such an input fails. It must be pure. */
+  /** Converts a state of an older version to this version. Without it such an input fails. It must be pure. */
   migrate?(old: any, version: number): NoInfer<S>
   /** Where a new process manager begins. Default `'start'`. */
   readonly from?: From | undefined
   /** How many partitions processes share. Default 1, minimum 1, at most 1024. An instance has one input at a time anyway. */
   readonly partitions?: number | undefined
-  /** After how long other processes take over what a dead one worked on. In ms; default 10_000, minimum 100. Timers don't wait for it. */
+  /**
+   * After how long other processes take over the partitions of a dead one. In ms; default 10_000, minimum 100. Timers don't
+   * wait for it.
+   */
   readonly leaseMs?: number | undefined
   /** How often and how soon a failed input is tried again. */
   readonly retry?: RetryOptions | undefined
@@ -135,7 +138,7 @@ export function checkProcessManager(definition: ProcessManager): Checked {
 }
 
 /**
- * Defines a process manager: something that waits for events and for time, and then makes something happen. It has an instance for
+ * Defines a process manager: it waits for events and for timers, and reacts with new events and timers. It has an instance for
  * each thing that it watches over, with a state; `react` says what an input does to it. `meow.runProcessManager` runs it.
  *
  * @throws ValidationError if the definition is invalid

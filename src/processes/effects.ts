@@ -38,19 +38,19 @@ export type Effect<T extends string = string> = AppendEffect | ScheduleEffect<T>
 /** The functions that make effects. */
 export interface Effects<T extends string = string> {
   /**
-   * Append one or more events to a stream. Default for `expectedVersion`: `'any'`. With `failIf`, only if no event matches its query.
-   * A conflict, or a condition that does not hold, is a failure of the input.
+   * Appends one or more events to a stream. Default for `expectedVersion`: `'any'`. With `failIf`, only if no event matches its
+   * query. A conflict, or a condition that does not hold, is a failure of the input.
    */
   append<S extends StreamRef>(
     stream: S,
     events: NewEventOf<S> | readonly NewEventOf<S>[],
     options?: { expectedVersion?: ExpectedVersion; failIf?: FailIf },
   ): AppendEffect
-  /** Let this instance have the input `{ type: '$timer', name, due }` at a moment, or in so many ms. The same name replaces. */
+  /** Schedules the input `{ type: '$timer', name, due }` at a moment, or after this many ms. A timer of the same name is replaced. */
   schedule(name: T, due: Due): ScheduleEffect<T>
   /** Take a timer of this instance back. If there is none, nothing happens. */
   cancel(name: T): CancelEffect<T>
-  /** End the instance: its timers are cancelled, and it ignores what comes later. */
+  /** Ends the instance: its timers are cancelled, and it ignores later events. */
   end(): EndEffect
 }
 

@@ -1,4 +1,4 @@
-// The instances that one transaction has locked, and what its inputs make of them.
+// The instances that one transaction has locked, and how its inputs change them.
 import type pg from 'pg'
 import type { Appender } from '../append/append.ts'
 import { MeowError, ValidationError } from '../core/errors.ts'

@@ -7,8 +7,8 @@ import type { ProcessInstance, ProcessInstancesOptions } from './processes.ts'
 /** Every kind of store has these. */
 export interface ProcessManagerMethods {
   /**
-   * Runs a process manager (`defineProcessManager`) in this process; run it in as many as you like. It is a durable subscription of
-   * the same name, with what belongs to one: pause, parked events, lag.
+   * Runs a process manager (`defineProcessManager`) in this process; run it in as many as you like. It is a durable
+   * subscription of the same name, so it can be paused, and has parked events and a lag.
    *
    * An input locks its instance, so each instance has one input at a time. Its new state, the events that it appends (caused by
    * the input), its timers and the checkpoint are written in one transaction: exactly once. An input that fails is tried again, then

@@ -15,7 +15,7 @@ import type { Checked, TimerInput } from './define.ts'
 import type { Effect } from './effects.ts'
 import { effects as makers } from './effects.ts'
 
-/** What an input belongs to: its event, or the event that has scheduled the timer. */
+/** The event of the input, or the event that scheduled the timer. */
 export type Cause = Pick<RecordedEvent, 'id' | 'metadata'>
 
 /** An input of an instance. */

@@ -54,7 +54,7 @@ export class ProcessTimers implements TimerSource {
     return row && { inMs: Number(row[0]), at: Number(row[1]) }
   }
 
-  /** No further timer of a batch is tried alone. */
+  /** Then it tries no further timer of the batch alone. */
   stop(): void {
     this.#isStopped = true
   }

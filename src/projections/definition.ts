@@ -12,7 +12,7 @@ import type { HandlerContext } from '../subscriptions/invoke.ts'
 import { batchOptionsSchema, subscriptionOptionsSchema } from '../subscriptions/options.ts'
 import type { RetryOptions } from '../subscriptions/retry.ts'
 
-/** What `handle` of a projection gets besides the events. */
+/** What `handle` of a projection gets in addition to the events. */
 export interface ProjectionContext extends Required<HandlerContext> {
   /** The client of the transaction that also writes the checkpoint. Names without a schema are the version's own. */
   client: pg.ClientBase
@@ -25,9 +25,9 @@ export interface ProjectionDefinition<C extends string | AnyCategory = string | 
   extends Selector<C> {
   /** Its name. Together with the store's name and the version it must fit into 58 bytes. */
   name: string
-  /** A whole number, minimum 1. What changes the tables, or what is in them, needs a new one. */
+  /** A whole number, minimum 1. Every change of the tables or of their content needs a new version. */
   version: number
-  /** Makes the tables: SQL, or a function that runs it. Names have no schema, for each version has a schema of its own. */
+  /** Makes the tables: SQL, or a function that runs it. Names have no schema, because each version has a schema of its own. */
   setup: string | ((client: pg.ClientBase) => unknown)
   /**
    * Writes events into the tables: those of one partition, in order, in one transaction with the checkpoint. So each event counts

@@ -36,7 +36,7 @@ export class ProjectionSetupError extends MeowError {
   }
 }
 
-/** Converts what the functions of the store raise to an error of ours; other errors are returned unchanged. */
+/** Converts errors of the store's functions to errors of the library; other errors are returned unchanged. */
 export function projectionError(projection: string, error: unknown): unknown {
   const { code, message, hint } = error as { code?: string; message: string; hint?: string }
   const text = hint

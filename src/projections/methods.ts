@@ -31,8 +31,8 @@ export interface ProjectionMethods {
    * Makes a version of a projection the live one, a newer or an older one, in one transaction: readers see all views of the one
    * version or of the other. Privileges and comments of the views stay. If it is live already, nothing changes.
    *
-   * The version must be complete. One that is up to date shows at least what the live one has shown. An older one that no process
-   * runs may be behind: you can go back to it in any case.
+   * The version must be complete. A version that runs shows at least what the live one has shown. An older version that no
+   * process runs may be behind, but you can still go back to it.
    *
    * @throws ProjectionRefusedError if it is not complete, or other objects depend on a view that would lose or change columns: the
    *   message names them; nothing was changed
@@ -48,7 +48,8 @@ export interface ProjectionMethods {
    * this version do the work. It resolves when it is done; if it rejects before, or this process ends, the rebuild goes on, and
    * another call waits for it.
    *
-   * @throws ProjectionRefusedError if no process runs the live version, or streams were parked, so that it is not switched to
+   * @throws ProjectionRefusedError if no process runs the live version, or streams were parked, so the rebuild does not take
+   * over
    * @throws ProjectionNotFoundError if there is no live version
    * @throws TimeoutError after `timeoutMs` (default: no limit)
    * @example
@@ -58,7 +59,7 @@ export interface ProjectionMethods {
 
   /**
    * Drops a version of a projection with its tables and its subscription. Its processes end with an error. A version that was live
-   * once does not come back if an old process starts it; one that was never live can be built anew under the same number.
+   * once does not come back if an old process starts it; one that was never live can be built again under the same number.
    *
    * @throws ProjectionRefusedError if the version is live, or other objects depend on its tables: the message names them
    * @throws ProjectionNotFoundError if there is no such version

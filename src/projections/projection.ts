@@ -29,7 +29,7 @@ export interface ProjectionStatus
     >,
     Pace {}
 
-/** The longest time for which `waitFor` waits for one version before it looks which one is live, in ms. */
+/** How long `waitFor` waits for one version before it checks which one is live, in ms. */
 const LOOK_MS = 500
 
 /** One version of a projection. `meow.projection` makes it. */
@@ -61,7 +61,7 @@ export class Projection {
    * the readers' views to it as soon as it has caught up. Call it in as many processes as you like: they share the partitions. A
    * version that is not live any more is kept up to date, so that you can go back.
    *
-   * If the tables or the definition are not as they must be, `ready` and `done` reject with:
+   * If the tables or the definition are wrong, `ready` and `done` reject with:
    *
    * @throws ProjectionMismatchError if this version exists with a different setup or selector, or was dropped
    * @throws ProjectionSetupError if `setup` fails

@@ -17,8 +17,8 @@ import {
 import { unlessLocked } from './switch.ts'
 
 /**
- * Makes what is missing of a version, in one transaction: its schema with its tables, its subscription, and its row. Processes that
- * come at the same time wait for the first, and find it done.
+ * Creates the missing parts of a version, in one transaction: its schema with its tables, its subscription, and its row.
+ * Processes that start at the same time wait for the first one, and then find the parts.
  */
 export async function setUp(db: Queries, definition: Checked): Promise<void> {
   const { name, version, expose } = definition
@@ -43,7 +43,7 @@ export async function setUp(db: Queries, definition: Checked): Promise<void> {
       await client.query('commit')
     } catch (error) {
       await client.query('rollback').catch(() => db.discard(client))
-      // A rebuild that can't be set up must not end what readers see.
+      // A rebuild that can't be set up must not end the live version.
       const isRefused = error instanceof ProjectionSetupError || error instanceof ProjectionRefusedError
       if (!isRefused || making < 2) throw projectionError(name, error)
       db.settings.logger.error(

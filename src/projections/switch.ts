@@ -36,7 +36,7 @@ export async function trySwitch(
   }
 }
 
-/** Repeats an action that waits for locks only briefly, so that it holds up nobody, until it is done. */
+/** Repeats an action until it is done. Each attempt waits for locks only briefly, so that it delays no one else. */
 export async function untilDone<T>(
   db: Queries,
   { what, timeoutMs, signal }: { what: string; timeoutMs: number; signal: AbortSignal },

@@ -145,7 +145,7 @@ export class ProjectionWorker implements Worker {
     }
   }
 
-  /** Brings what runs here in line with what the database has. */
+  /** Starts and stops generations here, according to the database. */
   async #look(): Promise<void> {
     const { db } = this.#ports
     const generations = await this.#read()
@@ -233,7 +233,7 @@ export class ProjectionWorker implements Worker {
     }
   }
 
-  /** If this generation has caught up, tries to switch to it, or notes down that it is complete. */
+  /** If this generation has caught up, tries to switch to it, or records that it is complete. */
   async #advance(one: Generation, building: Building): Promise<void> {
     const { db } = this.#ports
     const { name, version, activate } = this.#definition

@@ -5,7 +5,7 @@ import { statements } from '../database/statements.ts'
 import type { StreamRef } from '../events/event.ts'
 import type { Reader } from './reader.ts'
 
-/** `FindHead` by a reader; the stream's own type is left out, whose schema may not be able to read the event. */
+/** `FindHead` by a reader. It does not use the stream's category, whose schema may not be able to read the event. */
 export const headBy =
   (reader: Pick<Reader, 'load'>): FindHead =>
   async ({ category, streamId }, client) => {

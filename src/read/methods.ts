@@ -47,8 +47,8 @@ export interface ReadMethods {
   /**
    * Returns all committed events that match a query by tags, in position order, and what was seen.
    *
-   * Pass `seen` to `failIf` of an append: it fails if an event that matches was appended meanwhile. It never waits for open appends,
-   * and it misses none of them: `seen` is not a position.
+   * Pass `seen` to `failIf` of an append: it fails if an event that matches was appended meanwhile. It never waits for open
+   * appends, and the check misses none of them, because `seen` is not a position.
    *
    * @param query one item or several, at most 32: the events that match any of them. An item has 1 to 32 tags, all of which an event
    *   must carry, and perhaps types, one of which it must have

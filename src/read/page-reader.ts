@@ -11,8 +11,8 @@ import { firstAbove, LazyPage, pageColumns, positionOf, slicePage } from './page
 
 /**
  * The values are in subqueries, so that the planner does not see them and makes one plan for all values. If it knew that a page
- * is larger than what it expects to find, it would fetch everything by a bitmap and sort it. This way it walks an index in order,
- * and stops when the page is full.
+ * is larger than what it expects to find, it would fetch everything by a bitmap and sort it. So it reads an index in order, and
+ * stops when the page is full.
  */
 const hidden = (n: number, type: string) => `(select $${n}::${type})`
 const LIMIT = hidden(3, 'bigint')
@@ -75,7 +75,7 @@ export class PageReader {
   }
 
   /**
-   * The same, each event as the texts of its columns: callers that copy events must not have their numbers rounded. `only` is
+   * The same, but each event as the texts of its columns, so that no number is rounded when events are copied. `only` is
    * the category, if there is only one: see `categoryOf`.
    */
   async rows(after: number, until: number, limit: number) {
@@ -84,7 +84,10 @@ export class PageReader {
     return { rows, only: this.#only, position: isWhole ? end : positionOf(rows.at(-1)!) }
   }
 
-  /** A page that is read before its horizon is known, in a later snapshot than the horizon's: cut it there. */
+  /**
+   * A page that is read before its horizon is known, in a later snapshot than that of the horizon. The caller must cut it at
+   * the horizon.
+   */
   async fastPath(after: number, limit: number, client?: SqlClient): Promise<(horizon: number) => Page> {
     const end = this.#sparse ? after + MAX_WALK : Number.MAX_SAFE_INTEGER
     const { rows, isWhole } = await this.#read('forward', after, after < 0 ? after : end, limit, client)
@@ -253,7 +256,7 @@ function oneCategory(n: number): string {
 
 /**
  * Inside a stream, positions and versions have the same order, and only versions are indexed. So this finds the versions between
- * which to read. When a reader goes on, `after` or the position above `until` usually is an event of this stream; otherwise
+ * which to read. When a reader continues, `after` or the position above `until` usually is an event of this stream; otherwise
  * `after` usually is below its first one. In all other cases the database halves the range again and again. `+ 0` keeps the
  * planner from taking the index of positions, where it expects few rows, and sorting what it finds.
  */

@@ -39,7 +39,7 @@ export const positionOf = (row: PageRow): number => toPosition(row[0])
 /** The category of a row, if `only` is that of a page of one category. */
 export const categoryOf = (row: PageRow, only: string | undefined): string => only ?? row[CATEGORY]!
 
-/** The texts become events when they are asked for first: the page behind them can be on its way before. */
+/** The texts are converted to events on first use, so that the next page can be requested before. */
 export class LazyPage implements Page {
   readonly after: number
   readonly position: number
@@ -75,7 +75,7 @@ export class LazyPage implements Page {
   }
 }
 
-/** Events from rows of these columns; `category` where they don't bring it. */
+/** Events from rows of these columns; `category` is used if the rows have none. */
 function made(rows: readonly PageRow[], category?: string): Pick<Page, 'events' | 'hashes'> {
   return {
     events: rows.map((row) => toEvent(row, categoryOf(row, category))),

@@ -75,7 +75,7 @@ export interface CategoriesOptions {
    * Count only events above this position, and the streams that began there: it takes as long as reading these. Default 0: all.
    */
   after?: number | undefined
-  /** Count only events up to this position. Default: to the end. A horizon, for a count to which the next one is added. */
+  /** Count only events up to this position. Default: to the end. Pass a horizon, so that a later count can begin after it and be added. */
   until?: number | undefined
   /** `false`: only names and last positions, which takes two index probes a category. Default true. */
   counts?: boolean | undefined
@@ -162,7 +162,7 @@ export class Reader {
     return events
   }
 
-  /** The first events that `load` would return, as many as one query reads: a long stream need not be in memory whole. */
+  /** The first events that `load` would return, as many as one query reads, so that a long stream need not be in memory as a whole. */
   async loadPage(stream: StreamRef, options: LoadOptions = {}): Promise<StreamPage> {
     const { rows, more } = await this.#part(checkStream(stream), parse(loadOptionsSchema, options, 'options'))
     return { events: eventsOf(stream, rows), more }
@@ -190,7 +190,7 @@ export class Reader {
   async read(selector: Selector, options: ReadOptions = {}): Promise<ReadResult> {
     const selection = select(selector)
     const { after, until = Infinity, limit, direction, client } = parse(readOptionsSchema, options, 'options')
-    // The horizon first, the events in a later snapshot: together they could miss what commits in between.
+    // First the horizon, then the events, in a later snapshot. In one snapshot they could miss an event that commits meanwhile.
     const horizon = await this.horizon(selection, client)
     let left = this.#db.settings.maxBufferedBytes
     const pages = new PageReader(this.#db, selection, { page: (read) => read(left) })
@@ -221,9 +221,9 @@ export class Reader {
     if (position > head) throw new HistoryLostError(position, head)
   }
 
-  /** The position after which to begin, to read all that was recorded at or after a moment. */
+  /** The position to start after, in order to read all events that were recorded at or after a moment. */
   async positionAt(since: Date, selection: Pick<Selection, 'categories'>): Promise<number> {
-    // What is open now may commit such events below others that are committed already: never begin above the horizon.
+    // Open appends may still commit such events below committed ones, so never begin above the horizon.
     const horizon = await this.horizon(selection)
     const ms = Math.min(Math.max(since.getTime(), FIRST_MS), LAST_MS)
     const [row] = await this.#db.query(statements.positionAt, { since: new Date(ms).toISOString() })
@@ -281,7 +281,7 @@ const byName = (a: CategoryInfo, b: CategoryInfo) =>
 
 const versionOf = (row: EventRow | undefined): number => Number(row?.[3])
 
-/** Of a stream, as its readers see them. */
+/** The events of a stream, as its readers see them. */
 function eventsOf(stream: StreamRef, rows: readonly EventRow[]): RecordedEvent[] {
   const { category, streamId } = stream
   const model = modelOf(stream)

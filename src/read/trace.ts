@@ -22,7 +22,7 @@ export interface TraceSource {
   byIds: ByIds
   /**
    * Some of the next events above a position with this correlation id, at most `limit`, in position order; perhaps others that
-   * only look like it. None: there are no more.
+   * only look like it. An empty result: there are no more.
    */
   correlated(id: string, after: number, limit: number): Promise<RecordedEvent[]>
 }

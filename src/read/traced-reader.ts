@@ -6,8 +6,8 @@ import type { LoadOptions, ReadOptions, ReadResult, StreamPage } from './reader.
 import { Reader } from './reader.ts'
 
 /**
- * A reader that tells of what is read because somebody asked for it. What tails and feeds read ahead is not told: the
- * conventions want no span for messages that are prefetched; their handlers tell.
+ * A reader that reports spans for reads that a caller asked for. Reads ahead of tails and feeds have no spans: by
+ * OpenTelemetry's conventions, prefetched messages have none; their handlers have spans.
  */
 export class TracedReader extends Reader {
   readonly #telemetry: Telemetry

@@ -19,7 +19,7 @@ export class SharedQuery<T> {
     this.#leastMs = leastMs
   }
 
-  /** The latest answer; rejects if the query failed. */
+  /** Returns the latest answer; rejects if the query failed. */
   get(): Promise<T> {
     if (this.#answer && now() < this.#until) return this.#answer
     this.#until = Number.POSITIVE_INFINITY // until it has settled

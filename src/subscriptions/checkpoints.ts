@@ -66,7 +66,7 @@ export class Checkpoints {
     else this.#cancelNext ??= clock.after(pauseMs, () => this.#start())
   }
 
-  /** Only events of other partitions were passed: write that after `ms`. */
+  /** Only events of other partitions were passed: write the checkpoint after `ms`. */
   updateLater(ms: number): void {
     this.#cancelLater ??= this.#store.clock.after(ms, () => {
       this.#cancelLater = undefined

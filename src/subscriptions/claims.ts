@@ -72,7 +72,7 @@ export class Claims implements PartitionEvents {
     for (;;) {
       const woken = this.#woken.next() // before the claim, which may not see what the wake-up is about
       const { share, waitMs, paused } = await this.#claim()
-      if (paused && !this.#paused) this.wake() // the next claim says that this executor begins nothing any more
+      if (paused && !this.#paused) this.wake() // the next claim says that this executor no longer begins events
       this.#paused = paused
       claimed()
       // An executor without its full share claims more often, because a wake-up may be missed.

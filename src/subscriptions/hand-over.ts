@@ -59,7 +59,7 @@ export class HandOver {
     return owned.leaving
   }
 
-  /** Hand all partitions over and unregister the executor. */
+  /** Hands all partitions over and unregisters the executor. */
   async all(): Promise<void> {
     const all = [...this.#owned]
     for (const { partition } of all) partition.drain()
@@ -127,7 +127,7 @@ export class HandOver {
     this.#owned.changed.fire()
   }
 
-  /** Try a second time at once, because the connection may have been broken before; if the server refuses, try for REFUSED_MS. */
+  /** Tries a second time at once, because the connection may have been broken before. If the server refuses, it tries for REFUSED_MS. */
   async #releaseInDatabase(reached: Parameters<Store['release']>[0], leaving: boolean): Promise<number[]> {
     const { clock } = this.#store
     const began = clock.now()

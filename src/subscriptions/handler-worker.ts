@@ -29,7 +29,7 @@ export class HandlerWorker extends BaseWorker {
   }
 
   async #run(): Promise<void> {
-    // After a stop it goes on until the end, because a drain waits for deliveries that have not begun.
+    // After a stop it continues to the end, because a drain also waits for deliveries that have not begun.
     while (!this.ended) {
       const arrived = this.#arrived.next()
       if (this.outage.failing) this.#nackLeaving()
@@ -60,7 +60,7 @@ export class HandlerWorker extends BaseWorker {
     return this.outage.mayBegin || this.stopping ? this.#streams.next() : undefined
   }
 
-  /** Nack what waits of partitions that are handed over, so that they need not wait for the end of an outage. */
+  /** Nacks waiting deliveries of partitions that are handed over, so that the hand-over does not wait for the end of an outage. */
   #nackLeaving(): void {
     for (const delivery of this.#streams.clear()) {
       if (delivery.signal.aborted) delivery.nack()

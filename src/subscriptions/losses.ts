@@ -6,7 +6,7 @@ import { RetryReporter } from '../database/retry-reporter.ts'
 export const LOST_MS = 250
 /** The longest of these pauses. */
 const MAX_LOST_MS = 4_000
-/** A partition that is not lost again for so many ms counts as recovered, even if it makes no progress. */
+/** A partition that is not lost again for this time (in ms) counts as recovered, even if it makes no progress. */
 const RECOVERED_MS = 10_000
 
 interface Loss {

@@ -12,7 +12,7 @@ export interface SubscriptionMethods {
   ): Pick<DurableSubscription<SelectedEvent<C, T>>, 'name' | 'process' | 'processBatches'>
 }
 
-/** A store in PostgreSQL has this instead: it can do more. */
+/** A store in PostgreSQL has this instead, which can do more. */
 export interface PostgresSubscriptionMethods {
   /**
    * Returns a durable subscription: a named consumer whose checkpoint is in the store. The first subscriber of `deliveries()`,

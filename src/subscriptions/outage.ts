@@ -31,7 +31,7 @@ export interface OutageEvents {
 const FIRST_PAUSE_MS = 100
 
 /**
- * Finds out whether an event is faulty or something that handlers need has an outage. Each worker has one.
+ * Finds out whether the event is faulty, or something that handlers need is down. Each worker has one.
  *
  *     healthy -- `streams` streams fail without a success between them --> failing
  *     failing -- the first success --> healthy
@@ -114,7 +114,7 @@ export class Outage {
     if (this.#waiting.size === 0) this.#end('the outage is over: the last stream that failed is parked')
   }
 
-  /** A partition was handed over or lost: its next owner tries what waited in it. */
+  /** A partition was handed over or lost: its next owner tries the waiting events. */
   left(): void {
     this.#forgetLeft()
     if (this.#waiting.size === 0)

@@ -186,15 +186,14 @@ export class Partition implements Source {
     this.parking.committed(entry, retryInMs)
   }
 
-  /** Begin nothing more, and wait only for what the consumer has. */
+  /** Begins no further delivery, and waits only for those that the consumer has. */
   drain(): void {
     this.#withdraw()
     this.lease.drain()
   }
 
   /**
-   * Begin nothing more, not even what has to come before a delivery that is acked already: the release parks that to be
-   * replayed by the next owner.
+   * Begins no further delivery, not even one below an acked delivery: the release parks it, and the next owner replays it.
    */
   pause(): void {
     this.drain()

@@ -28,8 +28,8 @@ type Outcome = 'done' | 'written' | 'again' | 'parked'
  *                  |                       |
  *                  +- wait until it is due <- nack
  *
- * It only replays events below the partition's checkpoint, because the next owner would read those above it again. While
- * the row is deleted, new events of the stream wait.
+ * It only replays events below the partition's checkpoint, because the next owner would read those above it again. While its
+ * row is being deleted, new events of the stream wait.
  */
 export class Replay implements Source {
   readonly partition: Partition

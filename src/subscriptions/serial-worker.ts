@@ -41,7 +41,7 @@ export abstract class SerialWorker<H> extends BaseWorker<H> {
     await Promise.resolve() // so that the batch gets everything that is delivered now
     for (;;) {
       await this.#filled(partition, queue)
-      // Nack what has not begun, because a drain waits for it.
+      // Nacks deliveries that have not begun, because a drain waits for them.
       if (this.stopping) for (const delivery of queue.clear()) delivery.nack()
       const batch = this.#take(queue)
       if (batch.length === 0) return void this.#queues.delete(partition)
@@ -56,7 +56,7 @@ export abstract class SerialWorker<H> extends BaseWorker<H> {
     }
   }
 
-  /** Waits until a whole batch is there, at most `maxWaitMs`. What is tried again is alone, so it waits for nothing. */
+  /** Waits until a whole batch is there, at most `maxWaitMs`. A delivery that is tried again is alone, so it does not wait. */
   async #filled({ lease }: DeliveryOwner, queue: Queue<InternalDelivery>): Promise<void> {
     const { fullSize, maxWaitMs, clock } = this.handling
     if (maxWaitMs === 0 || !queue.first || queue.first.attempt > 1) return

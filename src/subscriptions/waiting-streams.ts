@@ -100,7 +100,7 @@ export class WaitingStreams {
     this.#admitAll(stream.entries)
   }
 
-  /** In order, except deliveries that the consumer takes back while this runs. */
+  /** Delivers them in order, except those that the consumer takes back meanwhile. */
   #admitAll(entries: readonly Entry[]): void {
     const turns = entries.map(({ generation }) => generation)
     entries.forEach((entry, i) => {

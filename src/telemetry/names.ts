@@ -33,7 +33,7 @@ export const operation = (name: OperationName, schema: string) => ({
   [SCHEMA]: schema,
 })
 
-/** The value of `error.type`, one of few: our code, a code of PostgreSQL or Node, or the name of the error's class. */
+/** The value of `error.type`, which has few values: our code, a code of PostgreSQL or Node, or the name of the error's class. */
 export function errorType(error: unknown): string {
   const { code } = (error ?? {}) as { code?: unknown }
   if (error instanceof MeowError || (typeof code === 'string' && /^([0-9A-Z]{5}|E[A-Z]+)$/.test(code)))

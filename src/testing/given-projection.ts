@@ -29,8 +29,8 @@ export interface GivenProjectionOptions {
   /** The server to use; nothing stays in its database. Default: a throw-away one of `meowmx/embedded`, one for the process. */
   connectionString?: string | undefined
   /**
-   * Whether to handle each event a second time, which must change nothing. Default true. A handler that counts does not stand that,
-   * and need not: in a store each event counts once. Then set it to false.
+   * Whether to handle each event a second time, which must change nothing. Default true. A handler that counts fails this, but
+   * need not pass it: a store handles each event once. Then set it to false.
    */
   twice?: boolean | undefined
 }

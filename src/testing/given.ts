@@ -21,7 +21,7 @@ import type { History } from './scenario.ts'
 import { Scenario } from './scenario.ts'
 
 /**
- * Tests a decider without a store: given these events, when this command comes, then it makes those events or throws that
+ * Tests a decider without a store: given these events, when this command comes, then it makes these events or throws this
  * error. It works with every test runner: a failed expectation is an AssertionError of node:assert that points to your line.
  *
  * The events are checked, stored and read as in a store, so `evolve` gets the events of a zod category as in production: upcast

@@ -48,9 +48,9 @@ const memoryStoreOptionsSchema = z.strictObject({ now: methodSchema.default(() =
 /** A store in memory. */
 export interface MemoryStore extends EventStore {
   /**
-   * Moves the clock of the store on. Timers of the store and of process managers fire, and what has failed is tried again, in the order
-   * of their times and each at its time; and the workers handle what there is to handle. Nothing sleeps. It resolves when nothing is
-   * under way any more; with 0 it only waits for that. Timers of the store fire here even if no worker runs.
+   * Moves the clock of the store on. Timers of the store and of process managers fire, and failed handlers are tried again, in
+   * the order of their times and each at its time; and the workers handle all events. Nothing sleeps. It resolves when nothing
+   * is under way any more; with 0 it only waits for that. Timers of the store fire here even if no worker runs.
    *
    * @param ms how far, in ms; minimum 0
    * @throws ValidationError; DeadlockError if a handler of this store calls it; ClosedError

@@ -204,7 +204,7 @@ export class GivenProcess<S = any> {
     return this
   }
 
-  /** Checks that a step was refused: `react` threw, or returned what is no state or effect. */
+  /** Checks that a step was refused: `react` threw, or returned something that is not a state with effects. */
   thenThrows(expected?: ExpectedError): void {
     if (!('error' in this.#outcome)) throw failure('expected an error, and there was none', this.thenThrows)
     const what = `process manager "${this.#manager.name}": the error is not as expected`

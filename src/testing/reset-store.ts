@@ -10,7 +10,7 @@ import { Meow } from '../meow.ts'
 
 /**
  * Marks a store as a test store, so that `resetStore` may empty it. Call it once after `migrate()`, as the role that owns the
- * schema; a second call does nothing. The mark is a line in the comment of the schema.
+ * schema; a second call does nothing. The mark is a line in the comment on the schema.
  *
  * Only an empty store can be marked. So a wrong connection string makes your test setup fail instead of emptying a real store.
  *

@@ -19,6 +19,6 @@ export function firing<T>(
   return ownTransaction(db, body, undefined, [limit])
 }
 
-/** Whether somebody else holds a lock that was needed. It may have been an inline projection that needed it. */
+/** Whether another session holds a lock that was needed. Perhaps an inline projection needed it. */
 export const isLocked = (error: unknown): boolean =>
   hasState(error, SQLSTATE.lockTimeout) || hasState(causeOfProjection(error), SQLSTATE.lockTimeout)

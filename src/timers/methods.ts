@@ -15,8 +15,8 @@ export interface TimerMethods {
    * repeated call is safe.
    *
    * If the append is refused (a VersionConflictError, for instance), it is tried again with pauses of 0.1 to 30 s, at most 10
-   * times, while other timers go on. Then the timer is kept as failed: `scheduled()` shows it with the error, until you schedule it
-   * anew, run it (`runTimer`) or unschedule it. A conflict that no later attempt can solve fails at once.
+   * times, while other timers go on. Then the timer is kept as failed: `scheduled()` shows it with the error, until you
+   * schedule it again, run it (`runTimer`) or unschedule it. A conflict that no later attempt can solve fails at once.
    *
    * @param key names the timer; not empty, at most 255 characters
    * @param due a Date in the years 1 to 9999, or `{ inMs }` from now, at least 0, at most 100 years
@@ -49,7 +49,7 @@ export interface TimerMethods {
 
   /**
    * Fires timers until the worker is stopped. A process that runs any worker does that by itself; this is for one that runs none.
-   * All workers of a process share one loop, which asks nothing of the database while no timer is due.
+   * All workers of a process share one loop, which sends no query while no timer is due.
    *
    * @returns the worker; `ready` and `done` reject if this role may not fire timers (SECURITY.md: a writer may)
    * @throws ClosedError if the store is closed

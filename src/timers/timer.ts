@@ -9,7 +9,7 @@ import { isDate } from '../core/kinds.ts'
 import { check } from '../core/validate.ts'
 import type { NewEvent, StreamRef } from '../events/event.ts'
 
-/** When a timer is due: at a moment, or so many ms from now by the database's clock (minimum 0, at most 100 years). */
+/** When a timer is due: at a moment, or this many ms from now by the database's clock (minimum 0, at most 100 years). */
 export type Due = Date | { inMs: number }
 
 /** A timer that waits, or that could not append. */
@@ -21,7 +21,7 @@ export interface ScheduledTimer {
   readonly stream: StreamRef
   /** What it will append. */
   readonly events: NewEvent[]
-  /** The version that the stream must have then; absent if any will do. */
+  /** The version that the stream must have then; absent if any version is accepted. */
   readonly expectedVersion?: ExpectedVersion
   /** Present if it was due and the append failed. */
   readonly failure?: TimerFailure

@@ -59,7 +59,7 @@ interface Claimed {
   readonly write: string
 }
 
-/** Schedules timers, and fires those that are due: appends what they hold and deletes them, in one transaction. */
+/** Schedules timers, and fires those that are due: appends their events and deletes them, in one transaction. */
 export class Timers implements TimerSource {
   readonly name = 'timers of the store'
   readonly isOfStore = true
@@ -148,7 +148,7 @@ export class Timers implements TimerSource {
       })
     } catch (error) {
       if (!(isOfTimer(error) || isLocked(error)) || claimed.length === 0) throw error
-      // One of them fails the whole transaction, so each gets one of its own.
+      // A failure of one fails the whole transaction, so each gets its own.
       const locked = new Set<string>()
       for (const timer of claimed) {
         const stream = JSON.stringify([timer.stream.category, timer.stream.streamId])
@@ -159,11 +159,11 @@ export class Timers implements TimerSource {
     return claimed.length
   }
 
-  /** False: somebody holds a lock that it needs. */
+  /** False: another session holds a lock that it needs. */
   async #fireAlone(timer: Claimed): Promise<boolean> {
     const fire = async (client: pg.ClientBase) => {
       const [found] = await this.#claim(client, timer.key)
-      if (found?.due !== timer.due || found.attempts !== timer.attempts) return // somebody else was here
+      if (found?.due !== timer.due || found.attempts !== timer.attempts) return // another process has fired it
       const [outcome] = await this.#append(client, [timer])
       if (outcome instanceof Error) await this.#settle([], [this.#failed(timer, outcome)], client)
       else await this.#settle([timer.key], [], client)
@@ -197,7 +197,7 @@ export class Timers implements TimerSource {
     }))
   }
 
-  /** Appends what these timers hold, in their order. What is refused for one does not concern the others. */
+  /** Appends what these timers hold, in their order. If one is refused, the others are not affected. */
   async #append(client: pg.ClientBase, timers: readonly Claimed[]): Promise<Outcome[]> {
     const requests = timers.map(({ key, due, stream, write }): Request | Error => {
       try {
@@ -221,7 +221,7 @@ export class Timers implements TimerSource {
     if (isLast)
       settings.logger.error(
         details,
-        `timer "${key}" could not append to stream "${stream.category}/${stream.streamId}" and is kept as failed: schedule it anew, run it (runTimer, meowmx timers run), or unschedule it`,
+        `timer "${key}" could not append to stream "${stream.category}/${stream.streamId}" and is kept as failed: schedule it again, run it (runTimer, meowmx timers run), or unschedule it`,
       )
     else settings.logger.warn(details, `timer "${key}" could not append; trying again`)
     return {
@@ -251,7 +251,7 @@ interface Failed {
   readonly againMs: number | null
 }
 
-/** Whether the timer is to blame, and neither the server nor the rights of this process. */
+/** Whether the timer caused the error, not the server or the privileges of this process. */
 export function isOfTimer(error: unknown): boolean {
   return !isServerFailure(error) && !hasState(error, SQLSTATE.noRights) && !(error instanceof SchemaError)
 }

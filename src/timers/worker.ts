@@ -1,4 +1,4 @@
-// `runTimers`: a worker that does nothing else than firing timers.
+// `runTimers`: a worker that only fires timers.
 import { abortable } from '../core/abort.ts'
 import { deferred } from '../core/deferred.ts'
 import type { Logger } from '../core/logger.ts'
@@ -8,7 +8,7 @@ import { parse } from '../core/validate.ts'
 import type { Worker } from '../subscriptions/worker.ts'
 import type { TimerRunner } from './runner.ts'
 
-/** Keeps the timers of a process running until it is stopped, or the store closes. */
+/** Lets the process fire timers until the worker is stopped or the store closes. */
 export class TimerWorker implements Worker {
   readonly ready: Promise<void>
   readonly done: Promise<void>

@@ -5,7 +5,7 @@ import { BARE, INSERT_BARE } from './setting.ts'
 
 const EVENTS = 200_000
 
-/** So many events of the category `order`, ten a stream; and the same in the bare table. */
+/** This many events of the category `order`, ten in each stream, and the same events in the bare table. */
 export async function fill(place: Place, events: number, table: 'bare' | 'meowmx.events'): Promise<void> {
   const json = `json_build_object('lane', 0, 'seq', g, 'stream', md5((g / 10)::text)::uuid, 'pos', g % 10, 'pad', repeat('x', 110))`
   const insert =

@@ -12,7 +12,7 @@ export interface State {
   at: number
   /** What it has used, in ms. */
   cpu: number
-  /** The most memory it has been seen with, in bytes. */
+  /** The highest memory use that was measured, in bytes. */
   rss: number
 }
 
@@ -28,7 +28,7 @@ export interface ConsumerOptions {
   maxInFlight?: number
   /** Begins behind this position. */
   after?: number
-  /** Instead: `paging` and `events` read so many events behind each of these. */
+  /** Instead: `paging` and `events` read this many events after each of these positions. */
   spans?: number[]
   span?: number
 }
@@ -56,12 +56,12 @@ export class Consumer {
     return this.#ask('state')
   }
 
-  /** How long each event took that says when it was written, in ms; since it was last asked. */
+  /** How long each event took, in ms, since the last question; only events that say when they were written. */
   async times(): Promise<number[]> {
     return (await this.#ask('times')).times
   }
 
-  /** Once it has seen so many. */
+  /** Resolves once it has seen this many. */
   async seen(count: number, timeoutMs = 120_000): Promise<State> {
     let state!: State
     const enough = async () => {

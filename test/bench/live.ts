@@ -7,7 +7,7 @@ import type { Setting } from './setting.ts'
 import { BARE, data, INSERT_BARE } from './setting.ts'
 import { now, quantile, speedOf } from './statistics.ts'
 
-/** Events of one way before the other has its turn: the machine's speed moves within seconds. */
+/** How many events of one way are measured before the other one's turn: the machine's speed changes within seconds. */
 const TURN = 25
 
 /**

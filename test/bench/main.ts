@@ -1,7 +1,8 @@
 /**
  * Measures how near we are to PostgreSQL's own limit: `npm run bench -- [parts of names] [--reps 3] [--seconds 3] [--peers] [--size] [--out folder]`.
- * Ours and the limit take turns in one run, on a server of its own with fsync on (or DATABASE_URL's). Prints a Markdown table
- * of medians; writes it, with a plot, to the folder. Without pgbench (Debian: postgresql-15) there is nothing to compare appends with.
+ * In one run, the library and the limit are measured in turn, on a server of its own with fsync on (or that of DATABASE_URL).
+ * Prints a Markdown table of medians; writes it, with a plot, to the folder. Without pgbench (Debian: postgresql-15) there is
+ * nothing to compare appends with.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -7,7 +7,7 @@ import { Fleet } from '../support/fleet.ts'
 import type { Sample } from './report.ts'
 import { median } from './statistics.ts'
 
-/** How many, and how many of them go and come. */
+/** How many there are, and how many of them stop and start. */
 const EXECUTORS = 20
 const WRITERS = 20
 const CHANGE = 5
@@ -80,7 +80,7 @@ export async function many({ log }: { log(line: string): void }): Promise<Sample
     take('handled twice, by stops and starts', '', twice, 0)
     take('events out of the order of their stream', '', disorder.length, 0)
 
-    await delay(2_000) // checkpoints, claims, connections of the burst come to rest
+    await delay(2_000) // until checkpoints, claims and connections of the burst have ended
     await sql.query('select pg_stat_statements_reset()')
     await delay(IDLE_S * 1000)
     const { rows } = await sql.query(

@@ -12,7 +12,7 @@ import type { Setting } from './setting.ts'
 import { data } from './setting.ts'
 import { median, now, quantile, speedOf } from './statistics.ts'
 
-/** How each file of peers/ lets itself be used. `load` imports a package from where the peers are installed. */
+/** What each file of peers/ exports. `load` imports a package from where the peers are installed. */
 interface Peer {
   packages: string[]
   setUp(url: string, load: Load): Promise<void>
@@ -27,7 +27,10 @@ interface Writer {
 const NAMES = ['meowmx', 'emmett-postgresql', 'graphile-worker', 'pg-boss']
 const CLIENTS = [1, 8, 32]
 
-/** Markdown: appends a second, and the time from append to handler in another process, of each; they take turns. */
+/**
+ * A Markdown table for each library: appends per second, and the time from an append to a handler in another process; they are
+ * measured in turn.
+ */
 export async function peers(setting: Setting, repeats: number): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'meowmx-peers-'))
   try {

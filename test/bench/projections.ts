@@ -36,7 +36,7 @@ export async function projections(setting: Setting): Promise<Sample[]> {
   while (!(await isLive(1))) await delay(20)
   const rate = (EVENTS / (now() - began)) * 1000
 
-  // Appends at a steady rate, and a reader of the view, without and beside a rebuild.
+  // Appends at a steady rate, and a reader of the view, without a rebuild and during one.
   const pool = place.pool(READERS)
   let ended = false
   const load = (async () => {

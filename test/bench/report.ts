@@ -1,13 +1,13 @@
 import { arch, cpus, platform, totalmem } from 'node:os'
 import { median } from './statistics.ts'
 
-/** One measure of one repeat: ours, and what it is compared with in the same run. */
+/** One measurement of one repetition: of the library, and of what it is compared with in the same run. */
 export interface Sample {
   /** What it is, the same in each repeat. */
   what: string
   unit: string
   ours: number
-  /** None: nothing to compare with (its program is not here). */
+  /** Null: there is nothing to compare with (the program is not installed). */
   limit?: number | undefined
   /** The ratio of ours to the limit, or with `absolute` the figure itself, that is to be reached. */
   goal?: number

@@ -7,7 +7,7 @@ const EVENTS = 100_000
 const PARTITIONS = [1, 12, 100]
 const HOLDERS = [0, 100, 400]
 
-/** What an event takes on disk and in the log, and what would become of a table that is partitioned by position. */
+/** The size of an event on disk and in the WAL, and the costs of a table that is partitioned by position. */
 export async function scale(setting: Setting): Promise<Sample[]> {
   return [
     ...(await bytes(await setting.database())),
@@ -22,7 +22,7 @@ const first = async (place: Place, text: string) => Object.values((await place.q
 async function bytes(place: Place): Promise<Sample[]> {
   const meow = await place.store()
   const wal = async (events: number, append: () => Promise<unknown>) => {
-    await append() // the first touch of a page after a checkpoint logs all of it
+    await append() // the first change of a page after a checkpoint logs the whole page
     const [from] = await first(place, 'select pg_current_wal_insert_lsn()')
     await append()
     const [written] = await first(
@@ -61,7 +61,7 @@ async function bytes(place: Place): Promise<Sample[]> {
   ]
 }
 
-/** The same columns, by ranges of positions: what is unique is so within a partition alone. */
+/** The same columns, partitioned by ranges of positions: unique indexes only hold within a partition. */
 async function partitioned(place: Place): Promise<Sample[]> {
   const samples: Sample[] = []
   for (const count of PARTITIONS) {
@@ -100,7 +100,7 @@ async function partitioned(place: Place): Promise<Sample[]> {
   return samples
 }
 
-/** What a look at the horizon costs where many appends are open. */
+/** What fetching the horizon costs while many appends are open. */
 async function locks(place: Place): Promise<Sample[]> {
   const samples: Sample[] = []
   await (await place.store()).append({ category: 'order', streamId: '1' }, { type: 'Evt', data })

@@ -9,21 +9,21 @@ import { testServer } from '../support/server.ts'
 
 /** What a benchmark runs in. */
 export interface Setting {
-  /** How long each way is measured, at most as far as it is a matter of time. */
+  /** How long each way is measured, at most, if the length is a time. */
   readonly seconds: number
-  /** An empty database, gone at the end of the run, or when the next one is made that is not said to be beside it. */
+  /** An empty database. It is dropped at the end of the run, or when the next one is created, unless that one is meant to be beside it. */
   database(options?: { beside: boolean }): Promise<Place>
   log(line: string): void
 }
 
-/** A database, with what is known to be at its limit: rows inserted by nothing but INSERT. */
+/** A database for the measurement of the limit: rows inserted with plain INSERT. */
 export interface Place {
   readonly url: string
   /** A store in it, migrated. */
   store(options?: ConnectOptions): Promise<Meow>
   query(text: string): Promise<pg.QueryResult>
   pool(max: number): pg.Pool
-  /** Transactions a second that pgbench gets through; none where there is no pgbench. */
+  /** Transactions per second of pgbench; undefined if there is no pgbench. */
   pgbench(script: string, clients: number): Promise<number | undefined>
 }
 
@@ -36,7 +36,7 @@ export const data = {
   pad: 'x'.repeat(110),
 }
 
-/** Without versions, ids, names to look for: the least that an append could cost. */
+/** Without versions, ids and indexed names: the lowest possible cost of an append. */
 export const BARE =
   'create table bare (id bigserial primary key, stream uuid not null, version int not null, type text not null, data json not null)'
 export const INSERT_BARE = `insert into bare (stream, version, type, data) values (gen_random_uuid(), 1, 'Evt', '${JSON.stringify(data)}')`

@@ -9,13 +9,16 @@ import { speedOf } from './statistics.ts'
 
 const SMALL = 10_000
 const LARGE = 5_000_000
-/** Each store is measured so often, in turn with the other: the machine's speed moves within minutes. */
+/** How often each store is measured, in turn with the other: the machine's speed changes within minutes. */
 const ROUNDS = 5
-/** A small store is read in no time, which would be that of a process to warm up: as many are read of a large one, from here and there. */
+/**
+ * Reading a small store takes so little time that it would measure the warm-up of the process. So as many events of the large
+ * one are read, at several places.
+ */
 const SPANS = 20
 const CLIENTS = 32
 
-/** What an append cannot do without: the columns of an event, and its indexes. */
+/** The minimum of an append: the columns of an event, and its indexes. */
 const SAME = `create table same (like meowmx.events including defaults including identity including indexes);
   insert into same overriding system value select * from meowmx.events;
   select setval(pg_get_serial_sequence('same', 'position'), max(position)) from same`
@@ -62,7 +65,8 @@ async function ratios(setting: Setting, store: Store) {
   const { place, meow, events } = store
   const paging = await rate(store, 'paging')
   const read = await rate(store, 'events')
-  // Each begins behind a checkpoint: what first touches a page after one logs all of it, the more the larger an index is.
+  // Each begins after a checkpoint, because the first change of a page after a checkpoint logs the whole page, which costs more
+  // with a larger index.
   const bare = await logged(place, async () => (await place.pgbench(INSERT_BARE, CLIENTS)) ?? Number.NaN)
   const same = await logged(place, async () => (await place.pgbench(INSERT_SAME, CLIENTS)) ?? Number.NaN)
   const ours = await logged(place, async () => {
@@ -97,7 +101,7 @@ async function logged(place: Place, measure: () => Promise<number>) {
   return { rate, text: `${rate.toFixed()}/s (${bytes.toFixed()} bytes of log each)` }
 }
 
-/** Spans of as many events as the small store has: there the same one again and again. */
+/** Ranges with as many events as the small store has; in the small store, always the same range. */
 async function rate({ place, events }: Store, how: 'paging' | 'events'): Promise<number> {
   const spans = Array.from({ length: SPANS }, (_, n) => Math.floor(((events - SMALL) * n) / (SPANS - 1)))
   const consumer = await Consumer.start({ url: place.url, how, names: ['size'], spans, span: SMALL })

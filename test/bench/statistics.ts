@@ -15,7 +15,7 @@ export interface Speed {
   p99: number
 }
 
-/** Calls something from so many clients at once, each its next as soon as its last has ended. */
+/** Calls a function from this many clients at once; each client calls again as soon as its last call has ended. */
 export async function speedOf(
   { clients, seconds }: { clients: number; seconds: number },
   call: (client: number) => Promise<unknown>,

@@ -13,7 +13,7 @@ import { median, now } from './statistics.ts'
 const STORES = 100
 const IDLE_S = 10
 
-/** Many stores of one process, a schema each, by one pool and one listener: what another one costs that does nothing. */
+/** Many stores of one process, each with its own schema, on one pool and one listener: what another idle store costs. */
 export async function stores(setting: Setting): Promise<Sample[]> {
   setFlagsFromString('--expose_gc')
   const collect = runInNewContext('gc') as () => void

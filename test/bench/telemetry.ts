@@ -17,7 +17,7 @@ const EVENTS = 20_000
 
 /**
  * What telemetry costs this process, in CPU a call, against `telemetry: false`, which is as if it were not installed: with the
- * API and nobody registered, and with the SDK, which exports into nothing.
+ * API but no SDK registered, and with an SDK that exports nowhere.
  */
 export async function telemetry(setting: Setting): Promise<Sample[]> {
   const place = await setting.database()
@@ -32,7 +32,7 @@ export async function telemetry(setting: Setting): Promise<Sample[]> {
   }
   await measure(false) // warm
   const none = await measure(false)
-  const deaf = await measure(true)
+  const unregistered = await measure(true)
   const stop = startSdk()
   const sdk = await measure(true)
   await stop()
@@ -45,14 +45,14 @@ export async function telemetry(setting: Setting): Promise<Sample[]> {
     ...(goal ? { goal } : {}),
   })
   return [
-    sample('append, 32 concurrent, API and no provider', deaf.append, none.append, 1.05),
+    sample('append, 32 concurrent, API and no provider', unregistered.append, none.append, 1.05),
     sample('append, 32 concurrent, SDK', sdk.append, none.append),
-    sample('handler of process(), API and no provider', deaf.handle, none.handle, 1.05),
+    sample('handler of process(), API and no provider', unregistered.handle, none.handle, 1.05),
     sample('handler of process(), SDK', sdk.handle, none.handle),
   ]
 }
 
-/** µs of CPU that each of so many calls took. */
+/** The µs of CPU of each call, over this many calls. */
 async function cpuOf(run: () => Promise<number>): Promise<number> {
   const before = process.cpuUsage()
   const calls = await run()

@@ -8,7 +8,7 @@ export interface Logged {
   readonly tags: readonly string[]
   /** The call that wrote it. */
   readonly call: string
-  /** Under which condition: what was asked for, and the positions of all that was seen. */
+  /** Its condition: the query, and the positions of all events that were seen. */
   readonly condition?: { readonly items: readonly Item[]; readonly saw: readonly number[] }
 }
 

@@ -11,7 +11,7 @@ export interface RunOptions {
   readonly connectionString: string
   readonly schema: string
   readonly ms: number
-  /** It goes on after that time, up to ten times as long, until so many were booked and refused. */
+  /** After that time it continues, up to ten times as long, until at least this many were booked and refused. */
   readonly enough?: { readonly booked: number; readonly refused: number }
   /** A number from 0 to 1, again and again: the same seed, the same choices. */
   readonly random: () => number
@@ -35,7 +35,7 @@ export interface Ran {
 const STORES = 5
 const BOOKERS = 14
 const WRITERS = 4
-/** A course and a student are forgotten after so long, so that what is asked for stays short. In ms. */
+/** After this time new names are used for courses and students, so that queries stay short. In ms. */
 const LIFE_MS = 500
 
 export async function run(options: RunOptions): Promise<Ran> {
@@ -183,7 +183,7 @@ export async function run(options: RunOptions): Promise<Ran> {
   return { booked, refused, lost, errors }
 }
 
-/** All that was written, as it stands in the tables. */
+/** Everything that was written, read from the tables. */
 export async function logOf(connectionString: string, schema: string): Promise<Logged[]> {
   const client = new pg.Client({ connectionString })
   await client.connect()

@@ -52,7 +52,8 @@ export const appending: Contract = (test, store) => {
     }
   })
 
-  // Whether a stream without events accepts each expectedVersion, and whether one does whose last event is version 1.
+  // For each expectedVersion: whether a stream without events accepts it, and whether a stream whose last event has version 1
+  // does.
   const modes: [ExpectedVersion | undefined, empty: boolean, two: boolean][] = [
     [undefined, true, true],
     ['any', true, true],

@@ -52,7 +52,7 @@ export const observing: Contract = (test, store, open) => {
     const after = collect(store().events(stream, { from: { after: events[2]!.position } }))
     await after.has(1)
     const end = collect(store().events(stream, { from: 'end' }))
-    // Where the end was is told by what comes first: append until something does.
+    // The first event shows where the end was: append until one arrives.
     let n = 4
     for (; end.all.length === 0; n++) {
       await store().append(stream, event(n))

@@ -33,7 +33,7 @@ export const timing: Contract = (test, store) => {
     assert.equal(await store().scheduled({ prefix: key }), [])
   })
 
-  test('schedule: in the order of due times; the same key replaces; unschedule takes back', async () => {
+  test('schedule: in the order of due times; the same key replaces; unschedule deletes', async () => {
     const { key, write, types } = given()
     await store().schedule(`${key}1`, { inMs: 90 }, write('Third'))
     await store().schedule(`${key}2`, { inMs: 60 }, write('Second'))

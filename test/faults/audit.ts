@@ -15,7 +15,7 @@ export interface Written {
   readonly at: number
 }
 
-/** A stream was set aside from a position on, or (null) no longer. */
+/** A stream was parked from a position on, or (null) is no longer parked. */
 export interface ParkedRow {
   readonly subscription: string
   readonly category: string
@@ -26,7 +26,7 @@ export interface ParkedRow {
 
 type Sql = Pick<pg.Pool, 'query'>
 
-/** From now on the store keeps all that its checkpoints and its parked streams ever were, and who wrote them. */
+/** From now on the store records every change of its checkpoints and its parked streams, and who wrote it. */
 export async function startAudit(sql: Sql, schema: string): Promise<void> {
   await sql.query(`
     create table ${schema}.audit (
@@ -61,7 +61,7 @@ export async function startAudit(sql: Sql, schema: string): Promise<void> {
       for each row execute function ${schema}.audit_aside();`)
 }
 
-/** In the order of writing: whoever writes a row holds it until it commits. */
+/** In the order of writing: a writer locks the row until it commits. */
 export async function writtenCheckpoints(sql: Sql, schema: string): Promise<Written[]> {
   const { rows } = await sql.query(
     `select subscription, partition, position::float8, epoch::float8, owner, old_owner as "oldOwner", old_epoch::float8 as "oldEpoch",

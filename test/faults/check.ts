@@ -11,7 +11,7 @@ export interface Committed {
   readonly partition: number
 }
 
-/** All that a run left behind: what is in the tables, and what its processes said. */
+/** The evidence of a run: the content of the tables, and the output of its processes. */
 export interface Evidence {
   readonly transactional: boolean
   readonly maxInFlight: number
@@ -41,7 +41,7 @@ function grouped<K, V>(items: readonly V[], key: (item: V) => K): Map<K, V[]> {
   return groups
 }
 
-/** What broke, in words; nothing where all held. */
+/** The broken promises, as text; empty if all were kept. */
 export function check(evidence: Evidence): string[] {
   const checks = { handled, inOrder, committed, checkpoints, fenced, duplicates, answers, once }
   return Object.values(checks).flatMap((check: Check) => {
@@ -94,7 +94,7 @@ function* committed(evidence: Evidence): Generator<string> {
   for (const id of evidence.effects) if (!events.has(id)) yield `I3 an effect of what is not committed: ${id}`
 }
 
-/** I4: a checkpoint never moves back, and never past an event that is neither handled nor set aside in the store. */
+/** I4: a checkpoint never moves back, and never past an event that is neither handled nor parked. */
 function* checkpoints(evidence: Evidence): Generator<string> {
   const doneAt = new Map<string, number>()
   for (const { id, at } of evidence.done) doneAt.set(id, Math.min(at, doneAt.get(id) ?? Infinity))
@@ -120,7 +120,7 @@ function* checkpoints(evidence: Evidence): Generator<string> {
   }
 }
 
-/** I5: who writes a checkpoint owns the partition, and each change of owner raises the epoch. */
+/** I5: only the owner of a partition writes its checkpoint, and each change of owner raises the epoch. */
 function* fenced({ written }: Evidence): Generator<string> {
   for (const { partition, epoch, owner, oldOwner, oldEpoch, writer, position } of written) {
     if (oldEpoch === null) continue // the subscription was made
@@ -145,7 +145,7 @@ function* duplicates({
   done,
   written,
 }: Evidence): Generator<string> {
-  if (transactional) return // a batch that is run again repeats what its failing event was with
+  if (transactional) return // a batch that runs again repeats the other events of the failed batch
   const partitionOf = new Map(events.map(({ id, partition }) => [id, partition]))
   const retried = new Set(begun.filter(({ attempt }) => attempt > 1).map(({ id }) => partitionOf.get(id)))
   const taken = written.filter(({ oldOwner, epoch, oldEpoch }) => oldOwner !== null && epoch !== oldEpoch)
@@ -157,7 +157,7 @@ function* duplicates({
   }
 }
 
-/** I9: what writers were told is so: done, refused, or unknown, and then all or none. */
+/** I9: the answers to writers are true: done, refused, or unknown, and then all of its events were written or none. */
 function* answers({ attempts, events }: Evidence): Generator<string> {
   const there = new Set(events.map(({ id }) => id))
   for (const { what, ids, outcome } of attempts) {

@@ -2,7 +2,7 @@
  * An executor as a process of its own. Takes ChildOptions as JSON; says as lines of JSON what it begins
  * `{ b: [position, id, attempt, tick] }` and has done `{ d: [id, at] }` (`tick`: µs of the monotonic clock, which all
  * processes share; `at`: ms since 1970, by the true clock), how it stands `{ state, partitions }`, what is logged `{ warn }`,
- * how its worker ended `{ ended }`. Told `trouble <share>`, so many of its handlers fail, in all the ways there are; told
+ * how its worker ended `{ ended }`. Told `trouble <share>`, this share of its handlers fails, in every possible way; told
  * `rejoin` it closes the store and opens another; told `close`, or left alone, it ends. A pipe is written to at once: what
  * was said survives a SIGKILL.
  */
@@ -51,7 +51,7 @@ async function open(): Promise<void> {
       })
       break
     } catch (error) {
-      warn({ err: error }, 'connect') // no server: whoever starts us would try again
+      warn({ err: error }, 'connect') // no server: its parent would try again
       await delay(100)
     }
   }
@@ -84,4 +84,4 @@ lines.on('line', (line) => {
       if (closing) process.stdin.destroy()
     })
 })
-lines.on('close', () => closing || process.exit(3)) // nobody is left to be an executor for
+lines.on('close', () => closing || process.exit(3)) // its parent has ended

@@ -3,7 +3,7 @@ import { until } from '../support/until.ts'
 import type { Member } from './member.ts'
 import type { World } from './world.ts'
 
-/** I8: after close nothing is left of the executors, and nothing went wrong that nobody saw coming. */
+/** I8: after close nothing is left of the executors, and there was no unexpected error. */
 export async function closeAll(world: World<Member>, stores: readonly Meow[]): Promise<string[]> {
   const violations: string[] = []
   for (const { tell } of world.members) tell('close')

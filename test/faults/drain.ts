@@ -1,13 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Meow } from '../../src/index.ts'
 
-/** Pause between two requests to replay what is set aside: each calls all executors. */
+/** The pause between two requests to replay parked events: each request wakes all executors. */
 const REPLAY_MS = 1_000
 
 /**
- * Waits until nothing is left to handle, and returns how long that took; or what is left after so long, in words. Streams
- * that were set aside are put back first: they may be many events, one after the other, so what counts then is that they
- * become less.
+ * Waits until nothing is left to handle. Returns how long that took or, after the time limit, a text that says what is left.
+ * Parked streams are replayed first: they may have many events, which are handled one by one, so it is enough that their number
+ * falls.
  */
 export async function drained(control: Meow, name: string, boundMs: number): Promise<number | string> {
   const begin = performance.now()

@@ -6,7 +6,7 @@ import type { Slot, World } from './world.ts'
 /** What ends a fault. */
 export type Heal = () => unknown
 
-/** Begins a fault; rejects where the server is not there to take it. `slot`: whom it is to happen to, if to one executor. */
+/** Begins a fault; rejects if the server is not running. `slot`: the executor that it happens to, if it is one. */
 export type Fault = (world: World, slot: Slot, dice: Random) => Heal | Promise<Heal>
 
 const nothing: Heal = () => {}
@@ -21,7 +21,7 @@ const blackhole =
   (world, slot, dice) => {
     const proxy = anyProxy(world, slot, dice)
     proxy.blackhole(way)
-    // What was on its way arrives late, or never.
+    // Data that was being sent arrives late, or never.
     const late = dice.chance(0.5)
     return () => {
       if (!late) proxy.reset()
@@ -84,9 +84,9 @@ export const faults: Readonly<Record<string, Fault>> = {
     }
   },
   'lose notifications': ({ slots }) => {
-    for (const { proxy } of slots) proxy.deafen(true)
+    for (const { proxy } of slots) proxy.loseNotifications(true)
     return () => {
-      for (const { proxy } of slots) proxy.deafen(false)
+      for (const { proxy } of slots) proxy.loseNotifications(false)
     }
   },
   'no listener': ({ slots }) => {

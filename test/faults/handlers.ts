@@ -14,7 +14,7 @@ export interface HandlerOptions {
   handlerMs: readonly [number, number]
 }
 
-/** Handlers of which a share fails, in all the ways there are: by hanging, throwing, and breaking their transaction. */
+/** Handlers; a share of them fails in every possible way: they hang, throw, or break their transaction. */
 export function handlers({ begin, done, effect, dice, handlerMs }: HandlerOptions) {
   let share = 0
 
@@ -45,11 +45,11 @@ export function handlers({ begin, done, effect, dice, handlerMs }: HandlerOption
     await work(signal)
     if (trouble === 3) throw new Error('after')
     if (trouble === 4)
-      await client!.query('select 1 / 0').catch(() => {}) // and nobody hears of it
+      await client!.query('select 1 / 0').catch(() => {}) // and nobody notices it
     else done(event)
   }
 
-  /** From now on so many of them fail, from 0 to 1. */
+  /** From now on this share of them fails, from 0 to 1. */
   const trouble = (failing: number) => {
     share = failing
   }

@@ -11,7 +11,7 @@ export async function happens(world: World, step: Step, fault: Fault, healed?: (
   try {
     heal = await fault(world, world.slots[step.slot]!, random(step.seed))
   } catch (error) {
-    // Where the server was lost in the middle of it there is nothing to break; what is wrong otherwise is wrong here.
+    // If the server was lost during the fault there is nothing to break; any other error is an error of the test.
     if (error instanceof TypeError || (error as { severity?: string }).severity === 'ERROR') throw error
     return
   }

@@ -34,9 +34,9 @@ export interface Member {
   readonly done: { readonly id: string; readonly at: number }[]
   state: string
   readonly warnings: string[]
-  /** How its workers ended; null: well. */
+  /** How its workers ended; null: without an error. */
   readonly ends: (string | null)[]
-  /** What it wrote to stderr: nothing, unless something went wrong that nobody saw coming. */
+  /** What it wrote to stderr: nothing, unless there was an unexpected error. */
   stderr: string
   /** A SIGKILL was sent. */
   killed: boolean

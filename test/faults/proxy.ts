@@ -3,15 +3,15 @@ import { startProxy } from '../support/proxy.ts'
 
 /** A proxy that knows enough of PostgreSQL's protocol to swallow an answer. */
 export interface FaultProxy extends Way {
-  /** Swallows the answer to the next things that commit, and resets their connections: done or not, nobody knows. */
+  /** Drops the answers to the next commits and resets their connections, so that nobody knows whether they were done. */
   loseAnswers(count: number): void
   /** Swallows notifications, while everything else passes. */
-  deafen(deaf: boolean): void
-  /** Resets connections that are there to listen, and each new one; all others pass. */
+  loseNotifications(on: boolean): void
+  /** Resets LISTEN connections, and each new one; all others pass. */
   banListeners(ban: boolean): void
 }
 
-/** What of ours commits: a COMMIT, or a statement that is a transaction by itself. */
+/** Which statements of the library commit: a COMMIT, or a statement that is a transaction by itself. */
 const COMMITS = /\bcommit\b|\bappend_|\.(advance|claim|release|park|replayed)\(/i
 const NAMED = /\b(meowmx_[0-9a-f]{32})\0([^\0]*)/g // a statement that is prepared
 const LISTENER = 'application_name\0meowmx listener '
@@ -19,7 +19,7 @@ const NOTIFICATION = 'A'.charCodeAt(0)
 
 export async function startFaultProxy(target: string): Promise<FaultProxy> {
   let toLose = 0
-  let deaf = false
+  let losesNotifications = false
   let banned = false
   const listeners = new Set<() => void>()
   const tap = (reset: () => void): Tap => {
@@ -49,7 +49,7 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
         while (rest.length >= 5) {
           const size = 1 + rest.readInt32BE(1)
           if (rest.length < size) break
-          if (!deaf || rest[0] !== NOTIFICATION) passing.push(rest.subarray(0, size))
+          if (!losesNotifications || rest[0] !== NOTIFICATION) passing.push(rest.subarray(0, size))
           rest = rest.subarray(size)
         }
         return passing.length > 0 ? Buffer.concat(passing) : undefined
@@ -60,8 +60,8 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
   const loseAnswers = (count: number) => {
     toLose = count
   }
-  const deafen = (on: boolean) => {
-    deaf = on
+  const loseNotifications = (on: boolean) => {
+    losesNotifications = on
   }
   const banListeners = (ban: boolean) => {
     banned = ban
@@ -69,7 +69,7 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
     listeners.clear()
   }
   return Object.defineProperties(
-    { loseAnswers, deafen, banListeners } as FaultProxy,
+    { loseAnswers, loseNotifications, banListeners } as FaultProxy,
     Object.getOwnPropertyDescriptors(proxy),
   )
 }

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { World } from './world.ts'
 
-/** How long it took, after the end of a fault, until all that was settled then was handled; null: it never was. */
+/** How long it took, after the end of a fault, until all events below the horizon at that time were handled; null: they never were. */
 export interface Recovery {
   readonly fault: string
   ms: number | null

@@ -1,6 +1,6 @@
 import type { FaultReport } from './run.ts'
 
-/** One run in a line; with all that is needed to repeat it where something broke. */
+/** One line for a run; if something broke, with everything that is needed to repeat it. */
 export function report(run: FaultReport, repeat: string): string {
   const { seed, setting, violations, events, takeovers, handledAgain, drainMs, steps, executors } = run
   const line =

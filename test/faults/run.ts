@@ -33,11 +33,11 @@ import type { Attempt } from './writers.ts'
 import { Writers } from './writers.ts'
 
 export interface FaultRunOptions {
-  /** Decides what happens and when, though not the timing of each run. */
+  /** Decides what happens and when, but not the exact timing. */
   seed: number
   /** How long faults happen. */
   seconds: number
-  /** Without the server, or a way to it, for so long, once. */
+  /** The length of one outage of the server or of the network. */
   outageMs?: number
   /** Path of the library's index.ts; its SQL is beside that directory. Default: ours. */
   library?: string
@@ -45,10 +45,10 @@ export interface FaultRunOptions {
 
 export interface FaultReport {
   readonly seed: number
-  /** What the seed made of the run, in words. */
+  /** The options that the seed chose, as text. */
   readonly setting: string
   readonly steps: readonly Step[]
-  /** What broke: nothing, where all is well. */
+  /** The broken promises; empty if there are none. */
   readonly violations: string[]
   readonly recoveries: readonly Recovery[]
   /** From the end of all faults until nothing was left to handle. */
@@ -60,7 +60,10 @@ export interface FaultReport {
   executors: string[]
 }
 
-/** One server, executors as processes of their own behind proxies, writers; faults, then none, then nothing left to do. */
+/**
+ * One server, executors in processes of their own behind proxies, and writers: first with faults, then without, until nothing
+ * is left to handle.
+ */
 export async function faultRun({
   seed,
   seconds,
@@ -86,8 +89,8 @@ export async function faultRun({
     takeovers: 0,
     executors: [],
   }
-  // Without fsync what is written survives a crash of the server, if not of the machine. What only a WAL writer would
-  // write is lost, so that positions come again.
+  // Without fsync, written data survives a crash of the server, but not one of the machine. Data that only a WAL writer would
+  // write is lost, so that positions are assigned again.
   const server = await ownServer({
     max_connections: 60,
     max_prepared_transactions: 5,
@@ -140,7 +143,7 @@ export async function faultRun({
     const written = delay(seconds * 1_000).then(() => writers.stop())
     const happen = (step: Step) =>
       happens(world, step, faults[step.fault]!, () => recoveries.healed(step.fault))
-    // All of them, for what is under way must not outlive the run.
+    // All of them, because nothing may outlive the run.
     const ends = await Promise.allSettled([written, ...steps.map(happen)])
     for (const end of ends) if (end.status === 'rejected') throw end.reason
     for (const { signal } of world.members) signal('SIGCONT')
@@ -148,7 +151,7 @@ export async function faultRun({
     const drain = await drained(control, NAME, recoveryMs(setting) + 5_000 + 2 * joinMs)
     if (typeof drain === 'number') report.drainMs = drain
     else report.violations.push(`I7 without faults, ${drain}`)
-    // Events that come while all is quiet and notifications are lost: nothing that comes later tells of them.
+    // Events that are appended while notifications are lost and nothing else happens: no later notification announces them.
     const last = setting.push ? 'no listener' : 'lose notifications'
     const heal = await faults[last]!(world, world.slots[0]!, random(seed))
     await writers.backlog(10)

@@ -2,7 +2,7 @@ import type { Random } from '../support/random.ts'
 import { random } from '../support/random.ts'
 import { faults } from './faults.ts'
 
-/** A fault, when it begins, how long it lasts and, where it is one executor's, whose it is. */
+/** A fault: when it begins, how long it lasts and, if it affects one executor, which one. */
 export interface Step {
   readonly fault: string
   readonly atMs: number
@@ -34,13 +34,13 @@ const LASTING: Readonly<Record<string, [number, number]>> = {
   'no connection left': [200, 1_000],
 }
 
-/** Whoever takes the whole server away leaves nothing that another fault could happen to. */
+/** While the whole server is down, there is nothing that another fault could happen to. */
 const ALONE = ['outage', 'cut off', 'kill the server', 'restart the server']
 
 export interface ScheduleOptions {
   readonly seconds: number
   readonly executors: number
-  /** What is lost without a word is found by polling alone, so it is left out where nobody polls. */
+  /** A silent loss is only found by polling, so it is left out if nobody polls. */
   readonly push: boolean
   /** One outage lasts so long. */
   readonly outageMs?: number
@@ -48,7 +48,7 @@ export interface ScheduleOptions {
   readonly more?: Readonly<Record<string, [number, number]>>
 }
 
-/** Faults from a shuffled deck, so that each comes before any comes again, over so many seconds; many overlap. */
+/** Faults in random order over this many seconds; each kind comes once before any comes again, and many overlap. */
 export function schedule(
   seed: number,
   { seconds, executors, push, outageMs, more = {} }: ScheduleOptions,

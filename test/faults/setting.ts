@@ -10,11 +10,11 @@ export const MAX_IN_FLIGHT = 32
 export const QUERY_TIMEOUT_MS = 1_500
 const LEASE_MS = 1_500
 
-/** What a seed makes of a run. */
+/** The options of a run, chosen by its seed. */
 export interface Setting {
   readonly name: string
   readonly transactional: boolean
-  /** Nobody polls, so whatever is lost has to be told of by the connection that lost it. */
+  /** Nobody polls, so a connection that loses something must report it. */
   readonly push: boolean
   readonly pollMs: number
   /** Events that wait in the beginning, at most three times as many. */
@@ -56,12 +56,12 @@ export function settingOf(seed: number): Setting {
 }
 
 /**
- * How long it may take, after the last fault, until nothing is left to handle: a poll where a notification may be lost
- * without a word, the lease of whoever is gone, the check that finds a dead listener (2 s and a query's timeout), the
- * longest pauses between tries (2 s to connect, 0.3 s to handle). What the work itself takes comes on top.
+ * How long it may take, after the last fault, until nothing is left to handle: a poll, if a notification may be lost silently;
+ * the lease of a dead executor; the check that finds a dead listener (2 s and a query's timeout), the longest pauses between
+ * tries (2 s to connect, 0.3 s to handle). The time of the work itself is added.
  */
 export const recoveryMs = ({ push, pollMs }: Setting): number =>
   (push ? 0 : pollMs) + LEASE_MS + 2_000 + QUERY_TIMEOUT_MS + 2 * 2_000
 
-/** The same where nothing but a notification was lost: a poll, or the pause before the listener connects again. */
+/** The same if only a notification was lost: a poll, or the pause before the listener connects again. */
 export const noticeMs = ({ push, pollMs }: Setting): number => (push ? 2_000 : pollMs)

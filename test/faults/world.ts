@@ -24,21 +24,21 @@ export interface Place {
   readonly clockOffsetMs: number
 }
 
-/** A place in the team: the process that has it now, and its way to the server. */
+/** A slot for an executor: its current process, and its proxy to the server. */
 export interface Slot<V extends Victim = Victim> {
   readonly proxy: FaultProxy
   readonly launch: (place: Place) => V
   member: V
 }
 
-/** For connections of our own: whatever the server is told meanwhile, nothing cancels them. */
+/** For the test's own connections: no setting of the server cancels their statements. */
 const UNHURRIED = '-c statement_timeout=0 -c lock_timeout=0'
 
 /** What faults happen to. */
 export class World<V extends Victim = Victim> {
   readonly server: OwnServer
   readonly schema: string
-  /** Never through a proxy, and kept, so that it works where no connection is left. */
+  /** Connected without a proxy and kept open, so that it works even if the server accepts no more connections. */
   readonly sql: pg.Pool
   readonly slots: Slot<V>[] = []
   /** All processes that there ever were. */
@@ -68,7 +68,7 @@ export class World<V extends Victim = Victim> {
     return new World<V>(server, await startFaultProxy(server.connectionString), schema, seed)
   }
 
-  /** Makes a place for a process; by default it has a way to the server of its own. */
+  /** Makes a slot for a process; by default it has its own proxy to the server. */
   async addSlot(launch: (place: Place) => V, proxy?: FaultProxy): Promise<Slot<V>> {
     const own = proxy ?? (await startFaultProxy(this.server.connectionString))
     const slot: Slot<V> = { proxy: own, launch, member: undefined as unknown as V }
@@ -76,7 +76,7 @@ export class World<V extends Victim = Victim> {
     return slot
   }
 
-  /** A new process takes the place; its clock may be off by an hour. */
+  /** Starts a new process in the slot; its clock may be wrong by an hour. */
   join(slot: Slot<V>): void {
     slot.member = slot.launch({
       url: slot.proxy.url,
@@ -104,7 +104,7 @@ export class World<V extends Victim = Victim> {
     await this.sql.query('select pg_terminate_backend(pid) from unnest($1::int[]) as pid', [pids])
   }
 
-  /** Kills the server, or stops it in good order; returns what starts it again. */
+  /** Kills the server, or stops it cleanly; returns a function that starts it again. */
   async killServer(how: 'kill' | 'stop' = 'kill'): Promise<() => Promise<void>> {
     if (this.#down) throw new Error('the server is down already')
     this.#down = true
@@ -126,7 +126,7 @@ export class World<V extends Victim = Victim> {
     )
   }
 
-  /** A connection of a stranger's, straight to the server. */
+  /** A foreign connection, directly to the server. */
   async stranger(database = 'postgres', user = 'postgres'): Promise<pg.Client> {
     const url = new URL(this.server.connectionString)
     url.pathname = `/${database}`

@@ -4,7 +4,7 @@ import type { AppendResult, Meow, NewEvent, VersionConflictError } from '../../s
 import type { Random } from '../support/random.ts'
 import { random } from '../support/random.ts'
 
-/** Events that were to be written, all or none, and what the writer was told. */
+/** Events to be written, all or none, and the answer to the writer. */
 export interface Attempt {
   readonly what: string
   readonly ids: readonly string[]
@@ -16,7 +16,7 @@ export interface Attempt {
 }
 
 export interface WriterOptions {
-  /** Keeps account of what is about to be written. `transaction`: attempts that share a number are in one transaction. */
+  /** Records what is about to be written. `transaction`: attempts that share a number are in one transaction. */
   begin(what: string, ids: readonly string[], transaction?: number): Attempt
   /** Size of an event's data in bytes; default: `{}`. */
   bytes?: (dice: Random) => number
@@ -31,12 +31,12 @@ export interface WriterOptions {
   queryTimeoutMs: number
 }
 
-/** Errors that say: not written, and of an earlier try nothing. The last ones are the server's, where it is told to be short. */
+/** Errors that say that nothing was written, also by earlier attempts. The last ones come from a server with short timeouts. */
 const isRefusal = (error: unknown) =>
   ['ERR_CONNECTION', 'ERR_TIMEOUT', '57014', '55P03'].includes((error as { code?: string }).code!)
 const STREAMS = 12
 
-/** Many writers at once, in every way there is to write, until they are stopped. */
+/** Many writers at once, which append in every possible way until they are stopped. */
 export class Writers {
   readonly #options: WriterOptions
   readonly #dice: Random
@@ -50,7 +50,7 @@ export class Writers {
     this.#dice = random(options.seed)
   }
 
-  /** Writes at once what is to wait: who has much to do has much in hand when something happens. */
+  /** Appends the waiting events in one go, so that executors have many deliveries in flight when a fault happens. */
   async backlog(count: number): Promise<void> {
     await Promise.all(Array.from({ length: count }, () => this.#append(this.#dice)))
   }
@@ -73,7 +73,7 @@ export class Writers {
     this.#running.catch(() => {}) // told by stop()
   }
 
-  /** Nothing new is written, until they are told to work. */
+  /** Pauses the writers, until they are told to continue. */
   rest(): void {
     this.#resting = true
   }
@@ -82,7 +82,7 @@ export class Writers {
     this.#resting = false
   }
 
-  /** Ends what is under way; rejects where a writer was told what it must not be told. */
+  /** Stops the writers; rejects if one of them got a wrong answer. */
   stop(): Promise<void> {
     this.#stopped = true
     return this.#running
@@ -114,7 +114,7 @@ export class Writers {
     return { category: dice.pick(this.#options.categories), streamId: `${dice.int(1, STREAMS)}` }
   }
 
-  /** Appends of the library, which travel together; one whose outcome is unknown is mostly tried again, by its ids. */
+  /** Appends of the library, which share transactions; if the outcome is unknown, they are mostly tried again with the same ids. */
   async #append(dice: Random): Promise<void> {
     const { meow } = this.#options
     const events = [this.#events(dice), this.#events(dice)]
@@ -122,7 +122,7 @@ export class Writers {
     const ofAll = several ? events.flat() : events[0]!
     const attempt = this.#attempt(several ? 'appendAll' : 'append', ofAll)
     const streams = [this.#stream(dice), this.#stream(dice)]
-    // At most what the stream is at: a first try that arrives late can't find it so after all.
+    // At most the version of the stream, so that a first attempt that arrives late can't match it.
     const options = dice.chance(0.1) ? { expectedVersion: 'no-stream' as const } : {}
     const again = dice.chance(0.7)
     const write = () =>
@@ -192,7 +192,7 @@ export class Writers {
     })
   }
 
-  /** Statements that know nothing of the append function, to streams of its own. */
+  /** Plain statements without the append function, to streams of their own. */
   async #insert(dice: Random, name: string): Promise<void> {
     const { schema, categories } = this.#options
     await this.#inTransaction(dice, async (client, kept) => {
@@ -248,10 +248,10 @@ export class Writers {
         settle('refused')
       }
     } catch (error) {
-      // The server's own word is one: it refuses. So far nothing was to be committed, or nobody knows.
+      // An error of the server itself counts as an answer: it refuses. Up to here nothing was committed, or it is unknown.
       settle(!committing || (error as { severity?: string }).severity === 'ERROR' ? 'refused' : 'unknown')
     } finally {
-      // Gone, whatever the way to the server is like: an orderly goodbye might wait for long.
+      // Destroys the connection, because a clean end might wait for long.
       ;(client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy()
     }
   }

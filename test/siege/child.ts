@@ -1,7 +1,7 @@
 /**
  * A process of a siege: takes ChildOptions as JSON, and plays a role. Writes its facts into a file of its own; says `ready`
- * when its role has begun. Lines that it is told: `close`: end what is under way, then end; `rejoin`: close the store and
- * open another; all others are the role's. Left alone, it ends.
+ * when its role has begun. Lines that it is told: `close`: finish and exit; `rejoin`: close the store and open another; all
+ * other commands are the role's. Left alone, it ends.
  */
 import { readdirSync } from 'node:fs'
 import { createInterface } from 'node:readline'
@@ -59,7 +59,7 @@ async function open(): Promise<void> {
       meow = await connect({ connectionString: url.href, schema, logger, ...connectOptions })
       break
     } catch (error) {
-      told({ err: error }, 'connect') // no server: whoever starts us would try again
+      told({ err: error }, 'connect') // no server: its parent would try again
       await delay(100)
     }
   }
@@ -81,7 +81,7 @@ const broke = (error: any) => {
 }
 process.on('unhandledRejection', broke).on('uncaughtException', broke)
 
-/** Says what keeps the process, if it is still like this after a while; does not keep it. */
+/** Logs what keeps the process alive, if it is still alive after a while. */
 function watch(what: string): void {
   const tell = () =>
     log({ kind: 'warned', what: `${what} after ${LONG_MS} ms: ${process.getActiveResourcesInfo()}` })
@@ -90,7 +90,7 @@ function watch(what: string): void {
 
 const sampling = options.sampleMs > 0 ? setInterval(sample, options.sampleMs) : undefined
 function sample(): void {
-  globalThis.gc?.() // so that what is left is what is kept
+  globalThis.gc?.() // so that only memory that is still in use is left
   const { rss, heapUsed, external } = process.memoryUsage()
   const handles = process.getActiveResourcesInfo().length
   log({
@@ -113,4 +113,4 @@ lines.on('line', (line) => {
   })
   if (closing) watch('not closed yet')
 })
-lines.on('close', () => closing || process.exit(3)) // nobody is left to be a process for
+lines.on('close', () => closing || process.exit(3)) // its parent has ended

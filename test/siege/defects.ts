@@ -2,7 +2,7 @@ import type { Committed, Evidence } from './checks/evidence.ts'
 import { of, selects, stream } from './checks/evidence.ts'
 import type { Fact, Line } from './facts.ts'
 
-/** Something that must not be, planted in the evidence of a run in which all was well. */
+/** A defect, planted in the evidence of a run without one. */
 export interface Defect {
   plant(evidence: Evidence): Evidence
   /** What the checker must say. */

@@ -8,7 +8,7 @@ export type Told = readonly [id: string, version: number, position: number]
 export type Fact =
   /** A writer is about to write events with these ids, all or none. */
   | { kind: 'try'; n: number; what: string; ids: readonly string[]; transaction?: number }
-  /** What it was told: written, not written, or nobody knows. */
+  /** The answer it got: written, not written, or unknown. */
   | { kind: 'told'; n: number; outcome: 'done' | 'refused' | 'unknown' }
   /** The events that an append returned. */
   | { kind: 'answer'; n: number; deduplicated: boolean; events: readonly Told[] }
@@ -31,13 +31,13 @@ export type Fact =
       horizon: number
       full: boolean
     }
-  /** What must not happen: a worker that ended, an error that nobody foresees. */
+  /** Something that must not happen: a worker that ended, or an unexpected error. */
   | { kind: 'broken'; what: string }
   /** Logged by the library as a warning or an error. */
   | { kind: 'warned'; what: string }
   | { kind: 'sample'; values: Readonly<Record<string, number>> }
 
-/** A fact with who says it and when. */
+/** A fact, with the process that says it and the time. */
 export type Line = Fact & {
   readonly pid: number
   /** In ms since 1970, by the machine's clock. */

@@ -40,7 +40,7 @@ const chosen = positionals.length > 0 ? positionals : Object.keys(runs)
 const unknown = chosen.find((name) => !(name in runs))
 if (unknown) throw new Error(`there is no run "${unknown}": there are ${Object.keys(runs).join(', ')}`)
 
-// What was started ends with this process; a second Ctrl-C need not wait for anything.
+// All started processes end with this one; a second Ctrl-C ends at once.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130))
 
 const say = values.json ? console.error : console.log

@@ -19,7 +19,7 @@ export interface ChildOptions extends Place {
   /** How long a handler takes, and a writer waits between two writes: least and most. */
   handlerMs: readonly [number, number]
   pauseMs: readonly [number, number]
-  /** Writes a sample of itself into its log so often; 0: never. */
+  /** How often it writes a sample of itself into its log, in ms; 0: never. */
   sampleMs: number
 }
 
@@ -28,17 +28,17 @@ export interface Process extends Victim {
   readonly role: ChildOptions['role']
   /** What it last said: `ready`, `end` once an observer has seen all, `stopped` once a writer has ended. */
   readonly said: Set<string>
-  /** What it wrote to stderr: nothing, unless something went wrong that nobody foresaw. */
+  /** What it wrote to stderr: nothing, unless there was an unexpected error. */
   readonly stderr: string
   /** It was sent a SIGKILL. */
   readonly killed: boolean
 }
 
-/** Starts it. It ends by itself when this process does, however that comes about. */
+/** Starts it. It ends by itself when this process ends, in whatever way. */
 export function startProcess(options: ChildOptions): Process {
   const file = new URL('child.ts', import.meta.url).pathname
   const args = ['--expose-gc', ...typescript, file, JSON.stringify(options)]
-  // In a session of its own: a Ctrl-C is meant for the chief, who ends the others.
+  // In a session of its own: a Ctrl-C goes to the main process, which ends the others.
   const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'pipe'], detached: true })
   child.stdin.on('error', () => {})
   const state = { exit: undefined as number | string | undefined, stderr: '', killed: false }

@@ -14,7 +14,7 @@ export interface Report {
   readonly seed: number
   readonly seconds: number
   readonly figures: Figure[]
-  /** What broke, in words: nothing, if all is well. */
+  /** The broken promises, as text; empty if there are none. */
   readonly findings: string[]
   /** Where the logs of its processes are, if something broke. */
   logs?: string
@@ -22,7 +22,7 @@ export interface Report {
 
 export const figure = (what: string, value: number, unit = ''): Figure => ({ what, value, unit, ok: true })
 
-/** A figure that must be at most so much. */
+/** A figure that has an upper bound. */
 export function atMost(what: string, value: number, unit: string, most: number): Figure {
   return { what, value, unit, bound: `at most ${round(most)}`, ok: value <= most }
 }

@@ -44,7 +44,7 @@ export async function prepare(world: World<Process>): Promise<void> {
   await world.sql.query('create database elsewhere')
 }
 
-/** Writers, executors and observers in turn, so many together; each has its way to the server. */
+/** Writers, executors and observers in turn, this many together; each has its own proxy. */
 export async function recruit(
   world: World<Process>,
   count: number,
@@ -65,8 +65,8 @@ export async function recruit(
 }
 
 /**
- * The end of a run, when nothing hurts any more: writers end, one last event is written to each category, and all that is
- * written is handled and seen. Returns what went wrong, and how long it took. Without progress it gives up after a minute.
+ * The end of a run, without faults: the writers end, one last event is written to each category, and then every event is
+ * handled and observed. Returns what went wrong, and how long it took. Without progress it gives up after a minute.
  */
 export async function drain(
   world: World<Process>,
@@ -132,7 +132,7 @@ async function lastEvents(world: World<Process>, directory: string): Promise<voi
   log.close()
 }
 
-/** All processes end by themselves, with nothing to complain of, and leave no connection behind. */
+/** All processes end by themselves, without an error, and leave no connection. */
 export async function dismiss(world: World<Process>): Promise<string[]> {
   const findings: string[] = []
   for (const { tell } of world.members) tell('close')

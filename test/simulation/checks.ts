@@ -6,18 +6,18 @@ export class Broken extends Error {
   override name = 'Broken'
 }
 
-/** What a run came to: a run in which nothing happens shows nothing. */
+/** What happened in a run: a run in which nothing happens proves nothing. */
 export interface Counts {
   handled: number
   repeated: number
   /** Partitions that went to another executor. */
   takenOver: number
-  /** Writes of an owner that is none any more. */
+  /** Writes of a former owner. */
   refused: number
   parked: number
 }
 
-/** So many streams that fail, without a success between them, are an outage. */
+/** This many streams that fail without a success between them are an outage. */
 export const OUTAGE_STREAMS = 2
 
 /** Watches one run of the simulation for broken promises. */
@@ -28,13 +28,13 @@ export class Checks {
   readonly #begun = new Set<number>()
   readonly #failed = new Set<string>() // streams, since the last success
   readonly #waiting = new Set<string>() // of these, what is not parked
-  readonly #beside = new Map<string, Set<string>>() // if a stream's last failure was in an outage: who waited, too
+  readonly #beside = new Map<string, Set<string>>() // the streams that waited, too, if the last failure of this stream was in an outage
   readonly #parked = new Map<string, Set<string>>() // the same, of streams that are parked
   readonly #at = new Map<string, string>() // what a machine's streams are at
   readonly #selects: (event: Pick<Stored, 'category'>) => boolean
   readonly #retrying = new Set<number>() // positions of deliveries that failed, and hold their partition's checkpoint back
   readonly #failedAlone = new Set<number>() // ever
-  readonly #aboveRetry = new Set<number>() // handled above such a one: acks there are not counted as in flight
+  readonly #aboveRetry = new Set<number>() // events handled above such a delivery: their acks do not count as in flight
   readonly #repeats = new Set<string>()
   readonly #repeatsPerTakeover: number
   #first: Broken | undefined
@@ -49,7 +49,7 @@ export class Checks {
     this.#database = database
   }
 
-  /** Remembered, and thrown by the scheduler: thrown into the engine it might be taken for a handler's. */
+  /** Remembered, and thrown by the scheduler: inside the engine it could be mistaken for an error of a handler. */
   broken(what: string): void {
     this.#first ??= new Broken(what)
   }
@@ -58,7 +58,7 @@ export class Checks {
     if (this.#first) throw this.#first
   }
 
-  /** `before`: what its batch has of its stream before it. */
+  /** `before`: the earlier events of its stream in the same batch. */
   begins(
     machine: string,
     { position, streamId, version }: RecordedEvent,
@@ -67,7 +67,7 @@ export class Checks {
   ): void {
     const { events } = this.#database!
     if (this.#discarded.has(position)) this.broken(`I18: ${streamId}.${version} is discarded, and delivered`)
-    // One that was not parked with the others was waiting: so the outage had not come down to a single stream.
+    // Another stream was still waiting, so more than one stream was failing.
     for (const [parked, beside] of this.#parked)
       if (beside.has(streamId)) this.broken(`I16: ${parked} is parked for a failure in an outage`)
     if (!events.some((event) => event.position === position)) this.broken(`I3: ${position} is not committed`)
@@ -77,7 +77,7 @@ export class Checks {
       this.broken(`I2: ${streamId}.${version} comes after ${streamId}.${before.version} in its batch`)
     if (other && !before) this.broken(`I2: ${machine} begins ${streamId}.${version} while at ${other}`)
     this.#at.set(key, `${streamId}.${version}`)
-    // In an outage the attempts of a delivery are not counted: it is one repeat all the same.
+    // In an outage the attempts of a delivery are not counted, but it still counts as one repeat.
     const repeat = `${machine} ${position} ${this.counts.takenOver}`
     const isRepeat = this.completed.has(position) && attempt === 1 && !this.#aboveRetry.has(position)
     if (isRepeat && !this.#repeats.has(repeat)) this.counts.repeated++
@@ -164,13 +164,13 @@ export class Checks {
     }
   }
 
-  /** An event need not be handled any more, and must not be. */
+  /** An event was discarded: it must not be handled any more. */
   discarded(position: number): void {
     this.#discarded.add(position)
     this.completed.add(position)
   }
 
-  /** What is committed, and not handled, or no checkpoint covers it, or it is parked. */
+  /** Committed events that are not handled, not below a checkpoint, or parked. */
   get left(): string[] {
     const database = this.#database!
     return this.#selected()

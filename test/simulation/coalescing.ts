@@ -197,7 +197,7 @@ export async function simulateCoalescing(
       happen(0) || pass()
     }
   }
-  /** What no open append holds back, and was not notified. */
+  /** Events that no open append holds back and that were not notified. */
   const late = () => {
     const horizons = database.horizons(null) as unknown as [string | null, string][]
     const of = (channel: string) => {

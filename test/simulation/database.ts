@@ -82,7 +82,7 @@ const STORE_KEY = 100
 const hash = (streamId: string) => [...streamId].reduce((sum, char) => sum * 31 + char.charCodeAt(0), 7)
 type HorizonRow = [key: string | null, horizon: string, head: string]
 
-export const WAKE_UP = '#bell'
+export const WAKE_UP = '#wake-up'
 
 /**
  * What of PostgreSQL and of sql/ the subscribing engine can see, in memory: each statement happens at one moment, as under

@@ -19,7 +19,7 @@ const sizes = {
   late: fc.constantFrom(...LATE),
 }
 
-/** Much is written, and much may break. */
+/** Many events are written, and many things may break. */
 const busy: fc.Arbitrary<Setup> = fc.record({
   ...sizes,
   everything: fc.boolean(),
@@ -30,7 +30,7 @@ const busy: fc.Arbitrary<Setup> = fc.record({
   begin: fc.constantFrom('cold', 'listening', 'working'),
 })
 
-/** Little is written, and that while the connection is not there, or is not listening yet. */
+/** Few events are written, while the LISTEN connection is missing or not listening yet. */
 const quiet: fc.Arbitrary<Setup> = fc.record({
   ...sizes,
   late: fc.constantFrom('listen', 'nothing'),
@@ -42,7 +42,7 @@ const quiet: fc.Arbitrary<Setup> = fc.record({
   begin: fc.constant('listening'),
 })
 
-/** What handlers need is away now and then, and a stream may be poisoned; nothing else breaks. */
+/** A service that handlers need is down now and then, and one stream may always fail; nothing else breaks. */
 const failing: fc.Arbitrary<Setup> = fc.record({
   ...sizes,
   partitions: fc.constant(1),
@@ -60,7 +60,7 @@ const failing: fc.Arbitrary<Setup> = fc.record({
   begin: fc.constant('working'),
 })
 
-/** Handlers take their time: mostly one is at work when its process is stopped, killed or frozen. */
+/** Handlers are slow: mostly one is running when its process is stopped, killed or frozen. */
 const hanging: fc.Arbitrary<Setup> = fc.record({
   ...sizes,
   machines: fc.integer({ min: 1, max: 2 }),
@@ -90,8 +90,8 @@ const batches = fc.record({
 })
 
 /**
- * Who takes part, and what happens, a number a step. Whether there are batches is drawn last: so schedules without are those
- * that they were before there were any.
+ * The processes of a run and what happens, one number for each step. Whether there are batches is drawn last, so that schedules
+ * without batches stay the same as in earlier versions.
  */
 const schedules = fc.noBias(
   fc
@@ -110,10 +110,10 @@ const schedules = fc.noBias(
 const anySeed = () => Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31))
 
 /**
- * Runs so many schedules, those of a seed (SEED of the environment, or any). One in which a promise is broken is made as short as it can be,
- * and thrown with what happened in it, and with how to run it again.
+ * Runs this many schedules of a seed (SEED of the environment, or a random one). A schedule that breaks a promise is reduced as
+ * far as possible, and thrown with its steps and a command that repeats it.
  *
- * @returns what they came to together, and how long it took at most after healing until all was handled, in simulated ms
+ * @returns the sums over all runs, and the longest time from the last fault until everything was handled, in simulated ms
  */
 export async function explore(
   engine: Engine,

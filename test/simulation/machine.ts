@@ -17,7 +17,7 @@ export interface Task {
   readonly machine: Machine | null
   readonly what: string
   happen(luck: number): void
-  /** The connection breaks instead; or, of a statement that arrives, the server refuses it. */
+  /** The connection breaks instead; or the server refuses a statement that arrives. */
   fail?(refused?: boolean): void
 }
 
@@ -41,8 +41,8 @@ interface Session {
 }
 
 /**
- * One process: its clocks, its connections, what it listens to. Each statement arrives, happens and is answered as tasks of
- * their own, between which anything may happen.
+ * One process: its clocks, its connections, what it listens to. The arrival, the execution and the answer of each statement are
+ * separate tasks, and anything may happen between them.
  */
 export class Machine {
   readonly name: string
@@ -67,7 +67,7 @@ export class Machine {
     this.#skew = settings.skew
     const { pollIntervalMs, listen, maxBufferedBytes } = settings
     const parsed = parse(connectOptionsSchema, { pollIntervalMs, listen, logger: false }, 'options')
-    // Events are small here: so few bytes that they are too many are less than may be asked for.
+    // Events are small here, so a page never has too many bytes.
     this.queries = this.#makeQueries({
       ...parsed,
       maxBufferedBytes: maxBufferedBytes ?? parsed.maxBufferedBytes,
@@ -82,7 +82,7 @@ export class Machine {
     this.#world.timers.forget(this)
   }
 
-  /** The server notifies. `dropped`: and nobody hears of it. */
+  /** The server notifies. `dropped`: without a sign. */
   notify(channel: string, payload: string): void {
     const listener = this.#listener
     if (!listener?.channels.has(channel)) return
@@ -94,7 +94,7 @@ export class Machine {
   }
 
   /** Its LISTEN connection breaks. */
-  deafen(): void {
+  loseNotifications(): void {
     const listener = this.#listener
     this.#listener = undefined
     listener?.events.lost(lost())
@@ -285,7 +285,7 @@ export class Machine {
           listener.channels.delete(channel)
         }),
       notify: (channel) =>
-        this.#ask('echo', () => {
+        this.#ask('probe', () => {
           mine()
           this.notify(channel, '')
         }),

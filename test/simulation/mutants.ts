@@ -11,15 +11,15 @@ export interface Mutant {
   readonly file: string
   readonly from: string
   readonly to: string
-  /** The defect is of SQL: what it is in the simulated database. */
+  /** For a defect of SQL: the same defect in the simulated database. */
   readonly flaws?: Flaws
   /** One of our own, more hidden than those of FAULTS.md. */
   readonly hidden?: true
-  /** Of schedules in which it is found soon; by default the test's own. */
+  /** The kind of schedules that find it soon; default: those of the test. */
   readonly seed?: number
 }
 
-/** Those that a simulation has to find, and a few that are harder to. */
+/** The defects that a simulation has to find, and a few that are harder to find. */
 export const mutants: readonly Mutant[] = [
   {
     name: 'no horizon',

@@ -36,7 +36,7 @@ export const regressions: readonly Regression[] = [
     choices: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 49_182, 16_894],
   },
   {
-    // What is queued below an acked event was begun, so that the acked one need not come again.
+    // A queued delivery below an acked event was begun, so that the acked one need not come again.
     name: 'a subscription is paused while a retry is queued below an event that is being handled',
     setup: { ...setup, maxInFlight: 2, push: 'lossy' },
     choices: [

@@ -30,37 +30,37 @@ export interface Setup {
   machines: number
   /** Of handlers of one event each. */
   concurrency: number
-  /** Handlers get batches of so many events at most; null: one event each. */
+  /** Handlers get batches of at most this many events; null: single events. */
   batchSize: number | null
   /** How long a batch waits to be filled. */
   maxWaitMs: number
   maxInFlight: number
-  /** So few that a delivery or two fill them, or many. */
+  /** Few, so that one or two deliveries fill them, or many. */
   maxBufferedBytes: number
   /** Handlers that take time. */
   slowHandlers: boolean
-  /** So many in four fail, of those that take time. */
+  /** This many of four handlers that take time fail. */
   failures: number
-  /** Handlers need a service, which may be away: then all of them fail that take time. */
+  /** Handlers need a service, which may be down: then all handlers that take time fail. */
   service: boolean
-  /** The events of one stream always fail, of handlers that take time. */
+  /** The events of one stream always fail, in handlers that take time. */
   poison: boolean
   /** Every category, or one of the two. */
   everything: boolean
   /**
-   * reliable: no notification is lost but by a connection that breaks, and there is practically no poll. lossy: any may be
+   * reliable: a notification is lost only if a connection breaks, and there is practically no poll. lossy: any may be
    * lost without a sign. none: nobody listens.
    */
   push: 'reliable' | 'lossy' | 'none'
-  /** So many at most: what is committed last has nothing behind it that would draw attention to it. */
+  /** At most this many events: after the last one, no later event wakes a reader. */
   events: number
-  /** Faults at most: where there are many, little else comes to pass. */
+  /** The maximum number of faults: with many of them, little else happens. */
   faults: number
   /** What has to wait until nothing else is pending, mostly: a kind of task. */
   late: (typeof LATE)[number]
   /** An event is committed right before each such task, and at no other time; null: at any time. */
   ambush: (typeof AMBUSHES)[number] | null
-  /** What has come about before the first choice: nothing; all listen; all are at work, with events to handle. */
+  /** What has happened before the first choice: nothing; all processes listen; or all work, with events to handle. */
   begin: 'cold' | 'listening' | 'working'
 }
 
@@ -79,7 +79,7 @@ export const LATE = [
 export const AMBUSHES = ['listen a', 'connect again'] as const
 
 const LEASE_MS = 1_000
-/** How long after the last fault all has to be handled, in simulated time: back-off, a lease, a poll, retries. */
+/** The time limit from the last fault until everything is handled, in simulated time: pauses, a lease, a poll, retries. */
 export const HEALED_MS = 20_000
 const POISON = 'a2'
 const STREAMS = [
@@ -92,7 +92,7 @@ const STREAMS = [
 interface Process {
   readonly machine: Machine
   readonly worker: Worker
-  /** Ends it; handlers are waited for so many ms, or as long as it takes. */
+  /** Ends it, and waits for handlers for this many ms, or without a limit. */
   stop(limitMs?: number): Promise<void>
   /** The state that its subscription tells. */
   state(): string
@@ -100,12 +100,12 @@ interface Process {
   ending: boolean
 }
 
-/** All that is pending has gone as far as it can. */
+/** All pending tasks have run. */
 const settled = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 /**
  * One run: executors of one subscription over a simulated network, clock and database. `choices` say what happens next, one
- * number a step, as long as they last; then all is healed, and everything has to be handled in time. The same choices give
+ * number a step, as long as they last; then all faults end, and everything has to be handled in time. The same choices give
  * the same run. 0 always is the most ordinary step, so that fewer and smaller numbers are simpler runs.
  *
  * @returns how long it took after healing until all was handled, in simulated ms, and all that happened
@@ -187,8 +187,8 @@ class Simulation {
   }
 
   /**
-   * Each kind of step has its share of the numbers; what is not possible is replaced by an ordinary one. Mostly it is the
-   * oldest task that happens next: so nothing is so late that all else has ended.
+   * Each kind of step has its range of numbers; an impossible step is replaced by an ordinary one. Mostly the oldest task
+   * happens next, so that no task is delayed until everything else has ended.
    */
   async step(choice: number): Promise<void> {
     const kind = choice & 15
@@ -226,7 +226,8 @@ class Simulation {
       () => `I7: left: ${this.#checks.left.join(', ')}`,
     )
     const healedMs = this.#timers.now - now
-    // An executor that was cut off learns only now that another one has its events. One that was told to stop says nothing more.
+    // An executor without a connection learns only now that another one has its partitions. One that was told to stop says
+    // nothing more.
     const failing = () =>
       this.#processes.find(({ machine, ending, state }) => !machine.dead && !ending && state() === 'failing')
     await this.#until(
@@ -236,7 +237,7 @@ class Simulation {
     return healedMs
   }
 
-  /** All stop cleanly, and leave nothing behind. */
+  /** All processes stop cleanly, and nothing is left. */
   async close(): Promise<void> {
     let open = 0
     for (const process of this.#processes) {
@@ -351,7 +352,8 @@ class Simulation {
       this.#say(this.#away ? 'SERVICE away' : 'service back')
       return true
     }
-    // Seldom, and not for long: while all is paused little else comes to pass. Not with a service: who takes over knows of no outage.
+    // Rarely and briefly, because little happens while everything is paused. Not with a service, because an executor that takes
+    // over does not know of the outage.
     if (!this.#setup.service && (n % 64 === 9 || (this.#database.paused && n % 4 === 1))) {
       this.#say(this.#database.paused ? 'RESUME' : 'PAUSE')
       this.#database.pause(!this.#database.paused)
@@ -387,7 +389,7 @@ class Simulation {
       case 3:
         if (!process) return false
         this.#say(`LISTENER of ${process.machine.name} breaks`)
-        process.machine.deafen()
+        process.machine.loseNotifications()
         return true
       case 4:
         if (!process) return false

@@ -7,7 +7,7 @@ interface Timer {
   readonly call: () => void
 }
 
-/** The one time of all machines, which stands still until the next timer is due. */
+/** The time of all machines, which stands still until it is moved to the next timer. */
 export class Timers {
   now = 1_000
   #all: Timer[] = []

@@ -10,7 +10,7 @@ export interface Audited {
   readonly at: number
 }
 
-/** From now on the store keeps all that its checkpoints ever were. */
+/** From now on the store records every change of its checkpoints. */
 export async function startAudit(schema = storeSchema): Promise<void> {
   const sql = await pgClient()
   await sql.query(`

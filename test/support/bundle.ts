@@ -12,7 +12,7 @@ const root = resolve(import.meta.dirname, '../..')
 const outdir = join(root, '.tests', String(process.pid))
 const packagesDir = join(outdir, 'packages')
 
-/** Packages of many small modules, of which a file is made too. */
+/** Packages with many small modules, which are bundled too. */
 const packages = ['zod', 'rxjs', 'rxjs/operators', 'rxjs/testing']
 
 /** Bundles these files, and the programs that tests start, and tells `program()` of it. They are removed when this process ends. */
@@ -33,7 +33,7 @@ export async function bundle(files: readonly string[]): Promise<void> {
     await build({ ...own, entryPoints: [...files, ...programs.map((name) => join(support, name))] })
     process.env.MEOWMX_TEST_BUNDLES = outdir
   } catch (error) {
-    // Such as a file with a syntax error: it says so when it runs, and the others run as well, but start more slowly.
+    // For instance a file with a syntax error: it fails when it runs; the others run, too, but start more slowly.
     console.warn(`Tests are not bundled: ${(error as Error).message}`)
   }
 }
@@ -67,7 +67,7 @@ const ownPackages: Plugin = {
   },
 }
 
-/** Each file knows its own place, as if it were not part of another one. */
+/** Each file knows its own path, as if it were not part of a bundle. */
 const ownPlaces: Plugin = {
   name: 'own places',
   setup({ onLoad }) {

@@ -26,7 +26,7 @@ export interface RunningCli {
   readonly child: ChildProcess
   readonly stdout: string
   readonly stderr: string
-  /** Waits until it has said that, on either. */
+  /** Waits until it has printed this, on stdout or stderr. */
   says(text: string | RegExp): Promise<void>
   readonly ended: Promise<CliResult>
 }
@@ -90,7 +90,7 @@ export const parsed = (text: string): any[] =>
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line))
 
-/** What differs from run to run, by a name each: times and ids. */
+/** Replaces what differs between runs, times and ids, by names. */
 export function masked(text: string): string {
   return text
     .replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z/g, '<time>')

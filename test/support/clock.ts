@@ -1,4 +1,4 @@
-/** From now on this process's wall clock is off; returns the true one. */
+/** From now on this process's wall clock is wrong; returns the right one. */
 export function shiftClock(offsetMs: number): () => number {
   const True = Date
   if (offsetMs !== 0) {

@@ -1,8 +1,8 @@
 /**
- * A process that opens and closes stores at random moments, and then has nothing left to do. Takes the random seed, the
- * schema, how many rounds and the faults to choose from; ends by itself, for it never calls process.exit(). A fault that
- * ends in `, noticed` is closed under after it was noticed, at any moment of the attempts to connect again that follow;
- * `, mended` while these succeed.
+ * A process that opens and closes stores at random moments, and then must end by itself. Takes the random seed, the
+ * schema, how many rounds and the faults to choose from; ends by itself, for it never calls process.exit(). With a fault that
+ * ends in `, noticed`, the store is closed after it has noticed the fault, at any moment of its attempts to reconnect; with `,
+ * mended`, while these succeed.
  */
 import type { Socket } from 'node:net'
 import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises'
@@ -22,7 +22,7 @@ const admin = new pg.Client({ connectionString: directUrl(), application_name: '
 await admin.connect()
 
 const event = { type: 'Happened', data: {} }
-/** What the round is about to leave behind; each may fail as a closed store's does. */
+/** Calls that are still running at the end of the round; each may fail like one of a closed store. */
 const activities: ((meow: Meow) => unknown)[] = [
   (meow) => meow.append({ category: 'close', streamId: '1' }, event).catch(expected),
   (meow) => meow.read({}).catch(expected),
@@ -45,7 +45,7 @@ const activities: ((meow: Meow) => unknown)[] = [
   (meow) => meow.status$.subscribe(),
 ]
 
-// Where nobody answers, close() waits for that. Elsewhere a login may take longer on a loaded machine.
+// If the server does not answer, close() waits for its limit. Elsewhere a login may take longer on a loaded machine.
 const queryTimeoutMs = /blackhole|no answers/.test(faults) ? 1_000 : 3_000
 
 for (let round = 0; round < Number(rounds); round++) {
@@ -72,7 +72,7 @@ for (let round = 0; round < Number(rounds); round++) {
   await pause()
   if (then) {
     await firstValueFrom(meow.status$.pipe(filter(({ cause }) => cause !== undefined)))
-    // Somewhere among the attempts: at the moment itself there is nothing to wait for.
+    // A random time, because nothing marks the moment of an attempt.
     await delay(dice.int(0, dice.pick([20, 200, 2_500])))
     if (then === 'mended') await proxy.heal()
     await pause()

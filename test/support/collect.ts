@@ -8,7 +8,7 @@ export interface Collected<T> {
   readonly subscription: Subscription
   completed: boolean
   error: any
-  /** Waits until it said at least `count` things. */
+  /** Waits until it has emitted at least `count` values. */
   has(count: number, timeoutMs?: number): Promise<void>
   /** Waits until it completed, or throws its error. */
   ended(timeoutMs?: number): Promise<T[]>

@@ -1,5 +1,6 @@
-// What the conformance suite of Durable Streams needs to write with: PUT, POST and DELETE, which go to `append`. Everything that
-// is read comes from a feed. That one serves JSON; for streams of text the bodies are joined here, the rest of an answer stays.
+// The write methods that the conformance suite of Durable Streams needs: PUT, POST and DELETE, which go to `append`. Everything
+// that is read comes from a feed. The feed serves JSON. For streams of text, the bodies are joined here; the rest of an answer
+// stays.
 import { eventFeed } from '../../src/http/index.ts'
 import type { Meow } from '../../src/index.ts'
 import type { Serving } from './http.ts'

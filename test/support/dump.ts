@@ -28,7 +28,7 @@ export function findTools(): Tools | undefined {
     .sort((a, b) => b.major - a.major)[0]
 }
 
-/** Starts the newest server there is that these tools can dump; undefined: there is none. */
+/** Starts the newest available server that these tools can dump; undefined: there is none. */
 export async function dumpableServer({ major }: Tools): Promise<EmbeddedPostgres | undefined> {
   for (const version of [18, 17, 16, 15, 14].filter((version) => version <= major)) {
     const server = await startPostgres({ version, settings: { fsync: false } }).catch((error) => {
@@ -39,7 +39,7 @@ export async function dumpableServer({ major }: Tools): Promise<EmbeddedPostgres
   return undefined
 }
 
-/** Runs a command line in which the tools are found, as the guide has it; its output, or an error with what it said. */
+/** Runs a command line of the guide with these tools on the PATH. Returns its output; rejects with what it printed if it fails. */
 export async function shell({ dir }: Tools, command: string, env: NodeJS.ProcessEnv = {}): Promise<string> {
   const child = spawn('bash', ['-o', 'pipefail', '-c', command], {
     stdio: ['ignore', 'pipe', 'pipe'],

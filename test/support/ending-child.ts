@@ -3,8 +3,8 @@ import pg from 'pg'
 import { connect } from '../../src/index.ts'
 
 /**
- * A process that uses a store on a server whose sessions end at the worst of moments. It ends with 0 if all went well in the
- * end, and prints what was thrown past everybody.
+ * A process that uses a store on a server that ends sessions at the worst moments. It ends with 0 if everything worked in the
+ * end, and prints uncaught errors.
  */
 const [url, schema, kind] = process.argv.slice(2) as [string, string, string]
 let uncaught = 0
@@ -17,7 +17,7 @@ process.on('unhandledRejection', tell('unhandled'))
 
 const event = { type: 'Happened', data: {} }
 const lend = kind !== 'own'
-// Nobody listens for errors of the pool but the store.
+// Only the store listens for errors of the pool.
 const pool = lend
   ? new pg.Pool({
       connectionString: url,
@@ -52,7 +52,7 @@ let isEnough = false
 process.stdin.once('data', () => (isEnough = true))
 let written = 0
 while (!isEnough) {
-  // What the pool's owner does at the same time takes connections too.
+  // The owner of the pool uses connections at the same time.
   const theirs = pool ? [pool.query('select 1'), pool.query('select 2')] : []
   const ours = [1, 2, 3].map(() => again(() => meow.append({ category: kind, streamId: 'a' }, event)))
   await Promise.allSettled([...theirs, ...ours])

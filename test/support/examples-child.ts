@@ -1,5 +1,5 @@
 // Runs the examples that it is sent, one after another, each with the database that it is sent. Most of an example's time is
-// that of loading the library, which is loaded once here.
+// for loading the library, which happens only once here.
 import { format } from 'node:util'
 
 let printed = ''

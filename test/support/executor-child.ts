@@ -1,6 +1,6 @@
 /**
- * An executor in a process of its own: `executor-child.ts <schema> <subscription> <category> <leaseMs> <handlerMs>`. Tells
- * its parent `{ ready }`, each event it handled, and what became of each ack; ends when the parent says 'stop' or goes.
+ * An executor in a process of its own: `executor-child.ts <schema> <subscription> <category> <leaseMs> <handlerMs>`. Sends its
+ * parent `{ ready }`, each event that it handled, and the result of each ack; ends when the parent sends 'stop' or ends.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { concatMap } from 'rxjs'

@@ -1,6 +1,6 @@
 /**
- * An executor as a process of its own. Takes an ExecutorOptions as JSON; says what happens as lines of JSON; is told
- * what to do by lines: `ack` (all in hand), `go` (on, with the handler), `jump` (its clock, by an hour), `close`.
+ * An executor as a process of its own. Takes ExecutorOptions as JSON, prints what happens as lines of JSON, and reads commands
+ * as lines: `ack` (all deliveries), `go` (let the handler continue), `jump` (move its clock by an hour), `close`.
  */
 import { createInterface } from 'node:readline'
 import type { ExecutorOptions } from './executors.ts'

@@ -34,7 +34,7 @@ export interface ExecutorProcess {
 
 const running = new Set<ExecutorProcess>()
 
-/** Starts test/support/executor.ts, and waits until it has its partition, or has to wait for it. */
+/** Starts test/support/executor.ts, and waits until it owns its partition or waits for it. */
 export async function startExecutor(options: ExecutorOptions): Promise<ExecutorProcess> {
   const file = new URL('executor.ts', import.meta.url).pathname
   const child = spawn(process.execPath, [...program(file), JSON.stringify(options)], {

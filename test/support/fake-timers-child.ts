@@ -1,4 +1,4 @@
-// Loads the library while timers are faked (node:test's or Sinon's), takes the fakes away, and goes on.
+// Loads the library while timers are faked (node:test's or Sinon's), removes the fakes, and continues.
 import { mock } from 'node:test'
 import { install } from '@sinonjs/fake-timers'
 import { SINON } from './fakes.ts'

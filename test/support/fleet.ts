@@ -36,15 +36,15 @@ export interface Ship {
   readonly pid: number
   readonly begun: Begun[]
   kill(): Promise<unknown>
-  /** Closes it; rejects where it does not end by itself and well. */
+  /** Closes it; rejects if it does not end by itself and without an error. */
   close(): Promise<void>
 }
 
-/** Many processes of one store, and what can be seen of them from outside. Needs `npm run build` first. */
+/** Many processes of one store, observed from outside. Needs `npm run build` first. */
 export class Fleet {
   readonly executors: Ship[] = []
   readonly writers: Ship[] = []
-  /** What executors began, also those that are gone. */
+  /** The events that executors began, also of those that have ended. */
   readonly begun: Begun[] = []
   readonly #options: FleetOptions
   readonly #sql: pg.Client
@@ -78,7 +78,7 @@ export class Fleet {
     await Promise.all([...this.#running].map((ship) => ship.kill()))
   }
 
-  /** Until each executor has its share, the most one more than the least; how long that took, in ms. */
+  /** Waits until the shares of all executors differ by at most one. Returns how long that took, in ms. */
   async even(timeoutMs = 60_000): Promise<number> {
     const { partitions, name, schema } = this.#options
     const count = this.executors.length

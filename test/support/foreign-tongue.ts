@@ -1,6 +1,6 @@
 import { startProxy } from './proxy.ts'
 
-/** The severities as a server says them whose lc_messages is ru_RU. */
+/** The severities of a server whose lc_messages is ru_RU. */
 const WORDS: Record<string, string> = {
   ERROR: 'ОШИБКА',
   FATAL: 'ВАЖНО',
@@ -9,15 +9,14 @@ const WORDS: Record<string, string> = {
   NOTICE: 'ЗАМЕЧАНИЕ',
 }
 
-/** What an ErrorResponse says, as a server of that tongue does. */
+/** Translates the fields of an ErrorResponse. */
 export function errorMessage(severity: string, code: string): Buffer {
   return framed('E', { S: severity, V: severity, C: code, M: 'текст' })
 }
 
 /**
- * A server that speaks no English: the severity (S) and the text (M) of all that it says are translated, as lc_messages would do
- * it; the code and what is not translated by any server (V, C, names) are left. What `stop` returns is the last that the
- * server says on a connection.
+ * A server in another language: the severity (S) and the text (M) of its messages are translated, as with lc_messages; fields
+ * that no server translates (V, C, names) stay. The result of `stop` is the last message that the server sends on a connection.
  */
 export function startForeignProxy(
   target: string,

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process'
 
 /**
- * Stops a process (SIGSTOP); returns what lets it go on. It also goes on when this process has ended, however that came
- * about: a stopped process can't notice that it was left alone, and would stay for ever.
+ * Stops a process (SIGSTOP); returns a function that lets it continue. It also continues when this process has ended, in
+ * whatever way: a stopped process could not notice that, and would stay for ever.
  */
 export function freeze(pid: number): () => void {
   const script = 'kill -STOP "$1" && read -r _; kill -CONT "$1"'

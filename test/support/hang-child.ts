@@ -1,5 +1,5 @@
 /**
- * A process in which everything hangs that a store waits for when it is closed. It closes the store, says what became of each as
+ * A process in which everything that close() waits for hangs. It closes the store, says what became of each as
  * JSON, and then has to end by itself, for it never calls process.exit(). Takes the schema, and the time limits of the calls of
  * close() as JSON.
  */
@@ -119,7 +119,7 @@ const closing = (JSON.parse(limits) as ({ timeoutMs: number } | null)[]).map((op
 await Promise.all(closing)
 const took = performance.now() - began
 await delay(100)
-// What is the caller's own is his to end.
+// The caller's own client is not ended by the store.
 ;(own as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy()
 await other.query('rollback')
 await other.end()

@@ -8,14 +8,14 @@ export interface Held {
   readonly count: number
   /** Waits until one is kept back. */
   some(): Promise<void>
-  /** Let them go; none is kept back from now on. */
+  /** Releases them, and keeps back no others from now on. */
   release(): void
 }
 
 /** A pool to lend to a store: a query, or its answer, can be kept back, as a slow network does. */
 export function holdingPool(config: pg.PoolConfig = {}): {
   pool: pg.Pool
-  /** Keep back queries (default: their answers) whose text contains `part`, and whose values are such. */
+  /** Keeps back queries (default: their answers) whose text contains `part` and whose values `isMeant` accepts. */
   hold(part: string, such?: (values: any[]) => boolean, what?: 'query' | 'answer'): Held
 } {
   const gates = new Set<Gate>()

@@ -1,7 +1,7 @@
 import { cpus } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** How long the use of the processors is looked at, in ms. */
+/** How long the use of the processors is measured, in ms. */
 const LOOK_MS = 1_000
 
 const total = () => {

@@ -7,10 +7,10 @@ export interface FileResult {
   readonly passed: number
   readonly failed: number
   readonly skipped: number
-  /** Why the file failed; absent where it passed. */
+  /** Why the file failed; undefined if it passed. */
   readonly reason?: string
   readonly output: string
-  /** What the process and its children took, where the system tells; not what the server did for them. */
+  /** The CPU time of the process and its children, if the system reports it; without that of the server. */
   readonly cpuSeconds?: number | undefined
 }
 
@@ -20,7 +20,7 @@ export function refuse(file: string): FileResult | undefined {
   return reason === undefined ? undefined : { passed: 0, failed: 1, skipped: 0, reason, output: '' }
 }
 
-/** What uvu would let pass without a word: tests that are not run. */
+/** What uvu would accept silently: tests that are not run. */
 function complain(source: string): string | undefined {
   const only = source.split('\n').findIndex((line) => /\.only\s*\(/.test(line))
   if (only >= 0) return `.only on line ${only + 1} leaves out the other tests`
@@ -34,7 +34,7 @@ function complain(source: string): string | undefined {
   return undefined
 }
 
-/** What a file's output and end say. `end`: how its process ended, or what took the place of that. */
+/** What a file's output and end say. `end`: how its process ended, or the corresponding result in a warm process. */
 export function judge(stdout: string, end: string): Omit<FileResult, 'output'> {
   const summaries = [...stdout.matchAll(/^ {2}Total: +(\d+)\n {2}Passed: +(\d+)\n {2}Skipped: +(\d+)$/gm)]
   const [total = 0, passed = 0, skipped = 0] = summaries.at(-1)?.slice(1).map(Number) ?? []

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 
-/** A folder that is removed in the end, unless the variable of the environment names one to be kept and used again. */
+/** A temporary folder, unless the environment variable names one, which is kept and used again. */
 export async function inFolder(variable: string, use: (folder: string) => Promise<void>): Promise<void> {
   const kept = process.env[variable]
   const folder = kept ? resolve(kept) : mkdtempSync(join(tmpdir(), 'meowmx-'))

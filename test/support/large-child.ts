@@ -1,6 +1,6 @@
 /**
  * A process with a small heap that reads or writes large events, one way after the other. Takes `{ schema, maxBufferedBytes?,
- * tasks }` as JSON; says `ready` when its handlers wait for what is to be appended, and what came of each task:
+ * tasks }` as JSON; prints `ready` when its handlers wait for appends, and the result of each task:
  * `{ how, seen, rssMb }`, the last being the most memory so far.
  */
 import pg from 'pg'
@@ -23,7 +23,7 @@ export interface Task {
 
 const { tasks, ...options } = JSON.parse(process.argv[2]!) as { tasks: Task[] }
 const connectionString = process.env.DATABASE_URL!
-// Much is to be sent on a machine that may be slow.
+// A lot of data has to be sent, perhaps on a slow machine.
 const patient = { ...options, queryTimeoutMs: 600_000 }
 const meow = await connect(theWay({ connectionString, ...patient }))
 
@@ -147,7 +147,7 @@ const ways = {
     while (seen < task.events) {
       const before = seen
       await pause(20)
-      // Nothing more comes: let go of them.
+      // No more events come: ack the deliveries.
       if (seen === before) for (const delivery of kept.splice(0)) delivery.ack().catch(() => {})
     }
     for (const delivery of kept.splice(0)) await delivery.ack()

@@ -1,8 +1,8 @@
 /**
  * A process, run with --expose-gc, in which observers and waits come and go by the hundred, on a store to which nothing is
- * appended. Takes `{ root, schema, name, cycles }` as JSON, cycles by the name of the way; says of each by how much the heap has
- * grown after so many, and after three times as many: `{ way, once, thrice, listeners }`, in bytes, with the listeners that are
- * left on the caller's signal.
+ * appended. Takes `{ root, schema, name, cycles }` as JSON, cycles by the name of the way; prints for each way how much the
+ * heap has grown after this many cycles, and after three times as many: `{ way, once, thrice, listeners }`, in bytes, with the
+ * listeners that are left on the caller's signal.
  */
 import { getEventListeners } from 'node:events'
 import { setImmediate as turn } from 'node:timers/promises'
@@ -23,7 +23,7 @@ const meow = await connect(
 )
 const memory = memoryStore()
 const category = name
-const { signal } = new AbortController() // of a caller, who never aborts it
+const { signal } = new AbortController() // of a caller that never aborts it
 const decider: Api.Decider<never, unknown, null> = {
   category,
   initial: null,
@@ -36,7 +36,7 @@ const durable = meow.subscription(name, { category, leaseMs: 60_000 })
 const until = (wanted: string) =>
   firstValueFrom(durable.status$.pipe(filter(({ state }) => state === wanted)))
 
-/** Observed for a while in which nothing comes. */
+/** Observes for a while without events. */
 async function observe(observable: Observable<unknown>): Promise<void> {
   const subscription = observable.subscribe()
   await turn()
@@ -153,7 +153,7 @@ async function run(way: string, times: number): Promise<number> {
   return heap()
 }
 
-// Somebody stays: what is shared does not end with each that goes.
+// One observer stays, so that what they share does not end with each of the others.
 meow.events({ category }, { from: after }).subscribe()
 meow.events({ category, streamId: '2' }, { from: after }).subscribe()
 memory.events({}).subscribe()

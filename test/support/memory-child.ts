@@ -1,8 +1,8 @@
 /**
  * A process, run with --expose-gc, that counts what it holds of a subscription with many waiting events: every event that
- * is alive, and the heap. Takes `{ schema, category, names, subscription, process, sample }` as JSON; says `{ sample }`
- * (heap of so many events), then `{ stuck }` each time all handlers are stuck with their windows full; told `go`, it
- * handles that many more and gets stuck again; told `close`, it closes.
+ * is alive, and the heap. Takes `{ schema, category, names, subscription, process, sample }` as JSON; prints `{ sample }` (the
+ * heap of this many events), then `{ stuck }` each time all handlers are stuck with their windows full; told `go`, it handles
+ * that many more and gets stuck again; told `close`, it closes.
  */
 import { createInterface } from 'node:readline'
 import { setImmediate as turn } from 'node:timers/promises'

@@ -16,7 +16,10 @@ export interface Nats {
   readonly url: string
   /** kill -9. */
   kill(): Promise<void>
-  /** On the same port and directory; `config`: lines of its configuration from now on; `login`: who may look whether it answers. */
+  /**
+   * On the same port and directory; `config`: lines of its configuration from now on; `login`: the login for the check whether
+   * it answers.
+   */
   start(config?: string, login?: string): Promise<void>
   stop(): Promise<void>
 }
@@ -29,7 +32,7 @@ export interface Stored {
   readonly headers: Readonly<Record<string, string>>
 }
 
-/** The program's path, or undefined where there is none. */
+/** The path of the program; undefined if it is not installed. */
 export function findNats(): string | undefined {
   const places = [...(process.env.PATH ?? '').split(':'), '/usr/sbin'] // Debian's place, where ordinary users don't look
   return places.map((place) => join(place, 'nats-server')).find((path) => existsSync(path))
@@ -75,7 +78,7 @@ export async function startNats(program: string): Promise<Nats> {
   }
 }
 
-/** What lies in a stream, read by a connection of its own. */
+/** The messages in a stream, read by a connection of its own. */
 export async function readStream({ url }: Pick<Nats, 'url'>, stream: string): Promise<Stored[]> {
   return withStreams(url, async (streams, connection) => {
     const { state } = await streams.info(stream)

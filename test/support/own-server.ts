@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startPostgres } from '../../src/embedded/index.ts'
 
-/** A server that its test may do anything to; it comes back at the same address. */
+/** A server for one test, which may stop or kill it; it restarts at the same address. */
 export interface OwnServer {
   readonly connectionString: string
-  /** pg_ctl stop -m immediate: it forgets what is not on disk. */
+  /** pg_ctl stop -m immediate: data that is not on disk is lost. */
   kill(): Promise<void>
   /** pg_ctl stop -m fast: connections are cut, and all is written. */
   stop(): Promise<void>

@@ -45,7 +45,7 @@ export async function startPair({ synchronous = false } = {}): Promise<Pair> {
 
   const onStandby = async (text: string): Promise<any> => {
     const client = new pg.Client({ connectionString: standby.connectionString })
-    client.on('error', () => {}) // the standby ends sessions when it is promoted; a query tells
+    client.on('error', () => {}) // a standby may end sessions when it is promoted; a query shows it
     await client.connect()
     try {
       return (await client.query(text)).rows[0]

@@ -22,7 +22,7 @@ export function findPgBouncer(): string | undefined {
   return places.map((place) => join(place, 'pgbouncer')).find((path) => existsSync(path))
 }
 
-/** Names of one database, each with connections of its own: what a test does to a backend of its own is nobody else's matter. */
+/** Names of one database, each with connections of its own: what a test does to its backends affects no other test. */
 export const pools = Array.from({ length: 300 }, (_, n) => `pool_${n}`)
 
 /**

@@ -3,7 +3,7 @@ import pg from 'pg'
 
 /** What stands for a password, wherever somebody may put one by mistake. */
 export interface Plants {
-  /** An address with the password in it, at which nobody listens. */
+  /** An address with the password in it, without a server. */
   readonly url: string
   readonly all: readonly unknown[]
   /** What was planted, if that is printed: nothing is what it should be. */

@@ -9,8 +9,8 @@ export interface Proxy {
   /** Where its connections to the server begin: `client_port` in pg_stat_activity. */
   readonly ports: readonly number[]
   /**
-   * Nothing passes any more, and nobody is told: in either direction, in which case new connections are taken, and hang,
-   * or only what is on its way to the server, or back from it.
+   * Silently passes nothing any more: in both directions (then new connections are accepted, and hang), or only to the server,
+   * or only from it.
    */
   blackhole(way?: 'both' | 'there' | 'back'): void
   /** The end of a blackhole that TCP survives: what was held back passes now. */

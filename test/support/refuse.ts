@@ -50,7 +50,7 @@ export async function refuse(
   }
 }
 
-/** Waits until a refusal was met so often. */
+/** Waits until it was refused this many times. */
 export async function met(refusal: Refusal, times: number, what: string): Promise<void> {
   await until(async () => (await refusal.tries()) >= times, { what, timeoutMs: 30_000 })
 }

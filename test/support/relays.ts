@@ -60,7 +60,7 @@ export function assertOrder(messages: readonly Pick<Stored, 'headers'>[]): void 
   }
 }
 
-/** Until a stream holds so many messages. */
+/** Waits until a stream holds this many messages. */
 export const arrived = (nats: Nats, stream: string, count: number) =>
   until(async () => (await countOf(nats, stream)) >= count, {
     timeoutMs: 30_000,

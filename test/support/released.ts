@@ -1,6 +1,6 @@
 /**
- * The files of sql/schema of each release, by their SHA-256: once released a file is never edited, for nobody would run it again. With
- * a release, add what is new in it; the first entry is the oldest store that `migrate()` has to take along.
+ * The files of sql/schema of each release, by their SHA-256: a released file is never edited, because no store would run it
+ * again. With a release, add what is new in it; the first entry is the oldest store that `migrate()` has to take along.
  */
 export const released: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   // Not out yet: until it is, a file that has to change brings its new hash along.

@@ -126,7 +126,7 @@ export async function partitionOf(
   return Number(rows[0].partition)
 }
 
-/** Ids of streams of a category: `each` of every partition. */
+/** Ids of streams of a category: `each` is called for every partition. */
 export async function streamsOf(category: string, partitions: number, each: number): Promise<string[][]> {
   const streams: string[][] = Array.from({ length: partitions }, () => [])
   for (let n = 0; streams.some(({ length }) => length < each); n++) {

@@ -13,7 +13,7 @@ export function current<T>(source: Observable<T>): T {
   return value as T
 }
 
-/** Waits until push stands, where there is to be push. */
+/** Waits until push works, if the store listens. */
 export async function listening(meow: Meow): Promise<void> {
   if (current(meow.status$).state === 'polling') return
   await until(() => current(meow.status$).state === 'listening', { what: 'push' })

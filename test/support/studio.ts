@@ -29,7 +29,7 @@ export const several = (count: number, data: unknown = {}) =>
 export const tokenOf = (studio: Studio) => new URL(studio.url).searchParams.get('token')!
 export const originOf = (studio: Studio) => new URL(studio.url).origin
 
-/** One request, with any header: fetch lets nobody choose Host and Origin. */
+/** One request with any headers: with fetch, Host and Origin can't be set. */
 export async function ask(studio: Studio, path: string, options: Ask = {}): Promise<Answer> {
   const response = await open(studio, path, options)
   const body = await text(response)
@@ -65,7 +65,7 @@ function open(
   })
 }
 
-/** What a page is told, by kind: all of the tail, and the latest of everything else. */
+/** The messages to a page, by kind: all of the tail, and the latest of each other kind. */
 export interface Page {
   readonly status: number
   readonly latest: Record<string, any>

@@ -72,7 +72,7 @@ const transactional: Handler = async ({ position, streamId, version }, { attempt
   ])
   await pause()
   if (way === 2) throw new Error('after')
-  if (way === 3) await client!.query('select 1 / 0').catch(() => {}) // and nobody hears of it
+  if (way === 3) await client!.query('select 1 / 0').catch(() => {}) // and nobody notices it
 }
 
 const worker = durable.process(how?.transactional ? transactional : plain, how as object)

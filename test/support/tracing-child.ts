@@ -1,6 +1,6 @@
 /**
  * Another process, traced by an SDK of its own: handles each event of `from` and appends one to `to` because of it, in a span
- * of the application's. Prints `ready`, and when its stdin ends its spans as JSON.
+ * of the application's. Prints `ready` and, when its stdin ends, its spans as JSON.
  */
 import { once } from 'node:events'
 import { trace } from '@opentelemetry/api'

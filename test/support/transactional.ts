@@ -2,7 +2,8 @@ import type pg from 'pg'
 import type { Meow, ProcessOptions, RecordedEvent, SubscriptionOptions, Worker } from '../../src/index.ts'
 import { named } from './named.ts'
 import { ownSubscription, soon } from './own-subscription.ts'
-import { storeSchema, uniqueName } from './store.ts'
+import { listening } from './status.ts'
+import { openStore, pgClient, storeSchema, uniqueName } from './store.ts'
 import { until } from './until.ts'
 
 /** What a handler does in the transaction of its event. */
@@ -10,6 +11,15 @@ export type InTransaction = (
   event: RecordedEvent,
   context: { attempt: number; signal: AbortSignal; client: pg.ClientBase },
 ) => unknown
+
+/** Opens a store that listens, and a connection. `given` makes a subscription whose workers are transactional. */
+export async function openTransactional() {
+  const meow = await openStore({ pollIntervalMs: 60_000 })
+  await listening(meow)
+  const sql = await pgClient()
+  const given = (options?: Partial<SubscriptionOptions>) => transactionalSubscription(meow, sql, options)
+  return { meow, sql, given }
+}
 
 /** A subscription that is processed with `transactional`, and a table for what its handler writes. */
 export async function transactionalSubscription(

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { until } from './until.ts'
 
 /**
- * Statistics, and a visibility map in which every page stands, as the plans of a store at rest have them. A vacuum leaves
+ * Makes statistics and a complete visibility map, so that plans are those of an idle store. A vacuum leaves
  * out what an open transaction of another test may still have to see: then once more.
  */
 export async function vacuum(client: pg.Client, table: string): Promise<void> {

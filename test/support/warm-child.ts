@@ -1,6 +1,6 @@
 /**
- * A process that runs the test files that its parent names, one after another (warm-process.ts). After each it prints a line
- * with `END`, the exit code that uvu chose, and the CPU time that the file took here in seconds.
+ * A process that runs the test files that its parent names, one after another (warm-process.ts). After each file it prints a
+ * line with `END`, uvu's exit code, and the CPU time of the file in seconds.
  */
 import { once } from 'node:events'
 import { pathToFileURL } from 'node:url'

@@ -150,7 +150,7 @@ async function consume(meow: Meow, events: readonly RecordedEvent[]): Promise<vo
   await until(async () => (await owned()) === null, { what: 'the lease to be given back' })
 }
 
-/** Changes and deletes a subscription that nobody owns. */
+/** Changes and deletes a subscription without an executor. */
 export async function manage(meow: Meow, name: string): Promise<void> {
   await meow.resetSubscription(name, 'end')
   await meow.resetSubscription(name, { after: 0 })

@@ -3,7 +3,7 @@ import type { Clock } from '../../core/clock.ts'
 import type { Logger } from '../../core/logger.ts'
 import type { Published, PublisherLease } from './publisher-lease.ts'
 
-/** The pause between two calls of publish(): a notification comes later by so much at most. In ms. */
+/** The pause between two calls of publish(): the longest additional delay of a notification. In ms. */
 const PUBLISH_MS = 5
 /** The pause between two renewals of a lease of 500 ms. */
 const RENEW_MS = 150

@@ -220,7 +220,7 @@ export class Intake {
       ended: this.#ended.signal,
       clock: this.#how.clock,
     })
-    this.#known.delete(partition) // what is parked is read anew
+    this.#known.delete(partition) // the parked events are read again
     logger.info(
       { subscription: this.#how.subscription.name, partition, finished },
       'parked streams were replayed',

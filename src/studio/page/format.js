@@ -52,7 +52,7 @@ export function selector({ category, types, streamId }) {
   return types ? `${from}: ${types.join(', ')}` : from
 }
 
-/** Where an id is searched for. */
+/** The address of a search for an id. */
 export const searchHref = (text) => `#/search/${encodeURIComponent(text)}`
 
 /** Where a stream is shown. */

@@ -20,7 +20,7 @@ export function heardSubscriptions(value) {
   render()
 }
 
-/** Every second: the lag, also where it has not changed, and the leases. */
+/** Called every second: adds a sample of the lag, even if it is unchanged, and shows the leases. */
 export function heardSecond({ at, problems }) {
   if (!byId('subscriptions').hidden) refresh()
   const info = latest.subscriptions.find(({ name }) => name === chosen)

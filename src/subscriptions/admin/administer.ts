@@ -25,7 +25,7 @@ export interface SubscriptionChanges {
   partitions?: number | undefined
 }
 
-/** How long `pause` waits for executors, in ms: as long as a lease by default. */
+/** How long `pause` waits for executors, in ms: the default length of a lease. */
 const PAUSE_MS = 10_000
 
 const subscriptionChangesSchema = z.strictObject({

@@ -16,7 +16,7 @@ import type { SubscriptionList } from './subscriptions.ts'
 export interface HealthOptions {
   /** How many events a subscription of the store may have to handle, unless it is paused; minimum 0. Default: lags are not checked. */
   maxLag?: number | undefined
-  /** After how long the database counts as away. In ms; default 5000, minimum 1. */
+  /** After how long the database counts as unreachable. In ms; default 5000, minimum 1. */
   timeoutMs?: number | undefined
 }
 
@@ -36,7 +36,7 @@ export interface Health {
     database: HealthCheck
     /** Whether the schema is that of this version, and in a state in which no event can be missed. */
     schema: HealthCheck
-    /** Whether events are pushed. Not ok: the LISTEN connection has been away for more than 10 s, so that events come by polls. */
+    /** Whether events are pushed. Not ok: the LISTEN connection has been away for more than 10 s, so that only polls bring events. */
     push: HealthCheck
     /** With `maxLag`: whether no subscription has more events to handle; with their names and lags. */
     lag?: HealthCheck & { behind: { name: string; lag: number }[] }

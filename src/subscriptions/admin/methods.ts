@@ -11,7 +11,7 @@ export interface SubscriptionAdminMethods {
    * Returns all durable subscriptions, sorted by name: their selectors, owners, positions and lags.
    *
    * Large numbers of events are estimates, and then `lagIsEstimate` and `parkedIsEstimate` are true. That keeps the call below
-   * a second with 500 subscriptions, even if they are far behind. `exact: true` counts every event: use it for few names.
+   * a second with 500 subscriptions, even if they are far behind. `exact: true` counts every event: use it with a few names.
    *
    * @throws ValidationError if an option is invalid
    * @throws TimeoutError if it takes longer than `queryTimeoutMs`, which an exact count may
@@ -23,7 +23,7 @@ export interface SubscriptionAdminMethods {
 
   /**
    * Returns the parked events of a subscription, including those that are being replayed. For each stream, in the order in
-   * which the streams were parked, the first event is the one that failed; the later ones wait behind it.
+   * which the streams were parked, the first event is the one that failed; the later ones wait for it.
    *
    * @throws SubscriptionNotFoundError if there is no subscription with this name
    * @example
@@ -89,12 +89,13 @@ export interface PostgresSubscriptionAdminMethods extends SubscriptionAdminMetho
   resetSubscription(name: string, to: From): Promise<void>
 
   /**
-   * Pauses a subscription, for all processes and until `resumeSubscription`. Executors take no further event; what
-   * they hold, at most `maxInFlight` each, ends and is acked. A worker that starts meanwhile waits. Its state is `paused` in `status$` and in `subscriptions()`.
+   * Pauses a subscription, for all processes and until `resumeSubscription`. Executors take no further event; deliveries in
+   * flight, at most `maxInFlight` of each, end and are acked. A worker that starts meanwhile waits. Its state is `paused` in
+   * `status$` and in `subscriptions()`.
    *
-   * It resolves when all running executors know; one that does not answer is waited for 10 s at most. Handlers that are running
-   * are not waited for. If it is paused already, nothing changes. Reset, replay and delete work as usual: events are delivered
-   * after it is resumed.
+   * It resolves when all running executors have confirmed it; it waits at most 10 s for one that does not answer. Handlers that
+   * are running are not waited for. If it is paused already, nothing changes. Reset, replay and delete work as usual: events
+   * are delivered after it is resumed.
    *
    * @throws SubscriptionNotFoundError if there is no subscription with this name
    * @example
@@ -122,7 +123,7 @@ export interface PostgresSubscriptionAdminMethods extends SubscriptionAdminMetho
   deleteSubscription(name: string): Promise<void>
 
   /**
-   * Skips the event for which a stream is parked, for ever. The later parked events of the stream are delivered again, in order,
+   * Skips the event that a stream is parked for, for ever. The later parked events of the stream are delivered again, in order,
    * before the stream's newer events. The event stays in its stream, and the store keeps what was discarded, when, why
    * and by whom (`discarded()`), also if the subscription is deleted. Only `resetSubscription` to an earlier position delivers
    * it again.
@@ -137,7 +138,7 @@ export interface PostgresSubscriptionAdminMethods extends SubscriptionAdminMetho
   discardParked(name: string, options: DiscardOptions): Promise<number>
 
   /**
-   * Returns the events of a subscription that were discarded, the newest first. There need not be such a subscription any more.
+   * Returns the events of a subscription that were discarded, the newest first. The subscription may have been deleted.
    *
    * @param options `limit`: default 100, minimum 1, maximum 100_000
    * @example

@@ -38,7 +38,7 @@ export interface ReplayOptions {
 export interface DiscardOptions {
   /** The id of its stream. */
   streamId: string
-  /** Why, for those who ask later; at least one character. It is stored, so it must not be personal. */
+  /** Why, for later readers; at least one character. It is stored, so it must not be personal. */
   reason: string
   /** The category of its stream, if several categories have a parked stream with this id. */
   category?: string | undefined

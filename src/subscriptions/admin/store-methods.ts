@@ -9,12 +9,13 @@ export interface StoreAdminMethods {
   /**
    * Says whether this process can work with the store, for probes: whether the database answers, whether its schema is that of
    * this version, whether events are pushed, and, with `maxLag`, whether a subscription has more events to handle than that.
-   * It does not reject because of what is wrong: `ok` is false then, and the `message` of a check says why.
+   * If something is wrong it does not reject: `ok` is false, and the `message` of a check says why.
    *
-   * For a readiness probe take `ok`. For a liveness probe it is enough that the call returns: to restart a process because the
-   * database is away makes matters worse.
+   * For a readiness probe take `ok`. For a liveness probe it is enough that the call returns: restarting a process because the
+   * database is down makes things worse.
    *
-   * @param options `maxLag`: minimum 0, default: lags are not checked; `timeoutMs`: after which the database counts as away,
+   * @param options `maxLag`: minimum 0, default: lags are not checked; `timeoutMs`: after which the database counts as
+   * unreachable,
    *   default 5000, minimum 1
    * @throws ValidationError if an option is invalid; ClosedError after `close()`
    * @example

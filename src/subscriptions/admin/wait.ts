@@ -220,7 +220,7 @@ export class Waiting {
 interface Registrations {
   /** Runs an action on a subscription. If this process is just creating it, the action waits for that. */
   known<T>(subscription: string, action: () => Promise<T>, signal: AbortSignal): Promise<T>
-  /** Resolves when all that have been started here exist, or can not be created. */
+  /** Resolves when every subscription that was started here exists, or could not be created. */
   registered(signal: AbortSignal): Promise<void>
 }
 

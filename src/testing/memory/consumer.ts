@@ -1,4 +1,4 @@
-// What a store in memory keeps of a subscription: its checkpoint, the events in hand, and those that are parked.
+// The state of a subscription in memory: its checkpoint, its unacked events, and its parked events.
 import { Condition } from '../../core/condition.ts'
 import { errorToStore } from '../../core/error-to-store.ts'
 import type { RecordedEvent } from '../../events/event.ts'
@@ -19,7 +19,7 @@ export interface Item {
   readonly isReplayed: boolean
 }
 
-/** Takes events when it is told that there may be some. */
+/** Takes events when there may be some. */
 interface Taker {
   pump(): void
 }
@@ -71,7 +71,7 @@ export class Consumer implements Waiting {
     return [...this.#parked.values()].flat()
   }
 
-  /** Events that a worker may begin now, at most so many, of streams of which nothing earlier is under way or waits. */
+  /** Events that a worker may begin now, at most `limit`: no earlier event of their streams is under way or waits. */
   take(limit: number): Item[] {
     this.#fill()
     const now = this.#time.now()
@@ -99,7 +99,7 @@ export class Consumer implements Waiting {
     this.changed.fire()
   }
 
-  /** Sets the stream aside from this event on. */
+  /** Parks the stream from this event on. */
   park(item: Item, error: unknown): void {
     const key = streamKey(item.event)
     const behind = this.#items.filter(({ event }) => streamKey(event) === key)

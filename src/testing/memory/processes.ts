@@ -40,7 +40,7 @@ interface Instance {
   readonly timers: Map<string, Timer>
 }
 
-/** Runs process managers: a state, its timers and what is appended change together, or not at all. */
+/** Runs process managers: a state, its timers and its appended events change together, or not at all. */
 export class MemoryProcesses {
   readonly #instances = new Map<string, Map<string, Instance>>()
   readonly #time: MemoryTime

@@ -13,7 +13,7 @@ export interface Waiting {
   fire(): void
 }
 
-/** A clock that `advance` moves. Between two calls it goes as the clock of the options does, and nothing waits for that. */
+/** A clock that `advance` moves. Between two calls it follows the clock of the options, but nothing waits for that. */
 export class MemoryTime {
   readonly #clock: () => Date
   readonly #pump: () => void
@@ -92,7 +92,7 @@ export class MemoryTime {
 
   async #idle(): Promise<void> {
     do {
-      // What was called and not awaited, such as an append, gets so far that it counts.
+      // Lets calls that were not awaited, such as an append, run until they count.
       await turn()
       while (this.#underWay > 0) await this.#ended.next()
     } while (this.#underWay > 0)

@@ -7,7 +7,7 @@ import { stopOptionsSchema } from '../../core/stop-options.ts'
 import { parse } from '../../core/validate.ts'
 import type { Worker } from '../../subscriptions/worker.ts'
 
-/** The workers that do nothing else than firing timers. */
+/** The workers that only fire timers. */
 export class TimerHolder {
   readonly #ends = new Set<() => void>()
   readonly #wake: () => void

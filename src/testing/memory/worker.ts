@@ -19,7 +19,7 @@ import type { Worker } from '../../subscriptions/worker.ts'
 import type { Consumer, Item } from './consumer.ts'
 import type { MemoryTime } from './time.ts'
 
-/** Without chance, so that a test knows when it is tried again: each pause is the longest that the options allow. */
+/** Not random, so that a test knows when a handler is tried again: each pause is the longest that the options allow. */
 export const steady = { ...systemClock, random: () => 1 }
 
 /** How a worker handles events. */
@@ -53,7 +53,7 @@ export class MemoryWorker implements Worker {
     this.#handling = handling
     this.#time = time
     this.done = this.#ended.promise
-    this.done.catch(() => {}) // who wants to know awaits it
+    this.done.catch(() => {}) // callers that want the result await it
     this.ready = refusal ? Promise.reject(refusal) : Promise.resolve()
     this.ready.catch(() => {})
     if (refusal) this.fail(refusal)
@@ -61,7 +61,7 @@ export class MemoryWorker implements Worker {
     time.wake()
   }
 
-  /** Aborts when it begins nothing any more. */
+  /** Aborts when the worker begins no further event. */
   get stopped(): AbortSignal {
     return this.#stopping.signal
   }

@@ -5,7 +5,7 @@ import { freeze } from '../../support/freeze.ts'
 
 const nothing = () => {}
 
-/** The server is told something for all sessions at once, until it is told otherwise. */
+/** Changes a setting of the server for all sessions, until it is changed back. */
 const setting =
   (name: string, value: string): Fault =>
   async (world) => {
@@ -17,7 +17,7 @@ const setting =
     }
   }
 
-/** Somebody holds a table of the store, so that whoever wants to write there waits. */
+/** Locks a table of the store, so that every writer waits. */
 const locked =
   (table: string): Fault =>
   async (world) => {

@@ -15,15 +15,15 @@ import { dismiss, drain, prepare, recruit, SCHEMA, SETTING, SUBSCRIPTIONS } from
 import { chaosFaults, floodsLast } from './floods.ts'
 
 export interface ChaosOptions {
-  /** Decides what happens and when, though not the timing of each run. */
+  /** Decides what happens and when, but not the exact timing. */
   seed: number
   seconds: number
   processes: number
-  /** Is handed all that the run left behind. */
+  /** Gets all the evidence of the run. */
   keep?: (evidence: Evidence) => void
 }
 
-/** A durable server and many processes; faults by seed; then none, until all is handled; then everything is checked. */
+/** A durable server and many processes: first with faults by seed, then without until everything is handled, then everything is checked. */
 export async function chaos({ seed, seconds, processes, keep }: ChaosOptions): Promise<Report> {
   const report: Report = { run: 'chaos', seed, seconds, figures: [], findings: [] }
   const directory = await mkdtemp(join(tmpdir(), 'meowmx-siege-'))
@@ -31,7 +31,7 @@ export async function chaos({ seed, seconds, processes, keep }: ChaosOptions): P
     max_connections: 100,
     max_prepared_transactions: 5,
     max_locks_per_transaction: 256,
-    wal_writer_delay: '10s', // what only a WAL writer would write is lost in a crash, so that positions come again
+    wal_writer_delay: '10s', // data that only a WAL writer would write is lost in a crash, so that positions are assigned again
   })
   const world = await World.make<Process>(server, SCHEMA, seed)
   try {

@@ -9,7 +9,7 @@ interface Tried {
   outcome: 'done' | 'refused' | 'unknown'
 }
 
-/** What an append was told is true: written, not written, or unknown; and then all of its events are there, or none is. */
+/** The answer to an append is true: written, not written, or unknown, and then all of its events were written or none. */
 export function* answers({ events, lines }: Evidence): Generator<string> {
   const byId = new Map(events.map((event) => [event.id, event]))
   const tries = new Map<string, Tried>()
@@ -28,7 +28,7 @@ export function* answers({ events, lines }: Evidence): Generator<string> {
       yield `${what} was told "${outcome}", and ${count} of its ${ids.length} events are there: ${ids}`
   }
 
-  // A transaction is there as a whole, but for what was rolled back to a savepoint.
+  // A transaction is written as a whole, except for what was rolled back to a savepoint.
   const kept = [...tries.values()].filter((one) => one.transaction && one.outcome !== 'refused')
   for (const [transaction, all] of grouped(kept, (one) => one.transaction)) {
     const present = all.filter((one) => there(one) > 0).length

@@ -4,12 +4,12 @@ import { delivered, once, ordered } from './delivered.ts'
 import type { Evidence } from './evidence.ts'
 import { broken, observers, pages } from './observers.ts'
 
-/** How many findings of one check are told; the rest is counted. */
+/** How many findings of one check are printed; the rest is counted. */
 const MOST = 5
 
 /**
- * Our own checker: what broke, in words; nothing if all promises were kept. It knows the tables and what processes wrote
- * down, and nothing of the library.
+ * The checker: returns the broken promises as text; empty if all were kept. It uses the tables and the logs of the processes,
+ * and nothing of the library.
  */
 export function check(evidence: Evidence): string[] {
   const checks = { answers, delivered, ordered, once, checkpoints, observers, pages, broken }

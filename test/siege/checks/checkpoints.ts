@@ -5,7 +5,7 @@ import { countUpTo, grouped, named, of, selects, stream } from './evidence.ts'
 /** How far apart the database's clock and those of the processes may be, on one machine. */
 const CLOCKS_MS = 1_000
 
-/** A checkpoint never moves back, never passes what is not handled, and what it passed does not come again. */
+/** A checkpoint never moves back, never passes an event that is not handled, and no event below it comes again. */
 export function* checkpoints(evidence: Evidence): Generator<string> {
   const end = evidence.events.at(-1)?.position ?? 0
   const parkedRows = grouped(evidence.parkedRows, (row) => `${row.subscription} ${stream(row)}`)
@@ -37,13 +37,13 @@ function* monotone(writes: readonly Written[], end: number): Generator<string> {
   }
 }
 
-/** A stream that was set aside at that time, from this event on. */
+/** A stream that was parked at that time, from this event on. */
 function isParked(parkedRows: Map<string, ParkedRow[]>, name: string, event: Committed, at: number): boolean {
   const row = parkedRows.get(`${name} ${stream(event)}`)?.findLast((row) => row.at <= at)
   return row !== undefined && row.position !== null && row.position <= event.position
 }
 
-/** Before a checkpoint is written, what it covers is handled, or set aside in the store. */
+/** Before a checkpoint is written, all events below it are handled or parked. */
 function* passing(
   { lines }: Evidence,
   { name }: Subscribed,
@@ -66,9 +66,9 @@ function* passing(
 }
 
 /**
- * A process that wrote a checkpoint, or took the partition over at one, is not given what that covers afterwards. One that
- * lost its lease may still be at work on what it has in hand, so this is asked of the owner alone, while it is that; and not
- * of streams that are set aside, which come again when they are replayed.
+ * A process that wrote a checkpoint, or took the partition over at one, gets no event below it afterwards. A process that lost
+ * its lease may still handle its deliveries, so this is checked only while it is the owner, and not for parked streams, whose
+ * events come again in a replay.
  */
 function* repeats(
   { lines }: Evidence,

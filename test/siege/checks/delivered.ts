@@ -45,7 +45,7 @@ export function* ordered({ events, subscriptions, lines }: Evidence): Generator<
   }
 }
 
-/** A transactional handler's effect is there exactly once. (That it is there at all, `delivered` says.) */
+/** A transactional handler's effect occurs at most once. (`delivered` checks that it occurs at all.) */
 export function* once({ events, subscriptions, effects }: Evidence): Generator<string> {
   const ids = new Set(events.map(({ id }) => id))
   for (const { name } of subscriptions.filter(({ transactional }) => transactional)) {

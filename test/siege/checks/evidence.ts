@@ -24,7 +24,7 @@ export interface Subscribed {
   readonly transactional: boolean
 }
 
-/** All that a run left behind: what is in the tables, and what its processes wrote down. */
+/** The evidence of a run: the content of the tables, and the logs of its processes. */
 export interface Evidence {
   /** By position. */
   readonly events: readonly Committed[]
@@ -37,7 +37,7 @@ export interface Evidence {
   readonly lines: readonly Line[]
 }
 
-/** Reads it by plain SQL, in tables alone: nothing of the library's is asked. */
+/** Reads it with plain SQL from tables only, without any function of the library. */
 export async function gather(
   sql: Pick<pg.Pool, 'query'>,
   schema: string,

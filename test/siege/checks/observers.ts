@@ -1,7 +1,7 @@
 import type { Evidence } from './evidence.ts'
 import { countUpTo, grouped, named, of, selects } from './evidence.ts'
 
-/** Each observer saw all that is committed between where it began and where it is, once, in the order of positions. */
+/** Each observer saw every committed event between its start and its current position, once, in the order of positions. */
 export function* observers({ events, lines }: Evidence): Generator<string> {
   const seenBy = grouped(of(lines, 'seen'), ({ pid, observer }) => `${pid} ${observer}`)
   for (const { pid, observer, categories, after } of of(lines, 'observing')) {
@@ -28,7 +28,7 @@ export function* observers({ events, lines }: Evidence): Generator<string> {
     if (error) yield `observer ${observer} of process ${pid} ended: ${error}`
 }
 
-/** A page holds all that is committed in its range; one that is not full reaches the horizon, below which nothing appears later. */
+/** A page contains all committed events of its range; a page that is not full reaches the horizon, below which nothing appears later. */
 export function* pages({ events, lines }: Evidence): Generator<string> {
   const end = events.at(-1)?.position ?? 0
   const byPosition = new Map(events.map((event) => [event.position, event]))

@@ -7,7 +7,7 @@ import type { Playing, Stage } from '../child.ts'
 const HOW = { timeoutMs: 1_000, retry: { maxAttempts: 4, minDelayMs: 20, maxDelayMs: 300 } }
 
 const CLOSED = 'ERR_CLOSED'
-/** A handler failed, or the way to the server did; if the store is closed, there is nothing to go on with. */
+/** A handler or the connection failed; if the store is closed, it ends. */
 const again = (error: { code?: string }) => (error.code === CLOSED ? throwError(() => error) : timer(50))
 
 /**

@@ -3,12 +3,12 @@ import type { RecordedEvent } from '../../../src/index.ts'
 import type { Playing, Stage } from '../child.ts'
 
 const LIMIT = 200
-/** Observers of this process so far: it may play more than once. */
+/** The number of observers of this process so far: the role may start more than once. */
 let count = 0
 
 /**
- * Sees all events, in every way there is, and reads pages; others come and go. Says `end` once all that stay have seen the
- * event of type `End` of each of their categories.
+ * Observes all events in every possible way, and reads pages; further observers come and go. Says `end` once all that stay have
+ * seen the event of type `End` of each of their categories.
  */
 export async function play({ options, meow, dice, log, say }: Stage): Promise<Playing> {
   const stop = new AbortController()
@@ -16,7 +16,7 @@ export async function play({ options, meow, dice, log, say }: Stage): Promise<Pl
   const everyone = options.categories
   let open = 0
 
-  /** What one observer sees, written down; `ended` is called at the last event there is. */
+  /** Logs what one observer sees; `ended` is called at the last event. */
   const watcher = (categories: readonly string[] | null, after: number, ended?: () => void) => {
     const observer = `${++count}`
     const missing = new Set(categories ?? everyone)
@@ -32,7 +32,7 @@ export async function play({ options, meow, dice, log, say }: Stage): Promise<Pl
   const selector = (categories: readonly string[] | null) => (categories ? { category: [...categories] } : {})
   const ended = () => --open === 0 && say('end')
 
-  // They stay: pushed all, pushed one category, pulled two.
+  // Three that stay: one Observable of all events, one of a category, and one iteration of two categories.
   for (const categories of [null, [everyone[0]!]]) {
     open++
     const { see, over } = watcher(categories, 0, ended)

@@ -7,8 +7,8 @@ import type { Playing, Stage } from '../child.ts'
 const TOGETHER = 10
 
 /**
- * Comes and goes, and keeps nothing: observers, workers, waits and whole stores, of a busy store and of one to which nobody
- * appends, so that nothing ever wakes what should have been forgotten.
+ * Opens and ends observers, workers, waits and whole stores, on a busy store and on one without appends, where nothing ever
+ * wakes what should have been forgotten.
  */
 export async function play({ options, meow, dice, log }: Stage): Promise<Playing> {
   const { schema, connectOptions } = options

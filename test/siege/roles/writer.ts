@@ -6,10 +6,13 @@ import type { Playing, Stage } from '../child.ts'
 import type { Log } from '../facts.ts'
 
 const MB = 1_000_000
-/** Attempts of this process so far, and how often it has played: its numbers must not come again. */
+/** The number of attempts of this process so far, and how often the role has started: numbers must not repeat. */
 let [count, plays] = [0, 0]
 
-/** Appends in every way there is. Told `burst n` it writes so many at once; told `big n` its next n events have some MB; told `rest` it pauses until `work`. */
+/**
+ * Appends in every way there is. Told `burst n` it writes n events at once; told `big n` its next n events have some MB; told
+ * `rest` it pauses until `work`.
+ */
 export function play({ options, meow, dice, log, say }: Stage): Playing {
   let big = 0
   const bytes = (own: Random) => {
@@ -44,7 +47,7 @@ export function play({ options, meow, dice, log, say }: Stage): Playing {
   }
 }
 
-/** Writes each attempt down before it is made, and what it was told. */
+/** Logs each attempt before it is made, and the answer. */
 function recorder(log: Log) {
   const before = plays++ * 1e9
   return (what: string, ids: readonly string[], transaction?: number): Attempt => {

@@ -6,7 +6,7 @@ import type { Filled } from './measure.ts'
 export interface Call {
   readonly what: string
   run(store: Filled): Promise<unknown>
-  /** Its bound: so many times what it takes in a small store; or so many ms, by how much there is. */
+  /** Its bound: a multiple of the time in a small store, or a time in ms that depends on the size. */
   readonly times?: number
   readonly ms?: (size: Filled['size']) => number
 }
@@ -21,7 +21,7 @@ const expect = (right: boolean, what: string) => {
   if (!right) throw new Error(what)
 }
 
-/** Calls that must not take longer where there is more. */
+/** Calls whose time must not depend on the size of the store. */
 const constant: Readonly<Record<string, Call['run']>> = {
   'append, to a new stream': ({ meow }) => meow.append(fresh(), event()),
   'append, to a stream that is there': ({ meow }) => meow.append({ category: 'c1', streamId: 's1' }, event()),
@@ -70,7 +70,7 @@ const constant: Readonly<Record<string, Call['run']>> = {
   'replayParked, one stream': ({ meow }) => meow.replayParked('s1', { streamId: 's0' }),
 }
 
-/** Calls that have to look at much, in so many ms. */
+/** Calls that have to read much, with their bounds in ms. */
 const more: Readonly<Record<string, Pick<Call, 'run'> & { ms: NonNullable<Call['ms']> }>> = {
   subscriptions: { run: ({ meow }) => meow.subscriptions(), ms: () => 1_000 },
   categories: { run: ({ meow }) => meow.categories(), ms: () => 1_000 },
@@ -103,7 +103,7 @@ export const calls: readonly Call[] = [
   ...Object.entries(more).map(([what, { run, ms }]) => ({ what, run, ms })),
 ]
 
-/** Once, for they change what they look at. */
+/** Timed once, because they change what they read. */
 export const last: readonly Call[] = [
   { what: 'replayParked, all streams', run: ({ meow }) => meow.replayParked('s1'), ms: () => 2_000 },
   {

@@ -6,7 +6,7 @@ import { least, push } from './measure.ts'
 
 const PUSH_MS = 500
 
-/** What others do on the same server must not make readers slow: each crowd comes, is measured, and goes. */
+/** Other activity on the same server must not make readers slow: each kind is started, measured and ended. */
 export const crowds: readonly ((store: Filled, url: string) => AsyncGenerator<Figure>)[] = [
   alone,
   (store, url) => strangers(store, url, 10_000),
@@ -19,7 +19,10 @@ async function* alone(store: Filled): AsyncGenerator<Figure> {
   yield atMost('push, from append to observer, with nobody else', await push(store), 'ms', PUSH_MS)
 }
 
-/** Advisory locks that have nothing to do with us. A look at the horizon is linear in them: near what pg_locks itself takes. */
+/**
+ * Advisory locks that have nothing to do with us. Fetching the horizon is linear in their number, near the time of reading
+ * pg_locks itself.
+ */
 async function* strangers(store: Filled, url: string, count: number): AsyncGenerator<Figure> {
   const { clients, end } = await open(url, 1)
   try {
@@ -57,7 +60,7 @@ async function* transactions(store: Filled, url: string): AsyncGenerator<Figure>
   }
 }
 
-/** A large open append, and small ones that were announced behind it: nobody walks over its rows once for each of them. */
+/** A large open append, and small ones that were announced after it: its rows are not read once for each of them. */
 async function* bulk(store: Filled, url: string): AsyncGenerator<Figure> {
   const { clients, end } = await open(url, 41)
   try {

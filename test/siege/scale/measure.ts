@@ -3,8 +3,8 @@ import type pg from 'pg'
 import type { Meow } from '../../../src/index.ts'
 import type { Size } from './fill.ts'
 
-/** How long to wait for a push; what takes longer counts as this. */
-const PATIENCE_MS = 60_000
+/** How long to wait for a push; a longer time counts as this. */
+const ARRIVAL_MS = 60_000
 
 /** A filled store, and ways to it. */
 export interface Filled {
@@ -14,7 +14,7 @@ export interface Filled {
   readonly size: Size
 }
 
-/** How long it takes, in ms: the least of several times, the first of which does not count; once, if that takes long. */
+/** How long a call takes, in ms: the shortest of several times without the first; a single time if the call is slow. */
 export async function least(action: () => Promise<unknown>): Promise<number> {
   return (await times(action))[0]!
 }
@@ -39,14 +39,14 @@ export async function push({ meow }: Filled): Promise<number> {
   const category = 'unrelated'
   let seen = () => {}
   const events = meow.events({ category }, { from: 'end' }).subscribe(() => seen())
-  await delay(200) // it listens by then; else the first time takes longer
+  await delay(200) // it listens by then; otherwise the first measurement would take longer
   try {
     const all = await times(async () => {
       const arrives = new Promise<void>((resolve) => {
         seen = resolve
       })
       await meow.append({ category, streamId: 'one' }, { type: 'Happened', data: {} })
-      await Promise.race([arrives, delay(PATIENCE_MS, undefined, { ref: false })])
+      await Promise.race([arrives, delay(ARRIVAL_MS, undefined, { ref: false })])
     })
     return all[all.length >> 1]!
   } finally {

@@ -12,15 +12,15 @@ import { least, once } from './measure.ts'
 
 /** Events of the small store, which others are compared with. */
 const SMALL = 3_000
-/** What is shorter than this is not too long, however short it is in a small store. */
+/** A shorter time is never too long, however short it is in a small store. */
 const SHORT_MS = 25
-/** A call that takes longer is of no use to anybody; what is measured is how long it takes, so it is not cut off before. */
+/** A call that takes longer is useless. Calls are not cut off before, because their time is measured. */
 const TIMEOUT_MS = 120_000
 
 export interface ScaleOptions {
   seed: number
   events: number
-  /** Is told of each figure once it is measured: a run takes long. */
+  /** Called with each figure as soon as it is measured, because a run takes long. */
   progress?: (figure: Figure) => void
 }
 

@@ -18,9 +18,9 @@ import { dismiss, drain, prepare, recruit, SCHEMA, SETTING, SUBSCRIPTIONS } from
 import { startSampler } from './sampler.ts'
 import { verdict } from './verdict.ts'
 
-/** Samples are taken so often, and 60 times at least in a run. */
+/** How often samples are taken; at least 60 times in a run. */
 const SAMPLE_MS = 2_000
-/** A quiet spell begins so often, and takes a fifth of that. */
+/** How often a quiet period begins; it takes a fifth of that time. */
 const PERIOD_MS = 15_000
 
 export interface SoakOptions {
@@ -29,7 +29,7 @@ export interface SoakOptions {
   processes: number
 }
 
-/** A steady load that nothing disturbs, with quiet spells, while some come and go: what grows, and does not have to? */
+/** A steady load without faults, with quiet periods, while processes come and go: it finds what grows without need. */
 export async function soak({ seed, seconds, processes }: SoakOptions): Promise<Report> {
   const report: Report = { run: 'soak', seed, seconds, figures: [], findings: [] }
   const directory = await mkdtemp(join(tmpdir(), 'meowmx-siege-'))
@@ -48,7 +48,7 @@ export async function soak({ seed, seconds, processes }: SoakOptions): Promise<R
     await until(() => visitor.member.said.has('ready'), { timeoutMs: 60_000, what: 'the visitor' })
     const stopSampler = startSampler(world.sql, log, sampleMs)
     await load(world, seconds * 1_000)
-    const end = Date.now() // what processes give back while all is being closed would hide what they kept
+    const end = Date.now() // memory that is freed during the close would hide a leak
     await stopSampler()
 
     const { ms, findings } = await drain(world, directory)

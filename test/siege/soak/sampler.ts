@@ -15,7 +15,7 @@ const QUERY = `
           where schemaname like 'siege%' and relname in ('checkpoints', 'executors', 'subscriptions', 'parked_events', 'waiters'))
          as tables`
 
-/** Looks at the server every so often, until it is stopped: writes a sample into the log each time. */
+/** Checks the server at intervals until it is stopped, and writes a sample into the log each time. */
 export function startSampler(sql: pg.Pool, log: Log, everyMs: number): () => Promise<void> {
   const stop = new AbortController()
   let before: { wal: number; head: number } | undefined

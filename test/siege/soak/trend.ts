@@ -1,4 +1,4 @@
-/** A value at a time (in ms). */
+/** A value, with its time in ms. */
 export interface Point {
   readonly at: number
   readonly value: number
@@ -38,5 +38,5 @@ export function trend(points: readonly Point[]): Trend | undefined {
   return { growth: slope * span, noise: 3 * error * span, last: half.at(-1)!.value }
 }
 
-/** It grew, by more than what may be chance and what may be so. */
+/** It grew by more than chance and the permitted growth explain. */
 export const leaks = ({ growth, noise }: Trend, allowed: number) => growth - noise > allowed

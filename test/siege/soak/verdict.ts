@@ -6,7 +6,7 @@ import { leaks, trend } from './trend.ts'
 
 const MB = 1_000_000
 
-/** What is looked at: its unit, and by how much it may grow in the second half of a run, whatever the noise. */
+/** The metrics that are checked: the unit, and by how much each may grow in the second half of a run. */
 const METRICS: Readonly<Record<string, { unit: string; divisor: number; allowed: number }>> = {
   heap: { unit: 'MB', divisor: MB, allowed: 3 },
   external: { unit: 'MB', divisor: MB, allowed: 3 },

@@ -5,13 +5,15 @@ import type { TransformCallback } from 'node:stream'
 import { Transform } from 'node:stream'
 
 /** A way to the server on which queries are answered, while notifications can be lost, as in a pooler that shares connections. */
-export async function startDeafProxy(target: string): Promise<{ url: string; deaf: boolean; close(): void }> {
+export async function startSilencingProxy(
+  target: string,
+): Promise<{ url: string; silent: boolean; close(): void }> {
   const to = new URL(target)
-  const proxy = { url: '', deaf: false, close: () => void server.close() }
+  const proxy = { url: '', silent: false, close: () => void server.close() }
   const server = createServer((inward) => {
     const outward = connect(Number(to.port || 5432), to.hostname)
     inward.pipe(outward)
-    outward.pipe(new Filter(() => proxy.deaf)).pipe(inward)
+    outward.pipe(new Filter(() => proxy.silent)).pipe(inward)
     for (const [one, other] of [
       [inward, outward],
       [outward, inward],
@@ -33,19 +35,19 @@ export async function startDeafProxy(target: string): Promise<{ url: string; dea
 
 /** The server's messages (a letter, four bytes of length, that many less four), without the notifications ('A'). */
 class Filter extends Transform {
-  readonly #deaf: () => boolean
+  readonly #silent: () => boolean
   #rest = Buffer.alloc(0)
 
-  constructor(deaf: () => boolean) {
+  constructor(silent: () => boolean) {
     super()
-    this.#deaf = deaf
+    this.#silent = silent
   }
 
   override _transform(chunk: Buffer, _encoding: string, done: TransformCallback): void {
     let rest = Buffer.concat([this.#rest, chunk])
     while (rest.length >= 5 && rest.length > rest.readUInt32BE(1)) {
       const end = rest.readUInt32BE(1) + 1
-      if (!(this.#deaf() && rest[0] === 'A'.charCodeAt(0))) this.push(rest.subarray(0, end))
+      if (!(this.#silent() && rest[0] === 'A'.charCodeAt(0))) this.push(rest.subarray(0, end))
       rest = rest.subarray(end)
     }
     this.#rest = rest

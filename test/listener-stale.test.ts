@@ -4,7 +4,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { collect } from './support/collect.ts'
-import { startDeafProxy } from './support/deaf-proxy.ts'
+import { startSilencingProxy } from './support/silencing-proxy.ts'
 import { current, listening } from './support/status.ts'
 import { closeAll, databaseUrl, openStore, uniqueName } from './support/store.ts'
 import { until } from './support/until.ts'
@@ -13,17 +13,17 @@ const event = { type: 'Happened', data: {} }
 test.after(closeAll)
 
 test('a stale connection is found, the status says so until it is replaced, and the poll goes on', async () => {
-  const proxy = await startDeafProxy(databaseUrl())
+  const proxy = await startSilencingProxy(databaseUrl())
   const writer = await openStore({ listen: false })
   const meow = await openStore({ listenConnectionString: proxy.url })
-  const stream = { category: uniqueName('deaf'), streamId: '1' }
+  const stream = { category: uniqueName('stale'), streamId: '1' }
   const seen = collect(meow.events({ category: stream.category }))
   await listening(meow)
   const states = collect(meow.status$)
   await writer.append(stream, event)
   await seen.has(1)
 
-  proxy.deaf = true
+  proxy.silent = true
   const begin = performance.now()
   await writer.append(stream, event)
   await seen.has(2)
@@ -35,7 +35,7 @@ test('a stale connection is found, the status says so until it is replaced, and 
   const noticed = performance.now() - begin
   const status = current(meow.status$)
   assert.match(String((status.cause as Error).message), /stale|probe/)
-  // The next connections are as deaf, and none passes for one that listens.
+  // The next connections are as stale, and none counts as listening.
   await until(() => current(meow.status$).cause !== status.cause, { what: 'the next try', timeoutMs: 20_000 })
   await writer.append(stream, event)
   await seen.has(3)
@@ -44,12 +44,12 @@ test('a stale connection is found, the status says so until it is replaced, and 
     ['listening'],
   )
 
-  proxy.deaf = false
+  proxy.silent = false
   const mended = performance.now()
   await until(() => current(meow.status$).state === 'listening', { what: 'push', timeoutMs: 20_000 })
   const healing = performance.now() - mended
   console.log(
-    `deaf: event after ${Math.round(polled)} ms, noticed after ${Math.round(noticed)} ms, push again after ${Math.round(healing)} ms`,
+    `stale: event after ${Math.round(polled)} ms, noticed after ${Math.round(noticed)} ms, push again after ${Math.round(healing)} ms`,
   )
   assert.ok(polled < 1_000 + 2_000)
   assert.ok(noticed < 19_000 + 3_000)

@@ -44,14 +44,14 @@ test.after(async () => {
 
 /** A subscription that has one event. */
 async function given() {
-  const name = uniqueName('aloud')
+  const name = uniqueName('ends')
   await meow.append({ category: name, streamId: '1' }, { type: 'Happened', data: {} })
   return { name, subscription: meow.subscription(name, { category: name, leaseMs: 300 }) }
 }
 
 const errors = () => said.filter(([level]) => level === 'error').map(([, message]) => String(message))
 
-/** It has ended by an error that matches, and everybody who looks can see it. */
+/** It has ended with a matching error, and all places show it. */
 async function ended(
   { name, status$ }: DurableSubscription,
   { done }: Pick<Worker, 'done'>,
@@ -116,7 +116,7 @@ test('one that is altered meanwhile', async () => {
   const worker = subscription.process(() => {})
   await worker.ready
   const sql = await pgClient()
-  // As alterSubscription leaves it behind for an executor that was frozen until its lease had run out.
+  // The state after alterSubscription for an executor that was frozen until its lease expired.
   await sql.query(`update ${storeSchema}.subscriptions set revision = gen_random_uuid() where name = $1`, [
     name,
   ])
@@ -125,7 +125,7 @@ test('one that is altered meanwhile', async () => {
 
 test('a store that is not migrated', async () => {
   const bare = await open({ schema: uniqueName('bare') })
-  const subscription = bare.subscription(uniqueName('aloud'), {})
+  const subscription = bare.subscription(uniqueName('ends'), {})
   await ended(
     subscription,
     subscription.process(() => {}),
