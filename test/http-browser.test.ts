@@ -1,20 +1,15 @@
 // @direct
 // The page of live orders in Chromium stays right over offline spells, restarts of the server, a frozen tab and refusals.
-import { existsSync } from 'node:fs'
 import type { Meow } from 'meowmx'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
-import { chromium } from 'playwright-core'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { order, startLiveOrders } from '../examples/live-orders/server.ts'
+import { inChromium, isChromiumThere, launchChromium } from './support/chromium.ts'
 import { closeAll, openStore } from './support/store.ts'
 import { until } from './support/until.ts'
-import { unless } from './support/ways.ts'
 
-const EXECUTABLE = '/usr/bin/chromium'
-const there = existsSync(EXECUTABLE)
-const inBrowser = unless(!there && `there is no ${EXECUTABLE} (Debian: apt-get install chromium)`, test)
-const ARGS = '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking'
+const inBrowser = inChromium(test)
 
 let meow: Meow
 let browser: Browser
@@ -36,11 +31,11 @@ async function isRight(on = page): Promise<void> {
 }
 
 test.before(async () => {
-  if (!there) return
+  if (!isChromiumThere) return
   meow = (await openStore()) as unknown as Meow // as programs import it
   await place('first')
   server = await startLiveOrders(meow, { isUser })
-  browser = await chromium.launch({ executablePath: EXECUTABLE, args: ARGS.split(' ') })
+  browser = await launchChromium()
   context = await browser.newContext({ viewport: { width: 760, height: 420 } })
   page = await context.newPage()
   page.on('pageerror', (error) => complaints.push(error.message))
@@ -49,7 +44,7 @@ test.before(async () => {
 })
 
 test.after(async () => {
-  if (!there) return
+  if (!isChromiumThere) return
   await browser?.close()
   await server?.close()
   await closeAll()

@@ -15,8 +15,11 @@ import {
   engineOf,
   mutants,
   plant,
+  ringingEngineOf,
+  ringingMutants,
   uproot,
 } from './simulation/mutants.ts'
+import { exploreRinging } from './simulation/ringing.ts'
 import './support/typescript.js'
 import { typescript } from './support/typescript.ts'
 
@@ -44,6 +47,22 @@ for (const mutant of [...mutants, ...coalescingMutants]) {
     }
   })
 }
+
+for (const mutant of ringingMutants)
+  test(`found within 1000 schedules: ${mutant.name}`, async () => {
+    const folder = await plant(mutant)
+    try {
+      const engine = await ringingEngineOf(folder)
+      const options = { flaws: mutant.flaws ?? {}, seed: Number(process.env.SEED ?? 2), shrink: false }
+      const found = await exploreRinging(engine, 1_000, options).then(
+        () => undefined,
+        (error) => String(error),
+      )
+      assert.match(found ?? 'not found', /Broken: I\d/)
+    } finally {
+      await uproot(folder)
+    }
+  })
 
 test('in PostgreSQL too: what the simulation takes for an unfenced ack is found by the test of the fence', async () => {
   const folder = await plant(mutants.find(({ name }) => name === 'unfenced ack')!)

@@ -391,10 +391,15 @@ test('timers that need the lock of a tag which a stranger holds wait; others go 
     what: 'the timers that came second for it',
   })
   assert.equal(await taken(), [0, 1, 2])
-  for (const seat of [0, 1, 2]) assert.is((await left(seat)).length, 9)
-  const [lost] = await left(0)
-  assert.match(lost!.timers[0]!.failure!.error, /the condition does not hold/)
-  assert.is((await instance(lost!.id))!.state, 0)
+  for (const seat of [0, 1, 2]) {
+    const late = await left(seat)
+    assert.is(late.length, 9)
+    // A lock that was not free in time is no failure of the timer.
+    for (const one of late) {
+      assert.match(one.timers[0]!.failure!.error, /the condition does not hold/)
+      assert.is((await instance(one.id))!.state, 0)
+    }
+  }
 })
 
 test('pause holds timers, too, and resume lets them go on', async () => {

@@ -1,10 +1,7 @@
 // A page of live orders: events pushed into browsers, commands by POST. No build step: the page loads the client as it is.
-import { readFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { fileURLToPath } from 'node:url'
 import type { Decider, Meow, RecordedEvent } from 'meowmx'
-import { eventFeed, stateFeed, toNodeListener } from 'meowmx/http'
+import { eventFeed, stateFeed } from 'meowmx/http'
+import { pageFile, serve } from '../support/page.ts'
 
 type Command = { do: 'place'; item: string; price: number } | { do: 'ship' }
 
@@ -24,24 +21,6 @@ export const order: Decider<Command, RecordedEvent, { status: 'none' | 'placed' 
     if (status !== 'placed') throw new Refused(`an order that is ${status} can not be shipped`)
     return { type: 'OrderShipped', data: {} }
   },
-}
-
-/** What the page loads, by its path. */
-const here = (name: string) => new URL(name, import.meta.url)
-const FILES: Record<string, [URL | string, string]> = {
-  '/': [here('./page.html'), 'text/html'],
-  '/rxjs.umd.js': [
-    import.meta.resolve('rxjs/package.json').replace('package.json', 'dist/bundles/rxjs.umd.min.js'),
-    'text/javascript',
-  ],
-}
-const CLIENT = import.meta.resolve('meowmx/client')
-
-async function file(path: string): Promise<Response> {
-  const [, module] = /^\/client\/([\w-]+\.js)$/.exec(path) ?? []
-  const [place, type] = module ? [new URL(module, CLIENT), 'text/javascript'] : (FILES[path] ?? [])
-  if (!place) return new Response('not found', { status: 404 })
-  return new Response(await readFile(fileURLToPath(place)), { headers: { 'Content-Type': type! } })
 }
 
 /** POST /orders/42 with a command. The answer tells the version and position to wait for, if an own write is to be read. */
@@ -65,7 +44,8 @@ export async function startLiveOrders(meow: Meow, { port = 0, isUser = (_: Reque
     heartbeatMs: 1_000,
   })
   const states = stateFeed(meow, { order }, { authorize: isUser })
-  const listener = toNodeListener((request) => {
+  const page = new URL('page.html', import.meta.url)
+  const answer = (request: Request) => {
     const { pathname } = new URL(request.url)
     const [, id] = /^\/orders\/([\w-]+)$/.exec(pathname) ?? []
     if (request.method === 'POST' && id)
@@ -73,19 +53,7 @@ export async function startLiveOrders(meow: Meow, { port = 0, isUser = (_: Reque
         ? command(meow, request, id)
         : Response.json({ error: 'you may not do this' }, { status: 403 })
     if (pathname.startsWith('/events/state/')) return states(request)
-    return pathname.startsWith('/events/') ? events(request) : file(pathname)
-  })
-  const server = createServer(listener)
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(port, '127.0.0.1', resolve)
-  })
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
-    close: () => {
-      const closed = new Promise((resolve) => server.close(resolve))
-      server.closeAllConnections()
-      return closed
-    },
+    return pathname.startsWith('/events/') ? events(request) : pageFile(page, pathname)
   }
+  return serve(answer, port)
 }

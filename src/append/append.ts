@@ -3,6 +3,8 @@ import { ValidationError } from '../core/errors.ts'
 import { clientSchema } from '../core/fields.ts'
 import type { SqlClient } from '../core/sql-client.ts'
 import { parse } from '../core/validate.ts'
+import { hasState, isServerFailure } from '../database/failures.ts'
+import { SQLSTATE } from '../database/sqlstate.ts'
 import type { NewEvent, RecordedEvent, StreamRef } from '../events/event.ts'
 import { modelOf } from '../events/event.ts'
 import type { EventOf, NewEventOf } from '../events/types.ts'
@@ -13,6 +15,7 @@ import type { Condition, FailIf, SeenKey } from './condition.ts'
 import { checkCondition } from './condition.ts'
 import { deriveIds, idempotencyKeySchema } from './idempotency.ts'
 import type { ProjectedAppends } from './projected.ts'
+import { causeOfProjection } from './projections.ts'
 import type { AppendResult, ExpectedVersion, Request } from './request.ts'
 import { encodeRequest } from './request.ts'
 
@@ -166,7 +169,12 @@ export class Appender {
     if (!isApart) return this.#runInside(client, requests, false)
     const outcomes: Outcome[] = []
     for (const request of requests)
-      outcomes.push(...(await this.#run([request], true, client).catch((error) => [error])))
+      outcomes.push(
+        ...(await this.#run([request], true, client).catch((error) => {
+          if (isOfTransaction(error)) throw error
+          return [error]
+        })),
+      )
     return outcomes
   }
 
@@ -187,6 +195,11 @@ export class Appender {
     return this.#batch.run(requests, { atomic, client })
   }
 }
+
+/** Whether the append was not refused, but a lock was not free in time, or the server failed: it may be tried again as it is. */
+const isOfTransaction = (error: unknown): boolean =>
+  isServerFailure(error) ||
+  [error, causeOfProjection(error)].some((one) => hasState(one, SQLSTATE.lockTimeout))
 
 /** If it is left out, it is 'any'. If it is present and undefined, it stays undefined and is refused later. */
 const expectedOf = (given: { expectedVersion?: ExpectedVersion }): ExpectedVersion | undefined =>

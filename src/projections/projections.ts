@@ -130,7 +130,9 @@ export class ProjectionVersions {
       if (own.state === 'live' || own.state === 'retired') return own
       const other = all.find((one) => one.state === 'live' && one.version !== version)
       if (other) {
-        await this.#drop({ name, version, generation }, {})
+        await this.#drop({ name, version, generation }, {}).catch((error) => {
+          if (!(error instanceof ProjectionNotFoundError)) throw error // another caller has dropped it
+        })
         throw new ProjectionRefusedError(
           name,
           `version ${other.version} of projection "${name}" has become live, so the rebuild of version ${version} is given up`,

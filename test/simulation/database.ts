@@ -113,6 +113,11 @@ export class SimulatedDatabase {
     this.#flaws = flaws
   }
 
+  /** A statement of what does not subscribe. */
+  other(name: string, _values: any): Row[] {
+    throw new Error(`the simulated database does not know the statement ${name}`)
+  }
+
   /** The last position that was handed out. */
   get head(): number {
     return this.#head

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { CoalescingEngine } from './coalescing.ts'
 import type { Flaws } from './database.ts'
+import type { RingingEngine, RingingFlaws } from './ringing.ts'
 import type { Engine } from './simulate.ts'
 
 /** A defect: one text of src/ or sql/ replaced by another. */
@@ -241,10 +242,114 @@ export const coalescingMutants: readonly Mutant[] = [
   },
 ]
 
+/** A defect of what fires timers. */
+interface RingingMutant extends Pick<Mutant, 'name' | 'file' | 'from' | 'to'> {
+  readonly flaws?: RingingFlaws
+}
+
+const CLAIM = 'sql/functions/claim_timers.sql'
+const SAVE = 'sql/functions/save_instances.sql'
+const RUNNER = 'src/timers/runner.ts'
+
+/** Those of timers and of the instances of process managers. */
+export const ringingMutants: readonly RingingMutant[] = [
+  {
+    name: 'fired twice: a claim locks nothing',
+    file: CLAIM,
+    from: 'order by t.next_at, t.key limit _limit for update skip locked',
+    to: 'order by t.next_at, t.key limit _limit',
+    flaws: { unlocked: true },
+  },
+  {
+    name: 'fired early: a claim takes what is due soon',
+    file: CLAIM,
+    from: 't.next_at <= clock_timestamp()',
+    to: `t.next_at <= clock_timestamp() + interval '100 ms'`,
+    flaws: { early: true },
+  },
+  {
+    name: 'lost at a takeover: what is claimed is deleted, whatever becomes of the transaction',
+    file: 'src/timers/timers.ts',
+    from: 'claimed.splice(0, Infinity, ...(await this.#claim(client)))',
+    to: `claimed.splice(0, Infinity, ...(await this.#claim(client)))
+        await this.#settle(claimed.map(({ key }) => key), [])`,
+    flaws: { forgetful: true },
+  },
+  {
+    name: 'state without effects',
+    file: 'src/processes/instances.ts',
+    from: 'await this.#append(appender, client)',
+    to: '',
+    flaws: { stateFirst: true },
+  },
+  {
+    name: 'effects without state',
+    file: SAVE,
+    from: `set state = coalesce(i.state, 'null'),`,
+    to: 'set state = p.state,',
+    flaws: { effectsFirst: true },
+  },
+  {
+    name: 'a timer that is scheduled during a question is forgotten',
+    file: RUNNER,
+    from: `        this.#again = false
+        this.#wakesAt = Infinity
+        const { fired, nextMs, nextAt, soonest } = await retryForever(
+          () => this.#turn(signal),
+          policy,
+          () => true,
+        )
+`,
+    to: `        this.#wakesAt = Infinity
+        const { fired, nextMs, nextAt, soonest } = await retryForever(
+          () => this.#turn(signal),
+          policy,
+          () => true,
+        )
+        this.#again = false
+`,
+  },
+  {
+    name: 'a timer that is due earlier does not end the sleep',
+    file: RUNNER,
+    from: 'if (!(payload && Number(payload) >= this.#wakesAt)) this.look()',
+    to: 'if (!(payload && Number(payload) >= 0)) this.look()',
+  },
+  {
+    name: 'what was missed before LISTEN is not made up for',
+    file: RUNNER,
+    from: 'if (!(payload && Number(payload) >= this.#wakesAt)) this.look()',
+    to: 'if (payload && Number(payload) < this.#wakesAt) this.look()',
+  },
+  {
+    name: 'it goes on asking while nothing is due',
+    file: RUNNER,
+    from: 'this.#listener.listening || this.look()',
+    to: 'this.look()',
+  },
+  {
+    name: 'it does not look again after all were locked by others',
+    file: RUNNER,
+    from: 'else if (nextMs <= 0) await this.#sleep(pauseAfter(++busy, BUSY), signal)',
+    to: 'else if (nextMs <= 0) await this.#sleep(120_000, signal)',
+  },
+  {
+    name: 'after a sleep it does not ask either if others have locked what is due',
+    file: RUNNER,
+    from: 'if (early > 0) continue',
+    to: 'if (expected.includes(source)) continue',
+  },
+]
+
 const root = new URL('../../', import.meta.url).pathname
 
 /** A copy of src/ and sql/ with the defect, where imports of packages work; returns its folder. */
-export async function plant({ name, file, from, to }: Mutant): Promise<string> {
+export async function plant({
+  name,
+  file,
+  from,
+  to,
+}: Pick<Mutant, 'name' | 'file' | 'from' | 'to'>): Promise<string> {
   const folder = join(
     root,
     'node_modules',
@@ -265,6 +370,10 @@ export async function plant({ name, file, from, to }: Mutant): Promise<string> {
 
 export async function uproot(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true })
+}
+
+export async function ringingEngineOf(folder: string): Promise<RingingEngine> {
+  return import(pathToFileURL(join(folder, 'src/timers/runner.ts')).href)
 }
 
 export async function coalescingEngineOf(folder: string): Promise<CoalescingEngine> {
