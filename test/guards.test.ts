@@ -230,6 +230,35 @@ test('a raw INSERT is checked even if the transaction announced the category its
   )
 })
 
+test('an INSERT that carries the flags of the append functions is refused', async () => {
+  const category = uniqueName('flagged')
+  const setting = `'meowmx.announced_' || '${schema}.events'::regclass::oid`
+  const insert = `insert into ${schema}.events ${columns} values (0, '${category}', 'a', 'T', '1')`
+  for (const flag of [`'!'`, `'!!'`, `'!!#'`, `'!!##|'`, `'!!#' || pg_current_xact_id() || '#'`])
+    await refused('MW002', `select set_config(${setting}, ${flag}, true)`, insert)
+})
+
+test('an INSERT inside an append, by a function that is no trigger, is refused', async () => {
+  const other = uniqueName('inside')
+  const store = await openStore({ schema: other, listen: false })
+  const raw = `insert into ${other}.events ${columns} values (0, 'inner', 'of ' || what, 'Audited', '1')`
+  const inner = (body: string) =>
+    sql.query(`create or replace function ${other}.mine(what text, kind text) returns bool language plpgsql as $$ begin
+      if kind <> 'Audited' then ${body}; end if; return true; end $$`)
+  await inner(raw)
+  await sql.query(`alter table ${other}.events add constraint mine check (${other}.mine(stream_id, type))`)
+  const stream = { category: 'outer', streamId: 'a' }
+  for (const events of [event, [event, event]]) {
+    const error = await rejects(store.append(stream, events), Error)
+    assert.is((error as unknown as pg.DatabaseError).code, 'MW002', error.message)
+  }
+  assert.is((await store.read({})).events.length, 0)
+  // By the append function, it is announced.
+  await inner(`perform ${other}.append('inner', 'of ' || what, '{"type": "Audited", "data": 1}')`)
+  await store.append(stream, event)
+  assert.is((await store.read({ category: 'inner' })).events.length, 1)
+})
+
 test("a violated unique index of the user's own is an error, not an endless race", async () => {
   const other = uniqueName('index')
   const store = await openStore({ schema: other, listen: false })

@@ -3,18 +3,38 @@
 --
 -- A notification is only a hint that saves waiting: readers go by the horizon, and everything works if notifications are
 -- lost, forged or switched off. If appends wait for NOTIFY, one process notifies for all of them (publish.sql).
+--
+-- After append_one() there is mostly nothing to do. So it begins without a search_path of its own, and sets one only if it goes on.
 create or replace function appended() returns trigger
 language plpgsql
-set search_path from current
 as $$
 declare
-  _announced  constant text := read_announcement();
-  _coalescing constant boolean := is_coalescing();
+  _mark       text := pg_catalog.current_setting(pg_catalog.concat('meowmx.announced_', tg_relid), true); -- announcement_setting()
+  _path       text;
+  _announced  text;
+  _coalescing boolean;
   _highest    bigint;
   _formed     boolean := true;
   _row        record;
   _void       text;
 begin
+  -- append_one() does the rest by itself: the flag holds for its own INSERT and no other.
+  if pg_catalog.starts_with(_mark, pg_catalog.concat('!!#', pg_catalog.pg_current_xact_id_if_assigned(), '#|'))
+     and pg_catalog.pg_trigger_depth() operator(pg_catalog.=) 1 then
+    _void := pg_catalog.set_config(pg_catalog.concat('meowmx.announced_', tg_relid), pg_catalog.substr(_mark, 3), true);
+    return null;
+  end if;
+
+  _path := pg_catalog.current_setting('search_path');
+  _void := pg_catalog.set_config('search_path', pg_catalog.concat(pg_catalog.quote_ident(tg_table_schema), ', pg_temp'), true);
+  _announced := read_announcement();
+  _coalescing := is_coalescing();
+  -- The flag is gone, and was not taken by an append inside: an INSERT inside, which nothing had announced, has found it.
+  if starts_with(_mark, '#') and strpos(_announced, '|-1=') = 0 and pg_trigger_depth() = 1 and strict() then
+    raise exception 'something inserted into events inside of an append, without a trigger'
+      using errcode = 'MW002', hint = 'Append by one statement at a time, without inserting into events inside it.';
+  end if;
+
   -- Mostly there is one row, and nothing to group by, which would take a tenth of an append.
   perform from inserted offset 1 limit 1;
   if found then
@@ -33,6 +53,7 @@ begin
            and strpos(metadata::text, '"$tags"') = 0 as formed
     into _row from inserted;
     if not found then
+      _void := set_config('search_path', _path, true);
       return null;
     end if;
     _highest := _row.position;
@@ -67,6 +88,7 @@ begin
   if not _coalescing then
     _void := pg_notify(tg_table_schema, _highest::text);
   end if;
+  _void := set_config('search_path', _path, true);
   return null;
 end
 $$;

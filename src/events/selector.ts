@@ -15,7 +15,10 @@ import type { AnyCategory } from './types.ts'
 export interface Selector<C extends string | AnyCategory = string | AnyCategory, T extends string = string> {
   /** The name of a category, or a zod category, which gives the selected events their types; or an array of these. */
   category?: C | readonly C[]
-  /** Only events of these types. The database filters them. Of a zod category, only types that it defines, and events narrow to them. */
+  /**
+   * Only events of these types. The database filters them. Of a zod category, only types that it defines, and events narrow to them.
+   * No index has the types: from the beginning, a rare type costs the database one pass over the whole category.
+   */
   types?: readonly T[]
   /** Only this stream. Requires exactly one category. */
   streamId?: string

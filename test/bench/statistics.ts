@@ -8,6 +8,11 @@ export function quantile(values: readonly number[], q: number): number {
 
 export const median = (values: readonly number[]) => quantile(values, 0.5)
 
+/**
+ * How long each way runs before it is measured, ours and the others: so long it takes until V8 has compiled what runs often. In ms.
+ */
+const WARM_MS = 5_000
+
 /** How fast something is called: calls a second, and in ms how long one takes. */
 export interface Speed {
   rate: number
@@ -34,6 +39,6 @@ export async function speedOf(
     await Promise.all(Array.from({ length: clients }, (_, client) => one(client)))
     return { rate: (took.length / (now() - begin)) * 1000, p50: median(took), p99: quantile(took, 0.99) }
   }
-  await run(500) // warm: plans, code, connections
+  await run(WARM_MS)
   return run(seconds * 1000)
 }
