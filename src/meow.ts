@@ -58,8 +58,9 @@ import type { RebuildOptions, SwitchOptions } from './projections/projections.ts
 import { ProjectionVersions } from './projections/projections.ts'
 import { byIdsIn } from './read/by-ids.ts'
 import { headBy, lastVersion } from './read/head.ts'
-import type { QueryOptions, QueryResult } from './read/query.ts'
+import type { QueryOptions, QueryPorts, QueryResult } from './read/query.ts'
 import { query as queryTags, seenKeyOf } from './read/query.ts'
+import { QueryBatcher } from './read/query-batcher.ts'
 import type {
   CategoriesOptions,
   CategoryInfo,
@@ -70,6 +71,7 @@ import type {
   StreamPage,
 } from './read/reader.ts'
 import { Reader } from './read/reader.ts'
+import { RecentHorizon } from './read/recent-horizon.ts'
 import type { StreamInfo, StreamsOptions } from './read/streams.ts'
 import { streams } from './read/streams.ts'
 import type { TraceOptions } from './read/trace.ts'
@@ -146,6 +148,7 @@ export class Meow implements AsyncDisposable {
   readonly #appender: Appender
   readonly #reader: Reader
   readonly #seenKey: () => Promise<Buffer>
+  readonly #queries: QueryPorts
   readonly #live: Live
   readonly #observer: Observer
   readonly #subscriptions: Subscriptions
@@ -218,7 +221,12 @@ export class Meow implements AsyncDisposable {
     const snapshots = new Snapshots(db)
     this.#states = new States(this.#reader, snapshots)
     this.#decisions = new Decisions(this.#states, snapshots, this.#appender, byIdsIn(db), db.clock)
-    const byTags: RunQuery = (query, options) => queryTags(db, this.#seenKey, query, options)
+    this.#queries = {
+      seenKey: this.#seenKey,
+      horizon: new RecentHorizon(db),
+      batcher: new QueryBatcher(db),
+    }
+    const byTags: RunQuery = (query, options) => queryTags(db, this.#queries, query, options)
     this.#modelDecisions = new ModelDecisions(byTags, this.#appender, db.clock)
     this.#watches = new Watches(db, this.#observer, this.#states)
     this.status$ = this.#live.listener.status$
@@ -404,7 +412,7 @@ export class Meow implements AsyncDisposable {
     query: EventQuery,
     options?: QueryOptions<C>,
   ): Promise<QueryResult<SelectedEvent<C>>> {
-    return this.#open(() => queryTags(this.#db, this.#seenKey, query, options))
+    return this.#open(() => queryTags(this.#db, this.#queries, query, options))
   }
 
   /**
