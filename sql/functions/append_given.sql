@@ -18,6 +18,10 @@ begin
   if exists (select from json_array_elements(_list) as e where e -> 'metadata' -> '$tags' is not null) then
     raise exception 'metadata must not have "$tags": give an event''s "tags" beside its metadata' using errcode = 'invalid_parameter_value';
   end if;
+  select e -> 'metadata' into _ready from json_array_elements(_list) as e where json_typeof(e -> 'metadata') not in ('object', 'null') limit 1;
+  if found then
+    raise exception 'metadata must be an object, got %', left(_ready::text, 80) using errcode = 'invalid_parameter_value';
+  end if;
   select json_agg(json_build_object('r', 1, 'n', g.n - 1, 'i', g.id, 't', e ->> 'type', 'd', e -> 'data', 'm', case
            when g.tags is null then g.metadata
            else ('{"$tags":' || array_to_json(g.tags)::text || case g.inner when '' then '}' else ',' || g.inner || '}' end)::json
@@ -38,7 +42,7 @@ begin
   end if;
 
   select 0::bigint as horizon, '{}'::bigint[] as positions into _seen;
-  if json_typeof(_condition) <> 'null' then
+  if _condition is not null then
     if json_typeof(_condition) <> 'object' or exists (select from json_object_keys(_condition) as k where k not in ('query', 'after')) then
       raise exception 'a condition must be {"query", "after"}, got %', left(_condition::text, 80) using errcode = 'invalid_parameter_value';
     end if;
