@@ -26,9 +26,11 @@ import { Processes } from './processes/processes.ts'
 import { ProjectionVersions } from './projections/projections.ts'
 import { byIdsIn } from './read/by-ids.ts'
 import { headBy } from './read/head.ts'
-import type { QueryOptions } from './read/query.ts'
+import type { QueryOptions, QueryPorts } from './read/query.ts'
 import { query, seenKeyOf } from './read/query.ts'
+import { QueryBatcher } from './read/query-batcher.ts'
 import { Reader } from './read/reader.ts'
+import { RecentHorizon } from './read/recent-horizon.ts'
 import { TracedReader } from './read/traced-reader.ts'
 import { Administration } from './subscriptions/admin/administer.ts'
 import { Erasure } from './subscriptions/admin/erase.ts'
@@ -67,7 +69,7 @@ export class Engine {
   readonly #coalescer: Coalescer
   readonly #batcher: Batcher
   readonly #projected: ProjectedAppends
-  readonly #seenKey: () => Promise<Buffer>
+  readonly #queries: QueryPorts
   readonly #timerRunner: TimerRunner
   readonly #calls = new Set<Promise<unknown>>() // calls that have not settled
   readonly #limit: TimeLimit
@@ -88,10 +90,11 @@ export class Engine {
     this.#projected = new ProjectedAppends(db, batch, this.inlineProjections)
     const reader = new Reader(db)
     const head = headBy(reader)
-    this.#seenKey = seenKeyOf(db)
+    const seenKey = seenKeyOf(db)
+    this.#queries = { seenKey, horizon: new RecentHorizon(db), batcher: new QueryBatcher(db) }
     this.appender = telemetry
-      ? new TracedAppender(batch, this.#batcher, head, this.#seenKey, this.#projected, telemetry)
-      : new Appender(batch, this.#batcher, head, this.#seenKey, this.#projected)
+      ? new TracedAppender(batch, this.#batcher, head, seenKey, this.#projected, telemetry)
+      : new Appender(batch, this.#batcher, head, seenKey, this.#projected)
     this.reader = telemetry ? new TracedReader(db, telemetry) : reader
 
     this.live = new Live(db, db.settings.listen ? listenConnectionOf(db) : undefined, saw)
@@ -133,7 +136,7 @@ export class Engine {
   }
 
   query(queried: EventQuery, options?: QueryOptions<any>) {
-    return query(this.db, this.#seenKey, queried, options)
+    return query(this.db, this.#queries, queried, options)
   }
 
   runTimers(): Worker {

@@ -105,6 +105,7 @@ test('functions, triggers, indexes and privileges that are not those of this ver
   assert.equal(problems((await doctor(['--schema', schema])).findings), [])
   const { rows } = await sql.query(`select pg_get_functiondef('${schema}.wake_channel'::regproc) as text`)
   await sql.query(`drop index ${schema}.events_correlation; drop function ${schema}.position_at(timestamptz);
+    drop function ${schema}.append(varchar, text, jsonb, text, jsonb);
     drop trigger forget_erased on ${schema}.snapshots;
     alter table ${schema}.parked_events disable trigger wake_waiters_of_parked;
     revoke select on ${schema}.discarded_events from ${role}`)
@@ -114,6 +115,7 @@ test('functions, triggers, indexes and privileges that are not those of this ver
   assert.equal(
     findings.filter(({ check, state }) => check === 'objects' && state !== 'ok').map(({ found }) => found),
     [
+      'function append is missing',
       'function position_at is missing',
       'function wake_channel is not as this version installs it',
       'index events_correlation is missing',

@@ -1,7 +1,7 @@
 // What makes a condition of an append fail and what does not; a failed append writes nothing.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { ConditionFailedError, ValidationError } from '../src/index.ts'
+import { ConditionFailedError, SchemaError, ValidationError } from '../src/index.ts'
 import { rejects } from './support/rejects.ts'
 import { closeAll, openStore, pgClient, storeSchema, uniqueName } from './support/store.ts'
 
@@ -148,6 +148,9 @@ test("in the caller's transaction a condition that fails leaves it usable; REPEA
   assert.is(error.path, 'options.client')
   assert.match(error.message, 'READ COMMITTED')
   await client.query('rollback')
+  await client.query('begin isolation level repeatable read')
+  assert.match((await rejects(meow.query(failIf.query, { client }), SchemaError)).message, 'read committed')
+  await client.query('rollback')
   assert.is((await meow.load(stream)).length, 2)
 })
 
@@ -189,6 +192,8 @@ test('bad conditions are refused, and nothing is written', async () => {
     .seen
   await refused('options.failIf.after', { query, after: lost })
   await refused('options.failIf.befor', { query, befor: seen })
+  const model = { query: 7, initial: 0, evolve: () => 0, decide: () => [] }
+  assert.is((await rejects(meow.decide(model as any, 1), ValidationError)).path, 'model.query')
   assert.equal(await meow.load(stream), [])
 })
 

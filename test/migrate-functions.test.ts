@@ -2,7 +2,7 @@
 // those that the package no longer has. Until then a store with other functions is refused; functions of a newer package stay.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { definitions, functionNames } from '../src/database/definitions.ts'
+import { definitions, functionNames, functionOf } from '../src/database/definitions.ts'
 import { inInstallOrder } from '../src/database/install-order.ts'
 import { connect, SchemaError } from '../src/index.ts'
 import { cli, parsed } from './support/cli.ts'
@@ -151,13 +151,13 @@ test('what a function needs when it is created is installed before it', () => {
   }
 })
 
-test('a file of sql/functions makes one function or one trigger, which has its name', () => {
+test('a file of sql/functions makes one function or one trigger, which has its name before the first dash', () => {
   for (const { name, text } of definitions) {
     const code = text.replaceAll(/^ *--.*\n/gm, '')
     const [table, trigger] = name.split('.')
     const begin = trigger
       ? new RegExp(`^create or replace trigger ${trigger}\\n[^;]*\\bon ${table}\\n`)
-      : new RegExp(`^create or replace function ${name}\\(`)
+      : new RegExp(`^create or replace function ${functionOf(name)}\\(`)
     assert.match(code, begin, name)
     assert.is(code.match(/^create /gm)!.length, 1, name)
   }

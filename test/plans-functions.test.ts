@@ -276,6 +276,7 @@ for (const [what, tags] of [
     const horizon = (await sql.query(`select ${schema}.horizon()`)).rows[0].horizon
     const plans = await nested(async (client) => {
       await client.query(`select * from ${schema}.query_page($1)`, [query])
+      await client.query(`select * from ${schema}.query_pages($1, 256)`, [`[${query},${query}]`])
       await client.query(`select ${schema}.first_unseen($1, 0, '{}')`, [query])
       await client.query(`select ${schema}.first_unseen($1, $2, '{}')`, [query, horizon])
     })
@@ -288,7 +289,11 @@ for (const [what, tags] of [
       const touched = plan['Shared Hit Blocks'] + plan['Shared Read Blocks']
       assert.ok(!(touched > 100), `${touched} blocks: ${text}`)
     }
-    for (const call of [`query_page($1)`, `first_unseen($1, 0, '{}')`]) {
+    for (const call of [
+      `query_page($1)`,
+      `query_pages(json_build_array($1::json), 256)`,
+      `first_unseen($1, 0, '{}')`,
+    ]) {
       const { rows } = await sql.query(
         `explain (analyze, buffers, format json) select * from ${schema}.${call}`,
         [query],
@@ -300,10 +305,11 @@ for (const [what, tags] of [
 
 test('what the planner takes for expensive is not compiled', async () => {
   const { rows } = await sql.query(
-    `select proconfig from pg_proc where pronamespace = $1::regnamespace and proname = 'query_page'`,
+    `select proconfig from pg_proc where pronamespace = $1::regnamespace and proname in ('query_page', 'query_pages')`,
     [schema],
   )
-  assert.ok(rows.length === 1 && rows[0].proconfig.includes('jit=off'))
+  assert.is(rows.length, 2)
+  assert.ok(rows.every(({ proconfig }) => proconfig.includes('jit=off')))
 })
 
 test('a rare type is found by walking', async () => {

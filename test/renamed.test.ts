@@ -172,8 +172,8 @@ test("a copy with one thing alone that is bound to the original is noticed, and 
   )
   await (await open(copy)).append(stream, event)
   for (const change of [
-    `alter function ${copy}.append set search_path = ${name}, pg_temp`,
-    `alter function ${copy}.append set search_path = "${name}"`,
+    `alter function ${copy}.append(text, text, json, text, json) set search_path = ${name}, pg_temp`,
+    `alter function ${copy}.append(text, text, json, text, json) set search_path = "${name}"`,
     `create or replace trigger appended after insert on ${copy}.events referencing new table as inserted execute function ${name}.appended()`,
     `create or replace function ${copy}.last_position() returns bigint language sql return pg_sequence_last_value('${name}.events_position_seq')`,
     `drop function ${copy}.events_of_parked_stream; create function ${copy}.events_of_parked_stream(_parked ${name}.parked_events)

@@ -18,6 +18,10 @@ begin
   if exists (select from json_array_elements(_list) as e where e -> 'metadata' -> '$tags' is not null) then
     raise exception 'metadata must not have "$tags": give an event''s "tags" beside its metadata' using errcode = 'invalid_parameter_value';
   end if;
+  select e -> 'metadata' into _ready from json_array_elements(_list) as e where json_typeof(e -> 'metadata') not in ('object', 'null') limit 1;
+  if found then
+    raise exception 'metadata must be an object, got %', left(_ready::text, 80) using errcode = 'invalid_parameter_value';
+  end if;
   select json_agg(json_build_object('r', 1, 'n', g.n - 1, 'i', g.id, 't', e ->> 'type', 'd', e -> 'data', 'm', case
            when g.tags is null then g.metadata
            else ('{"$tags":' || array_to_json(g.tags)::text || case g.inner when '' then '}' else ',' || g.inner || '}' end)::json
@@ -37,7 +41,8 @@ begin
     raise exception 'an event id occurs twice in one call: %', ids using errcode = 'invalid_parameter_value';
   end if;
 
-  if json_typeof(_condition) <> 'null' then
+  select 0::bigint as horizon, '{}'::bigint[] as positions into _seen;
+  if _condition is not null then
     if json_typeof(_condition) <> 'object' or exists (select from json_object_keys(_condition) as k where k not in ('query', 'after')) then
       raise exception 'a condition must be {"query", "after"}, got %', left(_condition::text, 80) using errcode = 'invalid_parameter_value';
     end if;
@@ -45,13 +50,23 @@ begin
     _after := _condition -> 'after';
     if json_typeof(_after) <> 'null' then
       select s.horizon, s.positions into _seen from read_seen(_condition ->> 'after') as s;
-    else
-      select 0::bigint as horizon, '{}'::bigint[] as positions into _seen;
     end if;
     _locked := array(select distinct i -> 'tags' ->> 0 from json_array_elements(_query) as i);
-    _query := json_build_array(json_build_object('r', 1, 'query', _query, 'horizon', _seen.horizon, 'seen', _seen.positions));
   end if;
 
+  if cardinality(ids) = 1 then
+    select a.outcome, a.version, a.failed into strict append_given.outcome, append_given.version, append_given.failed
+    from append_one_tagged(
+      _category, _stream_id, _expected, true, true, ids[1], _ready -> 0 ->> 't', coalesce(_ready -> 0 -> 'd', 'null'), _ready -> 0 -> 'm',
+      _locked, _shared, _query, _seen.horizon, _seen.positions, true
+    ) as a;
+    duplicate := case when outcome = 'duplicate' then ids[1] end;
+    return;
+  end if;
+
+  if _query is not null then
+    _query := json_build_array(json_build_object('r', 1, 'query', _query, 'horizon', _seen.horizon, 'seen', _seen.positions));
+  end if;
   select a.outcome[1], a.version[1], a.duplicate[1], a.failed -> '1'
   into strict append_given.outcome, append_given.version, append_given.duplicate, append_given.failed
   from append_tagged(

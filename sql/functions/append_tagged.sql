@@ -22,15 +22,12 @@ set plan_cache_mode = force_generic_plan
 as $$
 declare
   _failed jsonb;
-  _tags   text[];
-  _n      int;
   _first  bigint;
   _one    record;
   _void   text;
 begin
   if _conditions is not null and current_setting('transaction_isolation') <> 'read committed' then
-    raise exception 'an append with a condition needs isolation level read committed, this transaction is %',
-      current_setting('transaction_isolation') using errcode = 'MW018';
+    _void := refuse_isolation();
   end if;
 
   if not lock_tags(_exclusive, _shared, _wait) then
@@ -43,18 +40,11 @@ begin
       select c.r, c.query, c.horizon, array(select json_array_elements_text(c.seen)::bigint) as seen
       from json_to_recordset(_conditions) as c (r int, query json, horizon bigint, seen json)
     loop
-      if greatest(_one.horizon, (select max(p) from unnest(_one.seen) as p)) > last_position() then
-        raise exception 'what was seen lies above the last position of this store, %: this store has not made it, or has lost events since', last_position()
-          using errcode = 'MW021', hint = 'Query again, and decide on what is there now.';
-      end if;
+      _void := refuse_ahead(_one.horizon, _one.seen);
       _first := first_unseen(_one.query, _one.horizon, _one.seen);
       if _first is not null then
         _expected[_one.r] := -4; -- no version is that: the request is refused, unless its ids are known
-        _failed := coalesce(_failed, '{}') || (
-          select jsonb_build_object(_one.r, jsonb_build_object(
-            'id', e.id, 'position', e.position, 'type', e.type, 'stream', jsonb_build_object('category', e.category, 'streamId', e.stream_id)
-          )) from events e where e.position = _first
-        );
+        _failed := coalesce(_failed, '{}') || jsonb_build_object(_one.r, event_at(_first));
       end if;
     end loop;
     failed := _failed;
@@ -63,28 +53,7 @@ begin
   if cardinality(_shared) > 0 then
     _void := allow_tags();
   end if;
-  _one := null;
-  if cardinality(_stream) = 1 and _size[1] = 1 then
-    select a.outcome, a.version, a.position, a.recorded_at, x.m into _one
-    from json_to_recordset(_events) as x (i uuid, t text, d json, m json)
-    cross join lateral append_one(
-      _category[1], _stream_id[1], _expected[1], _lookup, _careful, x.i, x.t, coalesce(x.d, 'null'), coalesce(x.m, '{}')
-    ) as a;
-    outcome := array[_one.outcome];
-    version := array[_one.version];
-    recorded_at := _one.recorded_at;
-    if _one.outcome = 'duplicate' then
-      duplicate := array((select x.i from json_to_recordset(_events) as x (i uuid)));
-    else
-      duplicate := array[null::uuid];
-    end if;
-    if _one.position is not null then
-      positions := array[_one.position];
-      if cardinality(_shared) > 0 then
-        _tags := tags_of(_one.m);
-      end if;
-    end if;
-  elsif _careful then
+  if _careful then
     select a.outcome, a.version, a.duplicate, a.positions, a.recorded_at
     into strict append_tagged.outcome, append_tagged.version, append_tagged.duplicate, append_tagged.positions, append_tagged.recorded_at
     from append_guarded(_category, _stream_id, _stream, _size, _expected, _atomic, _lookup, _events) as a;
@@ -95,13 +64,9 @@ begin
   end if;
   if cardinality(_shared) > 0 then
     _void := done_tagging();
-    if _tags is not null then
-      insert into event_tags (tag, position) select tag, positions[1] from unnest(_tags) as tag;
-    elsif cardinality(positions) > 1 or cardinality(_stream) > 1 or _size[1] > 1 then
-      insert into event_tags (tag, position)
-      select tag, e.position from events e cross join lateral unnest(tags_of(e.metadata)) as tag
-      where e.position = any (positions) order by tag;
-    end if;
+    insert into event_tags (tag, position)
+    select tag, e.position from events e cross join lateral unnest(tags_of(e.metadata)) as tag
+    where e.position = any (positions) order by tag;
   end if;
 
   for _r in 1 .. cardinality(_stream) loop

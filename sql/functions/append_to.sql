@@ -26,7 +26,7 @@ begin
   _version := expected_version(_expected);
   if _size = 0 then
     return;
-  elsif json_typeof(_condition) <> 'null' or strpos(_events::text, '"tags"') > 0 then
+  elsif _condition is not null or strpos(_events::text, '"tags"') > 0 then
     select a.outcome, a.version, a.duplicate, a.ids, a.failed into strict _outcome, _last, _known, _ids, _failed
     from append_given(_category, _stream_id, _list, _version, _condition) as a;
   elsif _size = 1 then

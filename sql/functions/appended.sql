@@ -41,7 +41,7 @@ begin
     for _row in
       select category, min(position) as low, max(position) as high,
              bool_and(well_formed(category, stream_id, type, version, recorded_at, data, metadata)
-                      and strpos(metadata::text, '"$tags"') = 0) as formed
+                      and (strpos(metadata::text, '"$tags"') = 0 or coalesce(may_tag(), false))) as formed
       from inserted group by category
     loop
       _void := settle(_row.category, _row.low, _row.high, _announced, _coalescing);
@@ -50,7 +50,7 @@ begin
     end loop;
   else
     select category, position, well_formed(category, stream_id, type, version, recorded_at, data, metadata)
-           and strpos(metadata::text, '"$tags"') = 0 as formed
+           and (strpos(metadata::text, '"$tags"') = 0 or coalesce(may_tag(), false)) as formed
     into _row from inserted;
     if not found then
       _void := set_config('search_path', _path, true);

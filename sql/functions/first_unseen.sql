@@ -1,23 +1,28 @@
 -- The position of the first event that matches a query and that was not seen: above _horizon, and none of _seen. Null: there is none.
 -- _query: [{"tags": [...], "types": [...] or left out}, ...]: all of the tags and one of the types, of one of the items.
 --
--- Each item is one range of the index of tags, of its rarest tag; each event of it is looked up with the other tags.
+-- Mostly there is nothing above _horizon with the first tag of an item: one probe of the index says so. Otherwise each item is one range
+-- of the index, of its rarest tag; each event of it is looked up with the other tags.
 create or replace function first_unseen(_query json, _horizon bigint, _seen bigint[]) returns bigint
 language plpgsql
 set search_path from current
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-  _item  json;
+  _tag   text;
   _tags  text[];
   _types text[];
   _rare  text;
   _found bigint;
   _first bigint;
 begin
-  for _item in select i from json_array_elements(_query) as i loop
-    _tags := array(select distinct t from json_array_elements_text(_item -> 'tags') as t);
-    _types := case when json_typeof(_item -> 'types') = 'array' then array(select json_array_elements_text(_item -> 'types')) end;
+  for _tag, _tags, _types in
+    select i -> 'tags' ->> 0, array(select distinct t from json_array_elements_text(i -> 'tags') as t),
+           case when json_typeof(i -> 'types') = 'array' then array(select json_array_elements_text(i -> 'types')) end
+    from json_array_elements(_query) as i
+  loop
+    perform from event_tags t where t.tag = _tag and t.position > _horizon limit 1;
+    continue when not found;
     _rare := rarest(_tags, _horizon, 9223372036854775807);
     select t.position into _found
     from event_tags t

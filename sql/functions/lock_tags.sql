@@ -8,50 +8,45 @@
 --
 -- All of a call are taken in the order of their keys, so that two calls never wait for each other. More than 256 would fill the lock
 -- table, which all share: then one lock stands for all tags. Appends with fewer share it.
+--
+-- It relies on the search_path of the functions that call it. One query locks all of them, in the order of the subquery.
 create or replace function lock_tags(_exclusive text[], _shared text[], _wait boolean) returns boolean
 language plpgsql
-set search_path from current
 as $$
-declare
-  _key  bigint;
-  _only boolean;
-  _void text;
-  _is_ours boolean := true;
 begin
   if cardinality(_exclusive) + cardinality(_shared) > 256 then
-    if not _wait then
-      return pg_try_advisory_xact_lock(tag_key(null));
+    if _wait then
+      perform pg_advisory_xact_lock(tag_key(null));
+      return true;
     end if;
-    _void := pg_advisory_xact_lock(tag_key(null));
-    return true;
+    return pg_try_advisory_xact_lock(tag_key(null));
   end if;
   if _wait then
-    _void := pg_advisory_xact_lock_shared(tag_key(null));
-  else
-    _is_ours := pg_try_advisory_xact_lock_shared(tag_key(null));
+    perform pg_advisory_xact_lock_shared(tag_key(null)), (
+      select count(case when l.only then pg_advisory_xact_lock(l.key)::text else pg_advisory_xact_lock_shared(l.key)::text end)
+      from (
+        select given.key, bool_or(given.only) as only
+        from (
+          select tag_key(tag) as key, true as only from unnest(_exclusive) as tag
+          union all
+          select tag_key(tag), false from unnest(_shared) as tag
+        ) as given
+        group by given.key order by given.key
+      ) as l
+    );
+    return true;
   end if;
-  for _key, _only in
-    select given.key, bool_or(given.only)
+  return pg_try_advisory_xact_lock_shared(tag_key(null)) and (
+    select bool_and(case when l.only then pg_try_advisory_xact_lock(l.key) else pg_try_advisory_xact_lock_shared(l.key) end)
     from (
-      select tag_key(tag) as key, true as only from unnest(_exclusive) as tag
-      union all
-      select tag_key(tag), false from unnest(_shared) as tag
-    ) as given
-    group by given.key order by given.key
-  loop
-    if not _wait then
-      exit when not _is_ours;
-      if _only then
-        _is_ours := pg_try_advisory_xact_lock(_key);
-      else
-        _is_ours := pg_try_advisory_xact_lock_shared(_key);
-      end if;
-    elsif _only then
-      _void := pg_advisory_xact_lock(_key);
-    else
-      _void := pg_advisory_xact_lock_shared(_key);
-    end if;
-  end loop;
-  return _is_ours;
+      select given.key, bool_or(given.only) as only
+      from (
+        select tag_key(tag) as key, true as only from unnest(_exclusive) as tag
+        union all
+        select tag_key(tag), false from unnest(_shared) as tag
+      ) as given
+      group by given.key order by given.key
+    ) as l
+  );
 end
 $$;

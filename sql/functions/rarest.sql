@@ -1,5 +1,5 @@
--- The tag that the fewest events carry, above _low and up to _high. It counts no further than it must: first up to 64 events a tag,
--- then up to 4,096 and so on, until one of them has fewer.
+-- A tag that few events carry, above _low and up to _high, compared with the others. It counts no further than it must: first up to 64
+-- events a tag, then up to 4,096 and so on. Of the first round it takes the first tag that has fewer, for that is few enough.
 create or replace function rarest(_tags text[], _low bigint, _high bigint) returns text
 language plpgsql stable
 set search_path from current
@@ -25,6 +25,7 @@ begin
         _least := _count;
         _best := _tag;
       end if;
+      exit when _count < 64;
     end loop;
     exit when _least < _most;
     _most := _most * 64;

@@ -1,5 +1,5 @@
 -- In what a store differs from what this version installs, a row each. $1: its schema; $2 and $3: the names of its functions, and
--- their bodies ('': it is not compared); $4: its triggers, as table.trigger; $5: its indexes. Then the roles that may read events,
+-- their bodies ('': it is not compared), a name as often as it has functions; $4: its triggers, as table.trigger; $5: its indexes. Then the roles that may read events,
 -- and lack a privilege that such a role needs.
 with store as materialized (
   select oid from pg_namespace where nspname = $1
@@ -12,10 +12,12 @@ with store as materialized (
   from relations r cross join lateral pg_catalog.aclexplode(r.relacl) as a
   where r.name = 'events' and a.privilege_type = 'SELECT' and a.grantee <> r.relowner and a.grantee <> 0
 )
-select 'function', w.name, case when bool_or(f.oid is not null) then 'another text' else 'missing' end
-from unnest($2::text[], $3::text[]) as w (name, body)
+select 'function', w.name, case when count(distinct f.oid) < count(distinct w.n) then 'missing' else 'another text' end
+from unnest($2::text[], $3::text[]) with ordinality as w (name, body, n)
 left join functions f on f.name = w.name
-group by w.name having not bool_or(f.oid is not null and (w.body = '' or f.prosrc = w.body))
+group by w.name
+having count(distinct f.oid) < count(distinct w.n)
+  or count(distinct w.n) filter (where w.body = '' or f.prosrc = w.body) < count(distinct w.n)
 union all
 select 'trigger', w.name, case when t.oid is null then 'missing' else 'off' end
 from pg_catalog.unnest($4::text[]) as w (name)

@@ -52,3 +52,4 @@ drop function if exists subscribe(text, text[], text[], text, int, bigint);
 drop function if exists walk(boolean, text, bigint, bigint, bigint, text[], text[], bigint[]);
 drop function if exists count_versions(text, text, int, int, text[], bigint);
 drop function if exists events_of_parked_stream(text, text, bigint, text[]);
+drop function if exists query_page(json, bigint, bigint);

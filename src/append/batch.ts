@@ -54,8 +54,10 @@ export class Batch {
     { atomic = false, lookup = false, wait = true, client, progress }: BatchOptions = {},
   ): Promise<Outcome[]> {
     const [first] = requests
-    if (requests.some(({ tags, condition }) => tags.length > 0 || condition))
-      return this.#runTagged(requests, { atomic, lookup, wait, client, progress })
+    const isTagged = requests.some(({ tags, condition }) => tags.length > 0 || condition)
+    if (isTagged && requests.length === 1 && first!.events.length === 1)
+      return [await this.#runOneTagged(first!, { atomic, lookup, wait, client, progress })]
+    if (isTagged) return this.#runTagged(requests, { atomic, lookup, wait, client, progress })
     if (first && requests.length === 1 && first.events.length === 1)
       return [await this.#runOne(first, lookup, client, progress)]
     const [row] = await this.#db.query(
@@ -102,27 +104,50 @@ export class Batch {
     return this.#outcomes(requests, answer, client, failed === null ? {} : JSON.parse(failed))
   }
 
+  /** One event with tags, or under a condition: see sql/functions/append_one_tagged.sql. */
+  async #runOneTagged(request: Request, { lookup, wait, client, progress }: Tagged): Promise<Outcome> {
+    const { condition } = request
+    const { tags } = request.events[0]!
+    const one = argumentsOfOne(request, lookup, client)
+    const values = {
+      ...one,
+      metadata: withTags(one.metadata, tags),
+      exclusive: condition?.locked ?? [],
+      shared: tags,
+      query: condition ? JSON.stringify(condition.items) : null,
+      horizon: condition?.after.horizon ?? 0,
+      seen: condition?.after.positions ?? [],
+      wait,
+    }
+    const asked = this.#db.query(statements.appendOneTagged, values, client, progress)
+    const [row] = await asked.catch((error) => {
+      throw ofTransaction(error, client)
+    })
+    const [outcome, version, position, recordedAt, failed] = row!
+    if (outcome === 'busy') return new Busy()
+    if (outcome === 'failed')
+      return new ConditionFailedError(condition!.given.query, JSON.parse(failed!) as UnseenEvent)
+    return this.#outcomeOfOne(request, [outcome, version, position, recordedAt], client)
+  }
+
   async #runOne(
     request: Request,
     lookup: boolean,
     client?: SqlClient,
     progress?: Progress,
   ): Promise<Outcome> {
-    const { stream, expected, events } = request
-    const { id, type, data, metadata } = events[0]!
-    const values = {
-      category: stream.category,
-      streamId: stream.streamId,
-      expected: expectedNumber(expected),
-      lookup: lookup || request.lookup,
-      careful: client !== undefined,
-      id,
-      type,
-      data,
-      metadata,
-    }
+    const values = argumentsOfOne(request, lookup, client)
     const [row] = await this.#db.query(statements.appendOne, values, client, progress)
-    const [outcome, version, position, recordedAt] = row![0].slice(1, -1).split(',')
+    return this.#outcomeOfOne(request, row![0].slice(1, -1).split(','), client)
+  }
+
+  async #outcomeOfOne(
+    request: Request,
+    [outcome, version, position, recordedAt]: readonly (string | null | undefined)[],
+    client?: SqlClient,
+  ): Promise<Outcome> {
+    const { stream, expected, events } = request
+    const { id } = events[0]!
     switch (outcome) {
       case 'appended':
         this.#saw(Number(position))
@@ -224,6 +249,23 @@ function appended(
 export function result(events: RecordedEvent[], deduplicated: boolean): AppendResult {
   const last = events.reduce((a, b) => (b.version > a.version ? b : a))
   return { events, version: last.version, position: last.position, deduplicated }
+}
+
+/** What append_one is called with. */
+function argumentsOfOne(request: Request, lookup: boolean, client?: SqlClient) {
+  const { stream, expected, events } = request
+  const { id, type, data, metadata } = events[0]!
+  return {
+    category: stream.category,
+    streamId: stream.streamId,
+    expected: expectedNumber(expected),
+    lookup: lookup || request.lookup,
+    careful: client !== undefined,
+    id,
+    type,
+    data,
+    metadata,
+  }
 }
 
 /** What append_batch is called with. */

@@ -20,7 +20,10 @@ export const schemaFiles: readonly SchemaFile[] = filesOf('schema/').map(({ file
   text,
 }))
 
-/** A file of sql/functions: a function, by its name, or a trigger, by table.trigger. It can be run again at any time. */
+/**
+ * A file of sql/functions: a function, by its name, or a trigger, by table.trigger. It can be run again at any time. A second
+ * function of the same name, with other types, has a dash and what it is for after it: append-jsonb.
+ */
 export interface Definition {
   readonly name: string
   readonly text: string
@@ -39,6 +42,9 @@ export const definitions: readonly Definition[] = inInstallOrder(
 /** Whether this is the name of a trigger, and not of a function. */
 export const isTrigger = (name: string): boolean => name.includes('.')
 
-export const functionNames: readonly string[] = definitions
-  .map(({ name }) => name)
-  .filter((name) => !isTrigger(name))
+/** The name in SQL of the function that a definition makes. */
+export const functionOf = (name: string): string => name.replace(/-.*/, '')
+
+export const functionNames: readonly string[] = [
+  ...new Set(definitions.map(({ name }) => functionOf(name)).filter((name) => !isTrigger(name))),
+]

@@ -1,5 +1,5 @@
 // What a store has if it is as this version installs it: what the files of sql/ make, by name.
-import { definitions, functionNames, isTrigger, schemaFiles } from './definitions.ts'
+import { definitions, functionOf, isTrigger, schemaFiles } from './definitions.ts'
 
 const all = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map(([, name]) => name!)
 
@@ -9,11 +9,14 @@ const bodyOf = (text: string) => /\bas \$(\w*)\$([\s\S]*?)\$\1\$/.exec(text)?.[2
 const schema = schemaFiles.map(({ text }) => text.replaceAll(/--.*$/gm, '')).join('\n')
 const tables = [...schema.matchAll(/create (?:unlogged )?table (\w+) \(([^;]*)\)/g)]
 
+const functions = definitions.filter(({ name }) => !isTrigger(name))
+
 const ALWAYS = ['events.announce', 'events.append_only', 'events.appended']
 
 export const expectedObjects = {
-  functions: functionNames,
-  bodies: functionNames.map((name) => bodyOf(definitions.find((one) => one.name === name)!.text)),
+  /** A name occurs as often as there are functions of this name. */
+  functions: functions.map(({ name }) => functionOf(name)),
+  bodies: functions.map(({ text }) => bodyOf(text)),
   /** Without those that health.ts looks at each time a store is opened. */
   triggers: definitions.map(({ name }) => name).filter((name) => isTrigger(name) && !ALWAYS.includes(name)),
   indexes: [

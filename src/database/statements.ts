@@ -25,6 +25,14 @@ const append = {
       'category text, streamId text, expected int, lookup boolean, careful boolean, id uuid, type text, data json, metadata json',
     ),
   ),
+  /** One event with tags, or under a condition. */
+  appendOneTagged: commits(
+    rows(
+      'append_one_tagged',
+      'category text, streamId text, expected int, lookup boolean, careful boolean, id uuid, type text, data json, metadata json, exclusive text[], shared text[], query json?, horizon bigint, seen bigint[], wait boolean',
+      'outcome, version?, position?, recorded_at?, failed?',
+    ),
+  ),
   /** Events with tags, or under conditions. */
   appendTagged: commits(
     rows(
@@ -57,9 +65,15 @@ const read = {
   trace: file('trace', 'id text, after bigint, limit bigint', event),
   queryPage: query(
     'query_page',
-    'select horizon, {{event}} from meowmx.query_page($1, $2, $3)',
-    'query json, after bigint, limit bigint',
+    'select horizon, {{event}} from meowmx.query_page($1, $2, $3, $4)',
+    'query json, after bigint, limit bigint, known bigint?',
     `horizon, ${noEvent}`,
+  ),
+  queryPages: query(
+    'query_pages',
+    'select r, whole, {{event}} from meowmx.query_pages($1, $2)',
+    'queries json, most int',
+    `r, whole, ${noEvent}`,
   ),
   seenKey: query('seen_key', `select pg_catalog.encode(key, 'hex') from meowmx.seen_key`, '', 'key'),
   load: file('load', streamRange, event),

@@ -75,7 +75,7 @@ const modelSchema = z.looseObject({ query: methodSchema, evolve: methodSchema, d
 
 /** Whether it is a decision model and not a decider of one stream. */
 export const isDecisionModel = (value: unknown): value is DecisionModel<any, any, any> =>
-  typeof value === 'object' && value !== null && typeof (value as { query?: unknown }).query === 'function'
+  typeof value === 'object' && value !== null && 'query' in value
 
 /** Checks what a model has decided. */
 export function writesOf(decided: Decided | readonly Decided[]): readonly Decided[] {

@@ -47,6 +47,11 @@ export class Horizons {
     return [EVERY, ...keys].reduce((least, key) => Math.min(least, limits.get(key) ?? least), this.#free)
   }
 
+  /** The horizon of the whole store: the least of all. */
+  get ofStore(): number {
+    return Math.min(this.#free, ...this.#limits.values())
+  }
+
   /** Whether an open append holds back the horizon of these keys. */
   isHeldBack(keys: readonly number[]): boolean {
     return [EVERY, ...keys].some((key) => this.#limits.has(key))

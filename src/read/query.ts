@@ -17,6 +17,8 @@ import type { View } from '../events/selector.ts'
 import { viewOf } from '../events/selector.ts'
 import type { AnyCategory, SelectedEvent } from '../events/types.ts'
 import { PAGE_SHARE } from './budget.ts'
+import type { QueryBatcher } from './query-batcher.ts'
+import type { RecentHorizon } from './recent-horizon.ts'
 
 /** Options of `meow.query`. */
 export interface QueryOptions<C extends AnyCategory = AnyCategory> {
@@ -47,6 +49,14 @@ export const viewOfCategories = (
   path: string,
 ): View | null => (categories && categories.length > 0 ? viewOf(categories, path) : null)
 
+/** What queries of a store share in this process. */
+export interface QueryPorts {
+  /** The key with which the store signs what was seen. */
+  readonly seenKey: () => Promise<Buffer>
+  readonly horizon: RecentHorizon
+  readonly batcher: QueryBatcher
+}
+
 /** Events that one statement reads at most. */
 const PAGE_SIZE = 5_000
 
@@ -70,13 +80,17 @@ export function seenKeyOf(db: Queries): () => Promise<Buffer> {
   }
 }
 
+/** So many positions above the horizon, and the next query gets a newer one. */
+const MANY = 64
+
 /**
- * The first page fetches the horizon of the store before it reads: what is at or below it, all pages see whole. Above it counts what was
- * seen, one by one; an event that commits between two pages, below the first one's end, is among the unseen.
+ * What is at or below the horizon, all pages see whole. Above it counts what was seen, one by one; an event that commits between two
+ * pages, below the first one's end, is among the unseen. In a transaction of a caller the first page fetches the horizon itself: a
+ * snapshot may be older than one that others have fetched.
  */
 export async function query<C extends AnyCategory>(
   db: Queries,
-  seenKey: () => Promise<Buffer>,
+  { seenKey, horizon: recent, batcher }: QueryPorts,
   asked: EventQuery,
   options: QueryOptions<C> = {},
 ): Promise<QueryResult<SelectedEvent<C>>> {
@@ -84,17 +98,31 @@ export async function query<C extends AnyCategory>(
   const { client, categories } = parse(queryOptionsSchema, options, 'options')
   const view = viewOfCategories(categories, 'options.categories')
   const key = await seenKey()
+  for (;;) {
+    const { current } = db.timeline
+    const known = client ? null : await recent.get()
+    const together = known === null ? undefined : await batcher.ask(items)
+    const { events, horizon } = together
+      ? { events: together, horizon: known! }
+      : await all(db, items, known, client)
+    if (!client && current.aborted) continue // the store has lost history: the horizon was of the events before
+    const positions = events.map(({ position }) => position).filter((position) => position > horizon)
+    if (positions.length > MANY) recent.expire()
+    const seen = signSeen(key, { horizon, positions })
+    return { events: (view ? events.map(view) : events) as SelectedEvent<C>[], seen }
+  }
+}
+
+/** All pages, and the horizon of the first one. */
+async function all(db: Queries, query: string, known: number | null, client: SqlClient | undefined) {
   const maxBytes = Math.floor(db.settings.maxBufferedBytes / PAGE_SHARE)
   const events: RecordedEvent[] = []
-  let horizon: number | undefined
+  let horizon = known
   for (;;) {
-    const values = { query: items, after: events.at(-1)?.position ?? 0, limit: PAGE_SIZE }
+    const values = { query, after: events.at(-1)?.position ?? 0, limit: PAGE_SIZE, known: horizon }
     const { rows, isFull } = await db.page(statements.queryPage, values, maxBytes, client)
-    horizon ??= toPosition(rows[0]![0])
+    if (events.length === 0) horizon = toPosition(rows[0]![0])
     for (const [, ...row] of rows) if (isEventRow(row)) events.push(toEvent(row))
-    if (rows.length < PAGE_SIZE && !isFull) break
+    if (rows.length < PAGE_SIZE && !isFull) return { events, horizon: horizon! }
   }
-  const positions = events.map(({ position }) => position).filter((position) => position > horizon)
-  const seen = signSeen(key, { horizon, positions })
-  return { events: (view ? events.map(view) : events) as SelectedEvent<C>[], seen }
 }

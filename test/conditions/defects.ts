@@ -7,18 +7,35 @@ const text = (name: string) => sql[`functions/${name}.sql`]!
 function changed(name: string, ...changes: [from: string, to: string][]): string {
   return changes.reduce((body, [from, to]) => {
     if (!body.includes(from)) throw new Error(`${name} does not contain ${from}: the defect is out of date`)
-    return body.replace(from, to)
+    return body.replace(from, () => to)
   }, text(name))
 }
 
-const LOCK = `  if not lock_tags(_exclusive, _shared, _wait) then
-    outcome := array_fill('busy'::text, array[cardinality(_stream)]);
+const lockOf = (busy: string) => `  if not lock_tags(_exclusive, _shared, _wait) then
+    outcome := ${busy};
     return;
   end if;
 `
-const LATE = '  _void := lock_tags(_exclusive, _shared, true);\n'
-const WRITTEN = '  for _r in 1 .. cardinality(_stream) loop\n    if _expected[_r] = -4'
-const CHECKED = '    failed := _failed;\n  end if;\n'
+/** What appends one event and what appends several: where they lock, what says whether there is a condition, and where the check has ended. */
+const APPENDS = [
+  {
+    name: 'append_one_tagged',
+    lock: lockOf(`'busy'`),
+    condition: '_query',
+    checked: '  if cardinality(_shared) > 0 then\n    _void := allow_tags();\n',
+    written: 'end\n$$;',
+  },
+  {
+    name: 'append_tagged',
+    lock: lockOf(`array_fill('busy'::text, array[cardinality(_stream)])`),
+    condition: '_conditions',
+    checked: '  if cardinality(_shared) > 0 then\n    _void := allow_tags();\n',
+    written: '  for _r in 1 .. cardinality(_stream) loop\n    if _expected[_r] = -4',
+  },
+]
+const LATE = '  perform lock_tags(_exclusive, _shared, true);\n'
+const ofBoth = (change: (one: (typeof APPENDS)[number]) => [from: string, to: string][]) =>
+  APPENDS.map((one) => changed(one.name, ...change(one))).join(';\n')
 
 export const defects: Readonly<Record<string, string>> = {
   'no locks': changed('lock_tags', ['begin\n', 'begin\n  return true;\n']),
@@ -26,14 +43,12 @@ export const defects: Readonly<Record<string, string>> = {
     'begin\n',
     'begin\n  _horizon := greatest(_horizon, (select max(s) from unnest(_seen) as s));\n',
   ]),
-  'the lock comes after the position': changed(
-    'append_tagged',
-    [LOCK, `  if _conditions is not null then\n  ${LOCK}  end if;\n`],
-    [WRITTEN, `  if _conditions is null then\n  ${LATE}  end if;\n${WRITTEN}`],
-  ),
-  'the check sees what was there before the lock': changed(
-    'append_tagged',
-    [LOCK, ''],
-    [CHECKED, `${CHECKED}${LATE}`],
-  ),
+  'the lock comes after the position': ofBoth(({ lock, condition, written }) => [
+    [lock, `  if ${condition} is not null then\n  ${lock}  end if;\n`],
+    [written, `  if ${condition} is null then\n  ${LATE}  end if;\n${written}`],
+  ]),
+  'the check sees what was there before the lock': ofBoth(({ lock, checked }) => [
+    [lock, ''],
+    [checked, `${LATE}${checked}`],
+  ]),
 }

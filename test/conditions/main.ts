@@ -26,8 +26,11 @@ async function prepare(schema: string, statement?: string): Promise<void> {
   if (!statement) return
   const client = new pg.Client({ connectionString })
   await client.connect()
-  await client.query(`set search_path = "${schema}"; ${statement}`)
-  await client.end()
+  try {
+    await client.query(`set search_path = "${schema}"; ${statement}`)
+  } finally {
+    await client.end()
+  }
 }
 
 let failed = false

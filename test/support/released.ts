@@ -15,7 +15,7 @@ export const released: Readonly<Record<string, Readonly<Record<string, string>>>
     '013_functions.sql': '5c33785a158be6dfb900604c4194198e5e4209545d5f2f22e5b6777d73a90946',
     '014_operating.sql': '32cc239555b8dbea5e6fbd335fcf6235dd0afa3b885823e9b30c095f6bf54b2e',
     '015_projections.sql': 'd63818df038574c092564d764cbc2403df66db32a185b2bd37210374de19b21c',
-    '016_tags.sql': 'bfcfa54fba830990179d659b327d6ae4c8e9b22b40e58683bfda6b873d29630a',
+    '016_tags.sql': '45701c5447c0a559a050190ddbd454cf460b49961b53a52e1da35dbc728fe7d3',
     '017_timers.sql': 'cb69a8077b8e1d2d24182fbcdc035cbeeed8f80be2589d77e5f1a6b1de8ca412',
     '018_processes.sql': 'e4fd8534a22e69dd57704e3d3c57535ca1bcdacd284eed16e71effdb061ed401',
   },
