@@ -9,6 +9,8 @@ import type { EventStream } from './event-stream.ts'
 import type { Filter } from './filter.ts'
 import { CommitCount } from './held.ts'
 import { HttpError } from './http-error.ts'
+import type { Rebuilds } from './projections.ts'
+import { Paces } from './projections.ts'
 import { Rates } from './rates.ts'
 import { Sample } from './sample.ts'
 import { ManySeries, Series } from './series.ts'
@@ -20,7 +22,7 @@ import { Tail } from './tail.ts'
 const MOST_PAGES = 32
 const TAIL_MS = 250
 const SECOND_MS = 1_000
-/** How many subscriptions and blocking transactions a page gets at most. */
+/** How many subscriptions, versions of projections, process managers and blocking transactions a page gets at most. */
 const SHOWN = 500
 
 interface Page {
@@ -36,6 +38,8 @@ export class OpenPages {
   readonly rate = new Series()
   readonly #meow: Meow
   readonly #queries: StudioQueries
+  readonly #rebuilds: Rebuilds
+  readonly #paces = new Paces()
   readonly #pages = new Set<Page>()
   readonly #sent = new Map<string, string>() // the latest message of each kind
   readonly #problems = new Map<string, string>()
@@ -50,8 +54,9 @@ export class OpenPages {
   #horizon: number | null = null
   #heldBack: { events: number } | null = null
 
-  constructor(meow: Meow, queries: StudioQueries) {
+  constructor(meow: Meow, queries: StudioQueries, rebuilds: Rebuilds) {
     this.#meow = meow
+    this.#rebuilds = rebuilds
     this.#queries = queries
   }
 
@@ -125,10 +130,20 @@ export class OpenPages {
   }
 
   #second(): void {
-    const { categories, subscriptions, stallers, horizon, held } = this.#queries
+    const { categories, subscriptions, stallers, horizon, held, projections, timers, managers } =
+      this.#queries
     this.#query('categories', categories, (answer) => this.#counts.replace(answer))
     this.#query('subscriptions', subscriptions, (answer) => this.#send('subscriptions', summary(answer)))
     this.#query('stallers', stallers, (answer) => this.#send('stallers', answer.slice(0, SHOWN)))
+    this.#query('projections', projections, (answer) =>
+      this.#send('projections', {
+        versions: this.#paces.add(answer).slice(0, SHOWN),
+        all: answer.length,
+        failed: this.#rebuilds.failed,
+      }),
+    )
+    this.#query('timers', timers, (answer) => this.#send('timers', answer))
+    this.#query('processes', managers, (answer) => this.#send('processes', answer.slice(0, SHOWN)))
     this.#query('horizon', horizon, (answer) => {
       this.#horizon = answer
       this.#tail?.reached(answer)
