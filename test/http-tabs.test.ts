@@ -1,6 +1,6 @@
 // @direct @long
 // Fifty tabs of one browser read the same feed over HTTP/1.1, which allows six connections: each gets every event once and in order,
-// requests of the tabs still pass, and a tab that is looked at gets its events pushed.
+// and requests of the tabs still pass. A tab whose token expires goes on with a new one.
 import { existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
@@ -30,11 +30,15 @@ const PAGE = `<!doctype html><title>tab</title><script src="/rxjs.js"></script>
   import { remote } from '/client/index.js'
   globalThis.seen = []
   globalThis.states = []
-  const shop = remote('/events')
   const query = new URLSearchParams(location.search)
+  const token = async () => ({ Authorization: await (await fetch('/token')).text() })
+  const shop = remote(query.has('secret') ? '/secret' : '/events', query.has('secret') ? { headers: token } : {})
   shop.status$.subscribe(({ state }) => (document.documentElement.dataset.state = state))
   if (query.has('category'))
-    shop.events({ category: query.get('category') }).subscribe(({ data }) => seen.push(data.n))
+    shop.events({ category: query.get('category') }).subscribe({
+      next: ({ data }) => seen.push(data.n),
+      error: ({ code }) => (globalThis.failure = code),
+    })
   if (query.has('state')) shop.watch('count', query.get('state')).subscribe(({ state }) => states.push(state.count))
 </script>`
 
@@ -49,6 +53,18 @@ const meow = await openStore()
 const options = { authorize: () => true, heartbeatMs: 1_000 }
 const events = eventFeed(meow, options)
 const states = stateFeed(meow, { count }, options)
+/** Tokens are valid until the test says that they are not. */
+const tokens = { current: 'token 0', refused: 0 }
+const secret = eventFeed(meow, {
+  authorize: ({ headers }) => {
+    const isValid = headers.get('Authorization') === tokens.current
+    if (!isValid) tokens.refused++
+    return isValid
+  },
+  path: '/secret',
+  reauthorizeMs: 100,
+  heartbeatMs: 1_000,
+})
 /** How many event streams are open now, and were at most. */
 const streams = { open: 0, most: 0 }
 let browser: Browser
@@ -64,6 +80,8 @@ function answer(request: Request): Promise<Response> | Response {
     }
     return pathname.startsWith('/events/state/') ? states(request) : events(request)
   }
+  if (pathname.startsWith('/secret/')) return secret(request)
+  if (pathname === '/token') return new Response(issued ?? tokens.current)
   const [, module] = /^\/client\/([\w-]+\.js)$/.exec(pathname) ?? []
   const file = module
     ? join(root, 'dist/client', module)
@@ -72,6 +90,8 @@ function answer(request: Request): Promise<Response> | Response {
   return new Response(body, { headers: { 'Content-Type': type } })
 }
 
+/** What the page is given for a token; undefined: a valid one. */
+let issued: string | undefined
 let appended = 0
 const append = async (size = 1) => {
   const news = Array.from({ length: size }, () => ({ type: 'T', data: { n: appended++ } }))
@@ -136,10 +156,34 @@ inBrowser('fifty tabs', async () => {
 
   // States, too.
   const watching = await open({ state: 'a' })
-  await until(async () => ((await watching.evaluate('states')) as number[]).at(-1) === appended, { what: 'the state' })
+  await until(async () => ((await watching.evaluate('states')) as number[]).at(-1) === appended, {
+    what: 'the state',
+  })
   await append()
-  await until(async () => ((await watching.evaluate('states')) as number[]).at(-1) === appended, { what: 'the next state' })
+  await until(async () => ((await watching.evaluate('states')) as number[]).at(-1) === appended, {
+    what: 'the next state',
+  })
   assert.ok(streams.most < CONNECTIONS, `${streams.most} streams`)
+})
+
+inBrowser('a token expires while a connection is open: it goes on with a new one; without one it ends', async () => {
+  const tab = await open({ category, secret: '' })
+  await areRight([tab])
+  await tab.waitForSelector('[data-state=live]')
+  for (let n = 1; n <= 2; n++) {
+    const { refused } = tokens
+    tokens.current = `token ${n}`
+    await until(() => tokens.refused > refused, { what: 'the old token to be refused' })
+    await append()
+    await areRight([tab])
+  }
+  issued = 'token 2'
+  tokens.current = 'token 3'
+  await until(async () => (await tab.evaluate('globalThis.failure')) === 'ERR_REMOTE_DENIED', { what: 'the end' })
+  await append()
+  assert.equal(await seen(tab), upTo(appended - 1))
+  issued = undefined
+  await tab.close()
 })
 
 test.run()

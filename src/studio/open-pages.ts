@@ -5,10 +5,9 @@ import { redactText } from '../core/secrets.ts'
 import type { Meow } from '../meow.ts'
 import type { SubscriptionInfo } from '../subscriptions/admin/subscriptions.ts'
 import { Counts } from './counts.ts'
-import type { EventStream } from './event-stream.ts'
 import type { Filter } from './filter.ts'
 import { CommitCount } from './held.ts'
-import { HttpError } from './http-error.ts'
+import type { LivePage } from './live-page.ts'
 import type { Rebuilds } from './projections.ts'
 import { Paces } from './projections.ts'
 import { Rates } from './rates.ts'
@@ -19,14 +18,13 @@ import type { TailEvent } from './show.ts'
 import type { StudioQueries } from './studio-queries.ts'
 import { Tail } from './tail.ts'
 
-const MOST_PAGES = 32
 const TAIL_MS = 250
 const SECOND_MS = 1_000
 /** How many subscriptions, versions of projections, process managers and blocking transactions a page gets at most. */
 const SHOWN = 500
 
 interface Page {
-  readonly stream: EventStream
+  readonly stream: LivePage
   readonly sample: Sample
 }
 
@@ -61,9 +59,7 @@ export class OpenPages {
   }
 
   /** Sends a page everything that is known, and then every change. Call the returned function when the page has gone. */
-  join(stream: EventStream, filter: Filter): () => void {
-    if (this.#pages.size >= MOST_PAGES)
-      throw new HttpError(503, `${MOST_PAGES} pages are already open: close one`, { 'Retry-After': '5' })
+  join(stream: LivePage, filter: Filter): () => void {
     const page = { stream, sample: new Sample(filter) }
     this.#pages.add(page)
     for (const [kind, json] of this.#sent) stream.send(kind, json)
@@ -122,8 +118,7 @@ export class OpenPages {
   /** Sends new events to the pages that have room. For the others they are collected, up to a limit. */
   #flush(): void {
     for (const { stream, sample } of this.#pages) {
-      if (stream.dead) stream.end()
-      if (stream.busy) continue
+      if (stream.waits('tail')) continue
       const taken = sample.take()
       if (taken) stream.send('tail', JSON.stringify(taken))
     }
