@@ -1,5 +1,5 @@
 // @direct
-// The page of live orders in Chromium stays right over offline spells, restarts of the server, a frozen tab and refusals.
+// The page of live orders in Chromium stays right over offline spells, restarts of the server, a sleep and refusals.
 import { existsSync } from 'node:fs'
 import type { Meow } from 'meowmx'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
@@ -126,18 +126,30 @@ inBrowser('the server restarts, and the page goes on by itself', async () => {
   await isRight()
 })
 
-inBrowser('a frozen tab catches up', async () => {
-  const other = await context.newPage()
-  await other.goto(server.url)
-  const session = await context.newCDPSession(page)
-  await session.send('Page.setWebLifecycleState', { state: 'frozen' })
+inBrowser('a laptop that sleeps catches up', async () => {
+  // The tabs' processes stand still. Chromium's own freezing of a page (Page.setWebLifecycleState) lets events through, headless.
+  const session = await browser.newBrowserCDPSession()
+  const { processInfo } = await session.send('SystemInfo.getProcessInfo')
+  const tabs = processInfo.filter(({ type }) => type === 'renderer').map(({ id }) => id)
   const before = await seen()
-  for (let n = 0; n < 20; n++) await place(`frozen-${n}`)
-  await isRight(other) // the server has sent them
-  assert.equal(await seen(), before, 'the tab is frozen')
-  await session.send('Page.setWebLifecycleState', { state: 'active' })
-  await isRight()
-  await other.close()
+  for (const id of tabs) process.kill(id, 'SIGSTOP')
+  try {
+    let isAwake = false
+    const asked = seen().then((value) => {
+      isAwake = true
+      return value
+    })
+    for (let n = 0; n < 20; n++) await place(`asleep-${n}`)
+    const port = Number(new URL(server.url).port)
+    await server.close() // the connection does not outlive the sleep
+    server = await startLiveOrders(meow, { port, isUser })
+    assert.is(isAwake, false)
+    for (const id of tabs) process.kill(id, 'SIGCONT')
+    assert.ok((await asked).length < before.length + 20, 'the tab slept')
+    await isRight()
+  } finally {
+    for (const id of tabs) process.kill(id, 'SIGCONT')
+  }
 })
 
 inBrowser('several tabs show the same', async () => {

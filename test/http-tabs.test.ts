@@ -167,6 +167,8 @@ inBrowser('fifty tabs', async () => {
 })
 
 inBrowser('a token expires while a connection is open: it goes on with a new one; without one it ends', async () => {
+  await context.close() // the tabs of the other test
+  context = await browser.newContext()
   const tab = await open({ category, secret: '' })
   await areRight([tab])
   await tab.waitForSelector('[data-state=live]')
