@@ -30,7 +30,7 @@ test('the address is answered, read only; Ctrl-C ends it', async () => {
 test('--write, --title and --json; another address is warned about', async () => {
   const words = ['--write', '--title', 'shop', '--host', '0.0.0.0', '--port', '0', '--json']
   const running = startCli(['studio', ...words, ...store])
-  await running.says('can change subscriptions and parked events')
+  await running.says('can change subscriptions, parked events, projections and timers')
   const { url, write } = JSON.parse(running.stdout)
   assert.is(write, true)
   assert.match(running.stderr, 'every machine that can reach this one can ask for the page')

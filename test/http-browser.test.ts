@@ -1,5 +1,5 @@
 // @direct
-// The page of live orders in Chromium stays right over offline spells, restarts of the server, a frozen tab and refusals.
+// The page of live orders in Chromium stays right over offline spells, restarts of the server, a sleep and refusals.
 import type { Meow } from 'meowmx'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { test } from 'uvu'
@@ -92,11 +92,18 @@ inBrowser('what the server refuses is taken back', async () => {
 })
 
 inBrowser('offline and online', async () => {
-  for (let n = 0; n < 3; n++) {
+  const port = Number(new URL(server.url).port)
+  for (let n = 0; n < 2; n++) {
     await context.setOffline(true)
+    await server.close() // going offline leaves open connections as they are in Chromium
+    await status('reconnecting')
+    server = await startLiveOrders(meow, { port, isUser })
+    const before = await seen()
     await place(`offline-${n}`)
+    assert.equal(await seen(), before)
     await context.setOffline(false)
     await page.waitForSelector(`#offline-${n}`)
+    await status('live')
   }
   await isRight()
 })
@@ -114,16 +121,34 @@ inBrowser('the server restarts, and the page goes on by itself', async () => {
   await isRight()
 })
 
-inBrowser('a frozen tab catches up', async () => {
-  const session = await context.newCDPSession(page)
-  await session.send('Page.setWebLifecycleState', { state: 'frozen' })
-  for (let n = 0; n < 20; n++) await place(`frozen-${n}`)
-  await session.send('Page.setWebLifecycleState', { state: 'active' })
-  await isRight()
+inBrowser('a laptop that sleeps catches up', async () => {
+  // The tabs' processes stand still. Chromium's own freezing of a page (Page.setWebLifecycleState) lets events through, headless.
+  const session = await browser.newBrowserCDPSession()
+  const { processInfo } = await session.send('SystemInfo.getProcessInfo')
+  const tabs = processInfo.filter(({ type }) => type === 'renderer').map(({ id }) => id)
+  const before = await seen()
+  for (const id of tabs) process.kill(id, 'SIGSTOP')
+  try {
+    let isAwake = false
+    const asked = seen().then((value) => {
+      isAwake = true
+      return value
+    })
+    for (let n = 0; n < 20; n++) await place(`asleep-${n}`)
+    const port = Number(new URL(server.url).port)
+    await server.close() // the connection does not outlive the sleep
+    server = await startLiveOrders(meow, { port, isUser })
+    assert.is(isAwake, false)
+    for (const id of tabs) process.kill(id, 'SIGCONT')
+    assert.ok((await asked).length < before.length + 20, 'the tab slept')
+    await isRight()
+  } finally {
+    for (const id of tabs) process.kill(id, 'SIGCONT')
+  }
 })
 
 inBrowser('several tabs show the same', async () => {
-  // More than six at once need HTTP/2: browsers open six connections to a host.
+  // As many as have a stream each; test/http-tabs.test.ts has more.
   const tabs = await Promise.all(Array.from({ length: 4 }, () => context.newPage()))
   for (const tab of tabs) await tab.goto(server.url)
   await place('for-all')

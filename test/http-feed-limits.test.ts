@@ -3,7 +3,9 @@ import { request } from 'node:http'
 import { connect } from 'node:net'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { select } from '../src/events/selector.ts'
 import { eventFeed, stateFeed } from '../src/http/index.ts'
+import { Pages } from '../src/http/pages.ts'
 import { ValidationError } from '../src/index.ts'
 import { listenTo, serve } from './support/http.ts'
 import { closeAll, openStore, uniqueName } from './support/store.ts'
@@ -26,6 +28,22 @@ const problem = async (url: string, init?: RequestInit) => {
   const text = await response.text()
   return { status: response.status, headers: response.headers, text, detail: text && JSON.parse(text).detail }
 }
+
+test('for a client that has gone nothing is read', async () => {
+  const stop = new AbortController()
+  const asked = () =>
+    new Request(`http://feed/events/category/${open}?offset=-1`, { signal: stop.signal })
+  const pages = new Pages(meow)
+  assert.is((await pages.read(select({ category: open }), 'start', stop.signal)).events.length, 1)
+  const feed = eventFeed(meow, { authorize: allow })
+  assert.is((await feed(asked())).status, 200)
+  stop.abort()
+  const gone = await pages.read(select({ category: open }), 'start', stop.signal).catch((error) => error)
+  assert.is(gone.name, 'AbortError')
+  const errors = logged.length
+  assert.is((await feed(asked())).status, 503)
+  assert.is(logged.length, errors)
+})
 
 test('what is malformed gets status 400, and says what', async () => {
   const server = await serve(eventFeed(meow, { authorize: allow }))

@@ -67,6 +67,22 @@ test('selectors: stream, types, several categories, everything; odd names', asyn
   assert.equal(await read({ category: uniqueName('none') }), [])
 })
 
+test('tags: only events that carry all of them; from the past, and live', async () => {
+  const category = uniqueName('tags')
+  const stream = { category, streamId: '1' }
+  const tagged = (n: number, ...tags: string[]) => ({ ...said(n), tags })
+  await meow.append(stream, [tagged(0, 'a, b'), tagged(1, 'a, b', 'c'), said(2)])
+  const both = collect(shop.events({ category, tags: ['a, b', 'c'] }))
+  await both.has(1)
+  await meow.append(stream, [tagged(3, 'c'), tagged(4, 'c', 'a, b', 'd')])
+  await both.has(2)
+  assert.equal(numbers(both.all), [1, 4])
+  assert.equal(both.all[1]!.tags, ['a, b', 'c', 'd'])
+  both.subscription.unsubscribe()
+  const one = await collect(shop.events({ category, tags: ['c'] }, { live: false })).ended()
+  assert.equal(numbers(one), [1, 3, 4])
+})
+
 test('from: the end, a position, a moment; live: false ends where the store ended', async () => {
   const category = uniqueName('from')
   const stream = { category, streamId: '1' }

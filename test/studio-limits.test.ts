@@ -1,14 +1,14 @@
 // @direct
 // The studio needs little: bounded memory, pages and bytes, and no query while no page is open.
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { connect as dial } from 'node:net'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { EventStream } from '../src/studio/event-stream.ts'
+import { liveResponse } from '../src/http/live-response.ts'
 import { startStudio } from '../src/studio/index.ts'
+import { LivePage } from '../src/studio/live-page.ts'
 import { show } from '../src/studio/show.ts'
 import { countingPool } from './support/counting-pool.ts'
+import { serve } from './support/http.ts'
 import { closeAll, openStore, uniqueName } from './support/store.ts'
 import { ask, look, several, waitingFor } from './support/studio.ts'
 import { until } from './support/until.ts'
@@ -21,34 +21,30 @@ test.after(async () => {
 })
 
 test('for a page that does not read, only the latest message of each kind is kept', async () => {
-  const streams: EventStream[] = []
-  const server = createServer((_, response) => {
-    streams.push(new EventStream(response))
-  }).listen(0, '127.0.0.1')
-  await until(() => server.listening, { what: 'the server' })
-  const socket = dial((server.address() as AddressInfo).port, '127.0.0.1')
+  const page = new LivePage()
+  const server = await serve((request) => new Response(liveResponse(page, request.signal, () => {}).body))
+  const socket = dial(server.port, '127.0.0.1')
   let text = ''
-  socket.setEncoding('utf8')
+  socket.setEncoding('utf8').pause()
   socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
-  await until(() => streams.length === 1, { what: 'the request' })
-  const [stream] = streams
   const long = JSON.stringify('x'.repeat(1_000_000))
   const sent = 200
   for (let n = 0; n < sent; n++) {
-    stream!.send('big', long)
-    stream!.send('small', String(n))
+    page.send('big', long)
+    page.send('small', String(n))
+    await new Promise((resolve) => setImmediate(resolve)) // the server may pass it on
   }
-  assert.ok(stream!.busy)
+  assert.ok(page.waits('small'))
   socket.on('data', (chunk) => {
     text += chunk
   })
+  socket.resume()
   const small = () => [...text.matchAll(/^event: small\r?\ndata: (\d+)/gm)].map(([, n]) => Number(n))
   await until(() => small().at(-1) === sent - 1, waitingFor('the latest'))
-  await until(() => !stream!.busy, waitingFor('room'))
+  assert.is(page.waits('small'), false)
   assert.ok(text.split('event: big').length - 1 < 20, 'not one after the other')
   socket.destroy()
-  server.closeAllConnections()
-  server.close()
+  await server.close()
 })
 
 test('no more than 32 pages can be open at the same time', async () => {
@@ -126,13 +122,13 @@ test('everything that a browser loads is less than 200 kB', async () => {
     const links =
       path === '/'
         ? body.matchAll(/(?:src|href)="(\/[^"]+)"/g)
-        : body.matchAll(/(?:from |import )'\.(\/[\w.-]+)'/g)
-    for (const [, link] of links) await load(link!)
+        : body.matchAll(/(?:from |import )'(\.\/[\w./-]+)'/g)
+    for (const [, link] of links) await load(new URL(link!, new URL(path, studio.url)).pathname)
   }
   await load('/')
   const total = [...loaded.values()].reduce((sum, bytes) => sum + bytes, 0)
   console.log(`${loaded.size} files, ${total} bytes`)
-  for (const path of ['/main.js', '/uplot.js', '/uplot.css', '/style.css', '/dom.js'])
+  for (const path of ['/main.js', '/uplot.js', '/uplot.css', '/style.css', '/dom.js', '/client/seats.js'])
     assert.ok(loaded.has(path), path)
   assert.ok(total < 200_000, String(total))
 })

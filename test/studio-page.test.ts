@@ -148,8 +148,11 @@ inBrowser('categories count and rate, by keys from view to view', async () => {
     ['2', 'tail'],
     ['3', 'stream'],
     ['4', 'subscriptions'],
-    ['5', 'stallers'],
-    ['6', 'search'],
+    ['5', 'projections'],
+    ['6', 'timers'],
+    ['7', 'processes'],
+    ['8', 'stallers'],
+    ['9', 'search'],
     ['1', 'categories'],
   ]) {
     await page.keyboard.press(key!)
@@ -297,7 +300,7 @@ inBrowser('an append that stays open stands among the stallers', async () => {
   await client.query('begin')
   await meow.append({ category: evil, streamId: 'open' }, { type: 'T', data: 1 }, { client })
   await page.locator('#stalling').waitFor()
-  await page.keyboard.press('5')
+  await page.keyboard.press('8')
   const row = page.locator('#staller-table tbody tr', { hasText: 'held' })
   await row.waitFor()
   assert.match(await row.innerText(), evil.slice(0, 17))

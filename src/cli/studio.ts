@@ -14,13 +14,12 @@ interface Options {
 export function studio(program: Command, run: Run): void {
   program
     .command('studio')
-    .description('serve a web page that shows the store live: events, streams, subscriptions, parked events')
+    .description(
+      'serve a web page that shows the store live: events, streams, subscriptions, projections, timers',
+    )
     .option('--port <n>', 'port; 0: any free one', integer(), 4717)
     .option('--host <name>', 'address of this machine to listen on', '127.0.0.1')
-    .option(
-      '--write',
-      'allow the page to replay and skip parked events, and to pause, resume and reset subscriptions',
-    )
+    .option('--write', 'allow the page to change subscriptions, parked events, projections and timers')
     .option('--title <text>', 'name of the store on the page; default: its database and schema')
     .addHelpText(
       'after',
@@ -56,7 +55,7 @@ characters A-Z a-z 0-9 - . _ ~, as openssl rand -hex 16 makes them.`,
         await context.out.flush()
         if (token !== undefined) context.stderr.note('the token is the one in MEOWMX_STUDIO_TOKEN')
         context.stderr.note(
-          `${write ? 'the page can change subscriptions and parked events' : 'the page is read only'}; Ctrl-C ends the studio`,
+          `${write ? 'the page can change subscriptions, parked events, projections and timers' : 'the page is read only'}; Ctrl-C ends the studio`,
         )
         if (!signal.aborted) await once(signal, 'abort')
       }),

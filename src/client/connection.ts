@@ -102,8 +102,8 @@ async function ask(
     }
     if (!mayPass(status)) throw await refused(response)
     const seconds = Number(response.headers.get('Retry-After') ?? Number.NaN)
-    await response.body?.cancel()
-    throw Object.assign(new Error(`the feed answered with status ${status}`), {
+    const { message } = await refused(response)
+    throw Object.assign(new Error(message), {
       retryAfterMs: seconds >= 0 && seconds <= 60 ? seconds * 1000 : undefined,
     })
   }

@@ -3,6 +3,7 @@ import type { RemoteFrom } from './address.ts'
 import { beginning } from './address.ts'
 import type { Transport } from './connection.ts'
 import { fetched, listen, untilDone } from './connection.ts'
+import { inTurns } from './seats.ts'
 import type { ReaderStatus } from './status.ts'
 
 /** What is read, and how far. */
@@ -50,10 +51,10 @@ export async function readEvents(
     }
   }
 
+  const selection = url + (Object.keys(query).length ? `?${new URLSearchParams(query)}` : '')
   let end: string | undefined
   const findEnd = async () => {
-    const address = url + (Object.keys(query).length ? `?${new URLSearchParams(query)}` : '')
-    const { headers } = await fetched(transport, 'HEAD', address, signal)
+    const { headers } = await fetched(transport, 'HEAD', selection, signal)
     end = headers.get('Stream-Next-Offset') ?? undefined
     if (end === undefined) throw new Error('the answer is not one of a feed')
     return true
@@ -71,29 +72,32 @@ export async function readEvents(
   }
   // Pages can be cached, and a slow consumer does not keep a connection open.
   else await untilDone(pages, status, signal)
-  await untilDone(
-    async (progress) => {
-      let waiting: unknown[] = [] // events whose offset has not come yet
-      await listen(
-        transport,
-        address({ live: 'sse' }),
-        signal,
-        () => status.set('live'),
-        async ({ kind, data }) => {
-          if (kind === 'data') waiting.push(...(JSON.parse(data) as unknown[]))
-          if (kind !== 'control') return
-          const events = waiting
-          waiting = []
-          if (events.length > 0) await take(events.map(revived))
-          at = { offset: JSON.parse(data).streamNextOffset }
-          progress()
-        },
-      )
-      return false
-    },
-    status,
-    signal,
-  )
+  const stream = async (progress: () => void, signal: AbortSignal, news: () => void) => {
+    let waiting: unknown[] = [] // events whose offset has not come yet
+    await listen(
+      transport,
+      address({ live: 'sse' }),
+      signal,
+      () => status.set('live'),
+      async ({ kind, data }) => {
+        if (kind === 'data') waiting.push(...(JSON.parse(data) as unknown[]))
+        if (kind !== 'control') return
+        const events = waiting
+        waiting = []
+        if (events.length > 0) {
+          news()
+          await take(events.map(revived))
+        }
+        at = { offset: JSON.parse(data).streamNextOffset }
+        progress()
+      },
+    )
+    return false
+  }
+  await inTurns(selection, signal, {
+    stream: (own, news) => untilDone((progress) => stream(progress, own, news), status, own),
+    poll: () => untilDone(pages, status, signal),
+  })
 }
 
 /** An event as the store gives it: its time is a Date. What `map` of the feed has made stays as it is. */

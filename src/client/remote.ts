@@ -4,10 +4,11 @@ import type { RecordedEvent } from '../events/event.ts'
 import type { RemoteFrom, RemoteSelector } from './address.ts'
 import { beginning, invalid, pathOf, segment } from './address.ts'
 import type { RemoteHeaders, Transport } from './connection.ts'
-import { listen, untilDone } from './connection.ts'
+import { fetched, listen, untilDone } from './connection.ts'
 import { Pulled } from './pulled.ts'
 import type { Reading } from './read-events.ts'
 import { readEvents } from './read-events.ts'
+import { inTurns } from './seats.ts'
 import type { RemoteStatus } from './status.ts'
 import { Statuses } from './status.ts'
 
@@ -125,26 +126,44 @@ export function remote(url: string | URL, options: RemoteOptions = {}): Remote {
       }
     },
     watch: <S>(name: string, streamId: string) => {
-      const address = `${base}/state/${segment('name', name)}/${segment('streamId', streamId)}?live=sse`
+      const address = `${base}/state/${segment('name', name)}/${segment('streamId', streamId)}`
       return new Observable<{ state: S; version: number }>((subscriber) => {
         let known = ''
-        const connect = (signal: AbortSignal, status: ReturnType<Statuses['add']>, progress: () => void) =>
-          listen(
-            transport,
-            address,
-            signal,
-            () => status.set('live'),
-            ({ kind, data }) => {
-              if (kind !== 'state') return
-              progress()
-              if (data === known) return // the same as before the connection was lost
-              known = data
-              subscriber.next(JSON.parse(data))
-            },
-          )
+        const take = (data: string) => {
+          if (data === known) return // the same as before the connection was lost
+          known = data
+          subscriber.next(JSON.parse(data))
+        }
         return run(
           (signal, status) =>
-            untilDone((progress) => connect(signal, status, progress).then(() => false), status, signal),
+            inTurns(address, signal, {
+              stream: (own, news) =>
+                untilDone(
+                  async (progress) => {
+                    const opened = () => status.set('live')
+                    await listen(transport, `${address}?live=sse`, own, opened, ({ kind, data }) => {
+                      if (kind !== 'state') return
+                      progress()
+                      if (data !== known) news()
+                      take(data)
+                    })
+                    return false
+                  },
+                  status,
+                  own,
+                ),
+              poll: () =>
+                untilDone(
+                  async () => {
+                    const { text } = await fetched(transport, 'GET', address, signal)
+                    status.set('live')
+                    if (!signal.aborted) take(text)
+                    return true
+                  },
+                  status,
+                  signal,
+                ),
+            }),
           (error) => subscriber.error(error),
         )
       })

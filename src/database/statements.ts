@@ -290,6 +290,7 @@ const processes = {
     'process text, id text?, limit bigint',
     'id, state, version, updated_ms, ended, timers',
   ),
+  processManagers: file('process_managers', '', 'name, instances, ended, timers, late, failed'),
 }
 
 const manageSchema = {

@@ -33,9 +33,9 @@ const JSON_TYPE = { 'Content-Type': 'application/json' }
 const UP_TO_DATE = { 'Stream-Up-To-Date': 'true' }
 
 /** Where a read would begin or, without a place to begin, the end. */
-export async function head({ pages }: Feed, { query, selection, from }: Question): Promise<Response> {
+export async function head({ pages }: Feed, { request, query, selection, from }: Question): Promise<Response> {
   const isEnd = query.get('offset') === null && query.get('since') === null
-  const { position } = await pages.read(selection, isEnd ? 'end' : from, 0)
+  const { position } = await pages.read(selection, isEnd ? 'end' : from, request.signal, 0)
   const headers = { ...JSON_TYPE, 'Cache-Control': 'no-store', 'Stream-Next-Offset': offsetOf(position) }
   return new Response(null, { headers })
 }
@@ -47,7 +47,7 @@ export async function catchUp(
 ): Promise<Response> {
   const limit = only(query, 'until')
   const until = limit === null ? Infinity : positionOf(limit, 'until')
-  const { events, after, position, horizon } = await pages.read(selection, from, until)
+  const { events, after, position, horizon } = await pages.read(selection, from, request.signal, until)
   const isCurrent = position >= horizon
   const body = encoder.array(events)
   const headers = {

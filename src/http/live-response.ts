@@ -20,7 +20,7 @@ interface LiveResponse extends Connection {
  * Sends one message at a time, and asks for the next one when the client has taken it. So a slow client needs the memory of one
  * message; if it takes nothing at all, `Connections` drops it. `onError` gets why there is no next message.
  */
-function liveResponse(
+export function liveResponse(
   source: LiveSource,
   aborted: AbortSignal,
   onError: (error: unknown) => void,
@@ -100,7 +100,7 @@ export function serverSentEvents(
 }
 
 /** The headers of server-sent events. No proxy may keep, change or collect them. */
-const liveHeaders = (heartbeatMs: number): Record<string, string> => ({
+export const liveHeaders = (heartbeatMs: number): Record<string, string> => ({
   'Content-Type': 'text/event-stream',
   'Cache-Control': 'no-cache, no-transform',
   'X-Accel-Buffering': 'no',

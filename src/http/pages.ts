@@ -57,10 +57,11 @@ export class Pages {
     this.#lingerMs = lingerMs
   }
 
-  /** One page, up to the horizon or `until`. */
-  read(selection: Selection, from: From, until = Infinity): Promise<ReadPage> {
+  /** One page, up to the horizon or `until`. Nothing more is read when the signal aborts: it then rejects with its reason. */
+  read(selection: Selection, from: From, signal: AbortSignal, until = Infinity): Promise<ReadPage> {
     return this.#readers.use(() =>
       this.#meow.use(async (db) => {
+        signal.throwIfAborted() // the client may have gone while it waited for its turn
         const reader = new Reader(db)
         const horizon = await reader.horizon(selection)
         const end = Math.min(horizon, until)
@@ -73,6 +74,7 @@ export class Pages {
         const pages = new PageReader(db, selection, pagesOf(PAGE_BYTES))
         let position = after
         for (let reads = 0; position < end && reads < MAX_EMPTY; reads++) {
+          signal.throwIfAborted()
           const page = await pages.forward(position, end, PAGE_EVENTS)
           position = page.position
           if (page.events.length > 0) return { events: page.events, after, position, horizon }

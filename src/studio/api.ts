@@ -9,6 +9,7 @@ import { CHANGES } from './operate.ts'
 import { groupsOf, parkedOf } from './parked.ts'
 import type { Request, Store } from './request.ts'
 import { eventsSince, olderEvents, streamsOf, traceOf } from './search.ts'
+import { instancesOf, timersOf } from './timers.ts'
 
 type Answer = (store: Store, request: Request) => unknown
 
@@ -61,6 +62,11 @@ export const ANSWERS: ReadonlyMap<string, Answer> = new Map<string, Answer>([
     ({ meow }, { query }) =>
       streamsOf(meow, required(query, 'category'), query.get('prefix') ?? '', query.get('after')),
   ],
+  ['GET /api/timers', ({ meow }, { query }) => timersOf(meow, query.get('prefix') ?? '')],
+  [
+    'GET /api/instances',
+    ({ meow }, { query }) => instancesOf(meow, required(query, 'name'), query.get('id') || null),
+  ],
   ...CHANGES,
 ])
 
@@ -77,10 +83,18 @@ function moment(text: string): Date {
   return time
 }
 
+const STATUSES: Readonly<Record<string, number>> = {
+  ERR_VALIDATION: 400,
+  ERR_SUBSCRIPTION_NOT_FOUND: 404,
+  ERR_PROJECTION_NOT_FOUND: 404,
+  ERR_PROJECTION_REFUSED: 409,
+  ERR_VERSION_CONFLICT: 409,
+}
+
 /** Turns an error into an HTTP error. */
 export function toHttpError(error: unknown): HttpError {
   if (error instanceof HttpError) return error
   if (!(error instanceof MeowError)) return new HttpError(500, messageOf(error))
-  const status = { ERR_VALIDATION: 400, ERR_SUBSCRIPTION_NOT_FOUND: 404 }[error.code] ?? 503
+  const status = STATUSES[error.code] ?? 503
   return new HttpError(status, error.message)
 }

@@ -5,6 +5,7 @@ import { LagAge } from './lag-age.ts'
 import { OpenPages } from './open-pages.ts'
 import type { StudioOptions } from './options.ts'
 import { studioOptionsSchema } from './options.ts'
+import { Rebuilds } from './projections.ts'
 import { addressOf, serve } from './server.ts'
 import { StudioQueries } from './studio-queries.ts'
 
@@ -21,7 +22,7 @@ export interface Studio {
 
 /**
  * Starts the studio, a web page that shows a store live: categories with their rates, a tail, the history of streams,
- * subscriptions with lags and parked events, blocking transactions; and `/metrics` for Prometheus.
+ * subscriptions with lags and parked events, projections, timers, process managers, blocking transactions; and `/metrics` for Prometheus.
  *
  * Only this machine can reach it unless you set `host`. Every request needs the token, other sites get no answer, and
  * without `write` nothing can be changed. While no page is open it asks the store nothing. It keeps the process alive. Close it
@@ -31,7 +32,6 @@ export interface Studio {
  * @param options default: on 127.0.0.1 at any free port, read only, with a new token
  * @throws ValidationError (rejects) if an option is invalid
  * @throws ConnectionError (rejects) if it cannot listen at that address
- * @throws (rejects) ValidationError for an option that can't be right; ConnectionError where it can't listen there
  * @example
  * const studio = await startStudio(meow, { port: 4717, token: process.env.STUDIO_TOKEN! }) // not set: a new one
  * // curl -H "Authorization: Bearer $STUDIO_TOKEN" http://127.0.0.1:4717/metrics
@@ -46,14 +46,16 @@ export async function startStudio(meow: Meow, options: StudioOptions = {}): Prom
     ['host', 'title', 'token'], // the error of a token does not show it
   )
   const queries = new StudioQueries(meow)
-  const openPages = new OpenPages(meow, queries)
-  const store = { meow, queries, openPages, lagAge: new LagAge(meow), write, title }
+  const rebuilds = new Rebuilds(meow)
+  const openPages = new OpenPages(meow, queries, rebuilds)
+  const store = { meow, queries, openPages, lagAge: new LagAge(meow), rebuilds, write, title }
   const server = await serve(store, host, port, token).catch((error) => {
     queries.close()
     throw error
   })
   let closing: Promise<void> | undefined
   const close = () => {
+    rebuilds.close()
     closing ??= Promise.all([server.close(), openPages.close()]).then(() => queries.close())
     return closing
   }

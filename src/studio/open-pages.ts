@@ -5,10 +5,11 @@ import { redactText } from '../core/secrets.ts'
 import type { Meow } from '../meow.ts'
 import type { SubscriptionInfo } from '../subscriptions/admin/subscriptions.ts'
 import { Counts } from './counts.ts'
-import type { EventStream } from './event-stream.ts'
 import type { Filter } from './filter.ts'
 import { CommitCount } from './held.ts'
-import { HttpError } from './http-error.ts'
+import type { LivePage } from './live-page.ts'
+import type { Rebuilds } from './projections.ts'
+import { Paces } from './projections.ts'
 import { Rates } from './rates.ts'
 import { Sample } from './sample.ts'
 import { ManySeries, Series } from './series.ts'
@@ -17,14 +18,13 @@ import type { TailEvent } from './show.ts'
 import type { StudioQueries } from './studio-queries.ts'
 import { Tail } from './tail.ts'
 
-const MOST_PAGES = 32
 const TAIL_MS = 250
 const SECOND_MS = 1_000
-/** How many subscriptions and blocking transactions a page gets at most. */
+/** How many subscriptions, versions of projections, process managers and blocking transactions a page gets at most. */
 const SHOWN = 500
 
 interface Page {
-  readonly stream: EventStream
+  readonly stream: LivePage
   readonly sample: Sample
 }
 
@@ -36,6 +36,8 @@ export class OpenPages {
   readonly rate = new Series()
   readonly #meow: Meow
   readonly #queries: StudioQueries
+  readonly #rebuilds: Rebuilds
+  readonly #paces = new Paces()
   readonly #pages = new Set<Page>()
   readonly #sent = new Map<string, string>() // the latest message of each kind
   readonly #problems = new Map<string, string>()
@@ -50,15 +52,14 @@ export class OpenPages {
   #horizon: number | null = null
   #heldBack: { events: number } | null = null
 
-  constructor(meow: Meow, queries: StudioQueries) {
+  constructor(meow: Meow, queries: StudioQueries, rebuilds: Rebuilds) {
     this.#meow = meow
+    this.#rebuilds = rebuilds
     this.#queries = queries
   }
 
   /** Sends a page everything that is known, and then every change. Call the returned function when the page has gone. */
-  join(stream: EventStream, filter: Filter): () => void {
-    if (this.#pages.size >= MOST_PAGES)
-      throw new HttpError(503, `${MOST_PAGES} pages are already open: close one`, { 'Retry-After': '5' })
+  join(stream: LivePage, filter: Filter): () => void {
     const page = { stream, sample: new Sample(filter) }
     this.#pages.add(page)
     for (const [kind, json] of this.#sent) stream.send(kind, json)
@@ -117,18 +118,27 @@ export class OpenPages {
   /** Sends new events to the pages that have room. For the others they are collected, up to a limit. */
   #flush(): void {
     for (const { stream, sample } of this.#pages) {
-      if (stream.dead) stream.end()
-      if (stream.busy) continue
+      if (stream.waits('tail')) continue
       const taken = sample.take()
       if (taken) stream.send('tail', JSON.stringify(taken))
     }
   }
 
   #second(): void {
-    const { categories, subscriptions, stallers, horizon, held } = this.#queries
+    const { categories, subscriptions, stallers, horizon, held, projections, timers, managers } =
+      this.#queries
     this.#query('categories', categories, (answer) => this.#counts.replace(answer))
     this.#query('subscriptions', subscriptions, (answer) => this.#send('subscriptions', summary(answer)))
     this.#query('stallers', stallers, (answer) => this.#send('stallers', answer.slice(0, SHOWN)))
+    this.#query('projections', projections, (answer) =>
+      this.#send('projections', {
+        versions: this.#paces.add(answer).slice(0, SHOWN),
+        all: answer.length,
+        failed: this.#rebuilds.failed,
+      }),
+    )
+    this.#query('timers', timers, (answer) => this.#send('timers', answer))
+    this.#query('processes', managers, (answer) => this.#send('processes', answer.slice(0, SHOWN)))
     this.#query('horizon', horizon, (answer) => {
       this.#horizon = answer
       this.#tail?.reached(answer)

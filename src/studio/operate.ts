@@ -1,4 +1,4 @@
-// What an operator may change from the page: replay, skip, pause, resume and reset.
+// What an operator may change from the page: subscriptions, projections and timers.
 import { z } from 'zod'
 import { nameSchema, textSchema } from '../core/fields.ts'
 import { parse } from '../core/validate.ts'
@@ -6,6 +6,8 @@ import { HttpError } from './http-error.ts'
 import type { Request, Store } from './request.ts'
 
 const subscription = nameSchema
+/** How long a switch may try, in ms, while long queries use the views. */
+const SWITCH_MS = 10_000
 const SCHEMAS = {
   replay: z.strictObject({ subscription, streamId: nameSchema.optional() }),
   skip: z.strictObject({ subscription, category: nameSchema, streamId: nameSchema, reason: textSchema }),
@@ -20,6 +22,16 @@ const SCHEMAS = {
       z.strictObject({ since: z.iso.datetime({ offset: true }) }),
     ]),
   }),
+  version: z.strictObject({ projection: nameSchema, version: z.number().int().min(1) }),
+  projection: z.strictObject({ projection: nameSchema }),
+  drop: z.strictObject({
+    projection: nameSchema,
+    version: z.number().int().min(1),
+    /** The name again, which the operator types: what is dropped has to be built anew. */
+    confirm: nameSchema,
+  }),
+  timer: z.strictObject({ key: nameSchema }),
+  timers: z.strictObject({ process: nameSchema, id: nameSchema.optional() }),
 }
 
 /** The changes, by method and path. Without `write` each one is refused, before its body is looked at. */
@@ -45,18 +57,39 @@ export const CHANGES: readonly [string, (store: Store, request: Request) => Prom
     const [info] = await meow.subscriptions({ names: [subscription] })
     return { position: info?.position ?? 0 }
   }),
+  change('activate', SCHEMAS.version, async ({ meow }, { projection, version }, signal) => {
+    await meow.activateProjection(projection, version, { timeoutMs: SWITCH_MS, signal })
+    return { version }
+  }),
+  change('rebuild', SCHEMAS.projection, async ({ rebuilds }, { projection }) => {
+    return { done: await rebuilds.start(projection) }
+  }),
+  change('drop', SCHEMAS.drop, async ({ meow }, { projection, version, confirm }, signal) => {
+    if (confirm !== projection)
+      throw new HttpError(400, `body.confirm must be the name of the projection, "${projection}"`)
+    await meow.dropProjection(projection, version, { timeoutMs: SWITCH_MS, signal })
+    return { version }
+  }),
+  change('run-timer', SCHEMAS.timer, async ({ meow }, { key }) => ({ fired: await meow.runTimer(key) })),
+  change('cancel-timer', SCHEMAS.timer, async ({ meow }, { key }) => {
+    return { cancelled: await meow.unschedule(key) }
+  }),
+  change('retry-timers', SCHEMAS.timers, async ({ meow }, { process, id }) => {
+    return { retried: await meow.retryProcessTimers(process, id === undefined ? {} : { id }) }
+  }),
 ]
 
 function change<T>(
   name: string,
   schema: z.ZodType<T>,
-  make: (store: Store, body: T) => Promise<unknown>,
+  make: (store: Store, body: T, signal: AbortSignal) => Promise<unknown>,
 ): [string, (store: Store, request: Request) => Promise<unknown>] {
-  const run = async (store: Store, { body }: Request) => {
+  const run = async (store: Store, { body, signal }: Request) => {
     if (!store.write)
       throw new HttpError(403, `the studio is read only: start it with --write to ${name} from the page`)
-    const made = await make(store, parse(schema, body, 'body'))
-    store.queries.subscriptions.invalidate()
+    const made = await make(store, parse(schema, body, 'body'), signal)
+    const { subscriptions, projections, timers, managers } = store.queries
+    for (const query of [subscriptions, projections, timers, managers]) query.invalidate()
     return made
   }
   return [`POST /api/${name}`, run]

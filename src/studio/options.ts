@@ -11,7 +11,7 @@ export interface StudioOptions {
   host?: string | undefined
   /** The port. Default 0: any free one. Minimum 0, maximum 65_535. */
   port?: number | undefined
-  /** Whether the page can replay and skip parked events, and pause, resume and reset subscriptions. Default false: nothing can be changed. */
+  /** Whether the page can change subscriptions, parked events, projections and timers. Default false: nothing can be changed. */
   write?: boolean | undefined
   /**
    * The secret that every request needs: 16 to 200 of the characters A-Z a-z 0-9 - . _ ~, chosen at random (`openssl rand -hex 16`).

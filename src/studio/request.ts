@@ -2,6 +2,7 @@
 import type { Meow } from '../meow.ts'
 import type { LagAge } from './lag-age.ts'
 import type { OpenPages } from './open-pages.ts'
+import type { Rebuilds } from './projections.ts'
 import type { StudioQueries } from './studio-queries.ts'
 
 export interface Store {
@@ -9,6 +10,7 @@ export interface Store {
   readonly queries: StudioQueries
   readonly openPages: OpenPages
   readonly lagAge: LagAge
+  readonly rebuilds: Rebuilds
   readonly write: boolean
   readonly title: string
 }

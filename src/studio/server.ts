@@ -4,13 +4,13 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { json } from 'node:stream/consumers'
 import { ConnectionError } from '../core/errors.ts'
+import { toNodeListener } from '../http/node.ts'
 import { ANSWERS, toHttpError } from './api.ts'
 import type { Asset } from './assets.ts'
 import { HEADERS, readAssets } from './assets.ts'
-import { EventStream } from './event-stream.ts'
-import { filterOf } from './filter.ts'
 import { Guard, inUrl, isEvery } from './guard.ts'
 import { HttpError } from './http-error.ts'
+import { livePages } from './live-page.ts'
 import { metricsOf } from './metrics.ts'
 import { CONTENT_TYPE, format } from './prometheus.ts'
 import type { Store } from './request.ts'
@@ -28,11 +28,12 @@ export interface Server {
 /** Serves the page, its JSON and the metrics. @throws ConnectionError if it cannot listen at that address */
 export async function serve(store: Store, host: string, port: number, token: string): Promise<Server> {
   const assets = readAssets()
+  const live = toNodeListener(livePages(store.meow, store.openPages))
   let guard: Guard
   const server = createServer((request, response) => {
     response.on('error', () => {}) // the client has gone
     for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value)
-    answer(store, guard, assets, request, response).catch((error) => refuse(request, response, error))
+    answer(store, guard, assets, live, request, response).catch((error) => refuse(request, response, error))
   })
   await new Promise<void>((resolve, reject) => {
     server.on('error', (error) => reject(new ConnectionError(cannotListen(host, port, error), error)))
@@ -58,6 +59,7 @@ async function answer(
   store: Store,
   guard: Guard,
   assets: ReadonlyMap<string, Asset>,
+  live: ReturnType<typeof toNodeListener>,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -76,7 +78,7 @@ async function answer(
 
   if (method === 'GET' && pathname === '/metrics')
     return send(response, 200, CONTENT_TYPE, format(await metricsOf(store.queries)))
-  if (method === 'GET' && pathname === '/api/live') return openStream(store, query, request, response)
+  if (method === 'GET' && pathname === '/api/live') return live(request, response)
   const make = ANSWERS.get(`${method} ${pathname}`)
   if (!make) throw new HttpError(404, `there is nothing at ${method} ${pathname}`)
   const gone = new AbortController()
@@ -84,20 +86,6 @@ async function answer(
   const body = method === 'POST' ? await read(request) : undefined
   const made = await make(store, { query, body, signal: gone.signal })
   send(response, 200, 'application/json', JSON.stringify(made))
-}
-
-function openStream(
-  { openPages }: Store,
-  query: URLSearchParams,
-  request: IncomingMessage,
-  response: ServerResponse,
-): void {
-  const stream = new EventStream(response)
-  response.setHeader('Content-Type', 'text/event-stream')
-  if (request.method === 'HEAD') return void response.end()
-  const leave = openPages.join(stream, filterOf(query.get('filter') ?? ''))
-  response.once('close', leave)
-  response.flushHeaders()
 }
 
 function send(response: ServerResponse, status: number, type: string, body: string | Buffer): void {

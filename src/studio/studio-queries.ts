@@ -5,6 +5,7 @@ import type { StoreStatus } from '../notify/listener.ts'
 import { CategoryCounts } from './category-counts.ts'
 import type { Held } from './held.ts'
 import { SharedQuery } from './shared-query.ts'
+import { managersOf, timersOf } from './timers.ts'
 
 /** A bit less than a second, so that each tick of one second gets a new answer. */
 const A_SECOND = 900
@@ -16,6 +17,9 @@ export class StudioQueries {
   readonly stallers
   readonly horizon
   readonly held
+  readonly projections
+  readonly timers
+  readonly managers
   readonly #status: Subscription
   #listener: StoreStatus = { state: 'closed', since: new Date(0) }
   #reconnects = 0
@@ -31,6 +35,9 @@ export class StudioQueries {
       const until = await horizon()
       return { horizon: until, categories: await meow.categories({ after: until }) }
     }, A_SECOND)
+    this.projections = new SharedQuery(() => meow.projections(), A_SECOND)
+    this.timers = new SharedQuery(() => timersOf(meow), A_SECOND)
+    this.managers = new SharedQuery(() => managersOf(meow), A_SECOND)
     const counts = new CategoryCounts(meow, horizon)
     this.categories = new SharedQuery(() => counts.read(), 5_000)
     this.#status = meow.status$.subscribe((status) => {

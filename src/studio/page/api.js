@@ -1,5 +1,8 @@
 // Talks to the server of the studio.
 
+import { listen, untilDone } from './client/connection.js'
+import { inTurns } from './client/seats.js'
+
 // The token comes in the address. It is moved at once to the memory of this tab, which survives a reload and which no other
 // site and no other port of this machine can read. Requests send it in a header.
 const KEY = 'meowmx.studio.token'
@@ -15,8 +18,7 @@ export const keepToken = (token) => sessionStorage.setItem(KEY, token)
 
 const headers = { Authorization: `Bearer ${sessionStorage.getItem(KEY) ?? ''}` }
 
-const SILENT_MS = 15_000
-const RETRY_MS = 1_000
+const LIVE = '/api/live'
 
 export class ApiError extends Error {
   constructor(status, message) {
@@ -45,7 +47,8 @@ export const post = async (path, body) =>
   )
 
 /**
- * Server-sent events, by fetch, since an EventSource sends no header. It reconnects by itself.
+ * What the studio tells, read as `meowmx/client` reads a feed: it reconnects by itself, and of many tabs those that are looked at
+ * are connected.
  *
  * @param {Record<string, string>} query
  * @param {(kind: string, value: any) => void} heard
@@ -54,48 +57,34 @@ export const post = async (path, body) =>
  */
 export function live(query, heard, stands) {
   const end = new AbortController()
-  const run = async () => {
-    while (!end.signal.aborted) {
-      const once = new AbortController()
-      const stop = () => once.abort()
-      end.signal.addEventListener('abort', stop)
-      let silent = setTimeout(stop, SILENT_MS)
-      try {
-        const response = await fetch(address('/api/live', query), { headers, signal: once.signal })
-        if (!response.ok) await answered(response)
-        stands(null)
-        await read(response.body.getReader(), (kind, value) => {
-          clearTimeout(silent)
-          silent = setTimeout(stop, SILENT_MS)
-          heard(kind, value)
-        })
-        throw new Error('the studio has ended the connection')
-      } catch (error) {
-        if (end.signal.aborted) return
-        stands(error)
-        if (error.status === 401) return
-      } finally {
-        clearTimeout(silent)
-        end.signal.removeEventListener('abort', stop)
-      }
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
-    }
+  const { signal } = end
+  const status = {
+    set: (state, cause) => signal.aborted || stands(state === 'live' ? null : cause),
+    end: () => {},
   }
-  run()
+  const transport = { fetch: (...given) => fetch(...given), headers }
+  const once = (own) => async (progress) => {
+    const opened = () => status.set('live')
+    await listen(transport, address(LIVE, query), own, opened, ({ kind, data }) => {
+      progress()
+      if (!signal.aborted) heard(kind, JSON.parse(data))
+    })
+    return false
+  }
+  inTurns(LIVE, signal, {
+    stream: (own) => untilDone(once(own), status, own),
+    poll: async () => stands(new Error('four other tabs of this browser are connected; close one')),
+  }).catch(async (error) => {
+    if (signal.aborted) return
+    // The message of the server says where the token is.
+    stands(
+      error.status === 401
+        ? await get('/api/hello').then(
+            () => error,
+            (told) => told,
+          )
+        : error,
+    )
+  })
   return () => end.abort()
-}
-
-async function read(reader, heard) {
-  const decoder = new TextDecoder()
-  let text = ''
-  for (;;) {
-    const { done, value } = await reader.read()
-    if (done) return
-    const messages = (text + decoder.decode(value, { stream: true })).split('\n\n')
-    text = messages.pop()
-    for (const message of messages) {
-      const [, kind, json] = /^event: (.*)\ndata: (.*)$/.exec(message) ?? []
-      if (kind) heard(kind, JSON.parse(json))
-    }
-  }
 }

@@ -25,14 +25,15 @@ form.addEventListener('submit', async (event) => {
 /**
  * Opens the dialog. If `run` throws, the dialog stays open and shows the message.
  *
- * @param {{ title: string, text: string, yes: string, fields?: { name: string, label: string, value?: string }[] }} what
+ * @param {{ title: string, text: string, yes: string, no?: string, fields?: { name: string, label: string, value?: string }[] }} what
  * @param {(values: Record<string, string>) => Promise<void>} run
  */
-export function ask({ title, text, yes: word, fields = [] }, run) {
+export function ask({ title, text, yes: word, no = 'Cancel', fields = [] }, run) {
   write(byId('ask-title'), title)
   write(byId('ask-text'), text)
   write(byId('ask-error'), '')
   write(yes, word)
+  write(byId('ask-no'), no)
   const field = ({ name, label, value }) =>
     h(
       'label',

@@ -8,14 +8,28 @@ import './keys.js'
 import { askForToken } from './login.js'
 import { allowOperations } from './operate.js'
 import { allowReplay } from './parked.js'
+import { heardProcesses, heardProcessesSecond, showProcess } from './processes.js'
+import { heardProjections, render as renderProjections } from './projections.js'
+import { allowChanges } from './rights.js'
 import { search } from './search.js'
 import { render as ageStallers, heardStallers } from './stallers.js'
 import { heardAppends, showStream } from './stream.js'
 import { showStreams } from './streams.js'
 import { heardSecond, heardSubscriptions, showSubscription } from './subscriptions.js'
 import { filterText, heardTail, onFilter, setFilter } from './tail.js'
+import { heardTimers, heardTimersSecond, render as renderTimers } from './timers.js'
 
-const VIEWS = ['categories', 'tail', 'stream', 'subscriptions', 'stallers', 'search']
+const VIEWS = [
+  'categories',
+  'tail',
+  'stream',
+  'subscriptions',
+  'projections',
+  'timers',
+  'processes',
+  'stallers',
+  'search',
+]
 const PUSH = { listening: 'push', reconnecting: 'reconnecting', polling: 'polling', closed: 'closed' }
 let greeted = false
 let unanswered = null // why there is no connection
@@ -42,6 +56,8 @@ const hear = {
     heardRate(value)
     heardSecond(value)
     ageStallers()
+    heardTimersSecond(value)
+    heardProcessesSecond()
     heardAppends()
   },
   categories: heardCategories,
@@ -50,6 +66,9 @@ const hear = {
     heardSubscriptions(value)
     if (!byId('subscriptions').hidden && byId('chosen').hidden) route()
   },
+  projections: heardProjections,
+  timers: heardTimers,
+  processes: heardProcesses,
   stallers: heardStallers,
 }
 
@@ -68,10 +87,11 @@ async function greet() {
   document.title = `${title} · meowmx studio`
   write(byId('mode'), may ? 'can operate' : 'read only')
   byId('mode').title = may
-    ? 'Started with --write: parked events can be replayed and skipped, subscriptions paused, resumed and reset'
-    : 'Nothing can be changed; start with --write to replay, skip, pause or reset'
+    ? 'Started with --write: subscriptions, projections and timers can be changed'
+    : 'Nothing can be changed; start with --write to replay, skip, pause, reset, switch, rebuild, drop or cancel'
   allowReplay(may)
   allowOperations(may)
+  allowChanges(may)
   greeted = true
 }
 
@@ -114,6 +134,9 @@ function route() {
     showStream(parts[0], parts[1], /^\d+$/.test(parts[2] ?? '') ? Number(parts[2]) : undefined)
   if (view === 'categories') showStreams(parts[0])
   if (view === 'search') search(parts[0])
+  if (view === 'projections') renderProjections()
+  if (view === 'timers') renderTimers()
+  if (view === 'processes') showProcess(parts[0])
   if (view === 'subscriptions') showSubscription(parts[0])
 }
 

@@ -15,6 +15,9 @@ let chosen // name
 let lags = { at: [], values: [] }
 let parkedThen // how many streams and events were parked when they were loaded
 
+/** A subscription by its name; undefined if it is not known. */
+export const subscriptionOf = (wanted) => latest.subscriptions.find(({ name }) => name === wanted)
+
 export function heardSubscriptions(value) {
   latest = value
   render()
