@@ -31,8 +31,7 @@ const problem = async (url: string, init?: RequestInit) => {
 
 test('for a client that has gone nothing is read', async () => {
   const stop = new AbortController()
-  const asked = () =>
-    new Request(`http://feed/events/category/${open}?offset=-1`, { signal: stop.signal })
+  const asked = () => new Request(`http://feed/events/category/${open}?offset=-1`, { signal: stop.signal })
   const pages = new Pages(meow)
   assert.is((await pages.read(select({ category: open }), 'start', stop.signal)).events.length, 1)
   const feed = eventFeed(meow, { authorize: allow })

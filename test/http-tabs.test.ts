@@ -166,26 +166,31 @@ inBrowser('fifty tabs', async () => {
   assert.ok(streams.most < CONNECTIONS, `${streams.most} streams`)
 })
 
-inBrowser('a token expires while a connection is open: it goes on with a new one; without one it ends', async () => {
-  await context.close() // the tabs of the other test
-  context = await browser.newContext()
-  const tab = await open({ category, secret: '' })
-  await areRight([tab])
-  await tab.waitForSelector('[data-state=live]')
-  for (let n = 1; n <= 2; n++) {
-    const { refused } = tokens
-    tokens.current = `token ${n}`
-    await until(() => tokens.refused > refused, { what: 'the old token to be refused' })
-    await append()
+inBrowser(
+  'a token expires while a connection is open: it goes on with a new one; without one it ends',
+  async () => {
+    await context.close() // the tabs of the other test
+    context = await browser.newContext()
+    const tab = await open({ category, secret: '' })
     await areRight([tab])
-  }
-  issued = 'token 2'
-  tokens.current = 'token 3'
-  await until(async () => (await tab.evaluate('globalThis.failure')) === 'ERR_REMOTE_DENIED', { what: 'the end' })
-  await append()
-  assert.equal(await seen(tab), upTo(appended - 1))
-  issued = undefined
-  await tab.close()
-})
+    await tab.waitForSelector('[data-state=live]')
+    for (let n = 1; n <= 2; n++) {
+      const { refused } = tokens
+      tokens.current = `token ${n}`
+      await until(() => tokens.refused > refused, { what: 'the old token to be refused' })
+      await append()
+      await areRight([tab])
+    }
+    issued = 'token 2'
+    tokens.current = 'token 3'
+    await until(async () => (await tab.evaluate('globalThis.failure')) === 'ERR_REMOTE_DENIED', {
+      what: 'the end',
+    })
+    await append()
+    assert.equal(await seen(tab), upTo(appended - 1))
+    issued = undefined
+    await tab.close()
+  },
+)
 
 test.run()

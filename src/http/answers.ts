@@ -33,7 +33,10 @@ const JSON_TYPE = { 'Content-Type': 'application/json' }
 const UP_TO_DATE = { 'Stream-Up-To-Date': 'true' }
 
 /** Where a read would begin or, without a place to begin, the end. */
-export async function head({ pages }: Feed, { request, query, selection, from }: Question): Promise<Response> {
+export async function head(
+  { pages }: Feed,
+  { request, query, selection, from }: Question,
+): Promise<Response> {
   const isEnd = query.get('offset') === null && query.get('since') === null
   const { position } = await pages.read(selection, isEnd ? 'end' : from, request.signal, 0)
   const headers = { ...JSON_TYPE, 'Cache-Control': 'no-store', 'Stream-Next-Offset': offsetOf(position) }
