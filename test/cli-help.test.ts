@@ -96,7 +96,7 @@ test('wrong arguments: 2, and one line that says how', async () => {
   ]
   const results = await Promise.all(wrong.map(([words]) => cli(words)))
   results.forEach(({ code, stdout, stderr }, i) => {
-    assert.equal([code, stdout], [2, ''])
+    assert.equal([code, stdout], [2, ''], `${wrong[i]![0]}: ${stderr}`)
     assert.match(stderr, wrong[i]![1])
   })
 })

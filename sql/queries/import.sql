@@ -8,9 +8,9 @@
 -- Returns how many were written, how many were known, and the number, from 1, of the first one that is recorded with other
 -- content.
 with allowed as materialized (
-  select meowmx.allow_tombstones(), meowmx.allow_tags(), meowmx.lock_tags('{}', array(
+  select meowmx.allow_tombstones(), meowmx.lock_imported_tags(array(
     select distinct tag from unnest($7::text[]) as m cross join lateral unnest(meowmx.tags_of(m::json)) as tag
-  ), true)
+  ))
 ), given as materialized (
   select n, coalesce(id, gen_random_uuid()) as id, category, stream_id, case when not $9::boolean then version end as version,
          type, data::json as data, coalesce(metadata, '{}')::json as metadata, recorded_at

@@ -51,7 +51,7 @@ export const selectorShape = {
 export const oneCategorySchema = z.preprocess(names, nameSchema)
 const selectorSchema = z.strictObject(selectorShape)
 
-/** The selector with these properties; those without a value are left out. */
+/** The selector with these properties; those that are null or undefined are left out, an empty one is not: it is refused later. */
 export function selectorOf<C extends string | AnyCategory>({
   category,
   types,
@@ -59,10 +59,10 @@ export function selectorOf<C extends string | AnyCategory>({
   tags,
 }: { readonly [K in keyof Selector<C>]: Selector<C>[K] | null | undefined }): Selector<C> {
   return {
-    ...(category ? { category } : {}),
-    ...(types ? { types } : {}),
-    ...(streamId ? { streamId } : {}),
-    ...(tags ? { tags } : {}),
+    ...(category != null ? { category } : {}),
+    ...(types != null ? { types } : {}),
+    ...(streamId != null ? { streamId } : {}),
+    ...(tags != null ? { tags } : {}),
   }
 }
 
