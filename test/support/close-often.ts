@@ -86,7 +86,8 @@ for (let round = 0; round < Number(rounds); round++) {
     .filter((handle: Socket) => handle.remotePort === Number(port))
   await proxy.close()
   if (left.length > 0) throw new Error(`${left.length} connections left after ${fault}`)
-  if (took > 6_000) throw new Error(`close() took ${took} ms after ${fault}`)
+  // Without answers, several limits of a second pass one after the other: 5.3 s at most on a machine that has time.
+  if (took > 8_000) throw new Error(`close() took ${took} ms after ${fault}`)
 }
 await admin.end()
 
